@@ -1,0 +1,66 @@
+// Package kv is the contract between programs that watch keys and the stores that keep them.
+//
+// A [Store] has two methods: Get reads a range of keys as they were at one revision, and Watch streams
+// every change after a revision. A reader that gets, and then watches after the revision it got, holds the
+// current state and misses nothing. [Writer] and [Committer] are separate, because most programs only
+// read.
+//
+// Package [github.com/watchkv/watchkv/kv/etcd] is a Store over etcd, package
+// [github.com/watchkv/watchkv/kv/memory] one in memory that answers alike, and package
+// [github.com/watchkv/watchkv/kv/fault] makes any of them fail on request. What most programs want is
+// package [github.com/watchkv/watchkv/value], which turns a Store's key into a typed, current value.
+//
+// # The contract
+//
+// This is what a Store promises, and so what the author of one has to keep. The numbers are used in
+// tests, messages and documents throughout.
+//
+// Get:
+//
+//   - S1, linearizable: it sees every write acknowledged before it began.
+//   - S2, one revision: all entries are as they were at Snapshot.Revision; none is newer, none is missing,
+//     and they are sorted by key, however many there are.
+//   - S3, true metadata: CreateRevision, ModRevision and Version follow etcd's rules. The first put of a key
+//     sets all three anew, also after a deletion; each later put sets ModRevision and adds one to Version.
+//   - S4, absent is not an error: a range without entries gives an empty Snapshot with the Revision to
+//     watch after.
+//   - S5, bytes are the caller's: changing a slice that was given to Put, or got from Get or in an Event,
+//     changes nothing that is stored or given to others.
+//   - S6, any bytes: keys hold NUL, 0xff and slashes and are up to 1 KiB long at least; values are empty or
+//     up to 1 MiB at least. The empty key is [ErrInvalidKey].
+//
+// Watch:
+//
+//   - W1, no gap: after a Get at revision R, a Watch after R misses nothing, whatever is written between the
+//     two and however late the Watch starts.
+//   - W2, ordered: events come in the order of their revisions.
+//   - W3, unique: no event comes twice.
+//   - W4, complete: every event in the range after the given revision comes.
+//   - W5, atomic: the events of one revision are in one batch.
+//   - W6, resumable: a watch that is stopped at any batch and begun again after that batch's Revision keeps
+//     W1 to W5 across the two.
+//   - W7, true bookmarks: a batch's Revision never runs ahead of an event that is still to come. It is that
+//     of its last event, or, without events, one up to which nothing in the range changed.
+//   - W8, compaction is said: where history after the given revision is gone, the watch ends with a
+//     [*CompactedError]. It is never skipped in silence.
+//   - W9, future revisions wait: events at or below the given revision are never delivered, also where the
+//     store has yet to reach it.
+//   - W10, filtered: no event outside the range comes; intervals hold their first key and not their last.
+//   - W11, independent: a consumer that is slow, or stuck, delays neither writers nor other watches, and
+//     what is held in memory for it is bounded.
+//   - W12, prompt end: when the context is done or the caller stops, the watch ends at once, also when cut
+//     off from the store; no goroutine, stream or timer outlives it.
+//   - W13, replaced history is said: where the store's past is no longer the one this watch delivered (it was
+//     restored from a backup, or another store stands behind the address), the watch ends with [ErrReset] as
+//     soon as the store can know.
+//
+// # Writing a store
+//
+// Watch returns an iterator: a store's author writes one loop, a consumer that does not ask for more is
+// backpressure, and break and ctx are the only ways to stop, so nothing is left to close. A watch that ends
+// without the caller's doing yields its error last; a sequence that ends without one is a defect.
+//
+// Check a range with [Range.Validate], and turn it into the backend's terms with [Range.Key] and
+// [Range.Bounds]. Return [*OpError] around one of this package's errors and the backend's own, so that
+// callers can test for either.
+package kv

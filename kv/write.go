@@ -1,0 +1,64 @@
+package kv
+
+import "context"
+
+// Writer is a store that can be written to, one key at a time. Its methods may be called concurrently.
+type Writer interface {
+	// Put sets key to value and returns the revision that did so. The value is copied before Put returns.
+	//
+	// With conditions, nothing is written and the error matches [ErrConflict] unless all of them hold at
+	// that revision. An empty key is [ErrInvalidKey].
+	Put(ctx context.Context, key string, value []byte, conditions ...Condition) (Revision, error)
+
+	// Delete removes key and returns the revision that did so. Deleting a key that does not exist succeeds
+	// and makes no revision: the one returned is then the store's current one.
+	Delete(ctx context.Context, key string, conditions ...Condition) (Revision, error)
+}
+
+// Committer is a store that can change several keys in one revision. Find out by type assertion.
+type Committer interface {
+	// Commit does all of ops in one new revision, or, if a condition of any of them does not hold, none:
+	// then the error matches [ErrConflict]. Conditions are about the store before the commit. Ops that
+	// change nothing (no ops, or deletions of keys that do not exist) make no revision: the one returned is
+	// then the store's current one. A key named by two ops is [ErrInvalidKey].
+	Commit(ctx context.Context, ops ...Op) (Revision, error)
+}
+
+// Condition is what must hold of a key for a write to it to happen. The zero Condition always holds.
+type Condition struct {
+	set bool
+	mod Revision
+}
+
+// IfRevision holds while the key's ModRevision is rev: since the caller read it at rev nobody else has
+// written it. IfRevision(0) is [IfAbsent].
+func IfRevision(rev Revision) Condition { return Condition{set: true, mod: rev} }
+
+// IfAbsent holds while the key does not exist.
+func IfAbsent() Condition { return IfRevision(0) }
+
+// ModRevision returns the ModRevision the condition asks for, zero for an absent key; ok is false for the
+// zero Condition, which asks for nothing. It is for writers of stores.
+func (c Condition) ModRevision() (rev Revision, ok bool) { return c.mod, c.set }
+
+// Holds reports whether c holds for a key whose ModRevision is mod, zero if it does not exist.
+func (c Condition) Holds(mod Revision) bool { return !c.set || c.mod == mod }
+
+// Op is one change in a [Committer.Commit]: a put or a deletion of one key. Make one with [PutOp] or
+// [DeleteOp].
+type Op struct {
+	Type       EventType // EventPut or EventDelete
+	Key        string
+	Value      []byte // of a put; copied before Commit returns
+	Conditions []Condition
+}
+
+// PutOp sets key to value, on conditions.
+func PutOp(key string, value []byte, conditions ...Condition) Op {
+	return Op{Type: EventPut, Key: key, Value: value, Conditions: conditions}
+}
+
+// DeleteOp removes key, on conditions.
+func DeleteOp(key string, conditions ...Condition) Op {
+	return Op{Type: EventDelete, Key: key, Conditions: conditions}
+}
