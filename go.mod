@@ -2,7 +2,12 @@ module github.com/watchkv/watchkv
 
 go 1.26.0
 
-require go.uber.org/goleak v1.3.0
+require (
+	github.com/google/go-cmp v0.7.0
+	github.com/tidwall/btree v1.8.2
+	go.uber.org/goleak v1.3.0
+	pgregory.net/rapid v1.3.0
+)
 
 require (
 	github.com/davecgh/go-spew v1.1.2-0.20180830191138-d8f796af33cc // indirect

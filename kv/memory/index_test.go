@@ -1,0 +1,84 @@
+package memory_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/memory"
+)
+
+// The index is right if it finds exactly the watches whose ranges contain the key, each once.
+func FuzzIndexFindsWhatContains(f *testing.F) {
+	f.Add([]byte("\x00ab\x01a\x02ac\x03\x02bc\x00\x81\x82x"))
+	f.Add([]byte("\x02ad\x02be\x02cf\x02ag\x82\x82\x82\x82"))
+	f.Fuzz(func(t *testing.T, program []byte) {
+		x := memory.NewIndex()
+		ranges := make(map[int]kv.Range)
+		next := 0
+		short := func() string { // the few keys make that ranges meet
+			if len(program) == 0 {
+				return "m"
+			}
+			n := int(program[0])
+			program = program[1:]
+			return "aabacacbcc"[n%9 : n%9+1+n/9%2]
+		}
+		for len(program) > 0 {
+			op := program[0]
+			program = program[1:]
+			switch {
+			case op >= 0x80 && len(ranges) > 0:
+				for id := int(op) % next; ; id = (id + 1) % next {
+					if _, ok := ranges[id]; ok {
+						x.Remove(id)
+						delete(ranges, id)
+						break
+					}
+				}
+			default:
+				r := []kv.Range{kv.All(), kv.Key(short()), kv.Prefix(short()), kv.Interval(short(), short())}[op%4]
+				if r.Validate() != nil {
+					continue
+				}
+				x.Add(next, r)
+				ranges[next] = r
+				next++
+			}
+			if got := x.All(); got != len(ranges) {
+				t.Fatalf("the index has %d watches, want %d", got, len(ranges))
+			}
+			for _, key := range []string{"a", "aa", "ab", "ac", "b", "ba", "bb", "c", "ca", "cb", "cc", "d"} {
+				want := make(map[int]int)
+				for id, r := range ranges {
+					if r.Contains(key) {
+						want[id] = 1
+					}
+				}
+				if d := cmp.Diff(want, x.Find(key)); d != "" {
+					t.Fatalf("watches found for %q, of %v, -want +got:\n%s", key, ranges, d)
+				}
+			}
+		}
+	})
+}
+
+func TestTreeOfIntervalsStaysFlat(t *testing.T) {
+	leaktest.Check(t)
+	x := memory.NewIndex()
+	for i := range 10_000 {
+		x.Add(i, kv.Interval(fmt.Sprintf("%05d", i), fmt.Sprintf("%05d~", i)))
+	}
+	if depth := x.Depth(); depth > 60 {
+		t.Errorf("the tree of 10000 intervals is %d deep", depth)
+	}
+	for i := range 10_000 {
+		x.Remove(i)
+	}
+	if depth := x.Depth(); depth != 0 {
+		t.Errorf("the empty tree is %d deep", depth)
+	}
+}

@@ -1,0 +1,140 @@
+package memory
+
+import (
+	"cmp"
+	"math/rand/v2"
+)
+
+// intervals is a treap of groups by the interval they watch. Each node knows the furthest end beneath it, so a
+// search leaves out what ends too early.
+//
+// Finding the h intervals around a key among n takes O(log n) steps where intervals do not overlap, and
+// O(min(n, h log n)) at worst.
+type intervals struct{ root *interval }
+
+type interval struct {
+	from, to    string // to is not in it
+	furthest    string // the largest to in this tree
+	priority    uint64 // not lower than those beneath, and random, which is what keeps the tree flat
+	left, right *interval
+	group       group
+}
+
+// find appends the groups of the intervals that key is in to groups.
+func (t *intervals) find(key string, groups []*group) []*group {
+	return t.root.find(key, groups)
+}
+
+func (n *interval) find(key string, groups []*group) []*group {
+	for n != nil && key < n.furthest {
+		groups = n.left.find(key, groups)
+		if key < n.from {
+			break
+		}
+		if key < n.to {
+			groups = append(groups, &n.group)
+		}
+		n = n.right
+	}
+	return groups
+}
+
+// group returns the group of an interval, which it makes if there is none.
+func (t *intervals) group(from, to string) *group {
+	for n := t.root; n != nil; {
+		switch c := n.compare(from, to); {
+		case c == 0:
+			return &n.group
+		case c > 0:
+			n = n.left
+		default:
+			n = n.right
+		}
+	}
+	added := &interval{from: from, to: to, furthest: to, priority: rand.Uint64()}
+	t.root = t.root.insert(added)
+	return &added.group
+}
+
+func (t *intervals) remove(from, to string) { t.root = t.root.remove(from, to) }
+
+// each calls f with every group until it returns false.
+func (t *intervals) each(f func(*group) bool) { t.root.each(f) }
+
+func (n *interval) each(f func(*group) bool) bool {
+	return n == nil || n.left.each(f) && f(&n.group) && n.right.each(f)
+}
+
+// compare says whether n comes before (-1), at, or after (1) an interval.
+func (n *interval) compare(from, to string) int {
+	return cmp.Or(cmp.Compare(n.from, from), cmp.Compare(n.to, to))
+}
+
+// reach sets the furthest end anew after what is beneath n has changed, and returns n.
+func (n *interval) reach() *interval {
+	n.furthest = n.to
+	if n.left != nil {
+		n.furthest = max(n.furthest, n.left.furthest)
+	}
+	if n.right != nil {
+		n.furthest = max(n.furthest, n.right.furthest)
+	}
+	return n
+}
+
+// insert returns the tree n with added in it.
+func (n *interval) insert(added *interval) *interval {
+	switch {
+	case n == nil:
+		return added
+	case added.priority > n.priority:
+		added.left, added.right = n.split(added.from, added.to)
+		return added.reach()
+	case n.compare(added.from, added.to) > 0:
+		n.left = n.left.insert(added)
+	default:
+		n.right = n.right.insert(added)
+	}
+	return n.reach()
+}
+
+// split returns what in the tree n comes before an interval that is not in it, and what comes after.
+func (n *interval) split(from, to string) (before, after *interval) {
+	switch {
+	case n == nil:
+		return nil, nil
+	case n.compare(from, to) > 0:
+		before, n.left = n.left.split(from, to)
+		return before, n.reach()
+	}
+	n.right, after = n.right.split(from, to)
+	return n.reach(), after
+}
+
+// remove returns the tree n without an interval.
+func (n *interval) remove(from, to string) *interval {
+	switch c := n.compare(from, to); {
+	case c == 0:
+		return join(n.left, n.right)
+	case c > 0:
+		n.left = n.left.remove(from, to)
+	default:
+		n.right = n.right.remove(from, to)
+	}
+	return n.reach()
+}
+
+// join returns the tree of before and after, everything in the first coming before everything in the second.
+func join(before, after *interval) *interval {
+	switch {
+	case before == nil:
+		return after
+	case after == nil:
+		return before
+	case before.priority > after.priority:
+		before.right = join(before.right, after)
+		return before.reach()
+	}
+	after.left = join(before, after.left)
+	return after.reach()
+}

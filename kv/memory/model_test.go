@@ -1,0 +1,289 @@
+package memory_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/memory"
+)
+
+// model is a store that is obviously right: the list of all that ever happened.
+type model struct {
+	revision, compacted kv.Revision
+	events              []kv.Event
+}
+
+func (m *model) get(r kv.Range) kv.Snapshot {
+	live := make(map[string]kv.Entry)
+	for _, event := range m.events {
+		if event.Type == kv.EventPut {
+			live[event.Key] = event.Entry
+		} else {
+			delete(live, event.Key)
+		}
+	}
+	snapshot := kv.Snapshot{Revision: m.revision}
+	for _, key := range slices.Sorted(func(yield func(string) bool) {
+		for key := range live {
+			if r.Contains(key) && !yield(key) {
+				return
+			}
+		}
+	}) {
+		snapshot.Entries = append(snapshot.Entries, live[key])
+	}
+	return snapshot
+}
+
+func (m *model) commit(ops []kv.Op) (kv.Revision, error) {
+	before := make(map[string]kv.Entry)
+	for _, entry := range m.get(kv.All()).Entries {
+		before[entry.Key] = entry
+	}
+	for _, op := range ops {
+		for _, c := range op.Conditions {
+			if !c.Holds(before[op.Key].ModRevision) {
+				return 0, kv.ErrConflict
+			}
+		}
+	}
+	revision := m.revision
+	for _, op := range ops {
+		old, exists := before[op.Key]
+		switch {
+		case op.Type == kv.EventPut:
+			if !exists {
+				old.CreateRevision = m.revision + 1
+			}
+			m.events = append(m.events, kv.Event{Type: kv.EventPut, Entry: kv.Entry{
+				Key: op.Key, Value: op.Value, CreateRevision: old.CreateRevision, ModRevision: m.revision + 1, Version: old.Version + 1,
+			}})
+			revision = m.revision + 1
+		case exists:
+			m.events = append(m.events, kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: op.Key, ModRevision: m.revision + 1}})
+			revision = m.revision + 1
+		}
+	}
+	m.revision = revision
+	return revision, nil
+}
+
+func (m *model) compact(revision kv.Revision) error {
+	switch {
+	case revision <= m.compacted:
+		return kv.ErrCompacted
+	case revision > m.revision:
+		return memory.ErrFutureRevision
+	}
+	m.compacted = revision
+	return nil
+}
+
+// watch returns the events a watch has to deliver, or whether it is too late for it.
+func (m *model) watch(r kv.Range, after kv.Revision) (events []kv.Event, compacted bool) {
+	for _, event := range m.events {
+		if event.ModRevision > after && r.Contains(event.Key) {
+			events = append(events, event)
+		}
+	}
+	return events, after+1 < m.compacted
+}
+
+func (m *model) copy() model {
+	c := *m
+	c.events = slices.Clone(m.events)
+	return c
+}
+
+func TestStoreAnswersAsTheModel(t *testing.T) {
+	leaktest.Check(t)
+	rapid.Check(t, func(t *rapid.T) {
+		rapid.SyncTest(t, func(t *rapid.T) { compareWithModel(t) })
+	})
+}
+
+// running is a watch that runs beside the program, and what it must have delivered.
+type running struct {
+	r      kv.Range
+	from   kv.Revision
+	cancel context.CancelFunc
+	events []kv.Event
+	want   []kv.Event
+	err    error
+}
+
+func compareWithModel(t *rapid.T) {
+	s, m := memory.New(), &model{revision: 1, compacted: -1}
+	var backups []*memory.Backup
+	var states []model
+	var watches []*running
+	ctx := context.Background()
+
+	keys := rapid.SampledFrom([]string{"a", "a\x00", "a\xff", "aa", "ab", "b", "\xff", "\xff\xff"})
+	value := rapid.SampledFrom([][]byte{nil, []byte("x"), []byte("y")})
+	ranges := rapid.Custom(func(t *rapid.T) kv.Range {
+		switch rapid.IntRange(0, 3).Draw(t, "kind") {
+		case 0:
+			return kv.All()
+		case 1:
+			return kv.Key(keys.Draw(t, "key"))
+		case 2:
+			return kv.Prefix(keys.Draw(t, "prefix"))
+		}
+		from, to := keys.Draw(t, "from"), keys.Draw(t, "to")
+		if from >= to {
+			from = ""
+		}
+		return kv.Interval(from, to)
+	})
+	revisions := func(t *rapid.T) kv.Revision {
+		return kv.Revision(rapid.Int64Range(0, int64(m.revision)+3).Draw(t, "revision"))
+	}
+	conditions := func(t *rapid.T, key string) []kv.Condition {
+		switch rapid.IntRange(0, 4).Draw(t, "condition") {
+		case 0:
+			return []kv.Condition{kv.IfRevision(revisions(t))}
+		case 1:
+			return []kv.Condition{kv.IfAbsent()}
+		}
+		return nil
+	}
+	op := func(t *rapid.T) kv.Op {
+		key := keys.Draw(t, "key")
+		if rapid.IntRange(0, 2).Draw(t, "delete") == 0 {
+			return kv.DeleteOp(key, conditions(t, key)...)
+		}
+		return kv.PutOp(key, value.Draw(t, "value"), conditions(t, key)...)
+	}
+	same := func(t *rapid.T, what string, rev kv.Revision, err error, wantRev kv.Revision, want error) {
+		if rev != wantRev || !errors.Is(err, want) {
+			t.Fatalf("%s returned %d, %v, want %d, %v", what, rev, err, wantRev, want)
+		}
+	}
+	start := func(r kv.Range, after kv.Revision) *running {
+		ctx, cancel := context.WithCancel(ctx)
+		w := &running{r: r, from: after + 1, cancel: cancel}
+		go func() {
+			for batch, err := range s.Watch(ctx, r, after) {
+				w.events = append(w.events, batch.Events...)
+				w.err = err
+			}
+		}()
+		synctest.Wait()
+		return w
+	}
+	write := func(t *rapid.T, what string, ops []kv.Op, do func() (kv.Revision, error)) {
+		n := len(m.events)
+		want, wantErr := m.commit(ops)
+		rev, err := do()
+		same(t, what, rev, err, want, wantErr)
+		for _, w := range watches {
+			for _, event := range m.events[n:] {
+				if event.ModRevision >= w.from && w.r.Contains(event.Key) {
+					w.want = append(w.want, event)
+				}
+			}
+		}
+	}
+	stopAll := func(t *rapid.T, want error) {
+		synctest.Wait()
+		for _, w := range watches {
+			if !errors.Is(w.err, want) {
+				t.Fatalf("a watch of %v from %d ended with %v, want %v", w.r, w.from, w.err, want)
+			}
+			w.cancel()
+		}
+		watches = nil
+	}
+
+	t.Repeat(map[string]func(*rapid.T){
+		"": func(t *rapid.T) {
+			r := ranges.Draw(t, "checked range")
+			got, err := s.Get(ctx, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(m.get(r), got); d != "" {
+				t.Fatalf("get %v, -want +got:\n%s", r, d)
+			}
+			synctest.Wait()
+			for _, w := range watches {
+				if d := cmp.Diff(w.want, w.events); d != "" || w.err != nil {
+					t.Fatalf("the watch of %v from %d (%v), -want +got:\n%s", w.r, w.from, w.err, d)
+				}
+			}
+		},
+		"write": func(t *rapid.T) {
+			o := op(t)
+			write(t, fmt.Sprintf("%v %q", o.Type, o.Key), []kv.Op{o}, func() (kv.Revision, error) {
+				if o.Type == kv.EventDelete {
+					return s.Delete(ctx, o.Key, o.Conditions...)
+				}
+				return s.Put(ctx, o.Key, o.Value, o.Conditions...)
+			})
+		},
+		"commit": func(t *rapid.T) {
+			var ops []kv.Op
+			for range rapid.IntRange(0, 4).Draw(t, "ops") {
+				o := op(t)
+				if !slices.ContainsFunc(ops, func(other kv.Op) bool { return other.Key == o.Key }) {
+					ops = append(ops, o)
+				}
+			}
+			write(t, "commit", ops, func() (kv.Revision, error) { return s.Commit(ctx, ops...) })
+		},
+		"compact": func(t *rapid.T) {
+			rev := revisions(t)
+			same(t, "compact", 0, s.Compact(ctx, rev), 0, m.compact(rev))
+		},
+		"history": func(t *rapid.T) {
+			r, after := ranges.Draw(t, "range"), revisions(t)
+			want, compacted := m.watch(r, after)
+			w := start(r, after)
+			defer w.cancel()
+			if compacted {
+				want = nil
+			}
+			if d := cmp.Diff(want, w.events); d != "" {
+				t.Fatalf("history of %v after %d, -want +got:\n%s", r, after, d)
+			}
+			if errors.Is(w.err, kv.ErrCompacted) != compacted {
+				t.Fatalf("history of %v after %d ended with %v, want compacted: %t", r, after, w.err, compacted)
+			}
+		},
+		"watch": func(t *rapid.T) {
+			r, after := ranges.Draw(t, "range"), revisions(t)
+			want, compacted := m.watch(r, after)
+			if compacted {
+				t.Skip("compacted")
+			}
+			w := start(r, after)
+			w.want = want
+			watches = append(watches, w)
+		},
+		"progress": func(t *rapid.T) { same(t, "progress", 0, s.RequestProgress(ctx), 0, nil) },
+		"backup": func(t *rapid.T) {
+			backups, states = append(backups, s.Backup()), append(states, m.copy())
+		},
+		"restore": func(t *rapid.T) {
+			if len(backups) == 0 {
+				t.Skip("no backup")
+			}
+			i := rapid.IntRange(0, len(backups)-1).Draw(t, "backup")
+			same(t, "restore", 0, s.Restore(backups[i]), 0, nil)
+			*m = states[i].copy()
+			stopAll(t, kv.ErrReset)
+		},
+	})
+	s.Close()
+	stopAll(t, kv.ErrClosed)
+}

@@ -1,0 +1,65 @@
+package memory
+
+import (
+	"sync"
+
+	"github.com/tidwall/btree"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Backup is the state of a store at one moment: its entries, its revision and its history. Take one with
+// [Store.Backup]. It may be restored any number of times, into any store, also concurrently.
+type Backup struct {
+	revision  kv.Revision
+	compacted kv.Revision
+
+	mu      sync.Mutex // copying marks what is copied as shared
+	live    *btree.Map[string, *record]
+	history history
+}
+
+// Backup takes the state of the store, which costs little: what it holds is shared with the store until that
+// changes it. A store that is closed can still be backed up.
+func (s *Store) Backup() *Backup {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Backup{
+		revision:  s.revision,
+		compacted: s.compacted,
+		live:      s.live.Copy(),
+		history:   s.history.copy(),
+	}
+}
+
+// Revision returns the revision the store was at.
+func (b *Backup) Revision() kv.Revision { return b.revision }
+
+// Restore sets the store back to b, as an operator does who restores a cluster from a snapshot: entries, the
+// revision, which goes back, and history and compaction, which a snapshot of etcd holds as well. So what led to b
+// can be watched as it could be then, and the next write makes revision b.Revision()+1, a second time.
+//
+// Every running watch ends with [kv.ErrReset], also one that has only seen what b still holds: its reader has to
+// read afresh to know that. A watch that begins after the restore knows nothing of the past: one after a
+// revision that the store has yet to reach again waits for it, and then sees what comes later, as with etcd.
+//
+// The store keeps its own options. A closed store stays closed.
+func (s *Store) Restore(b *Backup) error {
+	b.mu.Lock()
+	live, history := b.live.Copy(), b.history.copy()
+	b.mu.Unlock()
+	history.indexKeys()
+
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return fail("restore", kv.ErrClosed)
+	}
+	s.revision, s.compacted = b.revision, b.compacted
+	s.live, s.history = live, history
+	s.trim()
+	ended := s.endWatches(kv.ErrReset)
+	s.mu.Unlock()
+	wake(ended)
+	return nil
+}

@@ -1,0 +1,171 @@
+package memory
+
+import (
+	"context"
+	"sync"
+
+	"github.com/tidwall/btree"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+var (
+	_ kv.Store     = (*Store)(nil)
+	_ kv.Writer    = (*Store)(nil)
+	_ kv.Committer = (*Store)(nil)
+)
+
+// Store is a [kv.Store], [kv.Writer] and [kv.Committer] in memory. Make one with [New]. Its methods may be
+// called concurrently.
+type Store struct {
+	settings settings
+
+	mu        sync.Mutex // never held while waiting for anything, nor while a consumer runs
+	closed    bool
+	revision  kv.Revision
+	compacted kv.Revision // changes of this revision and later ones can be watched
+	live      *btree.Map[string, *record]
+	history   history
+	watches   *index
+}
+
+// record is one change of one key. It is never modified once it is in a Store, so it may be read without holding
+// the Store's mutex and may be in backups as well.
+type record struct {
+	key            string
+	value          string
+	create, modify kv.Revision
+	version        int64 // zero for a deletion
+}
+
+// New returns an empty store at revision 1, as a new etcd cluster is.
+func New(opts ...Option) *Store {
+	s := &Store{
+		settings:  defaults(),
+		revision:  1,
+		compacted: neverCompacted,
+		live:      new(btree.Map[string, *record]),
+		history:   newHistory(),
+		watches:   newIndex(),
+	}
+	for _, opt := range opts {
+		opt(&s.settings)
+	}
+	return s
+}
+
+// Close ends every running watch with [kv.ErrClosed], and makes every later call fail with it. It may be
+// called again. The error is always nil.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	ended := s.endWatches(kv.ErrClosed)
+	s.mu.Unlock()
+	wake(ended)
+	return nil
+}
+
+const (
+	// getAtOnce is how many entries Get collects before it takes a copy of the tree and lets writers go on.
+	getAtOnce = 128
+	// getUnasked is how many entries Get collects between two looks at its context.
+	getUnasked = 4096
+)
+
+// Get returns the entries of r at the store's current revision.
+func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	if err := r.Validate(); err != nil {
+		return kv.Snapshot{}, fail("get "+r.String(), err)
+	}
+	if err := ctx.Err(); err != nil {
+		return kv.Snapshot{}, fail("get "+r.String(), err)
+	}
+	var room [1]*record
+	records := room[:0]
+
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return kv.Snapshot{}, fail("get "+r.String(), kv.ErrClosed)
+	}
+	revision := s.revision
+	if key, ok := r.Key(); ok {
+		if rec, ok := s.live.Get(key); ok {
+			records = append(records, rec)
+		}
+		s.mu.Unlock()
+		return snapshot(revision, records), nil
+	}
+	from, _, _ := r.Bounds()
+	records, more := collect(s.live, r, from, nil, getAtOnce)
+	var rest *btree.Map[string, *record]
+	if more != "" {
+		rest = s.live.Copy()
+	}
+	s.mu.Unlock()
+
+	for more != "" {
+		if err := ctx.Err(); err != nil {
+			return kv.Snapshot{}, fail("get "+r.String(), err)
+		}
+		records, more = collect(rest, r, more, records, getUnasked)
+	}
+	return snapshot(revision, records), nil
+}
+
+// collect appends up to limit records of r to records, from the key from on, and returns the key to go on from,
+// or "" where none is left.
+func collect(tree *btree.Map[string, *record], r kv.Range, from string, records []*record, limit int) (_ []*record, more string) {
+	tree.Ascend(from, func(key string, rec *record) bool {
+		switch {
+		case !r.Contains(key):
+			return false
+		case limit == 0:
+			more = key
+			return false
+		}
+		limit--
+		records = append(records, rec)
+		return true
+	})
+	return records, more
+}
+
+func snapshot(revision kv.Revision, records []*record) kv.Snapshot {
+	snapshot := kv.Snapshot{Revision: revision}
+	if len(records) > 0 {
+		snapshot.Entries = make([]kv.Entry, len(records))
+	}
+	for i, rec := range records {
+		snapshot.Entries[i] = rec.entry()
+	}
+	return snapshot
+}
+
+// entry returns a copy of what a put left.
+func (r *record) entry() kv.Entry {
+	return kv.Entry{
+		Key:            r.key,
+		Value:          r.bytes(),
+		CreateRevision: r.create,
+		ModRevision:    r.modify,
+		Version:        r.version,
+	}
+}
+
+// event returns a copy of what watches are told.
+func (r *record) event() kv.Event {
+	if r.version == 0 {
+		return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: r.key, ModRevision: r.modify}}
+	}
+	return kv.Event{Type: kv.EventPut, Entry: r.entry()}
+}
+
+// bytes returns a copy of the value, nil for an empty one, which is what a value looks like that came over the
+// wire from etcd.
+func (r *record) bytes() []byte {
+	if r.value == "" {
+		return nil
+	}
+	return []byte(r.value)
+}

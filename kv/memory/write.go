@@ -1,0 +1,180 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Put sets key to value and returns the revision that did so.
+func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
+	ops := [...]kv.Op{{Type: kv.EventPut, Key: key, Value: value, Conditions: conditions}}
+	revision, err := s.write(ctx, ops[:])
+	if err != nil {
+		return 0, fail("put "+strconv.Quote(key), err)
+	}
+	return revision, nil
+}
+
+// Delete removes key and returns the revision that did so, or the current one where the key does not exist.
+func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Condition) (kv.Revision, error) {
+	ops := [...]kv.Op{{Type: kv.EventDelete, Key: key, Conditions: conditions}}
+	revision, err := s.write(ctx, ops[:])
+	if err != nil {
+		return 0, fail("delete "+strconv.Quote(key), err)
+	}
+	return revision, nil
+}
+
+// Commit does all of ops in one revision, or none. Watches get the events of a commit in the order of its ops.
+func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
+	revision, err := s.write(ctx, ops)
+	if err != nil {
+		return 0, fail(describeCommit(ops), err)
+	}
+	return revision, nil
+}
+
+func describeCommit(ops []kv.Op) string {
+	switch len(ops) {
+	case 0:
+		return "commit of nothing"
+	case 1:
+		return "commit of " + strconv.Quote(ops[0].Key)
+	}
+	return fmt.Sprintf("commit of %q and %d more", ops[0].Key, len(ops)-1)
+}
+
+// write does ops in one revision, or none. It is all there is to Put, Delete and Commit.
+func (s *Store) write(ctx context.Context, ops []kv.Op) (kv.Revision, error) {
+	if err := s.check(ops); err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	var room [8]*watch
+	revision, concerned, err := s.apply(ops, room[:0])
+	wake(concerned)
+	return revision, err
+}
+
+// check finds what is wrong with ops whatever the store holds, in the order in which etcd does.
+func (s *Store) check(ops []kv.Op) error {
+	conditions := 0
+	for i := range ops {
+		for _, c := range ops[i].Conditions {
+			if _, ok := c.ModRevision(); ok {
+				conditions++
+			}
+		}
+	}
+	if n := max(len(ops), conditions); s.settings.maxOps > 0 && n > s.settings.maxOps {
+		return fmt.Errorf("%w: %d operations or conditions, %d are allowed", kv.ErrTooLarge, n, s.settings.maxOps)
+	}
+	for i := range ops {
+		if err := kv.ValidateKey(ops[i].Key); err != nil {
+			return err
+		}
+		if ops[i].Type > kv.EventDelete {
+			return fmt.Errorf("%w: an operation of type %d", kv.ErrUnsupported, uint8(ops[i].Type))
+		}
+	}
+	if len(ops) > 1 {
+		seen := make(map[string]struct{}, len(ops))
+		for i := range ops {
+			seen[ops[i].Key] = struct{}{}
+			if len(seen) != i+1 {
+				return fmt.Errorf("%w: %q is named twice", kv.ErrInvalidKey, ops[i].Key)
+			}
+		}
+	}
+	if n := requestSize(ops, conditions); s.settings.maxRequest > 0 && n > s.settings.maxRequest {
+		return fmt.Errorf("%w: about %d bytes, %d are allowed", kv.ErrTooLarge, n, s.settings.maxRequest)
+	}
+	return nil
+}
+
+// requestSize returns about how many bytes etcd counts for ops: the message that a member proposes to the others.
+// Its exact size depends on the member, because the message has a number of its own in it.
+func requestSize(ops []kv.Op, conditions int) int {
+	const header, perOp, perCondition = 24, 16, 16
+	size := header + conditions*perCondition
+	for i := range ops {
+		size += perOp + len(ops[i].Key) + len(ops[i].Value)
+	}
+	return size
+}
+
+// apply does ops if their conditions hold, and appends to concerned the watches that have to be woken.
+func (s *Store) apply(ops []kv.Op, concerned []*watch) (kv.Revision, []*watch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, nil, kv.ErrClosed
+	}
+	for i := range ops {
+		if err := s.holds(&ops[i]); err != nil {
+			return 0, nil, err
+		}
+	}
+	revision := s.revision + 1
+	for i := range ops {
+		if s.change(&ops[i], revision) {
+			s.revision = revision
+			concerned = s.watches.tell(ops[i].Key, revision, concerned)
+		}
+	}
+	if s.revision == revision {
+		s.trim()
+	}
+	return s.revision, concerned, nil
+}
+
+// holds returns nil if all of op's conditions hold.
+func (s *Store) holds(op *kv.Op) error {
+	if len(op.Conditions) == 0 {
+		return nil
+	}
+	var modify kv.Revision
+	if old, ok := s.live.Get(op.Key); ok {
+		modify = old.modify
+	}
+	for _, c := range op.Conditions {
+		if !c.Holds(modify) {
+			want, _ := c.ModRevision()
+			return fmt.Errorf("%w: %q is at revision %d, not %d", kv.ErrConflict, op.Key, modify, want)
+		}
+	}
+	return nil
+}
+
+// change does op at revision, and reports whether there was anything to do.
+func (s *Store) change(op *kv.Op, revision kv.Revision) bool {
+	old, exists := s.live.Get(op.Key)
+	rec := &record{modify: revision}
+	switch {
+	case op.Type == kv.EventPut && exists:
+		rec.key = old.key // one string for all records of a key
+		rec.value = string(op.Value)
+		rec.create = old.create
+		rec.version = old.version + 1
+		s.live.Set(rec.key, rec)
+	case op.Type == kv.EventPut:
+		rec.key = strings.Clone(op.Key) // the caller's may be a small part of something large
+		rec.value = string(op.Value)
+		rec.create = revision
+		rec.version = 1
+		s.live.Set(rec.key, rec)
+	case exists:
+		rec.key = old.key
+		s.live.Delete(op.Key)
+	default:
+		return false
+	}
+	s.history.add(old, rec)
+	return true
+}
