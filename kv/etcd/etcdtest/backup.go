@@ -1,0 +1,172 @@
+package etcdtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// A Backup is a copy of all that a cluster's members have stored, made by [Cluster.Backup]. It goes when the cluster is
+// closed.
+type Backup struct {
+	cluster *Cluster
+	dir     string
+}
+
+// Backup copies the data of all members. So that the copies agree, the members are stopped for that time, a
+// small part of a second; it returns when those that ran before serve again. Clients see what they see when the
+// whole cluster is restarted.
+func (c *Cluster) Backup(ctx context.Context) (*Backup, error) {
+	b, err := c.backup(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("etcdtest: back up: %w", err)
+	}
+	return b, nil
+}
+
+func (c *Cluster) backup(ctx context.Context) (b *Backup, err error) {
+	var running []int
+	err = c.inTurn(func() error {
+		running = c.running()
+		c.stop(c.all())
+		b, err = c.copyAll()
+		return errors.Join(err, c.launch(running))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, c.waitReady(ctx, running)
+}
+
+// copyAll copies the data of all members, all of which are stopped. The caller holds turn.
+func (c *Cluster) copyAll() (*Backup, error) {
+	c.backups++
+	b := &Backup{cluster: c, dir: filepath.Join(c.dir, fmt.Sprintf("backup-%d", c.backups))}
+	for i, m := range c.members {
+		if err := copyData(b.member(i), m.dir); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// member is where the data of member i is.
+func (b *Backup) member(i int) string { return filepath.Join(b.dir, strconv.Itoa(i)) }
+
+// Restore replaces all that the members have stored by what they had stored when b was made, as an operator does who
+// restores the data directories of a cluster from a backup. It returns when all members serve again, those
+// included that were stopped before. What has been written since the backup is gone and the revision is what it was
+// then; the identities of cluster and members are unchanged, so that clients are not told. A backup can be restored
+// any number of times, also after [Cluster.Replace].
+func (c *Cluster) Restore(ctx context.Context, b *Backup) error {
+	if b.cluster != c {
+		return errors.New("etcdtest: restore: the backup is of another cluster")
+	}
+	err := c.renew(ctx, func(i int, m *member) error { return copyData(m.dir, b.member(i)) })
+	if err != nil {
+		return fmt.Errorf("etcdtest: restore: %w", err)
+	}
+	return nil
+}
+
+// Replace stops all members for good and starts another cluster, which is empty and has another identity, on their
+// addresses. It returns when all members of the new cluster serve.
+func (c *Cluster) Replace(ctx context.Context) error {
+	err := c.renew(ctx, func(int, *member) error { return nil })
+	if err != nil {
+		return fmt.Errorf("etcdtest: replace: %w", err)
+	}
+	return nil
+}
+
+// renew stops all members, discards their data, lets fill put other data in its place, and starts them.
+func (c *Cluster) renew(ctx context.Context, fill func(int, *member) error) error {
+	err := c.inTurn(func() error {
+		c.generation++
+		c.stop(c.all())
+		for i, m := range c.members {
+			if err := os.RemoveAll(m.dir); err != nil {
+				return err
+			}
+			if err := fill(i, m); err != nil {
+				return err
+			}
+		}
+		return c.launch(c.all())
+	})
+	if err != nil {
+		return err
+	}
+	return c.waitReady(ctx, c.all())
+}
+
+// running returns the members that are not stopped.
+func (c *Cluster) running() []int {
+	var running []int
+	for _, i := range c.all() {
+		if c.Member(i) != nil {
+			running = append(running, i)
+		}
+	}
+	return running
+}
+
+// copyData copies a member's data directory.
+func copyData(to, from string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		below, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, below)
+		switch {
+		case entry.IsDir():
+			return os.MkdirAll(target, 0o700)
+		case filepath.Ext(path) == ".tmp":
+			return nil // space that etcd has set aside for its log's next file
+		default:
+			return copySparse(target, path)
+		}
+	})
+}
+
+// copySparse copies a file but leaves holes for zeros: etcd's log is a file of 64 MiB that is nearly empty.
+func copySparse(to, from string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+
+	chunk, zeros := make([]byte, 256<<10), make([]byte, 256<<10)
+	var size int64
+	for {
+		n, err := io.ReadFull(in, chunk)
+		if !bytes.Equal(chunk[:n], zeros[:n]) {
+			if _, err := out.WriteAt(chunk[:n], size); err != nil {
+				return err
+			}
+		}
+		size += int64(n)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return out.Truncate(size)
+		case err != nil:
+			return err
+		}
+	}
+}

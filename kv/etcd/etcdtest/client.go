@@ -1,0 +1,62 @@
+package etcdtest
+
+import (
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+)
+
+// Client returns a new client of the given members, of all if none is given. It never speaks to any other. It is
+// closed with the cluster; closing it before is fine.
+//
+// It panics if there is no such member or the cluster is closed.
+func (c *Cluster) Client(members ...int) *clientv3.Client {
+	client, err := clientv3.New(c.ClientConfig(members...))
+	if err != nil {
+		// Nothing is sent to make a client that has no user, so this is not about the state of the cluster.
+		panic(fmt.Errorf("etcdtest: make a client: %w", err))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		client.Close()
+		panic(fmt.Errorf("etcdtest: make a client: %w", errClosed))
+	}
+	c.clients = append(c.clients, client)
+	return client
+}
+
+// ClientConfig returns the configuration of [Cluster.Client], to be changed at will and given to [clientv3.New]. Whoever
+// makes such a client closes it. The client logs nothing, and finds a member that was restarted within a few
+// hundredths of a second.
+func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
+	return clientv3.Config{
+		Endpoints: c.Endpoints(members...),
+		Logger:    zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{
+				BaseDelay:  10 * time.Millisecond,
+				Multiplier: 1.5,
+				Jitter:     0.2,
+				MaxDelay:   50 * time.Millisecond,
+			},
+			MinConnectTimeout: 5 * time.Second,
+		})},
+	}
+}
+
+// Endpoints returns the addresses, in the form that clientv3 takes, of the given members, of all if none is given.
+// They are the same for as long as the cluster lives.
+func (c *Cluster) Endpoints(members ...int) []string {
+	members = c.chosen(members)
+	endpoints := make([]string, len(members))
+	for n, i := range members {
+		u := c.members[i].clientURL()
+		endpoints[n] = u.String()
+	}
+	return endpoints
+}

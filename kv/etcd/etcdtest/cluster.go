@@ -1,0 +1,238 @@
+package etcdtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+// startTimeout bounds how long a new cluster may take until every member serves. It is reached only when something
+// is broken, or the machine is hopelessly overloaded.
+const startTimeout = time.Minute
+
+// A Cluster is an etcd cluster whose members run in this process. It is made by [Start] or [New].
+type Cluster struct {
+	dir       string // of everything on disk: data, sockets, backups
+	members   []*member
+	configure []func(member int, cfg *embed.Config)
+	logs      *logs
+
+	// turn is held by whatever starts or stops members, so that such operations do not overlap. It is taken
+	// before mu.
+	turn       sync.Mutex
+	generation int // names the cluster, so that one made by Replace has another name
+	backups    int // how many were made, to name their directories
+
+	mu      sync.Mutex
+	closed  bool
+	cuts    map[link]bool // pairs of members that cannot reach each other
+	changed chan struct{} // closed and replaced when a member starts or stops or a link is cut or mended
+	clients []*clientv3.Client
+}
+
+// errClosed is what is wrong with using a cluster after Close.
+var errClosed = errors.New("the cluster is closed")
+
+// An Option changes how a cluster is started.
+type Option func(*Cluster)
+
+// WithConfig lets f change a member's configuration before the member is started, each time it is started. The name,
+// directory, addresses, initial cluster and cluster token are the Cluster's and must be left as they are; more
+// listening addresses may be added. Of several such options, each sees what the one before it has left.
+func WithConfig(f func(member int, cfg *embed.Config)) Option {
+	return func(c *Cluster) { c.configure = append(c.configure, f) }
+}
+
+// Start starts a cluster of as many members and returns when all of them serve clients. It fails the test at once if it
+// cannot. When the test ends the cluster is closed, with the clients it made; the servers' logs are shown if the test
+// has failed.
+func Start(t testing.TB, members int, opts ...Option) *Cluster {
+	t.Helper()
+	c, err := start(t.Context(), members, opts)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, c.Logs())
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("etcd's logs:\n%s", c.Logs())
+		}
+	})
+	return c
+}
+
+// New starts a cluster of as many members and returns when all of them serve clients. The caller must close it.
+// In a test, [Start] is easier.
+func New(members int, opts ...Option) (*Cluster, error) {
+	c, err := start(context.Background(), members, opts)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// start returns a Cluster, for its logs, even when it returns an error; everything is stopped then.
+func start(ctx context.Context, members int, opts []Option) (*Cluster, error) {
+	c := &Cluster{
+		logs:    new(logs),
+		cuts:    make(map[link]bool),
+		changed: make(chan struct{}),
+	}
+	if members < 1 {
+		return c, fmt.Errorf("etcdtest: start %d members: there must be at least one", members)
+	}
+	for _, opt := range opts {
+		opt(c)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := c.create(ctx, members); err != nil {
+		return c, errors.Join(fmt.Errorf("etcdtest: start %d members: %w", members, err), c.Close())
+	}
+	return c, nil
+}
+
+func (c *Cluster) create(ctx context.Context, members int) (err error) {
+	if c.dir, err = makeDir(); err != nil {
+		return err
+	}
+	for i := range members {
+		peers, err := listenForPeers()
+		if err != nil {
+			return err
+		}
+		c.members = append(c.members, &member{
+			name:   fmt.Sprintf("m%d", i),
+			dir:    filepath.Join(c.dir, fmt.Sprint(i)),
+			socket: filepath.Join(c.dir, fmt.Sprintf("%d.sock", i)),
+			peers:  peers,
+		})
+	}
+	return c.restart(ctx, c.all())
+}
+
+// makeDir makes the directory for a cluster, with a path short enough for a socket in it: unix sockets' paths are
+// limited to some 100 bytes, and the usual temporary directory may be anywhere.
+func makeDir() (string, error) {
+	const longest = 80
+	dir, err := os.MkdirTemp("", "etcdtest-")
+	if err != nil || len(dir) <= longest {
+		return dir, err
+	}
+	if err := os.Remove(dir); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp("/tmp", "etcdtest-")
+}
+
+// Close stops all members, closes the clients that Client made, and removes the data. When it returns, no server runs any
+// more; a connection between two of them may take a moment to notice that both its ends are closed. A second
+// Close does nothing.
+func (c *Cluster) Close() error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	clients := c.clients
+	c.clients = nil
+	c.announce()
+	c.mu.Unlock()
+
+	var errs []error
+	for _, client := range clients {
+		if err := client.Close(); err != nil && !errors.Is(err, context.Canceled) {
+			errs = append(errs, err)
+		}
+	}
+	c.stop(c.all())
+	for _, m := range c.members {
+		errs = append(errs, m.peers.close())
+	}
+	if c.dir != "" {
+		errs = append(errs, os.RemoveAll(c.dir))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("etcdtest: close: %w", err)
+	}
+	return nil
+}
+
+// Size is the number of members, running or not.
+func (c *Cluster) Size() int { return len(c.members) }
+
+// Member returns the server that runs as the given member, nil if that member is stopped. It is for what this package
+// does not cover; stop it only with [Cluster.Stop]. After a restart the member is another server.
+func (c *Cluster) Member(member int) *embed.Etcd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.members[member].etcd
+}
+
+// Logs returns what the servers have logged, oldest first. Of a very long log only the end is kept.
+func (c *Cluster) Logs() string { return c.logs.String() }
+
+// all returns the number of every member.
+func (c *Cluster) all() []int {
+	all := make([]int, len(c.members))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// chosen returns the given members, all if none is given, and panics if there is no such member, as an index
+// out of range does.
+func (c *Cluster) chosen(members []int) []int {
+	if len(members) == 0 {
+		return c.all()
+	}
+	for _, i := range members {
+		_ = c.members[i]
+	}
+	return members
+}
+
+// initialCluster is how etcd wants to be told of all members when a cluster begins.
+func (c *Cluster) initialCluster() string {
+	var parts []string
+	for _, m := range c.members {
+		u := m.peers.url()
+		parts = append(parts, m.name+"="+u.String())
+	}
+	return strings.Join(parts, ",")
+}
+
+// inTurn calls f, which starts or stops members, when nothing else does so, unless the cluster is closed.
+func (c *Cluster) inTurn(f func() error) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return errClosed
+	}
+	return f()
+}
+
+// announce tells those who wait for a leader to look again. The caller holds mu.
+func (c *Cluster) announce() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}

@@ -1,0 +1,126 @@
+package etcdtest
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+// Leader returns the member that leads now: the one that all members agree on, of those that run and can reach each
+// other and are enough to elect it. It returns false when there is none, as during an election. A leader that was just
+// cut off does not count, though for a moment it still believes to lead.
+func (c *Cluster) Leader() (member int, ok bool) {
+	leader, _ := c.electorate()
+	return leader, leader >= 0
+}
+
+// WaitLeader waits until the cluster has a leader in the sense of [Cluster.Leader], and returns it.
+func (c *Cluster) WaitLeader(ctx context.Context) (int, error) {
+	for {
+		leader, news := c.electorate()
+		if leader >= 0 {
+			return leader, nil
+		}
+		cases := []reflect.SelectCase{receive(ctx.Done())}
+		for _, ch := range news {
+			cases = append(cases, receive(ch))
+		}
+		if chosen, _, _ := reflect.Select(cases); chosen == 0 {
+			return 0, fmt.Errorf("etcdtest: wait for a leader: %w (%s)", ctx.Err(), c.state())
+		}
+	}
+}
+
+func receive(ch <-chan struct{}) reflect.SelectCase {
+	return reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ch)}
+}
+
+// electorate looks for the leader among the members that can have one. If there is none it returns -1 and
+// channels of which one closes when it is worth looking again.
+func (c *Cluster) electorate() (leader int, news []<-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	news = append(news, c.changed)
+	for i := range c.members {
+		if !c.hasQuorum(i) {
+			continue
+		}
+		side := c.reach(i)
+		// Before looking, so that no change is missed after.
+		for _, j := range side {
+			news = append(news, c.members[j].etcd.Server.LeaderChangedNotify())
+		}
+		id := c.members[i].etcd.Server.Leader()
+		leader := slices.IndexFunc(c.members, func(m *member) bool { return m.id == id })
+		agreed := slices.Contains(side, leader) && !slices.ContainsFunc(side, func(j int) bool {
+			return c.members[j].etcd.Server.Leader() != id
+		})
+		if agreed {
+			return leader, nil
+		}
+		break // two sides cannot both be a majority
+	}
+	return -1, news
+}
+
+// state describes who runs and whom they follow, for errors.
+func (c *Cluster) state() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var parts []string
+	for i, m := range c.members {
+		if m.etcd == nil {
+			parts = append(parts, fmt.Sprintf("member %d is stopped", i))
+			continue
+		}
+		follows := "no leader"
+		if id := m.etcd.Server.Leader(); id != 0 {
+			follows = fmt.Sprintf("member %d", slices.IndexFunc(c.members, func(m *member) bool { return m.id == id }))
+		}
+		parts = append(parts, fmt.Sprintf("member %d reaches %v and follows %s", i, c.reach(i), follows))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// MoveLeader makes the given member the leader and returns when all members know. If it leads already there is
+// nothing to do. It tries for as long as ctx allows: it cannot succeed while that member is stopped or cut off.
+func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
+	for {
+		from, err := c.WaitLeader(ctx)
+		if err != nil {
+			return fmt.Errorf("etcdtest: move the leader to member %d: %w", to, err)
+		}
+		if from == to {
+			return nil
+		}
+		c.mu.Lock()
+		etcd, source, target := c.members[from].etcd, c.members[from].id, c.members[to].id
+		c.mu.Unlock()
+		if etcd == nil {
+			continue // it was stopped since
+		}
+		// Raft gives up a transfer that takes longer than an election timeout, without telling anyone.
+		try, cancel := context.WithTimeout(ctx, 2*electionTimeout(etcd))
+		err = etcd.Server.MoveLeader(try, uint64(source), uint64(target))
+		gaveUp := try.Err() != nil
+		cancel()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		} else if gaveUp {
+			err = nil // and try again
+		}
+		if err != nil {
+			return fmt.Errorf("etcdtest: move the leader from member %d to %d: %w (%s)", from, to, err, c.state())
+		}
+		// Whether it has worked is for the members to say, all of them.
+	}
+}
+
+func electionTimeout(etcd *embed.Etcd) time.Duration {
+	return time.Duration(etcd.Config().ElectionMs) * time.Millisecond
+}

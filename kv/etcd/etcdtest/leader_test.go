@@ -1,0 +1,55 @@
+package etcdtest_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+func TestMoveLeader(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 3)
+	client := cluster.Client()
+	for _, to := range []int{0, 1, 2, 2, 0} {
+		began := time.Now()
+		check(t, cluster.MoveLeader(bounded(t), to))
+		if leader, ok := cluster.Leader(); !ok || leader != to {
+			t.Errorf("member %d leads (%t), want %d", leader, ok, to)
+		}
+		t.Logf("moved to %d in %v", to, time.Since(began))
+		put(t, client, "key", "value")
+	}
+}
+
+func TestMoveLeaderToOneThatCannot(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 3)
+	check(t, cluster.MoveLeader(bounded(t), 0))
+	cluster.Stop(1)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := cluster.MoveLeader(ctx, 1)
+	if err == nil || !strings.Contains(err.Error(), "member 1 is stopped") {
+		t.Errorf("to move the leader to a stopped member gives %v", err)
+	}
+}
+
+func TestLeaderStops(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 3)
+	old := must(cluster.WaitLeader(bounded(t)))(t)
+	began := time.Now()
+	cluster.Stop(old)
+	if leader, ok := cluster.Leader(); ok && leader == old {
+		t.Errorf("member %d leads although it is stopped", old)
+	}
+	if leader := must(cluster.WaitLeader(bounded(t)))(t); leader == old {
+		t.Errorf("member %d leads although it is stopped", old)
+	}
+	t.Logf("another leader after %v", time.Since(began))
+	put(t, cluster.Client((old+1)%3, (old+2)%3), "key", "value")
+}

@@ -1,0 +1,78 @@
+package etcdtest
+
+import (
+	"bytes"
+	"os"
+	"sync"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// logs keeps what all servers of a cluster log, in memory.
+type logs struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+// mostLogs is how many bytes of log are kept, at least the last half of them.
+const mostLogs = 4 << 20
+
+// logger returns a logger that writes under the given name.
+func (l *logs) logger(name string) *zap.Logger {
+	encoding := zap.NewProductionEncoderConfig()
+	encoding.EncodeTime = zapcore.ISO8601TimeEncoder
+	encoding.EncodeDuration = zapcore.StringDurationEncoder
+	core := zapcore.NewCore(zapcore.NewConsoleEncoder(encoding), l, zap.InfoLevel)
+	return zap.New(&dyingWords{Core: core, logs: l}).Named(name)
+}
+
+// Write implements zapcore.WriteSyncer.
+func (l *logs) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf = append(l.buf, line...)
+	if len(l.buf) > mostLogs {
+		kept := l.buf[len(l.buf)-mostLogs/2:]
+		kept = kept[bytes.IndexByte(kept, '\n')+1:] // a line that is cut helps nobody
+		l.buf = append([]byte(nil), kept...)
+	}
+	return len(line), nil
+}
+
+// Sync implements zapcore.WriteSyncer.
+func (l *logs) Sync() error { return nil }
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.buf)
+}
+
+// dyingWords shows the logs when a server is about to end the process, which would take them with it.
+type dyingWords struct {
+	zapcore.Core
+	logs *logs
+}
+
+// Check implements zapcore.Core.
+func (d *dyingWords) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if d.Enabled(e.Level) {
+		return ce.AddCore(e, d)
+	}
+	return ce
+}
+
+// With implements zapcore.Core.
+func (d *dyingWords) With(fields []zapcore.Field) zapcore.Core {
+	return &dyingWords{Core: d.Core.With(fields), logs: d.logs}
+}
+
+// Write implements zapcore.Core.
+func (d *dyingWords) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	err := d.Core.Write(e, fields)
+	if e.Level >= zapcore.PanicLevel {
+		os.Stderr.WriteString("etcdtest: a server ends this process; the servers' logs:\n" + d.logs.String())
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+package etcdtest
+
+import "slices"
+
+// A link is a pair of members, the lower first.
+type link [2]int
+
+func linkOf(a, b int) link { return link{min(a, b), max(a, b)} }
+
+// Partition cuts the given members off from all the others: no raft message passes between the two sides, in
+// either direction, until [Cluster.Heal]. Within each side, and between members and clients, all works as before.
+// A side with half the members or fewer has no leader after an election timeout; what it has stored can still be
+// read with serializable reads. With no members given, nothing is cut.
+//
+// Partitions add up: cutting off 0 and then 1 leaves each of them alone. They outlast restarts of the members, and
+// those of Restore and Replace.
+//
+// Partition returns at once. Until an election timeout has passed a leader that is cut off believes to lead, and so
+// do its clients; to wait for a new one on the other side use [Cluster.WaitLeader].
+func (c *Cluster) Partition(members ...int) {
+	for _, i := range members {
+		_ = c.members[i] // panics if there is no such member, before anything is cut
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range members {
+		for b := range c.members {
+			if !slices.Contains(members, b) {
+				c.cuts[linkOf(a, b)] = true
+			}
+		}
+	}
+	c.applyCuts()
+	c.announce()
+}
+
+// Heal ends all partitions. It returns at once; to wait until all members follow one leader again use
+// [Cluster.WaitLeader].
+func (c *Cluster) Heal() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.cuts)
+	c.applyCuts()
+	c.announce()
+}
+
+// applyCuts makes every running member cut and mend its links as cuts says. The caller holds mu.
+func (c *Cluster) applyCuts() {
+	for a, m := range c.members {
+		if m.etcd == nil {
+			continue
+		}
+		for b, other := range c.members {
+			switch {
+			case a == b:
+			case c.cuts[linkOf(a, b)]:
+				m.etcd.Server.CutPeer(other.id)
+			default:
+				m.etcd.Server.MendPeer(other.id)
+			}
+		}
+	}
+}
+
+// reach returns the running members that can reach member i, over others or directly, i included; none if i is
+// stopped. The caller holds mu.
+func (c *Cluster) reach(i int) []int {
+	if c.members[i].etcd == nil {
+		return nil
+	}
+	reached := []int{i}
+	for n := 0; n < len(reached); n++ {
+		for j, m := range c.members {
+			if m.etcd != nil && !c.cuts[linkOf(reached[n], j)] && !slices.Contains(reached, j) {
+				reached = append(reached, j)
+			}
+		}
+	}
+	slices.Sort(reached)
+	return reached
+}
+
+// hasQuorum reports whether member i is running and reaches enough others to have a leader. The caller holds mu.
+func (c *Cluster) hasQuorum(i int) bool { return len(c.reach(i)) > len(c.members)/2 }

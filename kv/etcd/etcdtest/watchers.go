@@ -1,0 +1,118 @@
+package etcdtest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+)
+
+// Watchers returns how many watches of clients the given member serves: those it has told a client that it has created,
+// less those it has told are cancelled and those whose stream has ended.
+//
+// A watch that a client has just given up counts until the member has been told. To prove that none is left, use
+// [Cluster.WaitWatchers].
+func (c *Cluster) Watchers(member int) int {
+	return c.members[member].watches.now()
+}
+
+// WaitWatchers waits until the given member serves exactly n watches, as [Cluster.Watchers] counts them.
+func (c *Cluster) WaitWatchers(ctx context.Context, member, n int) error {
+	if got, err := c.members[member].watches.wait(ctx, n); err != nil {
+		return fmt.Errorf("etcdtest: wait for member %d to serve %d watches: %w (it serves %d)", member, n, err, got)
+	}
+	return nil
+}
+
+// watchCount counts the watches that one member serves, by what it answers its clients. etcd's own count is a
+// metric that all servers of a process add to.
+type watchCount struct {
+	mu      sync.Mutex
+	n       int
+	changed chan struct{} // if not nil, closed and forgotten when n changes
+}
+
+func (w *watchCount) now() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.n
+}
+
+func (w *watchCount) add(d int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n += d
+	if d != 0 && w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+}
+
+// wait returns the last number it has seen.
+func (w *watchCount) wait(ctx context.Context, want int) (int, error) {
+	for {
+		w.mu.Lock()
+		n := w.n
+		if w.changed == nil {
+			w.changed = make(chan struct{})
+		}
+		changed := w.changed
+		w.mu.Unlock()
+		if n == want {
+			return n, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return n, ctx.Err()
+		}
+	}
+}
+
+// intercept counts the watches of each stream that passes.
+func (w *watchCount) intercept(
+	srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
+) error {
+	counted := &countedStream{ServerStream: stream, count: w, open: make(map[int64]bool)}
+	defer counted.end()
+	return handler(srv, counted)
+}
+
+// countedStream sees the responses of one stream. Streams of other things than watches pass through it unchanged.
+type countedStream struct {
+	grpc.ServerStream
+	count *watchCount
+
+	mu   sync.Mutex
+	open map[int64]bool // by watch id
+}
+
+func (s *countedStream) SendMsg(m any) error {
+	if r, ok := m.(*pb.WatchResponse); ok {
+		// Before sending, so that a client that has the answer finds it counted.
+		s.observe(r)
+	}
+	return s.ServerStream.SendMsg(m)
+}
+
+func (s *countedStream) observe(r *pb.WatchResponse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.open)
+	switch {
+	case r.GetCanceled(): // also says Created, if the watch was refused
+		delete(s.open, r.GetWatchId())
+	case r.GetCreated():
+		s.open[r.GetWatchId()] = true
+	}
+	s.count.add(len(s.open) - before)
+}
+
+func (s *countedStream) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count.add(-len(s.open))
+	clear(s.open)
+}
