@@ -1,0 +1,88 @@
+package etcd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// patience bounds how long a test waits for what has to come: it only limits a failure.
+const patience = 30 * time.Second
+
+// atOnce is how soon that must happen which must not wait for anything.
+const atOnce = 2 * time.Second
+
+func within(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), d, fmt.Errorf("the test waited %v in vain", d))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// reader pulls from a watch, and stops it when the test ends.
+type reader struct {
+	t    testing.TB
+	pull func() (kv.Batch, error, bool)
+	stop func()
+}
+
+func read(t testing.TB, watch iter.Seq2[kv.Batch, error]) *reader {
+	pull, stop := iter.Pull2(watch)
+	t.Cleanup(stop)
+	return &reader{t: t, pull: pull, stop: stop}
+}
+
+// batch returns the next batch that is not a bookmark.
+func (r *reader) batch() kv.Batch {
+	r.t.Helper()
+	for {
+		b, err, ok := r.pull()
+		if !ok || err != nil {
+			r.t.Fatalf("the watch ended with %v, want a batch", err)
+		}
+		if !b.IsBookmark() {
+			return b
+		}
+	}
+}
+
+// end reads to the end of the watch and requires its error to match want. It returns the batches before, and the error.
+func (r *reader) end(want error) ([]kv.Batch, error) {
+	r.t.Helper()
+	var batches []kv.Batch
+	for {
+		b, err, ok := r.pull()
+		switch {
+		case !ok:
+			r.t.Fatalf("the watch ended without an error, want %v", want)
+		case err == nil:
+			batches = append(batches, b)
+			continue
+		case !errors.Is(err, want):
+			r.t.Fatalf("the watch ended with %v, want %v", err, want)
+		}
+		if b, err, ok := r.pull(); ok {
+			r.t.Fatalf("after its error the watch went on with %v, %v", b, err)
+		}
+		var op *kv.OpError
+		if !errors.As(err, &op) || op.Store != "kv/etcd" {
+			r.t.Errorf("%#v is no OpError of kv/etcd", err)
+		}
+		return batches, err
+	}
+}
+
+func must[T any](v T, err error) func(t testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}

@@ -1,0 +1,129 @@
+package etcd_test
+
+import (
+	"context"
+	"sync"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// fake is an etcd client that answers what a test tells it to. What a test does not set panics.
+type fake struct {
+	clientv3.KV
+	clientv3.Watcher
+	get   func(ctx context.Context, op clientv3.Op) (*clientv3.GetResponse, error)
+	txn   func(ctx context.Context, ops []clientv3.Op) (*clientv3.TxnResponse, error)
+	watch func(ctx context.Context, op clientv3.Op) clientv3.WatchChan
+}
+
+func (f *fake) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return f.get(ctx, clientv3.OpGet(key, opts...))
+}
+
+func (f *fake) Txn(ctx context.Context) clientv3.Txn { return &fakeTxn{fake: f, ctx: ctx} }
+
+func (f *fake) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+	return f.watch(ctx, clientv3.OpGet(key, opts...))
+}
+
+func (f *fake) Close() error { panic("the Store closed a client that is not its own") }
+
+type fakeTxn struct {
+	fake *fake
+	ctx  context.Context
+	ops  []clientv3.Op
+}
+
+func (t *fakeTxn) If(...clientv3.Cmp) clientv3.Txn      { return t }
+func (t *fakeTxn) Else(...clientv3.Op) clientv3.Txn     { return t }
+func (t *fakeTxn) Then(ops ...clientv3.Op) clientv3.Txn { t.ops = ops; return t }
+func (t *fakeTxn) Commit() (*clientv3.TxnResponse, error) {
+	return t.fake.txn(t.ctx, t.ops)
+}
+
+// openFake is a fake whose caller is told of its end, as a whole client is.
+type openFake struct {
+	*fake
+	ctx context.Context
+}
+
+func (f *openFake) Ctx() context.Context { return f.ctx }
+
+// script is a watch that says what it is fed, and then no more until its context ends.
+type script struct {
+	responses chan clientv3.WatchResponse
+	over      chan struct{}
+	end       func()
+
+	mu    sync.Mutex
+	opens []clientv3.Op     // every watch that was opened
+	ctxs  []context.Context // and its context
+}
+
+func newScript(responses ...clientv3.WatchResponse) *script {
+	s := &script{responses: make(chan clientv3.WatchResponse, 1000), over: make(chan struct{})}
+	s.end = sync.OnceFunc(func() { close(s.over) })
+	s.say(responses...)
+	return s
+}
+
+func (s *script) say(responses ...clientv3.WatchResponse) {
+	for _, r := range responses {
+		s.responses <- r
+	}
+}
+
+// watch passes on what is said, and closes the channel when ctx is done or the script has ended.
+func (s *script) watch(ctx context.Context, op clientv3.Op) clientv3.WatchChan {
+	s.mu.Lock()
+	s.opens = append(s.opens, op)
+	s.ctxs = append(s.ctxs, ctx)
+	s.mu.Unlock()
+	out := make(chan clientv3.WatchResponse)
+	go func() {
+		defer close(out)
+		for {
+			var r clientv3.WatchResponse
+			select {
+			case r = <-s.responses:
+			default:
+				select {
+				case r = <-s.responses:
+				case <-s.over:
+					return
+				case <-ctx.Done():
+					return
+				}
+			}
+			select {
+			case out <- r:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// header is one that member 1 of cluster 1 sends at term 2.
+func header(revision int64) *pb.ResponseHeader {
+	return &pb.ResponseHeader{ClusterId: 1, MemberId: 1, RaftTerm: 2, Revision: revision}
+}
+
+// changed is a response with one put of key at each revision, and a header that has run ahead.
+func changed(key string, revisions ...int64) clientv3.WatchResponse {
+	r := clientv3.WatchResponse{Header: header(1000)}
+	for _, rev := range revisions {
+		r.Events = append(r.Events, &mvccpb.Event{
+			Type: clientv3.EventTypePut,
+			Kv:   &mvccpb.KeyValue{Key: []byte(key), ModRevision: rev, CreateRevision: rev, Version: 1},
+		})
+	}
+	return r
+}
+
+func progress(revision int64) clientv3.WatchResponse {
+	return clientv3.WatchResponse{Header: header(revision)}
+}

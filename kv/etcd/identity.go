@@ -1,0 +1,109 @@
+package etcd
+
+import (
+	"sync"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+// identity is what the answers of etcd have told a Store about whose history it reads. Every answer names
+// the cluster, a revision and a raft term. The first never changes in the life of a cluster, and the other two
+// never fall, so an answer that says otherwise proves that the history was replaced: the cluster was
+// restored from a backup, or another one stands behind the address.
+//
+// A cluster restored under its old identity that is already past what the Store has seen cannot be told from
+// the old one.
+type identity struct {
+	mu      sync.Mutex
+	current *history
+}
+
+// history is one life of the cluster. The fields below replaced are guarded by identity.mu.
+type history struct {
+	replaced chan struct{} // closed, once, when the history is found to be no longer etcd's
+	cluster  uint64        // zero until an answer named it
+	revision int64         // the highest that was heard of
+	term     uint64        // the highest that was heard of
+}
+
+// question is what was known when a request was made. The answer to a linearizable request is never older
+// than that, however answers overtake one another.
+type question struct {
+	history  *history
+	revision int64
+	term     uint64
+}
+
+// now returns the history that etcd was last seen to have.
+func (id *identity) now() *history {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.nowLocked()
+}
+
+func (id *identity) nowLocked() *history {
+	if id.current == nil {
+		id.current = &history{replaced: make(chan struct{})}
+	}
+	return id.current
+}
+
+// ask is called before a linearizable request, a read or a write.
+func (id *identity) ask() question {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	h := id.nowLocked()
+	return question{history: h, revision: h.revision, term: h.term}
+}
+
+// answered is called with the header of the answer, and returns the history the answer is of; nil where it was
+// replaced while the request was under way, so that nobody can say which of the two that is.
+func (id *identity) answered(q question, header *pb.ResponseHeader) *history {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	if q.history != id.current {
+		return nil
+	}
+	if id.isOther(header) || header.GetRevision() < q.revision || header.GetRaftTerm() < q.term {
+		id.replace(header)
+	} else {
+		id.remember(header)
+	}
+	return id.current
+}
+
+// heard is called with each header of a watch that was opened under h, and reports whether it is of h. What a
+// watch hears may be older than what others have: only the cluster's name counts.
+func (id *identity) heard(h *history, header *pb.ResponseHeader) bool {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	if h != id.current {
+		return false
+	}
+	if id.isOther(header) {
+		id.replace(header)
+		return false
+	}
+	id.remember(header)
+	return true
+}
+
+func (id *identity) isOther(header *pb.ResponseHeader) bool {
+	cluster := header.GetClusterId()
+	return cluster != 0 && id.current.cluster != 0 && cluster != id.current.cluster
+}
+
+func (id *identity) remember(header *pb.ResponseHeader) {
+	h := id.current
+	if cluster := header.GetClusterId(); cluster != 0 {
+		h.cluster = cluster
+	}
+	h.revision = max(h.revision, header.GetRevision())
+	h.term = max(h.term, header.GetRaftTerm())
+}
+
+func (id *identity) replace(header *pb.ResponseHeader) {
+	close(id.current.replaced)
+	id.current = &history{replaced: make(chan struct{})}
+	id.remember(header)
+}

@@ -1,0 +1,228 @@
+package etcd_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextRead(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 1)
+	store := etcd.New(cluster.Client())
+	old := must(store.Put(ctx, "k", []byte("old")))(t)
+	backup := must(cluster.Backup(ctx))(t)
+	r := read(t, store.Watch(ctx, kv.Key("k"), old-1))
+	idle := read(t, store.Watch(ctx, kv.Key("j"), old))
+	r.batch()
+	must(store.Put(ctx, "k", []byte("new")))(t)
+	r.batch()
+	if err := cluster.Restore(ctx, backup); err != nil {
+		t.Fatal(err)
+	}
+	ends := make(chan error)
+	go func() {
+		_, err, _ := idle.pull()
+		ends <- err
+	}()
+	got := must(store.Get(ctx, kv.Key("k")))(t)
+	if got.Revision != old || string(got.Entries[0].Value) != "old" {
+		t.Errorf("got %+v, want what was restored, at %d", got, old)
+	}
+	r.end(kv.ErrReset)
+	if err := <-ends; !errors.Is(err, kv.ErrReset) {
+		t.Errorf("a watch that was waiting ended with %v, want %v", err, kv.ErrReset)
+	}
+	// What is read afresh can be watched, in the same Store.
+	again := read(t, store.Watch(ctx, kv.Key("k"), got.Revision))
+	rev := must(store.Put(ctx, "k", nil))(t)
+	if b := again.batch(); b.Revision != rev {
+		t.Errorf("got revision %d, want %d", b.Revision, rev)
+	}
+}
+
+func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextWrite(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 1)
+	store := etcd.New(cluster.Client())
+	old := must(store.Put(ctx, "k", nil))(t)
+	backup := must(cluster.Backup(ctx))(t)
+	for range 3 {
+		must(store.Put(ctx, "k", nil))(t)
+	}
+	r := read(t, store.Watch(ctx, kv.Key("k"), old))
+	r.batch()
+	if err := cluster.Restore(ctx, backup); err != nil {
+		t.Fatal(err)
+	}
+	if rev := must(store.Put(ctx, "k", nil))(t); rev != old+1 {
+		t.Errorf("the put is at %d, want %d", rev, old+1)
+	}
+	r.end(kv.ErrReset)
+}
+
+func TestAnotherClusterBehindTheAddressIsSaid(t *testing.T) {
+	for name, wrap := range map[string]func(*clientv3.Client) etcd.Client{
+		"plain":     func(c *clientv3.Client) etcd.Client { return c },
+		"namespace": func(c *clientv3.Client) etcd.Client { return namespaced(c, "/space/") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Check(t)
+			ctx := within(t, patience)
+			cluster := etcdtest.Start(t, 1)
+			client := wrap(cluster.Client())
+			store, other := etcd.New(client), etcd.New(client)
+			rev := must(store.Put(ctx, "k", nil))(t)
+			reading := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+			watching := read(t, other.Watch(ctx, kv.Key("k"), rev-1))
+			reading.batch()
+			watching.batch()
+			if err := cluster.Replace(ctx); err != nil {
+				t.Fatal(err)
+			}
+			// By a read of the Store, though the new cluster is not as far as the old one was;
+			must(store.Get(ctx, kv.Key("other")))(t)
+			reading.end(kv.ErrReset)
+			// and by the watch itself, of a Store that has read nothing, once the new cluster is.
+			for got := kv.Revision(0); got <= rev; {
+				got = must(store.Put(ctx, "k", nil))(t)
+			}
+			watching.end(kv.ErrReset)
+		})
+	}
+}
+
+func TestStoresOfTwoClustersKnowNothingOfEachOther(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	one, two := etcd.New(etcdtest.Start(t, 1).Client()), etcd.New(etcdtest.Start(t, 1).Client())
+	rev := must(one.Put(ctx, "k", nil))(t)
+	r := read(t, one.Watch(ctx, kv.Key("k"), rev))
+	must(two.Get(ctx, kv.All()))(t)
+	rev = must(one.Put(ctx, "k", nil))(t)
+	if got := r.batch().Revision; got != rev {
+		t.Errorf("got revision %d, want %d", got, rev)
+	}
+}
+
+// The answers of a fake, which come in the order a test wants.
+func TestWhatAnAnswerProves(t *testing.T) {
+	type answer struct {
+		cluster, term uint64
+		revision      int64
+	}
+	for name, test := range map[string]struct {
+		before, after answer
+		reset         bool
+	}{
+		"the same":           {answer{1, 2, 10}, answer{1, 2, 10}, false},
+		"later":              {answer{1, 2, 10}, answer{1, 3, 11}, false},
+		"an older revision":  {answer{1, 2, 10}, answer{1, 2, 9}, true},
+		"an older term":      {answer{1, 3, 10}, answer{1, 2, 11}, true},
+		"another cluster":    {answer{1, 2, 10}, answer{2, 2, 10}, true},
+		"a nameless cluster": {answer{1, 2, 10}, answer{0, 2, 10}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Check(t)
+			next := test.before
+			s := newScript(progress(10))
+			store := etcd.New(&fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
+				return &clientv3.GetResponse{Header: &pb.ResponseHeader{
+					ClusterId: next.cluster, MemberId: 1, RaftTerm: next.term, Revision: next.revision,
+				}}, nil
+			}})
+			must(store.Get(t.Context(), kv.Key("k")))(t)
+			next = test.after
+			ctx, cancel := context.WithCancel(within(t, patience))
+			defer cancel()
+			r := read(t, store.Watch(ctx, kv.Key("k"), 10))
+			r.pull() // the bookmark: the stream runs
+			must(store.Get(ctx, kv.Key("k")))(t)
+			if !test.reset {
+				cancel()
+				r.end(context.Canceled)
+				return
+			}
+			r.end(kv.ErrReset)
+		})
+	}
+}
+
+// An answer that was under way when the history was replaced may be of either: it proves nothing, and its
+// entries go nowhere.
+func TestAnAnswerThatWasOvertakenIsAskedForAgain(t *testing.T) {
+	leaktest.Check(t)
+	answers := make(chan *pb.ResponseHeader)
+	asked := make(chan struct{})
+	store := etcd.New(&fake{get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
+		asked <- struct{}{}
+		h := <-answers
+		return &clientv3.GetResponse{Header: h, Kvs: []*mvccpb.KeyValue{{Key: []byte("k"), ModRevision: h.Revision}}}, nil
+	}})
+	get := func() chan kv.Snapshot {
+		got := make(chan kv.Snapshot, 1)
+		go func() { got <- must(store.Get(t.Context(), kv.Key("k")))(t) }()
+		<-asked
+		return got
+	}
+	header := func(cluster uint64, revision int64) *pb.ResponseHeader {
+		return &pb.ResponseHeader{ClusterId: cluster, MemberId: 1, RaftTerm: 2, Revision: revision}
+	}
+	first := get()
+	answers <- header(1, 10)
+	<-first
+	slow, quick := get(), get()
+	answers <- header(2, 5) // either of the two receives it
+	var late chan kv.Snapshot
+	select {
+	case got := <-slow:
+		late = quick
+		if got.Revision != 5 {
+			t.Errorf("got revision %d, want 5", got.Revision)
+		}
+	case got := <-quick:
+		late = slow
+		if got.Revision != 5 {
+			t.Errorf("got revision %d, want 5", got.Revision)
+		}
+	}
+	answers <- header(1, 11) // of the old cluster
+	<-asked
+	answers <- header(2, 6)
+	if got := <-late; got.Revision != 6 || got.Entries[0].ModRevision != 6 {
+		t.Errorf("got %+v, want what the new cluster holds", got)
+	}
+}
+
+func TestPagesOfTwoHistoriesAreNeverMixed(t *testing.T) {
+	leaktest.Check(t)
+	requests := 0
+	store := etcd.New(&fake{get: func(_ context.Context, op clientv3.Op) (*clientv3.GetResponse, error) {
+		requests++
+		cluster := uint64(1)
+		if requests > 1 {
+			cluster = 2
+		}
+		return &clientv3.GetResponse{
+			Header: &pb.ResponseHeader{ClusterId: cluster, Revision: 10},
+			Kvs:    []*mvccpb.KeyValue{{Key: op.KeyBytes(), ModRevision: int64(cluster)}},
+			More:   requests%2 == 1,
+		}, nil
+	}}, etcd.WithPageSize(1))
+	for _, e := range must(store.Get(t.Context(), kv.Prefix("k")))(t).Entries {
+		if e.ModRevision != 2 {
+			t.Errorf("an entry of the old cluster is among those of the new: %+v", e)
+		}
+	}
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package etcd_test
+
+// raceDetector: what is measured takes ten times as long.
+const raceDetector = true

@@ -1,0 +1,113 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"sync/atomic"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Client is what a [Store] needs of an etcd client. A [*clientv3.Client] is one, also after its KV and its
+// Watcher were replaced by those of a namespace, and so is a struct that embeds the two interfaces.
+type Client interface {
+	clientv3.KV
+	clientv3.Watcher
+}
+
+// Store is a [kv.Store], [kv.Writer] and [kv.Committer] over etcd. Make one with [New]. Its methods may be
+// called concurrently. It needs no closing: it holds nothing but the client, which stays its owner's.
+type Store struct {
+	client   Client
+	missing  error           // why there is no client to use; nil when there is one
+	closed   <-chan struct{} // closed with the client; nil where the client does not tell
+	page     int64
+	buffer   int
+	identity identity
+	// generation sets the watches of this Store apart from those that etcd refused: see watchContext.
+	generation atomic.Uint64
+	// fragment is set once a message was too large for the client: see drain.
+	fragment atomic.Bool
+}
+
+var (
+	_ kv.Store     = (*Store)(nil)
+	_ kv.Writer    = (*Store)(nil)
+	_ kv.Committer = (*Store)(nil)
+)
+
+// New returns a Store over client. It does not connect, and never closes client. Given no client, every
+// call of the Store fails with an error that says so.
+func New(client Client, opts ...Option) *Store {
+	s := &Store{
+		client:  client,
+		missing: missing(client),
+		page:    defaultPageSize,
+		buffer:  defaultBuffer,
+	}
+	for _, opt := range opts {
+		opt(s)
+	}
+	if s.missing != nil {
+		return s
+	}
+	if c, ok := client.(interface{ Ctx() context.Context }); ok && c.Ctx() != nil {
+		s.closed = c.Ctx().Done()
+	}
+	return s
+}
+
+var (
+	errNoClient     = errors.New("New was given a nil client")
+	errNoInterfaces = errors.New("New was given a client without a KV or a Watcher")
+)
+
+// missing returns why client cannot be used, as far as can be seen without using it.
+func missing(client Client) error {
+	if client == nil {
+		return errNoClient
+	}
+	if c, ok := client.(*clientv3.Client); ok && c != nil && (c.KV == nil || c.Watcher == nil) {
+		return errNoInterfaces
+	}
+	switch v := reflect.ValueOf(client); {
+	case v.Kind() == reflect.Pointer && v.IsNil():
+		return errNoClient
+	case v.Kind() == reflect.Struct && v.Type().Name() == "":
+		// Written in place, it has no methods but those of what it embeds.
+		for _, field := range v.Fields() {
+			if field.Kind() == reflect.Interface && field.IsNil() {
+				return errNoInterfaces
+			}
+		}
+	}
+	return nil
+}
+
+// whileOpen returns a context that ends with ctx and also when the client is closed: clientv3 itself goes on
+// trying for seconds then. The caller calls end.
+func (s *Store) whileOpen(ctx context.Context) (open context.Context, end func()) {
+	if s.closed == nil {
+		return ctx, func() {}
+	}
+	open, cancel := context.WithCancel(ctx)
+	c, ok := s.client.(interface{ Ctx() context.Context })
+	if !ok {
+		return open, cancel
+	}
+	stop := context.AfterFunc(c.Ctx(), cancel)
+	return open, func() { stop(); cancel() }
+}
+
+// isClosed reports whether the client is known to be closed.
+func (s *Store) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}

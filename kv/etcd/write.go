@@ -1,0 +1,119 @@
+package etcd
+
+import (
+	"context"
+	"fmt"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Put implements [kv.Writer]. A write is sent once: an error that matches [kv.ErrUnavailable], or the
+// context's own, leaves open whether it happened.
+func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
+	op := func() string { return "put " + shorten(key) }
+	return s.write(ctx, op, []kv.Op{kv.PutOp(key, value, conditions...)})
+}
+
+// Delete implements [kv.Writer]. What Put says of errors holds here.
+func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Condition) (kv.Revision, error) {
+	op := func() string { return "delete " + shorten(key) }
+	return s.write(ctx, op, []kv.Op{kv.DeleteOp(key, conditions...)})
+}
+
+// Commit implements [kv.Committer]. What Put says of errors holds here. etcd takes 128 ops in one commit
+// unless it is told otherwise; more are [kv.ErrTooLarge].
+func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
+	op := func() string {
+		if len(ops) == 0 {
+			return "commit nothing"
+		}
+		if len(ops) == 1 {
+			return "commit " + shorten(ops[0].Key)
+		}
+		return fmt.Sprintf("commit %s and %d more", shorten(ops[0].Key), len(ops)-1)
+	}
+	return s.write(ctx, op, ops)
+}
+
+func (s *Store) write(ctx context.Context, op func() string, ops []kv.Op) (kv.Revision, error) {
+	if err := validate(ops); err != nil {
+		return 0, invalid(op, err)
+	}
+	if err := s.ready(ctx, op); err != nil {
+		return 0, err
+	}
+	open, end := s.whileOpen(ctx)
+	defer end()
+	asked := s.identity.ask()
+	header, done, err := s.send(open, ops)
+	if err != nil {
+		return 0, s.failed(ctx, op, err)
+	}
+	s.identity.answered(asked, header)
+	if !done {
+		return 0, &kv.OpError{Store: storeName, Op: op(), Reason: kv.ErrConflict}
+	}
+	return kv.Revision(header.GetRevision()), nil
+}
+
+// validate refuses what etcd would take in another sense or not at all.
+func validate(ops []kv.Op) error {
+	seen := make(map[string]struct{}, len(ops))
+	for _, o := range ops {
+		if err := kv.ValidateKey(o.Key); err != nil {
+			return err
+		}
+		if o.Type != kv.EventPut && o.Type != kv.EventDelete {
+			return fmt.Errorf("%w: an op that is neither a put nor a delete", kv.ErrUnsupported)
+		}
+		if _, twice := seen[o.Key]; twice {
+			return fmt.Errorf("%w: %s is named twice", kv.ErrInvalidKey, shorten(o.Key))
+		}
+		seen[o.Key] = struct{}{}
+	}
+	return nil
+}
+
+// send makes one request of ops; done is false if a condition did not hold.
+func (s *Store) send(ctx context.Context, ops []kv.Op) (header *pb.ResponseHeader, done bool, err error) {
+	if len(ops) == 0 {
+		// etcd answers an empty transaction from whatever state the member it reaches is in; a read tells
+		// the revision of the store.
+		resp, err := s.client.Get(ctx, "\x00", clientv3.WithCountOnly())
+		if err != nil {
+			return nil, false, err
+		}
+		return resp.Header, true, nil
+	}
+	var compares []clientv3.Cmp
+	requests := make([]clientv3.Op, 0, len(ops))
+	for _, o := range ops {
+		for _, c := range o.Conditions {
+			if rev, ok := c.ModRevision(); ok {
+				compares = append(compares, clientv3.Compare(clientv3.ModRevision(o.Key), "=", int64(rev)))
+			}
+		}
+		if o.Type == kv.EventDelete {
+			requests = append(requests, clientv3.OpDelete(o.Key))
+		} else {
+			requests = append(requests, clientv3.OpPut(o.Key, string(o.Value)))
+		}
+	}
+	resp, err := s.client.Txn(ctx).If(compares...).Then(requests...).Commit()
+	if err != nil {
+		return nil, false, err
+	}
+	return resp.Header, resp.Succeeded, nil
+}
+
+// shorten quotes a key for a message. A key that etcd refuses for its size would fill the log.
+func shorten(key string) string {
+	const most = 256
+	if len(key) <= most {
+		return fmt.Sprintf("%q", key)
+	}
+	return fmt.Sprintf("%q... (%d bytes)", key[:most], len(key))
+}
