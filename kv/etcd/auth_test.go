@@ -1,0 +1,199 @@
+package etcd_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+// guarded is a cluster of one member that asks for passwords, and whose user "reader" may read and write
+// what begins with "/app/".
+type guarded struct {
+	*etcdtest.Cluster
+	t    *testing.T
+	root *clientv3.Client
+}
+
+func startGuarded(t *testing.T, opts ...etcdtest.Option) *guarded {
+	t.Helper()
+	ctx := within(t, patience)
+	g := &guarded{Cluster: etcdtest.Start(t, 1, opts...), t: t}
+	setup := g.Client()
+	must(setup.RoleAdd(ctx, "root"))(t)
+	must(setup.UserAdd(ctx, "root", "secret"))(t)
+	must(setup.UserGrantRole(ctx, "root", "root"))(t)
+	must(setup.RoleAdd(ctx, "app"))(t)
+	must(setup.RoleGrantPermission(ctx, "app", "/app/", clientv3.GetPrefixRangeEnd("/app/"),
+		clientv3.PermissionType(clientv3.PermReadWrite)))(t)
+	must(setup.UserAdd(ctx, "reader", "secret"))(t)
+	must(setup.UserGrantRole(ctx, "reader", "app"))(t)
+	must(setup.AuthEnable(ctx))(t)
+	g.root = g.as("root")
+	return g
+}
+
+// as returns a client of the given user.
+func (g *guarded) as(user string) *clientv3.Client {
+	g.t.Helper()
+	config := g.ClientConfig()
+	config.Username, config.Password = user, "secret"
+	client := must(clientv3.New(config))(g.t)
+	g.t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func TestWhatAUserMayNotDoIsSaid(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	store := etcd.New(startGuarded(t).as("reader"))
+	rev := must(store.Put(ctx, "/app/k", nil))(t)
+	if _, err := store.Get(ctx, kv.Key("/other")); !errors.Is(err, kv.ErrPermission) {
+		t.Errorf("get: %v, want %v", err, kv.ErrPermission)
+	}
+	if _, err := store.Put(ctx, "/other", nil); !errors.Is(err, kv.ErrPermission) {
+		t.Errorf("put: %v, want %v", err, kv.ErrPermission)
+	}
+	if _, err := store.Commit(ctx, kv.PutOp("/app/k", nil), kv.DeleteOp("/other")); !errors.Is(err, kv.ErrPermission) {
+		t.Errorf("commit: %v, want %v", err, kv.ErrPermission)
+	}
+	allowed := read(t, store.Watch(ctx, kv.Prefix("/app/"), rev-1))
+	allowed.batch()
+	_, err := read(t, store.Watch(ctx, kv.Prefix("/"), rev-1)).end(kv.ErrPermission)
+	if want := `kv/etcd: watch "/"* after `; err.Error()[:len(want)] != want {
+		t.Errorf("the message is %q", err)
+	}
+	// The refusal of one watch is no other's, neither of one that runs nor of one that comes.
+	rev = must(store.Put(ctx, "/app/k", nil))(t)
+	if got := allowed.batch().Revision; got != rev {
+		t.Errorf("got revision %d, want %d", got, rev)
+	}
+	if got := read(t, store.Watch(ctx, kv.Prefix("/app/"), rev-1)).batch().Revision; got != rev {
+		t.Errorf("got revision %d, want %d", got, rev)
+	}
+}
+
+func TestAPermissionTakenAwayIsSaidAndOneGivenBackIsNoticed(t *testing.T) {
+	leaktest.Check(t)
+	for name, change := range map[string]struct {
+		away, back func(context.Context, *clientv3.Client) error
+	}{
+		"the role's permission": {
+			func(ctx context.Context, root *clientv3.Client) error {
+				_, err := root.RoleRevokePermission(ctx, "app", "/app/", clientv3.GetPrefixRangeEnd("/app/"))
+				return err
+			},
+			func(ctx context.Context, root *clientv3.Client) error {
+				_, err := root.RoleGrantPermission(ctx, "app", "/app/", clientv3.GetPrefixRangeEnd("/app/"),
+					clientv3.PermissionType(clientv3.PermReadWrite))
+				return err
+			},
+		},
+		"the user's role": {
+			func(ctx context.Context, root *clientv3.Client) error {
+				_, err := root.UserRevokeRole(ctx, "reader", "app")
+				return err
+			},
+			func(ctx context.Context, root *clientv3.Client) error {
+				_, err := root.UserGrantRole(ctx, "reader", "app")
+				return err
+			},
+		},
+		"the user's password": {
+			func(ctx context.Context, root *clientv3.Client) error {
+				_, err := root.UserChangePassword(ctx, "reader", "another")
+				return err
+			},
+			func(ctx context.Context, root *clientv3.Client) error {
+				_, err := root.UserChangePassword(ctx, "reader", "secret")
+				return err
+			},
+		},
+		"the user": {
+			func(ctx context.Context, root *clientv3.Client) error {
+				_, err := root.UserDelete(ctx, "reader")
+				return err
+			},
+			func(ctx context.Context, root *clientv3.Client) error {
+				if _, err := root.UserAdd(ctx, "reader", "secret"); err != nil {
+					return err
+				}
+				_, err := root.UserGrantRole(ctx, "reader", "app")
+				return err
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Check(t)
+			ctx := within(t, patience)
+			g := startGuarded(t)
+			store := etcd.New(g.as("reader"))
+			rev := must(store.Put(ctx, "/app/k", nil))(t)
+			running := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1))
+			running.batch()
+			if err := change.away(ctx, g.root); err != nil {
+				t.Fatal(err)
+			}
+			// First the watch: it must not depend on a read to have noticed.
+			read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrPermission)
+			if _, err := store.Get(ctx, kv.Key("/app/k")); !errors.Is(err, kv.ErrPermission) {
+				t.Errorf("a get without the permission: %v, want %v", err, kv.ErrPermission)
+			}
+			if _, err := store.Put(ctx, "/app/k", nil); !errors.Is(err, kv.ErrPermission) {
+				t.Errorf("a put without the permission: %v, want %v", err, kv.ErrPermission)
+			}
+			if err := change.back(ctx, g.root); err != nil {
+				t.Fatal(err)
+			}
+			// The client may hold a token from before; the read replaces it.
+			must(store.Get(ctx, kv.Key("/app/k")))(t)
+			if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
+				t.Errorf("got revision %d, want %d", got, rev)
+			}
+		})
+	}
+}
+
+// A stream keeps the token it was opened with: what etcd refuses on it, it refuses for ever.
+func TestAnExpiredTokenIsReplaced(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	g := startGuarded(t, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
+	store := etcd.New(g.as("reader"))
+	rev := must(store.Put(ctx, "/app/k", nil))(t)
+	keeps := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)) // the stream from ending
+	keeps.batch()
+	// Each try is a use of the token and makes it last longer, so the tries grow rarer.
+	for wait := time.Second; ; wait *= 2 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			t.Fatal(context.Cause(ctx))
+		}
+		_, err, _ := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).pull()
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, kv.ErrPermission) {
+			t.Fatalf("got %v, want %v", err, kv.ErrPermission)
+		}
+		break
+	}
+	must(store.Get(ctx, kv.Key("/app/k")))(t)
+	if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
+		t.Errorf("got revision %d, want %d", got, rev)
+	}
+	// The watch that was there all the time does not notice.
+	rev = must(store.Put(ctx, "/app/k", nil))(t)
+	if got := keeps.batch().Revision; got != rev {
+		t.Errorf("got revision %d, want %d", got, rev)
+	}
+}
