@@ -1,0 +1,107 @@
+package value_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/value"
+)
+
+const v16 = "V16, a lost event is proven by the next one, counted, logged and healed by reading afresh"
+
+func TestV16ALostPutIsFound(t *testing.T) {
+	each(t, v16, func(w *world) {
+		var log logbook
+		w.putNumbers(0, 0)
+		v := w.number(log.option())
+		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
+		wantNumbers(w, newest, 0, 0)
+		wantNumbers(w, every, 0, 0)
+		w.streaming(1)
+		w.Drop(1)
+		w.putNumbers(1, 1)
+		w.settle()
+		w.putNumbers(2, 3)
+		wantNumbers(w, every, 1, 3) // the history still has it
+		w.settle()
+		wantValue(w, newest, 3, value.AtLeast[int](every.Revision()))
+		if s := v.Status(); s.Holes != 1 {
+			w.broken("after one lost event Status is %+v", s)
+		}
+		if n := log.count("lost an event"); n != 1 || log.count("\n") != 1 {
+			w.broken("after one lost event the log says:\n%s", &log)
+		}
+		w.putNumbers(4, 5)
+		wantNumbers(w, every, 4, 5)
+		if s := v.Status(); s.Holes != 1 || !s.Connected {
+			w.broken("after one lost event Status is %+v", s)
+		}
+	})
+}
+
+func TestV16OtherLostEvents(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		before func(w *world)
+		match  []fault.Match
+		events func(w *world)
+	}{
+		{"a deletion", func(w *world) { w.put("0") }, []fault.Match{fault.Deletes}, func(w *world) { w.delete(); w.put("2") }},
+		{"a creation", func(w *world) { w.put("0"); w.delete() }, []fault.Match{fault.Puts}, func(w *world) { w.put("1"); w.put("2") }},
+		{"a whole life", func(w *world) { w.put("0") }, nil, func(w *world) { w.delete(); w.put("2"); w.put("3") }},
+		{"a life of one put", func(w *world) { w.put("0"); w.delete() }, []fault.Match{fault.Puts}, func(w *world) { w.put("1"); w.delete() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, v16, func(w *world) {
+				c.before(w)
+				v := w.number(value.WithDefault(-1))
+				a := watch(w, v)
+				_, err := get(w, a)
+				w.must(err)
+				w.streaming(1)
+				w.Drop(1, c.match...)
+				c.events(w)
+				w.settle()
+				want, err := v.Get(w.Context())
+				w.must(err)
+				wantValueOf(w, v, want)
+				if n := v.Status().Holes; n != 1 {
+					w.broken("the audit found %d holes, want 1", n)
+				}
+				w.put("9")
+				w.settle()
+				wantValue(w, a, 9)
+			})
+		})
+	}
+}
+
+func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
+	inBubble(t, "V16, V4: an event that the store itself does not have is one gap", func(w *world) {
+		w.putNumbers(0, 0)
+		store := &tampered{Store: w.Store}
+		store.tamper(func(b kv.Batch) []kv.Batch {
+			b.Events = slices.DeleteFunc(b.Events, func(ev kv.Event) bool { return string(ev.Value) == "2" })
+			return []kv.Batch{b}
+		})
+		v := value.New(store, w.key, value.JSON[int])
+		every, newest := watch(w, v, value.EveryUpdate()), watch(w, v)
+		wantNumbers(w, every, 0, 0)
+		wantNumbers(w, newest, 0, 0)
+		w.streaming(1)
+		first := w.putNumbers(1, 1)
+		w.settle()
+		last := w.putNumbers(2, 5)
+		w.pass(time.Minute)
+		wantNumbers(w, every, 1, 1)
+		wantGap(w, every, first, last, value.ErrLostEvent)
+		wantNumbers(w, every, 5, 5)
+		wantValue(w, newest, 5)
+		wantNothing(w, every)
+		w.putNumbers(6, 7)
+		wantNumbers(w, every, 6, 7)
+	})
+}

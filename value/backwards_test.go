@@ -1,0 +1,171 @@
+package value_test
+
+import (
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/value"
+)
+
+const v5 = "V5, the revision behind successive Gets rises strictly"
+
+func TestV5NeverBackwardsByABadStream(t *testing.T) {
+	for name, change := range map[string]func(kv.Batch) []kv.Batch{
+		"every batch twice": func(b kv.Batch) []kv.Batch { return []kv.Batch{b, b} },
+		"all again with each": func() func(b kv.Batch) []kv.Batch {
+			var all []kv.Batch
+			return func(b kv.Batch) []kv.Batch {
+				all = append(all, b)
+				return append([]kv.Batch{b}, all...)
+			}
+		}(),
+		"two by two in the wrong order": func() func(b kv.Batch) []kv.Batch {
+			var kept *kv.Batch
+			return func(b kv.Batch) []kv.Batch {
+				if kept == nil {
+					kept = &b
+					return nil
+				}
+				first := *kept
+				kept = nil
+				return []kv.Batch{b, first}
+			}
+		}(),
+		"bookmarks of the past": func(b kv.Batch) []kv.Batch {
+			return []kv.Batch{b, {Revision: 1}, {Revision: 0}, {Revision: b.Revision - 1}}
+		},
+		"events of another key": func(b kv.Batch) []kv.Batch {
+			b.Events = append([]kv.Event{{Entry: kv.Entry{Key: "/else", Value: []byte("1"), ModRevision: b.Revision, Version: 7}}}, b.Events...)
+			return []kv.Batch{b}
+		},
+		"batches without a revision": func(b kv.Batch) []kv.Batch {
+			b.Revision = 0
+			return []kv.Batch{b}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, v5+", whatever a store delivers", func(w *world) {
+				w.putNumbers(0, 0)
+				store := &tampered{Store: w.Store}
+				v := value.New(store, w.key, value.JSON[int])
+				newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
+				wantNumbers(w, newest, 0, 0)
+				wantNumbers(w, every, 0, 0)
+				store.tamper(change)
+				seen := 0
+				for i := 1; i <= 100; i++ {
+					w.putNumbers(i, i)
+					if i%10 != 0 {
+						continue
+					}
+					w.pass(2 * time.Minute)
+					before := newest.Revision()
+					wantValue(w, newest, i)
+					if newest.Revision() <= before {
+						w.broken("revision %d was returned after %d", newest.Revision(), before)
+					}
+					if name == "two by two in the wrong order" {
+						rises(w, every, i)
+					} else {
+						wantNumbers(w, every, seen+1, i)
+					}
+					seen = i
+					wantNothing(w, every)
+					wantNothing(w, newest)
+				}
+				if n := v.Status().Resets; n != 0 {
+					w.broken("history was taken for replaced %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// rises reads every update up to the number last. A store that gives its history in the wrong order each time it is asked
+// has, for all that can be known, lost some of it: that is a gap, and no step back.
+func rises(w *world, a *value.Watcher[int], last int) {
+	for got := 0; got < last; {
+		before := a.Revision()
+		n, err := a.Get(w.Context())
+		switch {
+		case errors.Is(err, value.ErrLostEvent):
+		case err != nil || n <= got || a.Revision() <= before:
+			w.broken("after %d at revision %d Get returned %s at %d", got, before, describe(n, err), a.Revision())
+		default:
+			got = n
+		}
+	}
+}
+
+func TestV5NeverBackwardsByDuplicates(t *testing.T) {
+	each(t, v5, func(w *world) {
+		w.putNumbers(0, 0)
+		v := w.number()
+		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
+		wantNumbers(w, newest, 0, 0)
+		wantNumbers(w, every, 0, 0)
+		w.streaming(1)
+		w.Duplicate(-1)
+		w.putNumbers(1, 50)
+		wantNumbers(w, every, 1, 50)
+		w.settle()
+		wantValue(w, newest, 50)
+		wantNothing(w, newest)
+		wantNothing(w, every)
+	})
+}
+
+func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
+	each(t, v5, func(w *world) {
+		w.put("0")
+		a := watch(w, w.number())
+		wantValue(w, a, 0)
+		last := a.Revision()
+		for i := 1; i <= 60; i++ {
+			switch i % 4 {
+			case 0:
+				w.EndStreams(kv.ErrUnavailable)
+			case 1:
+				w.Cut()
+			case 2:
+				w.compact()
+			case 3:
+				w.Heal()
+			}
+			rev := w.put(strconv.Itoa(i))
+			if i%4 == 3 || i%4 == 0 {
+				got, err := get(w, a, value.AtLeast[int](rev))
+				if err != nil || got != i || a.Revision() != rev || rev <= last {
+					w.broken("Get returned %s of revision %d after revision %d, want %d of %d",
+						describe(got, err), a.Revision(), last, i, rev)
+				}
+				last = rev
+			}
+		}
+	})
+}
+
+func TestV5AnOldReadDoesNotOverruleTheWatch(t *testing.T) {
+	each(t, v5, func(w *world) {
+		w.put("one")
+		v := w.text()
+		a := watch(w, v)
+		wantValue(w, a, "one")
+		w.streaming(1)
+		answer := w.Hold(fault.Gets, fault.Answered)
+		b := watch(w, v) // has a read made
+		w.held(answer)
+		w.put("two")
+		wantValue(w, a, "two")
+		answer.Release() // and says one
+		wantValue(w, b, "two")
+		wantNothing(w, a)
+		if v.Status().Resets != 0 {
+			w.broken("a read that is merely late was taken for a replaced history")
+		}
+	})
+}

@@ -1,0 +1,318 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/value"
+)
+
+const (
+	v8  = "V8, cancelling a Get loses nothing: the next returns what the cancelled one would have"
+	v9  = "V9, Close may be called twice and beside a Get, which returns ErrClosed"
+	v10 = "V10, a second Get at the same time fails with ErrConcurrentGet, and the first is not disturbed"
+)
+
+// modes are the two kinds of watchers.
+var modes = map[string][]value.WatchOption{"newest": nil, "every": {value.EveryUpdate()}}
+
+func TestV8CancelInEachPhase(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			each(t, v8, func(w *world) {
+				cancelled := func(c *call[string]) {
+					w.settle()
+					c.cancel()
+					c.wantErr(w, context.Canceled)
+				}
+				w.put("one")
+				read := w.Hold(fault.Gets)
+				a := watch(w, w.text(), opts...)
+				w.held(read)
+				cancelled(begin(w, a)) // while the first read hangs
+				read.Release()
+
+				event := w.Hold(fault.Watches)
+				wantValue(w, a, "one")
+				w.held(event)
+				cancelled(begin(w, a)) // before there is a watch
+				event.Release()
+
+				event = w.Hold(fault.Watches, fault.Answered)
+				w.put("two")
+				w.held(event)
+				cancelled(begin(w, a)) // while the event hangs
+				event.Release()
+				wantValue(w, a, "two")
+
+				w.Cut()
+				cancelled(begin(w, a)) // cut off
+				w.put("three")
+				w.Heal()
+				wantValue(w, a, "three")
+
+				refused := w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+				w.EndStreams(kv.ErrUnavailable)
+				w.put("four")
+				cancelled(begin(w, a)) // between two attempts
+				refused.Remove()
+				wantValue(w, a, "four")
+				wantNothing(w, a)
+			})
+		})
+	}
+}
+
+func TestV8AnEndedContextTakesNothing(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			each(t, v8, func(w *world) {
+				w.put("one")
+				a := watch(w, w.text(), opts...)
+				ended, cancel := context.WithCancel(w.Context())
+				cancel()
+				expired, cancel := context.WithDeadline(w.Context(), time.Now().Add(-time.Second))
+				defer cancel()
+				for _, c := range []struct {
+					ctx  context.Context
+					want error
+				}{{ended, context.Canceled}, {expired, context.DeadlineExceeded}} {
+					if got, err := a.Get(c.ctx); err != c.want {
+						w.broken("Get returned %s, want the context's own error", describe(got, err))
+					}
+				}
+				wantValue(w, a, "one")
+				w.put("two")
+				w.settle()
+				if got, err := a.Get(ended); err != context.Canceled {
+					w.broken("Get returned %s, want the context's own error", describe(got, err))
+				}
+				wantValue(w, a, "two")
+			})
+		})
+	}
+}
+
+func TestV8CancelBesideUpdates(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, v8, func(w *world) {
+				const updates = 2000
+				w.put("0")
+				a := watch(w, w.number(value.WithBacklog(5)), opts...)
+				go func() {
+					for i := 1; i <= updates; i++ {
+						w.put(strconv.Itoa(i))
+						if i%3 == 0 {
+							time.Sleep(time.Millisecond)
+						}
+					}
+				}()
+				last := -1
+				for last < updates {
+					ctx, cancel := context.WithTimeout(w.Context(), time.Millisecond) // which often ends with an update
+					got, err := a.Get(ctx)
+					cancel()
+					switch {
+					case errors.Is(err, context.DeadlineExceeded):
+					case err != nil || got <= last || mode == "every" && last >= 0 && got != last+1:
+						w.broken("after %d Get returned %s", last, describe(got, err))
+					default:
+						last = got
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestV8CancelWhileCatchingUp(t *testing.T) {
+	inBubble(t, v8, func(w *world) {
+		w.putNumbers(0, 0)
+		a := watch(w, w.number(value.WithBacklog(2)), value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		w.putNumbers(1, 10_000)
+		w.settle()
+		for i := 1; i <= 10_000; {
+			ctx, cancel := context.WithCancel(w.Context())
+			if i%3 == 0 {
+				cancel()
+			}
+			got, err := a.Get(ctx)
+			cancel()
+			switch {
+			case errors.Is(err, context.Canceled):
+				wantNumbers(w, a, i, i)
+			case err != nil || got != i:
+				w.broken("instead of %d Get returned %s", i, describe(got, err))
+			}
+			i++
+		}
+	})
+}
+
+func TestV9CloseBesideAGet(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			each(t, v9, func(w *world) {
+				w.put("one")
+				a := watch(w, w.text(), opts...)
+				wantValue(w, a, "one")
+				c := begin(w, a)
+				c.wantWaiting(w)
+				closed := time.Now()
+				a.Close()
+				c.wantErr(w, value.ErrClosed)
+				if d := time.Since(closed); w.bubble && d != 0 {
+					w.broken("the Get that waited returned %v after Close", d)
+				}
+				wantErr(w, a, value.ErrClosed)
+				if _, err := a.TryGet(); !errors.Is(err, value.ErrClosed) {
+					w.broken("after Close TryGet returned the error %v", err)
+				}
+				if n := w.Counts().Streams; n != 0 {
+					w.broken("%d watches of the store run after the last Close returned", n)
+				}
+			})
+		})
+	}
+}
+
+func TestV9CloseInEachPhase(t *testing.T) {
+	phases := map[string]func(w *world){
+		"reading":       func(w *world) { w.Hold(fault.Gets) },
+		"unanswered":    func(w *world) { w.Hold(fault.Gets, fault.Answered) },
+		"before watch":  func(w *world) { w.Hold(fault.Watches) },
+		"cut":           func(w *world) { w.Cut() },
+		"waiting":       func(w *world) { w.Fail(-1, kv.ErrUnavailable) },
+		"refused":       func(w *world) { w.Fail(-1, kv.ErrPermission) },
+		"watch refused": func(w *world) { w.Fail(-1, kv.ErrPermission, fault.Watches) },
+	}
+	for name, prepare := range phases {
+		t.Run(name, func(t *testing.T) {
+			each(t, v9+", at any time", func(w *world) {
+				prepare(w)
+				v := w.text()
+				a, b := v.Watch(), v.Watch(value.EveryUpdate())
+				w.until("there was a read", func(c fault.Counts) bool { return c.Gets > 0 })
+				w.settle()
+				for range 2 {
+					if err := errors.Join(a.Close(), b.Close()); err != nil {
+						w.broken("Close returned %v", err)
+					}
+				}
+				if n := w.Counts(); n.Streams != 0 || n.Blocked != 0 {
+					w.broken("after Close: %v", n)
+				}
+			})
+		})
+	}
+}
+
+func TestV9CloseWhileCatchingUp(t *testing.T) {
+	inBubble(t, v9, func(w *world) {
+		w.putNumbers(0, 0)
+		a := watch(w, w.number(value.WithBacklog(2)), value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		w.putNumbers(1, 100)
+		w.settle()
+		w.Hold(fault.Watches)
+		c := begin(w, a)
+		c.wantWaiting(w)
+		a.Close()
+		c.wantErr(w, value.ErrClosed)
+		if n := w.Counts(); n.Streams != 0 {
+			w.broken("after Close: %v", n)
+		}
+	})
+}
+
+func TestV9CloseFromManySides(t *testing.T) {
+	each(t, v9, func(w *world) {
+		w.put("one")
+		v := w.text()
+		for range 50 {
+			a, b := v.Watch(), v.Watch(value.EveryUpdate())
+			c, d := begin(w, a), begin(w, b)
+			var closing sync.WaitGroup
+			for range 4 {
+				closing.Go(func() { a.Close() })
+				closing.Go(func() { b.Close() })
+			}
+			closing.Wait()
+			for _, c := range []*call[string]{c, d} {
+				if got, err := c.end(); got != "one" && !errors.Is(err, value.ErrClosed) {
+					w.broken("beside Close Get returned %s", describe(got, err))
+				}
+			}
+			if n := w.Counts().Streams; n != 0 {
+				w.broken("%d watches of the store run after the last Close returned", n)
+			}
+		}
+	})
+}
+
+func TestV9OpenedAgain(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			each(t, "V9, V12: a Value can be watched again after its last watcher was closed", func(w *world) {
+				w.put("0")
+				v := w.text()
+				for i := range 20 {
+					a := v.Watch(opts...)
+					wantValue(w, a, strconv.Itoa(i))
+					a.Close()
+					w.put(strconv.Itoa(i + 1)) // while nobody looks
+				}
+			})
+		})
+	}
+}
+
+func TestV9OthersAreNotDisturbed(t *testing.T) {
+	each(t, v9+"; other watchers are not disturbed", func(w *world) {
+		w.put("one")
+		v := w.text()
+		a, b := watch(w, v), watch(w, v, value.EveryUpdate())
+		wantValue(w, a, "one")
+		wantValue(w, b, "one")
+		c := begin(w, a)
+		b.Close()
+		c.wantWaiting(w)
+		w.put("two")
+		c.want(w, "two")
+		if n := v.Status().Watchers; n != 1 {
+			w.broken("one watcher is open and Status says %d", n)
+		}
+	})
+}
+
+func TestV10ASecondGetFails(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, v10, func(w *world) {
+				w.put("one")
+				a := watch(w, w.text(), opts...)
+				wantValue(w, a, "one")
+				c := begin(w, a)
+				c.wantWaiting(w)
+				for range 3 {
+					wantErr(w, a, value.ErrConcurrentGet)
+					if _, err := a.TryGet(); !errors.Is(err, value.ErrConcurrentGet) {
+						w.broken("TryGet returned the error %v", err)
+					}
+				}
+				c.wantWaiting(w)
+				w.put("two")
+				c.want(w, "two")
+				wantNothing(w, a)
+			})
+		})
+	}
+}

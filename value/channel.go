@@ -1,0 +1,78 @@
+package value
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Result is what one [Watcher.Get] returned.
+type Result[T any] struct {
+	Value    T
+	Err      error
+	Revision kv.Revision // behind the value, the deletion or the bad value
+}
+
+// Chan returns a channel of what a watcher's Gets return, for programs that select. A value that nobody has taken
+// gives way to a newer one, unless each is asked for by [EveryUpdate]. The channel is closed when ctx ends, or
+// after an error that would be all that follows, as [ErrClosed]; nothing of it is then left running. There
+// is no other way to end it.
+func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[T] {
+	out := make(chan Result[T])
+	w := v.Watch(opts...)
+	go func() {
+		defer close(out)
+		defer w.Close()
+		for w.send(ctx, out) {
+		}
+	}()
+	return out
+}
+
+// send gets one result and hands it, or the newest there is when it is taken, to out. It reports whether there
+// may be more.
+func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
+	before := w.told
+	r := w.result(w.Get(ctx))
+	for ctx.Err() == nil {
+		confirmed := w.v.fresh.confirmed.Load() // first, as in get
+		s := w.v.state.Load()
+		changed, tooOld := s.changed, (<-chan time.Time)(nil)
+		stale, due := w.staleness(confirmed)
+		switch {
+		case stale && w.told != before: // an error that tells of no update does not grow old
+			w.untell(before)
+			w.staleAt = time.Now()
+			r = Result[T]{Err: w.errStale(confirmed)}
+		case w.every != nil:
+			changed = nil // each is told
+		case !stale && s.newest != nil && w.isNews(s.newest):
+			r = w.result(w.answer(w.tell(s.newest, &getConfig[T]{})))
+		}
+		if w.v.config.maxStaleness > 0 && !stale {
+			tooOld = time.After(due)
+		}
+		select {
+		case out <- r:
+			return r.Err == nil || !isLast(ctx, r.Err, w.v.misuse)
+		case <-changed:
+		case <-confirmed.next:
+		case <-tooOld:
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+func (w *Watcher[T]) result(v T, err error) Result[T] {
+	return Result[T]{Value: v, Err: err, Revision: w.Revision()}
+}
+
+// untell takes back what was told since the watcher was told before: it was never taken.
+func (w *Watcher[T]) untell(before *update[T]) {
+	if w.every != nil && w.told != before {
+		w.every.held = w.told
+	}
+	w.told = before
+}

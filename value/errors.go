@@ -1,0 +1,67 @@
+package value
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// The errors of a Get, beside [*DecodeError], [*GapError], the context's own, and [kv.ErrPermission].
+// Test for them with [errors.Is].
+var (
+	// ErrDeleted: the key was deleted. Said once; the next Get waits for its re-creation.
+	ErrDeleted = errors.New("the key was deleted")
+	// ErrClosed: the watcher, or the store beneath it, was closed. It is [kv.ErrClosed].
+	ErrClosed = kv.ErrClosed
+	// ErrConcurrentGet: another Get of this watcher is under way. It is not disturbed.
+	ErrConcurrentGet = errors.New("another Get of this watcher is under way")
+	// ErrStale: the store has not confirmed the value for longer than [WithMaxStaleness] allows.
+	ErrStale = errors.New("not confirmed by the store for too long")
+	// ErrLostEvent: the versions of the key prove that the store's watch has left out an event. It is met by reading
+	// afresh, and so seen in Status and in a GapError only.
+	ErrLostEvent = errors.New("an event was lost")
+	// ErrNothingNew: TryGet has nothing that the watcher has not returned already.
+	ErrNothingNew = errors.New("nothing new")
+)
+
+// DecodeError says that an update could not be decoded. The watcher goes on: the next Get returns what
+// comes after it.
+type DecodeError struct {
+	Key      string
+	Revision kv.Revision // of the update that could not be decoded
+	Err      error       // what the decoder said; for a decoder that panicked, what it panicked with
+}
+
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("value: decode %q at revision %d: %v", e.Key, e.Revision, e.Err)
+}
+
+// Unwrap returns the decoder's error.
+func (e *DecodeError) Unwrap() error { return e.Err }
+
+// GapError tells an [EveryUpdate] watcher that updates may have been lost to it, because the store no longer
+// has them. The next Get returns the newest.
+type GapError struct {
+	Key  string
+	From kv.Revision // the watcher has seen everything up to here
+	To   kv.Revision // and goes on from what the key was here
+	Err  error       // why: kv.ErrCompacted, kv.ErrReset where history was replaced, or ErrLostEvent
+}
+
+func (e *GapError) Error() string {
+	return fmt.Sprintf("value: %q: updates after revision %d up to %d may be lost: %v", e.Key, e.From, e.To, e.Err)
+}
+
+// Unwrap returns why the updates are lost.
+func (e *GapError) Unwrap() error { return e.Err }
+
+// isTold reports whether err, of a read, is for the program to know. Everything else is ridden out.
+func isTold(err error) bool {
+	for _, told := range []error{kv.ErrPermission, kv.ErrClosed, kv.ErrInvalidKey, kv.ErrInvalidRange, kv.ErrUnsupported} {
+		if errors.Is(err, told) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,68 @@
+package value_test
+
+import (
+	"context"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+// server is one server of etcd for all tests that need no more, each with a key of its own.
+var server struct {
+	once    sync.Once
+	cluster *etcdtest.Cluster
+	backend *etcdBackend
+	err     error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if server.cluster != nil {
+		server.cluster.Close()
+	}
+	os.Exit(code)
+}
+
+// onEtcd runs a test on a real server, in real time.
+func onEtcd(t *testing.T, promise string, test func(w *world)) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a real server takes too long for -short")
+	}
+	server.once.Do(func() {
+		if server.cluster, server.err = etcdtest.New(1); server.err == nil {
+			server.backend = &etcdBackend{etcd.New(server.cluster.Client()), server.cluster}
+		}
+	})
+	if server.err != nil {
+		t.Fatalf("the test itself: %v", server.err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := server.cluster.WaitWatchers(ctx, 0, 0); err != nil {
+			t.Errorf("promised: %s\nhappened: watches are left at the server: %v", promise, err)
+		}
+	})
+	w := newWorld(t, promise, server.backend)
+	w.patient = 30 * time.Second
+	test(w)
+}
+
+type etcdBackend struct {
+	*etcd.Store
+	cluster *etcdtest.Cluster
+}
+
+func (b *etcdBackend) Compact(ctx context.Context, revision kv.Revision) error {
+	return b.cluster.Compact(ctx, int64(revision))
+}
+
+// The histories of the one server are not replaced: other tests rely on them.
+func (b *etcdBackend) Backup(context.Context) error  { return kv.ErrUnsupported }
+func (b *etcdBackend) Restore(context.Context) error { return kv.ErrUnsupported }

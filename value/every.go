@@ -1,0 +1,224 @@
+package value
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// every is what a watcher for EveryUpdate has beyond one of the newest. It begins at the newest state, goes on
+// with the backlog, and reads the store's own history where the backlog does not go back far enough.
+type every[T any] struct {
+	w      *Watcher[T]
+	cursor uint64 // its place in the backlog; guarded by the backlog's mutex
+
+	// Of the Get under way.
+	begun   bool         // the newest state was taken; what follows it is next
+	epoch   uint64       // the history that at is of
+	at      place        // what the key was when it was last fetched; everything up to here was
+	held    *update[T]   // fetched and not told: older than an AtLeast asks for, unless it is the newest
+	pending []*update[T] // read from the store's history, to be fetched next
+	reached place        // where that reading ended
+
+	ctx     context.Context // ends with the watcher
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	reader *historyRead[T] // under way, or not yet looked at
+}
+
+func newEvery[T any](w *Watcher[T]) *every[T] {
+	e := &every[T]{w: w}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	w.v.backlog.join(e)
+	return e
+}
+
+// close ends the reading of history, and waits for that.
+func (e *every[T]) close() {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.cancel()
+	e.running.Wait()
+	e.w.v.backlog.leave(e)
+}
+
+// next returns the next update to be told, or nil if there is none yet.
+func (e *every[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T]) (*update[T], error) {
+	for {
+		if h := e.held; h != nil && (h.revision >= asked.atLeast ||
+			confirmed.upTo(h.revision, h.epoch) >= asked.atLeast && h.sameAs(s.newest.place)) {
+			e.held = nil
+			if u := e.w.tell(h, asked); u != nil {
+				return u, nil
+			}
+			continue
+		}
+		u, err := e.fetch(s, confirmed)
+		if u == nil && err == nil {
+			return nil, nil
+		}
+		if e.held != nil {
+			e.w.told, e.held = e.held, nil
+		}
+		if u != nil && e.w.isNews(u) {
+			e.held = u
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fetch returns the next update, told or not; nil if there is none yet. With an update, an error is to be told
+// before it.
+func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], error) {
+	if e.begun && e.epoch != s.newest.epoch {
+		if err := e.startOver(s, confirmed, kv.ErrReset); err != nil {
+			return nil, err
+		}
+	}
+	if !e.begun {
+		e.begun, e.epoch, e.at = true, s.newest.epoch, s.newest.place
+		e.at.revision = confirmed.upTo(e.at.revision, e.epoch)
+		return s.newest, nil
+	}
+	if r := e.takeReader(); r != nil {
+		e.pending, e.reached = r.updates, r.at
+		if r.err != nil && len(r.updates) == 0 {
+			return nil, e.readerFailed(s, confirmed, r.err)
+		}
+		if len(r.updates) == 0 {
+			e.at = r.at
+		}
+	}
+	if len(e.pending) > 0 {
+		u := e.pending[0]
+		e.pending[0] = nil
+		e.pending = e.pending[1:]
+		e.at = u.place
+		if len(e.pending) == 0 {
+			e.pending, e.at = nil, e.reached
+		}
+		return u, nil
+	}
+	if e.isReading() {
+		return nil, nil
+	}
+	u, readTo := e.w.v.backlog.next(e, e.at.revision)
+	switch {
+	case readTo > 0:
+		e.read(readTo)
+		return nil, nil
+	case u == nil || u.epoch != e.epoch: // the state of that epoch is about to be published
+		return nil, nil
+	case u.gap != nil:
+		e.goOnFrom(u, u.place)
+		return nil, e.gap(u.revision, u.gap)
+	}
+	e.at = u.place
+	return u, nil
+}
+
+// goOnFrom has the next fetch return u, and what comes after reached follow it.
+func (e *every[T]) goOnFrom(u *update[T], reached place) {
+	e.pending, e.reached = []*update[T]{u}, reached
+}
+
+// startOver has the next fetch return the newest state of now, so that nothing after it is missed whenever
+// that fetch is. It returns a *GapError if updates may be lost up to it.
+func (e *every[T]) startOver(s *state[T], confirmed *confirmation, why error) error {
+	missed := !e.at.nothingBetween(s.newest.place)
+	if errors.Is(why, kv.ErrReset) {
+		// Revisions and versions of two histories do not compare: only what is the very same is no loss.
+		missed = !e.at.present || !e.at.sameAs(s.newest.place)
+	}
+	if len(e.pending) == 1 && e.pending[0].sameAs(s.newest.place) {
+		missed = false // it is what comes next in any case
+	}
+	reached := s.newest.place
+	reached.revision = confirmed.upTo(reached.revision, s.newest.epoch)
+	e.epoch = s.newest.epoch
+	e.goOnFrom(s.newest, reached)
+	e.dropReader()
+	if !missed {
+		return nil
+	}
+	return e.gap(s.newest.revision, why)
+}
+
+func (e *every[T]) gap(to kv.Revision, why error) error {
+	return &GapError{Key: e.w.v.key, From: e.at.revision, To: to, Err: why}
+}
+
+// readerFailed takes the error of a reading of history that brought nothing.
+func (e *every[T]) readerFailed(s *state[T], confirmed *confirmation, err error) error {
+	if errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) || errors.Is(err, ErrLostEvent) {
+		return e.startOver(s, confirmed, err)
+	}
+	return err
+}
+
+// read begins to read the store's history, up to a revision at least.
+func (e *every[T]) read(to kv.Revision) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return
+	}
+	ctx, cancel := context.WithCancel(e.ctx)
+	r := &historyRead[T]{v: e.w.v, at: e.at, to: to, epoch: e.epoch, cancel: cancel, done: make(chan struct{})}
+	e.reader = r
+	e.running.Go(func() {
+		defer cancel()
+		defer close(r.done)
+		r.run(ctx)
+	})
+}
+
+func (e *every[T]) isReading() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.reader != nil
+}
+
+// reading returns a channel that is closed when the reading under way is done; nil when there is none.
+func (e *every[T]) reading() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.reader == nil {
+		return nil
+	}
+	return e.reader.done
+}
+
+// takeReader returns the reading that is done, if there is one.
+func (e *every[T]) takeReader() *historyRead[T] {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.reader
+	if r == nil {
+		return nil
+	}
+	select {
+	case <-r.done:
+		e.reader = nil
+		return r
+	default:
+		return nil
+	}
+}
+
+func (e *every[T]) dropReader() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.reader != nil {
+		e.reader.cancel()
+		e.reader = nil
+	}
+}

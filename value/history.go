@@ -1,0 +1,114 @@
+package value
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// The most that one reading of history brings before the watcher has to take it.
+const (
+	historyUpdates = 4096
+	historyBytes   = 4 << 20
+)
+
+// historyRead reads, by a watch of its own, the updates that a watcher has missed and the backlog has dropped.
+type historyRead[T any] struct {
+	v      *Value[T]
+	to     kv.Revision // how far it has to come; the store has an update of this revision, or had
+	epoch  uint64
+	cancel context.CancelFunc
+	done   chan struct{} // closed when what follows is final
+
+	at      place        // everything up to here is in updates
+	updates []*update[T] // what came after the place it began at, in order
+	err     error        // what it ended with, where that was not its goal
+	size    int
+}
+
+// run reads until it has come far enough, has enough, or meets an error that is not to be ridden out.
+func (r *historyRead[T]) run(ctx context.Context) {
+	u := upstream{config: &r.v.config}
+	retry := u.newRetry()
+	holeAt := kv.Revision(-1)
+	for {
+		from := r.at.revision
+		err := r.watch(ctx)
+		if err == nil || ctx.Err() != nil {
+			r.err = ctx.Err()
+			return
+		}
+		if r.at.revision > from {
+			retry.Reset()
+		}
+		if errors.Is(err, kv.ErrPermission) {
+			err = r.confirm(ctx, err)
+		}
+		lost := errors.Is(err, ErrLostEvent) && holeAt == r.at.revision
+		if errors.Is(err, ErrLostEvent) {
+			holeAt = r.at.revision
+		}
+		timer := time.NewTimer(retry.NextBackOff())
+		if lost || isTold(err) || errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) {
+			if !isTold(err) {
+				timer.Reset(0) // there is no sense in waiting
+			}
+			r.err = err
+		}
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+		if r.err != nil {
+			return
+		}
+	}
+}
+
+// confirm returns the error of a read, where that is refused as the watch was. Otherwise it is as for the
+// upstream: only a refused read is a permission that is gone.
+func (r *historyRead[T]) confirm(ctx context.Context, refused error) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if _, err := r.v.store.Get(ctx, kv.Key(r.v.key)); errors.Is(err, kv.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w: %v", errRefused, refused)
+}
+
+// watch is one attempt. It returns nil when there is enough.
+func (r *historyRead[T]) watch(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(lagTimeout, func() { cancel(errBehind) })
+	defer silence.Stop()
+	for b, err := range r.v.store.Watch(ctx, kv.Key(r.v.key), r.at.revision) {
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
+		silence.Reset(lagTimeout)
+		news, err := r.at.followAll(r.v.key, b)
+		if err != nil {
+			return err
+		}
+		for _, ev := range news {
+			u := &update[T]{place: place{revision: ev.ModRevision}, value: r.v.fallback, epoch: r.epoch}
+			if ev.Type == kv.EventPut {
+				u = newUpdate(r.v.decode, ev.Entry, r.epoch)
+			}
+			r.updates = append(r.updates, u)
+			r.size += u.size
+		}
+		if r.at.revision >= r.to || len(r.updates) >= historyUpdates || r.size >= historyBytes {
+			return nil
+		}
+	}
+	return errEnded
+}

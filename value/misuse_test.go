@@ -1,0 +1,225 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/value"
+)
+
+func TestWhatIsWrongWithAValueIsSaidByEveryGet(t *testing.T) {
+	store := memory.New()
+	for _, c := range []struct {
+		name  string
+		value *value.Value[string]
+		says  string
+	}{
+		{"nil store", value.New(nil, "/a", value.String), "nil store"},
+		{"nil decoder", value.New[string](store, "/a", nil), "nil decoder"},
+		{"empty key", value.New(store, "", value.String), "empty key"},
+		{"default of another type", value.New(store, "/a", value.String, value.WithDefault(7)), "got a int, want a string"},
+		{"default of a pointer", value.New(store, "/a", value.String, value.WithDefault(new("x"))), "got a *string, want a string"},
+		{"delays of zero", value.New(store, "/a", value.String, value.WithRetry(0, time.Second)), "WithRetry"},
+		{"delays that shrink", value.New(store, "/a", value.String, value.WithRetry(time.Second, time.Millisecond)), "WithRetry"},
+		{"negative check", value.New(store, "/a", value.String, value.WithCheck(-1)), "WithCheck"},
+		{"negative staleness", value.New(store, "/a", value.String, value.WithMaxStaleness(-1)), "WithMaxStaleness"},
+		{"no backlog", value.New(store, "/a", value.String, value.WithBacklog(0)), "WithBacklog"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx := t.Context()
+			w := c.value.Watch(value.EveryUpdate())
+			defer w.Close()
+			_, get := w.Get(ctx)
+			_, try := w.TryGet()
+			_, once := c.value.Get(ctx)
+			errs := []error{get, try, once, (<-c.value.Chan(ctx)).Err}
+			for _, err := range w.Updates(ctx) {
+				errs = append(errs, err)
+			}
+			if len(errs) != 5 {
+				t.Errorf("Updates yielded %d results, want one", len(errs)-4)
+			}
+			for _, err := range errs {
+				if err == nil || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("the error is %v, want one that says %q", err, c.says)
+				}
+			}
+			if c.name == "empty key" && !errors.Is(get, kv.ErrInvalidKey) {
+				t.Errorf("the error is %v, want kv.ErrInvalidKey", get)
+			}
+			if _, ok := c.value.Latest(); ok {
+				t.Error("Latest has a value")
+			}
+		})
+	}
+	if n := store.Watches(); n != 0 {
+		t.Errorf("%d watches were opened", n)
+	}
+}
+
+func TestNilOptionsAreNone(t *testing.T) {
+	inBubble(t, "nil options are passed over", func(w *world) {
+		w.put("one")
+		v := w.text(nil, value.WithLogger(nil))
+		wantValue(w, watch(w, v, nil), "one", nil)
+	})
+}
+
+func TestWherePassesOver(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			each(t, "values that Where does not want are passed over, and not returned later", func(w *world) {
+				w.putNumbers(1, 1)
+				a := watch(w, w.number(), opts...)
+				large := value.Where(func(n int) bool { return n > 5 })
+				c := begin(w, a, large)
+				w.streaming(1)
+				for i := 2; i <= 5; i++ {
+					w.putNumbers(i, i)
+					c.wantWaiting(w)
+				}
+				w.putNumbers(6, 6)
+				c.want(w, 6)
+				wantNothing(w, a)
+				w.putNumbers(3, 3)
+				wantNothing(w, a, large)
+				rev := w.putNumbers(8, 8)
+				wantValue(w, a, 8, large, value.AtLeast[int](rev), value.Where(func(n int) bool { return n%2 == 0 }))
+				bad := w.put("x")
+				wantDecodeError(w, a, bad) // which no filter is asked about
+				w.delete()
+				wantErr(w, a, value.ErrDeleted, large)
+			})
+		})
+	}
+}
+
+func TestTryGetNeverWaits(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, "TryGet returns what is new, or ErrNothingNew, at once", func(w *world) {
+				w.put("one")
+				w.Cut()
+				a := watch(w, w.text(), opts...)
+				want := func(v string, err error) {
+					w.Helper()
+					if got, e := a.TryGet(); got != v || !errors.Is(e, err) {
+						w.broken("TryGet returned %s, want %q and %v", describe(got, e), v, err)
+					}
+				}
+				w.settle()
+				want("", value.ErrNothingNew)
+				w.Heal()
+				w.settle()
+				want("one", nil)
+				want("", value.ErrNothingNew)
+				w.put("two")
+				w.settle()
+				want("two", nil)
+				w.delete()
+				w.settle()
+				want("", value.ErrDeleted)
+				want("", value.ErrNothingNew)
+			})
+		})
+	}
+}
+
+func TestUpdatesGoOnUntilTheEnd(t *testing.T) {
+	each(t, "Updates yields what successive Gets return, errors included, until its context or the watcher ends", func(w *world) {
+		w.put("1")
+		a := watch(w, w.number(), value.EveryUpdate())
+		ctx, cancel := context.WithCancel(w.Context())
+		defer cancel()
+		var seen []string
+		for n, err := range a.Updates(ctx) {
+			var bad *value.DecodeError
+			switch {
+			case errors.As(err, &bad):
+				seen = append(seen, "bad")
+				w.delete()
+			case errors.Is(err, value.ErrDeleted):
+				seen = append(seen, "deleted")
+				w.put("2")
+			case errors.Is(err, context.Canceled):
+				seen = append(seen, "end")
+			case err != nil:
+				w.broken("Updates yielded the error %v", err)
+			case n == 1:
+				seen = append(seen, "one")
+				w.put("x")
+			case n == 2:
+				seen = append(seen, "two")
+				cancel()
+			}
+		}
+		if want := []string{"one", "bad", "deleted", "two", "end"}; !slices.Equal(seen, want) {
+			w.broken("Updates yielded %v, want %v", seen, want)
+		}
+		w.put("3")
+		for n, err := range a.Updates(w.Context()) {
+			if n != 3 || err != nil {
+				w.broken("Updates yielded %s, want 3", describe(n, err))
+			}
+			break
+		}
+	})
+}
+
+func TestChanGivesTheNewest(t *testing.T) {
+	inBubble(t, "what nobody has taken from the channel gives way to what is newer; every update does not", func(w *world) {
+		w.putNumbers(1, 1)
+		v := w.number()
+		newest, every := channel(w, v), channel(w, v, value.EveryUpdate())
+		w.settle()
+		for i := 2; i <= 50; i++ {
+			w.putNumbers(i, i)
+			w.settle()
+		}
+		if r := <-newest; r.Value != 50 || r.Err != nil || r.Revision != 51 {
+			w.broken("the channel of the newest gave %+v", r)
+		}
+		for i := 1; i <= 50; i++ {
+			if r := <-every; r.Value != i || r.Err != nil || r.Revision != kv.Revision(i+1) {
+				w.broken("the channel of every update gave %+v, want %d", r, i)
+			}
+		}
+		w.delete()
+		w.settle()
+		for _, out := range []<-chan value.Result[int]{newest, every} {
+			if r := <-out; !errors.Is(r.Err, value.ErrDeleted) {
+				w.broken("of a deletion the channel gave %+v", r)
+			}
+		}
+	})
+}
+
+func TestChanEndsWithItsContext(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, "the channel is closed when its context ends, and nothing is left running", func(w *world) {
+				w.put("one")
+				v := w.text()
+				for _, taken := range []bool{false, true} {
+					ctx, cancel := context.WithCancel(w.Context())
+					out := v.Chan(ctx, opts...)
+					if taken {
+						<-out
+					}
+					w.streaming(1)
+					cancel()
+					w.until("no watch is left", func(c fault.Counts) bool { return c.Streams == 0 })
+					for range out {
+					}
+				}
+			})
+		})
+	}
+}

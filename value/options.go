@@ -1,0 +1,160 @@
+package value
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Option configures a [Value].
+type Option func(*config)
+
+// config is what the options of a Value come to.
+type config struct {
+	logger       *slog.Logger
+	fallback     any // the value of WithDefault
+	hasFallback  bool
+	retryFirst   time.Duration
+	retryMost    time.Duration
+	checkEvery   time.Duration
+	maxStaleness time.Duration
+	backlog      int
+}
+
+const (
+	defaultRetryFirst = 50 * time.Millisecond
+	defaultRetryMost  = 10 * time.Second
+	defaultCheckEvery = time.Minute
+	defaultBacklog    = 1024
+
+	// backlogBytes bounds the backlog by the encoded size of its updates, beside their number.
+	backlogBytes = 16 << 20
+	// answerTimeout is how long one read may take before it counts as failed and is tried again.
+	answerTimeout = 10 * time.Second
+	// lagTimeout is how long a stream may stay behind what a read has shown, without moving at all, before
+	// it counts as dead.
+	lagTimeout = 5 * time.Second
+	// steadyAfter is how long a connection must last, if it brings nothing, before the log calls an outage over.
+	steadyAfter = 5 * time.Second
+	// absentNotice is how long a key may be absent before the log says what is waited for.
+	absentNotice = 5 * time.Second
+)
+
+func newConfig(opts []Option) config {
+	c := config{
+		retryFirst: defaultRetryFirst,
+		retryMost:  defaultRetryMost,
+		checkEvery: defaultCheckEvery,
+		backlog:    defaultBacklog,
+	}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&c)
+		}
+	}
+	return c
+}
+
+func (c *config) validate(store kv.Store, key string) error {
+	switch {
+	case store == nil:
+		return errors.New("nil store")
+	case c.retryFirst <= 0 || c.retryMost < c.retryFirst:
+		return fmt.Errorf("WithRetry(%v, %v): want 0 < first <= most", c.retryFirst, c.retryMost)
+	case c.checkEvery < 0:
+		return fmt.Errorf("WithCheck(%v): negative", c.checkEvery)
+	case c.maxStaleness < 0:
+		return fmt.Errorf("WithMaxStaleness(%v): negative", c.maxStaleness)
+	case c.backlog < 1:
+		return fmt.Errorf("WithBacklog(%d): want at least 1", c.backlog)
+	}
+	return kv.ValidateKey(key)
+}
+
+// WithDefault makes an absent key read as v: at once where there is no key yet, and in place of
+// [ErrDeleted] when it is deleted. v must be of the Value's own type, or every Get fails and says so.
+func WithDefault[T any](v T) Option {
+	return func(c *config) { c.fallback, c.hasFallback = v, true }
+}
+
+// WithLogger has the Value log what no Get tells: outages and their end, history that was lost or replaced,
+// lost events that the audit found, and once, after a few seconds, that it waits for a key to be created. The
+// default is not to log.
+func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
+
+// WithRetry sets the delays between attempts to reach a store that fails: about first, then doubling up
+// to most, each with jitter, and from the beginning again once the store has delivered something. The
+// default is 50 ms to 10 s.
+func WithRetry(first, most time.Duration) Option {
+	return func(c *config) { c.retryFirst, c.retryMost = first, most }
+}
+
+// WithCheck sets after how long a silence the store is asked, with one small linearizable read of the
+// Value's own key, whether the watch is still what it seems. That finds streams that died unnoticed,
+// permissions that were taken away and history that was replaced. The default is one minute; zero switches
+// the check off.
+func WithCheck(silence time.Duration) Option { return func(c *config) { c.checkEvery = silence } }
+
+// WithMaxStaleness has every Get say [ErrStale], rather than return old news, once the store has not
+// confirmed the value by a linearizable read begun less than d ago. The key is then read every d/2, so a
+// small d costs requests. While the store cannot be reached each watcher is told once every d, and goes on
+// as before when it can be again. The default, zero, is no limit.
+func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.maxStaleness = d } }
+
+// WithBacklog sets how many updates are kept in memory, for all watchers of the Value together, for those
+// of its [EveryUpdate] watchers that have not read them yet; beyond it a watcher that is behind reads the
+// store's own history. The default is 1024. Independent of it, no more than 16 MiB are kept.
+func WithBacklog(updates int) Option { return func(c *config) { c.backlog = updates } }
+
+// WatchOption configures one [Watcher].
+type WatchOption func(*watchConfig)
+
+type watchConfig struct{ every bool }
+
+// EveryUpdate gives the watcher each update once and in order, instead of the newest only. Two changes of the
+// key in one revision are one update. A watcher that falls further behind than [WithBacklog] reads
+// on from the store's own history; where that was compacted it is told so by one [*GapError], and goes on from
+// the newest.
+func EveryUpdate() WatchOption { return func(c *watchConfig) { c.every = true } }
+
+// GetOption narrows down what a Get of a Watcher[T] returns.
+type GetOption[T any] func(*getConfig[T])
+
+type getConfig[T any] struct {
+	keep    []func(T) bool
+	atLeast kv.Revision
+}
+
+// Where has Get pass over values that keep does not want. They are gone: a later Get does not return them.
+// Errors and deletions are returned all the same; a default value is asked about like any other.
+func Where[T any](keep func(T) bool) GetOption[T] {
+	return func(c *getConfig[T]) { c.keep = append(c.keep, keep) }
+}
+
+// AtLeast has Get return the value as it was at revision rev or later, for a program that has written at
+// rev and wants to see its own write, or what came after it. What is older is passed over as with [Where].
+// Get still returns only what is newer than what the watcher returned before.
+func AtLeast[T any](rev kv.Revision) GetOption[T] {
+	return func(c *getConfig[T]) { c.atLeast = max(c.atLeast, rev) }
+}
+
+func newGetConfig[T any](opts []GetOption[T]) (c getConfig[T]) {
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&c)
+		}
+	}
+	return c
+}
+
+func (c *getConfig[T]) wants(v T) bool {
+	for _, keep := range c.keep {
+		if !keep(v) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,217 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/value"
+)
+
+const (
+	v11         = "V11, an unavailable store is not an error of Get, which waits for as long as it takes"
+	v11backoff  = "V11, the store is tried again with growing, jittered, capped delays that begin anew on progress alone"
+	v11refusals = "V11, a permission that is gone is told once an attempt when a read has confirmed it, and the watcher heals"
+)
+
+func TestV11AnOutageIsNotTold(t *testing.T) {
+	for name, out := range map[string]func(w *world){
+		"cut": func(w *world) { w.Cut() },
+		"unavailable": func(w *world) {
+			w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+			w.EndStreams(kv.ErrUnavailable)
+		},
+		"an error of its own": func(w *world) {
+			w.Fail(-1, errors.New("strange"), fault.Reads)
+			w.EndStreams(errors.New("strange"))
+		},
+		"streams that die": func(w *world) {
+			w.Fail(-1, kv.ErrUnavailable, fault.Watches)
+			w.EndStreams(kv.ErrUnavailable)
+		},
+		"streams that are compacted": func(w *world) {
+			w.Fail(-1, &kv.CompactedError{}, fault.Watches)
+			w.EndStreams(&kv.CompactedError{})
+		},
+		"streams that are reset": func(w *world) {
+			w.Fail(-1, kv.ErrReset, fault.Watches)
+			w.EndStreams(kv.ErrReset)
+		},
+		"streams that end without an error": func(w *world) { w.EndStreams(nil) },
+	} {
+		for mode, opts := range modes {
+			if name == "streams that are reset" && mode == "every" {
+				continue // which is told, as a gap
+			}
+			t.Run(name+"/"+mode, func(t *testing.T) {
+				inBubble(t, v11, func(w *world) {
+					w.put("one")
+					v := w.text()
+					a := watch(w, v, opts...)
+					w.patient = 1000 * time.Hour
+					wantValue(w, a, "one")
+					w.settle()
+					out(w)
+					c := begin(w, a)
+					w.pass(10 * time.Hour)
+					c.wantWaiting(w)
+					w.Clear()
+					w.put("two")
+					c.want(w, "two")
+					w.pass(time.Minute)
+					if s := v.Status(); !s.Connected {
+						w.broken("a minute after the outage Status is %+v", s)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestV11AnOutageFromTheBeginning(t *testing.T) {
+	inBubble(t, v11, func(w *world) {
+		w.put("one")
+		w.Fail(-1, kv.ErrUnavailable)
+		v := w.text()
+		c := begin(w, watch(w, v))
+		w.pass(20 * time.Minute)
+		c.wantWaiting(w)
+		if s := v.Status(); s.Connected || !errors.Is(s.LastError, kv.ErrUnavailable) || !s.Confirmed.IsZero() {
+			w.broken("before the first read was answered Status is %+v", s)
+		}
+		w.Clear()
+		c.want(w, "one")
+	})
+}
+
+// attempts is when each read was begun during something. No two are begun at the same time.
+func attempts(w *world, during func()) (at []time.Time) {
+	ctx, cancel := context.WithCancel(w.Context())
+	done := make(chan struct{})
+	n := w.Counts().Gets
+	go func() {
+		defer close(done)
+		for w.Wait(ctx, func(c fault.Counts) bool { return c.Gets > n }) == nil {
+			at = append(at, time.Now())
+			n++
+		}
+	}()
+	during()
+	cancel()
+	<-done
+	return at
+}
+
+func TestV11DelaysGrowToTheirCapWithJitter(t *testing.T) {
+	inBubble(t, v11backoff, func(w *world) {
+		w.put("one")
+		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+		at := attempts(w, func() {
+			watch(w, w.text(value.WithRetry(100*time.Millisecond, 8*time.Second)))
+			w.pass(time.Hour)
+		})
+		if len(at) < 3600/12 || len(at) > 3600/4+10 {
+			w.broken("in an hour of delays of about 8s there were %d attempts", len(at))
+		}
+		delays := map[time.Duration]bool{}
+		for i := 1; i < len(at); i++ {
+			d := at[i].Sub(at[i-1])
+			mean := min(8*time.Second*2/3, 100*time.Millisecond*time.Duration(math.Pow(2, float64(min(i-1, 20)))))
+			if d < mean/2-time.Millisecond || d > min(mean*3/2, 8*time.Second)+time.Millisecond {
+				w.broken("delay %d was %v, want about %v", i, d, mean)
+			}
+			delays[d] = true
+		}
+		if len(delays) < len(at)/2 {
+			w.broken("%d delays had %d different lengths", len(at), len(delays))
+		}
+	})
+}
+
+func TestV11AConnectionThatDiesAtOnceIsNoProgress(t *testing.T) {
+	for name, begin := range map[string]func(s *tampered, w *world){
+		"unavailable": func(_ *tampered, w *world) { w.Fail(-1, kv.ErrUnavailable, fault.Watches) },
+		"refused":     func(_ *tampered, w *world) { w.Fail(-1, kv.ErrPermission, fault.Watches) },
+		"compacted":   func(_ *tampered, w *world) { w.Fail(-1, &kv.CompactedError{}, fault.Watches) },
+		"reset":       func(_ *tampered, w *world) { w.Fail(-1, kv.ErrReset, fault.Watches) },
+		"after a bookmark": func(s *tampered, w *world) {
+			s.greet = func(after kv.Revision) []kv.Batch { return []kv.Batch{{Revision: after}} }
+			w.Fail(-1, kv.ErrUnavailable, fault.Watches)
+		},
+		"after old news": func(s *tampered, w *world) {
+			old := kv.Event{Entry: kv.Entry{Key: w.key, Value: []byte("one"), CreateRevision: 2, ModRevision: 2, Version: 1}}
+			s.greet = func(kv.Revision) []kv.Batch { return []kv.Batch{{Revision: 2, Events: []kv.Event{old}}} }
+			w.Fail(-1, kv.ErrUnavailable, fault.Watches)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, v11backoff, func(w *world) {
+				w.put("one")
+				var log logbook
+				store := &tampered{Store: w.Store}
+				v := value.New(store, w.key, value.String, log.option())
+				begin(store, w)
+				a := watch(w, v, value.EveryUpdate())
+				wantValue(w, a, "one")
+				w.pass(time.Hour)
+				n := w.Counts()
+				if n.Watches > 600 || n.Gets > 600 {
+					w.broken("in an hour of streams that die at once the store was asked %d times and watched %d times", n.Gets, n.Watches)
+				}
+				if n.Watches < 100 {
+					w.broken("in an hour there were %d attempts", n.Watches)
+				}
+				if name != "reset" && log.count("\n") > 4 { // each of those is a replaced history of its own
+					w.broken("in an hour of one outage the log has %d lines, beginning with\n%.1000s", log.count("\n"), &log)
+				}
+				if log.count("cannot be reached") == 0 {
+					w.broken("an outage of an hour is not logged:\n%s", &log)
+				}
+			})
+		})
+	}
+}
+
+func TestV11DelaysBeginAnewOnProgress(t *testing.T) {
+	inBubble(t, v11backoff, func(w *world) {
+		w.put("one")
+		v := w.text()
+		a := watch(w, v)
+		wantValue(w, a, "one")
+		w.settle()
+		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+		w.EndStreams(kv.ErrUnavailable)
+		w.pass(10 * time.Minute)
+		w.Clear()
+		w.pass(20 * time.Second)
+		w.put("two") // is delivered: progress
+		wantValue(w, a, "two")
+		w.Fail(1, kv.ErrUnavailable, fault.Reads)
+		w.EndStreams(kv.ErrUnavailable)
+		w.put("three")
+		w.pass(300 * time.Millisecond)
+		if got, err := a.TryGet(); err != nil || got != "three" {
+			w.broken("300ms after a short outage that follows progress TryGet returned %s", describe(got, err))
+		}
+	})
+}
+
+func TestV11ANewWatcherNeedNotSitOutALongDelay(t *testing.T) {
+	inBubble(t, "V11, a watcher that is opened in an outage is served soon when that is over", func(w *world) {
+		w.put("one")
+		v := w.text(value.WithRetry(50*time.Millisecond, time.Hour))
+		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+		watch(w, v)
+		w.pass(10 * time.Hour)
+		w.Clear()
+		a := watch(w, v)
+		w.pass(time.Second)
+		if got, err := a.TryGet(); err != nil || got != "one" {
+			w.broken("a second after it was opened TryGet returned %s", describe(got, err))
+		}
+	})
+}

@@ -1,0 +1,254 @@
+package value_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/value"
+)
+
+const (
+	v5reset = "V5, a store whose history was replaced is read afresh, and what it holds is news"
+	v5same  = "V5, V13: what a replaced history holds is no news if it is the very entry returned last"
+)
+
+// restore goes back to the backup.
+func (w *world) restore() { w.must(w.backend.Restore(w.Context())) }
+func (w *world) backup()  { w.must(w.backend.Backup(w.Context())) }
+
+func TestV5RestoredBehind(t *testing.T) {
+	inBubble(t, v5reset, func(w *world) {
+		var log logbook
+		w.put("old")
+		w.backup()
+		w.put("one")
+		w.put("two")
+		v := w.text(log.option())
+		a := watch(w, v)
+		wantValue(w, a, "two")
+		before := a.Revision()
+		w.restore()
+		wantValue(w, a, "old")
+		if a.Revision() >= before {
+			w.broken("Revision is %d, it was %d before the restore", a.Revision(), before)
+		}
+		w.put("new")
+		wantValue(w, a, "new")
+		if s := v.Status(); s.Resets != 1 || s.Revision != 3 {
+			w.broken("after a restore and a put Status is %+v", s)
+		}
+		if log.count("history was replaced") != 1 {
+			w.broken("the log says:\n%s", &log)
+		}
+	})
+}
+
+func TestV5RestoredWhileAway(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		puts int // after the restore, before the client is back
+		want string
+	}{
+		{"behind", 0, "old"},
+		{"behind and written to", 3, "new"},
+		{"ahead", 30, "new"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, v5reset, func(w *world) {
+				w.put("old")
+				w.backup()
+				for range 10 {
+					w.put("one")
+				}
+				v := w.text()
+				a, every := watch(w, v), watch(w, v, value.EveryUpdate())
+				wantValue(w, a, "one")
+				wantValue(w, every, "one")
+				seen := every.Revision()
+				w.streaming(1)
+				w.Cut()
+				w.restore()
+				var last kv.Revision = 2
+				for range c.puts {
+					last = w.put("new")
+				}
+				if c.name != "behind" {
+					w.compact() // versions are as they would be, had nothing happened
+				}
+				w.EndStreams(kv.ErrReset)
+				w.Heal()
+				wantValue(w, a, c.want)
+				wantGap(w, every, seen, last, kv.ErrReset)
+				wantValue(w, every, c.want)
+				w.put("next")
+				wantValue(w, a, "next")
+				wantValue(w, every, "next")
+			})
+		})
+	}
+}
+
+func TestV5RestoredUnnoticedByTheStream(t *testing.T) {
+	inBubble(t, v5reset+", found by the check after a silence", func(w *world) {
+		w.put("old")
+		w.backup()
+		for range 10 {
+			w.put("one")
+		}
+		v := w.text()
+		a := watch(w, v)
+		wantValue(w, a, "one")
+		w.streaming(1)
+		w.Silence()
+		w.restore()
+		c := begin(w, a)
+		w.pass(61 * time.Second)
+		c.want(w, "old")
+		w.put("next")
+		wantValue(w, a, "next")
+	})
+}
+
+func TestV5RestoredToTheVeryEntry(t *testing.T) {
+	inBubble(t, v5same, func(w *world) {
+		w.put("one")
+		v := w.text()
+		a, every := watch(w, v), watch(w, v, value.EveryUpdate())
+		wantValue(w, a, "one")
+		wantValue(w, every, "one")
+		w.backup()
+		w.putOther()
+		w.putOther()
+		w.restore()
+		w.settle()
+		wantNothing(w, a)
+		wantNothing(w, every)
+		w.put("two")
+		wantValue(w, a, "two")
+		wantValue(w, every, "two")
+	})
+}
+
+func TestV5RestoredToBeforeTheKey(t *testing.T) {
+	inBubble(t, "V5, V6: a key that a replaced history lacks was deleted", func(w *world) {
+		w.backup()
+		w.put("one")
+		seen := w.put("two")
+		v := w.text()
+		a, every := watch(w, v), watch(w, v, value.EveryUpdate())
+		wantValue(w, a, "two")
+		wantValue(w, every, "two")
+		w.restore()
+		wantErr(w, a, value.ErrDeleted)
+		wantGap(w, every, seen, 1, kv.ErrReset)
+		wantErr(w, every, value.ErrDeleted)
+		w.put("new") // at a revision that the old history had as well
+		wantValue(w, a, "new")
+		wantValue(w, every, "new")
+	})
+}
+
+func TestV4UnreadUpdatesOfAReplacedHistoryAreAGap(t *testing.T) {
+	inBubble(t, "V4, every update or one honest gap, when history is replaced", func(w *world) {
+		w.backup()
+		w.putNumbers(1, 1)
+		v := w.number()
+		a := watch(w, v, value.EveryUpdate())
+		wantNumbers(w, a, 1, 1)
+		seen := a.Revision()
+		w.putNumbers(2, 5)
+		w.settle()
+		w.restore()
+		w.settle()
+		wantGap(w, a, seen, 1, kv.ErrReset) // two to five will never come
+		wantErr(w, a, value.ErrDeleted)
+		w.putNumbers(1, 4)
+		wantNumbers(w, a, 1, 4)
+	})
+}
+
+func TestV4UpdatesSinceAReplacedHistoryAreAGap(t *testing.T) {
+	inBubble(t, "V4, every update or one honest gap, when history is replaced", func(w *world) {
+		w.backup()
+		w.putNumbers(1, 1)
+		seen := w.putNumbers(2, 2)
+		a := watch(w, w.number(), value.EveryUpdate())
+		wantNumbers(w, a, 2, 2)
+		w.streaming(1)
+		w.Cut()
+		w.restore()
+		w.putNumbers(7, 8) // seven is never seen, and eight is put at the revision of two
+		last := w.delete()
+		w.EndStreams(kv.ErrReset)
+		w.Heal()
+		wantGap(w, a, seen, last, kv.ErrReset)
+		wantErr(w, a, value.ErrDeleted)
+	})
+}
+
+func TestV5StatusForgetsTheRevisionsOfAReplacedHistory(t *testing.T) {
+	inBubble(t, "V11, Status gives the revision that is known", func(w *world) {
+		w.put("one")
+		w.backup()
+		for range 10 {
+			w.put("two")
+		}
+		v := w.text()
+		a := watch(w, v)
+		wantValue(w, a, "two")
+		if s := v.Status(); s.Revision != 12 {
+			w.broken("when 12 was read Status says revision %d", s.Revision)
+		}
+		a.Close()
+		w.restore()
+		b := watch(w, v)
+		wantValue(w, b, "one")
+		if s := v.Status(); s.Revision != 2 {
+			w.broken("a watcher opened after the restore is at 2 and Status says revision %d", s.Revision)
+		}
+	})
+}
+
+func TestV5ResetAgainAndAgain(t *testing.T) {
+	inBubble(t, v5reset+", every time", func(w *world) {
+		w.put("old")
+		w.backup()
+		a := watch(w, w.text())
+		wantValue(w, a, "old")
+		for range 20 {
+			w.put("new")
+			w.put("newer")
+			w.settle()
+			wantValue(w, a, "newer")
+			w.Fail(2, kv.ErrUnavailable, fault.Reads)
+			w.restore()
+			wantValue(w, a, "old")
+		}
+	})
+}
+
+// What was written after a restore can have the revisions and the version of what the restore has undone.
+func TestV5RestoredAndWrittenToTheSameRevision(t *testing.T) {
+	inBubble(t, v5reset+", also where only its bytes are another's", func(w *world) {
+		w.put("old")
+		w.backup()
+		first := w.put("one")
+		v := w.text()
+		a, every := watch(w, v), watch(w, v, value.EveryUpdate())
+		wantValue(w, a, "one")
+		wantValue(w, every, "one")
+		w.Cut() // so that no stream sees the restore
+		w.restore()
+		second := w.put("other")
+		w.Heal()
+		w.pass(61 * time.Second)
+		if first != second {
+			w.broken("the test itself: revisions %d and %d", first, second)
+		}
+		wantValue(w, a, "other")
+		wantGap(w, every, first, second, kv.ErrReset)
+		wantValue(w, every, "other")
+	})
+}

@@ -1,0 +1,329 @@
+package value_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/value"
+)
+
+const (
+	v11stale = "V11, with WithMaxStaleness a Get says ErrStale rather than return what was not confirmed for that long"
+	v11check = "V11, after a silence the store is asked whether the watch is still what it seems"
+)
+
+func TestV11StaleWhenCutOff(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, v11stale+", once every so long, and goes on as before when the store is back", func(w *world) {
+				const limit = 10 * time.Second
+				w.put("one")
+				v := w.text(value.WithMaxStaleness(limit))
+				a := watch(w, v, opts...)
+				wantValue(w, a, "one")
+				w.settle()
+				w.Cut()
+				cut := time.Now()
+				wantErr(w, a, value.ErrStale)
+				if d := time.Since(cut); d > limit || d < limit/2-time.Second {
+					w.broken("ErrStale was told %v after the cut, the limit is %v", d, limit)
+				}
+				for range 5 {
+					said := time.Now()
+					wantErr(w, a, value.ErrStale)
+					if d := time.Since(said); d != limit {
+						w.broken("ErrStale was told again after %v", d)
+					}
+				}
+				w.put("two")
+				wantErr(w, a, value.ErrStale)
+				w.Heal()
+				wantValue(w, a, "two")
+				w.pass(time.Hour)
+				wantNothing(w, a)
+				if age := time.Since(v.Status().Confirmed); age > limit {
+					w.broken("the store is fine and was last confirmed %v ago", age)
+				}
+			})
+		})
+	}
+}
+
+func TestV11OldNewsIsNotTold(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, v11stale+", also while there is unread news that is old", func(w *world) {
+				w.put("one")
+				v := w.text(value.WithMaxStaleness(10 * time.Second))
+				a := watch(w, v, opts...)
+				wantValue(w, a, "one")
+				w.put("two")
+				w.settle()
+				w.Cut()
+				w.pass(time.Minute)
+				wantErr(w, a, value.ErrStale)
+				if _, err := a.TryGet(); !errors.Is(err, value.ErrStale) {
+					w.broken("TryGet returned the error %v", err)
+				}
+				w.Heal()
+				w.pass(30 * time.Second)
+				wantValue(w, a, "two")
+			})
+		})
+	}
+}
+
+func TestV11StaleFromTheBeginning(t *testing.T) {
+	inBubble(t, v11stale, func(w *world) {
+		w.put("one")
+		w.Cut()
+		a := watch(w, w.text(value.WithMaxStaleness(10*time.Second), value.WithDefault("none")))
+		began := time.Now()
+		wantErr(w, a, value.ErrStale)
+		if d := time.Since(began); d != 10*time.Second {
+			w.broken("a watcher that never heard from the store said ErrStale after %v", d)
+		}
+		w.Heal()
+		wantValue(w, a, "one")
+	})
+}
+
+func TestV11ABusyStreamIsNoConfirmation(t *testing.T) {
+	inBubble(t, v11stale+"; what a watch brings may be late", func(w *world) {
+		w.put("one")
+		a := watch(w, w.text(value.WithMaxStaleness(10*time.Second)))
+		wantValue(w, a, "one")
+		w.settle()
+		w.Cut(fault.Gets)
+		for range 30 {
+			w.put("more")
+			w.pass(time.Second)
+		}
+		wantErr(w, a, value.ErrStale)
+	})
+}
+
+func TestV11StaleByChan(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, v11stale+", by Chan too", func(w *world) {
+				w.put("one")
+				out := channel(w, w.text(value.WithMaxStaleness(10*time.Second)), opts...)
+				if r := <-out; r.Value != "one" || r.Err != nil {
+					w.broken("the channel gave %+v", r)
+				}
+				w.put("two")
+				w.settle()
+				w.Cut()
+				w.pass(time.Minute)
+				if r := <-out; !errors.Is(r.Err, value.ErrStale) {
+					w.broken("after a minute of a cut the channel gave %+v", r)
+				}
+				w.Heal()
+				w.pass(9 * time.Second)
+				for { // what it says of the cut may have been waiting
+					r := <-out
+					if errors.Is(r.Err, value.ErrStale) {
+						continue
+					}
+					if r.Value != "two" || r.Err != nil {
+						w.broken("after the cut the channel gave %+v", r)
+					}
+					break
+				}
+			})
+		})
+	}
+}
+
+func TestV11ChanWaitsWhileNobodyTakes(t *testing.T) {
+	inBubble(t, "V11, nothing is polled while a refusal waits to be taken from the channel", func(w *world) {
+		w.Fail(-1, kv.ErrPermission, fault.Reads)
+		out := channel(w, w.text(value.WithMaxStaleness(time.Hour)))
+		w.pass(10 * time.Minute) // a goroutine that spins would stop the bubble's time
+		if r := <-out; !errors.Is(r.Err, kv.ErrPermission) {
+			w.broken("the channel gave %+v", r)
+		}
+	})
+}
+
+func TestV11ChanKeepsAGapThatIsNotTaken(t *testing.T) {
+	inBubble(t, "V4, V11: a *GapError that nobody has taken yet is not lost to ErrStale", func(w *world) {
+		w.putNumbers(1, 1)
+		out := channel(w, w.number(value.WithMaxStaleness(10*time.Second)), value.EveryUpdate())
+		if r := <-out; r.Value != 1 || r.Err != nil {
+			w.broken("the channel gave %+v", r)
+		}
+		w.streaming(1)
+		w.Cut()
+		w.putNumbers(2, 9)
+		w.compact()
+		w.Heal()
+		w.pass(time.Second) // the gap is there to be taken
+		w.Cut()
+		w.pass(time.Minute)
+		w.Heal()
+		w.pass(time.Minute)
+		for {
+			r := <-out
+			var gap *value.GapError
+			switch {
+			case errors.As(r.Err, &gap):
+				return
+			case !errors.Is(r.Err, value.ErrStale):
+				w.broken("the channel gave %+v, and no gap", r)
+			}
+		}
+	})
+}
+
+func TestV11TheCheckFindsADeadStream(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, v11check+", which finds a stream that died unnoticed", func(w *world) {
+				w.put("one")
+				v := w.text(value.WithCheck(20 * time.Second))
+				a := watch(w, v, opts...)
+				wantValue(w, a, "one")
+				w.streaming(1)
+				w.Silence()
+				w.put("two")
+				began := time.Now()
+				wantValue(w, a, "two")
+				if d := time.Since(began); d > 30*time.Second {
+					w.broken("what a dead stream did not bring was told after %v", d)
+				}
+				w.pass(10 * time.Second)
+				w.put("three") // the stream was opened again
+				began = time.Now()
+				wantValue(w, a, "three")
+				if d := time.Since(began); d != 0 {
+					w.broken("the stream was not opened again: the next update took %v", d)
+				}
+			})
+		})
+	}
+}
+
+func TestV11TheCheckFindsADeadStreamWhoseHistoryIsGone(t *testing.T) {
+	inBubble(t, v11check+", also where what it missed is compacted", func(w *world) {
+		seen := w.putNumbers(1, 1)
+		a := watch(w, w.number(), value.EveryUpdate())
+		wantNumbers(w, a, 1, 1)
+		w.streaming(1)
+		w.Silence()
+		last := w.putNumbers(2, 9)
+		w.compact()
+		began := time.Now()
+		wantGap(w, a, seen, last, kv.ErrCompacted)
+		wantNumbers(w, a, 9, 9)
+		if d := time.Since(began); d > 70*time.Second {
+			w.broken("what a dead stream did not bring was told after %v", d)
+		}
+	})
+}
+
+func TestV11AnIdleValueCostsOneReadAMinute(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		opts []value.Option
+		most int
+	}{
+		{"by default", nil, 60},
+		{"switched off", []value.Option{value.WithCheck(0)}, 0},
+		{"every ten minutes", []value.Option{value.WithCheck(10 * time.Minute)}, 6},
+		{"with a limit to staleness", []value.Option{value.WithMaxStaleness(time.Minute)}, 120},
+		{"with a limit and no check", []value.Option{value.WithMaxStaleness(time.Minute), value.WithCheck(0)}, 120},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, "V11, V12: what an idle Value costs", func(w *world) {
+				w.put("one")
+				v := w.text(c.opts...)
+				a, b := watch(w, v), watch(w, v, value.EveryUpdate())
+				wantValue(w, a, "one")
+				wantValue(w, b, "one")
+				w.settle()
+				before := w.Counts()
+				begin(w, a).wantWaiting(w)
+				w.pass(time.Hour)
+				after := w.Counts()
+				if n := after.Gets - before.Gets; n > c.most || n < c.most-1 {
+					w.broken("in an idle hour there were %d reads, want %d", n, c.most)
+				}
+				if n := after.Watches - before.Watches; n != 0 {
+					w.broken("in an idle hour %d watches were opened", n)
+				}
+			})
+		})
+	}
+}
+
+func TestV11NoCheckWhileTheWatchDelivers(t *testing.T) {
+	inBubble(t, v11check+", and only then", func(w *world) {
+		w.put("one")
+		a := watch(w, w.text())
+		wantValue(w, a, "one")
+		w.settle()
+		before := w.Counts().Gets
+		for range 60 {
+			w.put("more")
+			w.pass(59 * time.Second)
+		}
+		if n := w.Counts().Gets - before; n != 0 {
+			w.broken("a watch that is never silent for a minute was checked %d times", n)
+		}
+	})
+}
+
+func TestV11StatusIsHonest(t *testing.T) {
+	inBubble(t, "V11, Status and log say what is going on", func(w *world) {
+		var log logbook
+		w.put("one")
+		v := w.text(log.option())
+		if s := v.Status(); s != (value.Status{}) {
+			w.broken("before it is used Status is %+v", s)
+		}
+		a := watch(w, v)
+		wantValue(w, a, "one")
+		start := time.Now()
+		w.settle()
+		if s := v.Status(); !s.Connected || !s.Since.Equal(start) || s.LastError != nil || s.Revision != 2 ||
+			!s.Confirmed.Equal(start) || s.Watchers != 1 {
+			w.broken("when connected Status is %+v", s)
+		}
+		w.pass(10 * time.Second)
+		rev := w.put("two")
+		w.settle()
+		if s := v.Status(); s.Revision != rev || !s.Confirmed.Equal(start) {
+			w.broken("after an event Status is %+v", s)
+		}
+		if log.String() != "" {
+			w.broken("nothing is wrong and the log says:\n%s", &log)
+		}
+		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+		w.EndStreams(kv.ErrUnavailable)
+		out := time.Now()
+		w.pass(time.Hour)
+		if s := v.Status(); s.Connected || !s.Since.Equal(out) || !errors.Is(s.LastError, kv.ErrUnavailable) || !s.Confirmed.Equal(start) {
+			w.broken("in an outage Status is %+v", s)
+		}
+		if n := log.count("cannot be reached"); n != 1 || log.count("\n") != 1 {
+			w.broken("in an outage the log says:\n%s", &log)
+		}
+		w.Clear()
+		w.pass(time.Minute)
+		if s := v.Status(); !s.Connected || !s.Since.After(out) || s.LastError == nil {
+			w.broken("after an outage Status is %+v", s)
+		}
+		if n := log.count("is back"); n != 1 || log.count("\n") != 2 {
+			w.broken("after an outage the log says:\n%s", &log)
+		}
+		a.Close()
+		if s := v.Status(); s.Connected || s.Watchers != 0 {
+			w.broken("after Close Status is %+v", s)
+		}
+	})
+}

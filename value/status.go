@@ -1,0 +1,195 @@
+package value
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Status is what is going on between a [Value] and its store.
+type Status struct {
+	// Connected: the key was read and is being watched. It is false while no watcher is open.
+	Connected bool
+	// Since is when Connected last changed; zero if it never did.
+	Since time.Time
+	// LastError is what last ended a connection or an attempt at one; nil if nothing has. It is kept when the
+	// connection is back.
+	LastError error
+	// Revision is the newest of the store's that is known: nothing in the key's history up to it is unknown
+	// to a watcher of the newest.
+	Revision kv.Revision
+	// Confirmed is when the last linearizable read that the store answered was begun. A watch that delivers
+	// confirms nothing: what it brings may be late.
+	Confirmed time.Time
+	// Watchers is how many are open.
+	Watchers int
+	// Holes is how many times the audit of the key's versions proved that the store's watch had lost an event.
+	// Each was followed by reading afresh.
+	Holes int
+	// Resets is how many times the store's history was found replaced.
+	Resets int
+}
+
+// health keeps the Status of an upstream, and logs its outages.
+type health struct {
+	config *config
+	key    string
+
+	mu     sync.Mutex
+	status Status // without Confirmed and Watchers
+	out    bool   // an outage was logged that has not ended
+}
+
+func (h *health) connected() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.setLocked(true)
+}
+
+// steady says that a connection lasts: one that dies at once does not end an outage.
+func (h *health) steady() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.out {
+		h.out = false
+		h.log(slog.LevelInfo, "the store is back")
+	}
+}
+
+// failed takes the end of a connection, or of an attempt at one. A passing one is met by trying again at once.
+func (h *health) failed(err error, passing bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.setLocked(false)
+	h.status.LastError = err
+	if told := isTold(err) && !errors.Is(err, errRefused); !h.out && !passing && !told {
+		h.out = true
+		h.log(slog.LevelWarn, "the store cannot be reached; trying again until it can", "error", err)
+	}
+}
+
+func (h *health) stopped() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.setLocked(false)
+	h.out = false
+}
+
+func (h *health) setLocked(connected bool) {
+	if h.status.Connected != connected || h.status.Since.IsZero() {
+		h.status.Connected, h.status.Since = connected, time.Now()
+	}
+}
+
+func (h *health) saw(r kv.Revision) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.Revision = max(h.status.Revision, r)
+}
+
+// restarted forgets the revision of an earlier upstream: the store may have been replaced since.
+func (h *health) restarted(at kv.Revision) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.Revision = at
+}
+
+func (h *health) hole() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.Holes++
+}
+
+func (h *health) reset(to kv.Revision) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.Resets++
+	h.status.Revision = to
+}
+
+func (h *health) load() Status {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.status
+}
+
+func (h *health) log(level slog.Level, msg string, args ...any) {
+	if h.config.logger != nil {
+		h.config.logger.Log(context.Background(), level, msg, append([]any{"key", h.key}, args...)...)
+	}
+}
+
+// freshness connects those who want a linearizable read begun after they asked with the upstream that makes
+// it. Everybody takes a ticket; one read serves all tickets taken before it began.
+type freshness struct {
+	wanted    atomic.Uint64 // the last ticket taken
+	demand    chan struct{} // a ticket was taken
+	hurried   chan struct{} // by a watcher that was just opened, and need not sit out a long delay
+	confirmed atomic.Pointer[confirmation]
+}
+
+// confirmation is the last read that was answered, and shown to the watchers.
+type confirmation struct {
+	ticket   uint64
+	began    time.Time
+	revision kv.Revision   // the watchers can see everything up to here
+	epoch    uint64        // the history that revision is of
+	next     chan struct{} // closed when there is another confirmation
+}
+
+// upTo is the revision up to which an update of a revision and an epoch that is the newest is known to be so.
+func (c *confirmation) upTo(revision kv.Revision, epoch uint64) kv.Revision {
+	if c.epoch != epoch {
+		return revision
+	}
+	return max(c.revision, revision)
+}
+
+func newFreshness() *freshness {
+	f := &freshness{demand: make(chan struct{}, 1), hurried: make(chan struct{}, 1)}
+	f.confirmed.Store(&confirmation{next: make(chan struct{})})
+	return f
+}
+
+// want asks for a read.
+func (f *freshness) want(hurry bool) (ticket uint64) {
+	ticket = f.wanted.Add(1)
+	signal(f.demand)
+	if hurry {
+		signal(f.hurried)
+	}
+	return ticket
+}
+
+func (f *freshness) isWanted() bool { return f.wanted.Load() > f.confirmed.Load().ticket }
+
+// calm forgets a hurry that has been met.
+func (f *freshness) calm() {
+	select {
+	case <-f.hurried:
+	default:
+	}
+}
+
+// confirm says that a read for ticket, begun then, was answered, and that the watchers can see everything
+// up to revision of the history epoch. Only the upstream calls it.
+func (f *freshness) confirm(ticket uint64, began time.Time, revision kv.Revision, epoch uint64) {
+	last := f.confirmed.Load()
+	f.confirmed.Store(&confirmation{
+		ticket: max(ticket, last.ticket), began: began, revision: revision, epoch: epoch, next: make(chan struct{}),
+	})
+	close(last.next)
+}
+
+// signal leaves a token in c, which has room for one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

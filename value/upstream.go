@@ -1,0 +1,151 @@
+package value
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// upstream keeps a feed supplied from a store: it reads, watches, and when that fails does so again, for as long
+// as its context lasts. Beside a running watch it reads again when a watcher asks for a fresh read, and when the
+// watch has been silent for long.
+type upstream struct {
+	store  kv.Store
+	key    string
+	config *config
+	feed   feeder
+	health *health
+	fresh  *freshness
+}
+
+// feeder is the [feed] of an upstream, without its type parameter.
+type feeder interface {
+	begin(s kv.Snapshot) (after kv.Revision)
+	deliver(b kv.Batch) error
+	check(s kv.Snapshot, floor kv.Revision) (behind bool, err error)
+	fault(err error)
+	streamFailed(err error)
+	position() kv.Revision                   // what the stream has delivered everything up to
+	isBehind() bool                          // the stream has yet to bring what a read has shown
+	known() (upTo kv.Revision, epoch uint64) // what the watchers can see; no read begun now is of an older revision
+	isWaiting() bool                         // the key is absent, nothing stands in for it, and the log has not said so
+	logWaiting()
+}
+
+// Why a session ends, beside the store's own errors. All of them pass.
+var (
+	errNoAnswer = fmt.Errorf("%w: no answer to a read within %v", kv.ErrUnavailable, answerTimeout)
+	errBehind   = fmt.Errorf("%w: the watch is silent about what a read has shown", kv.ErrUnavailable)
+	errEnded    = fmt.Errorf("%w: the watch ended without an error", kv.ErrUnavailable)
+)
+
+// run supplies the feed until ctx is done.
+func (u *upstream) run(ctx context.Context) {
+	retry := u.newRetry()
+	atOnce := true // the next failure is met by trying again at once, if it is of the kind that helps
+	for {
+		progress, err := u.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if progress {
+			retry.Reset()
+			atOnce = true
+		}
+		passing := atOnce && helpedByReading(err)
+		u.health.failed(err, passing)
+		if passing {
+			atOnce = false
+			continue
+		}
+		if !u.pause(ctx, retry.NextBackOff()) {
+			return
+		}
+	}
+}
+
+// helpedByReading reports whether err, which ended a watch, is no sign of trouble: reading afresh is the answer.
+func helpedByReading(err error) bool {
+	return errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) || errors.Is(err, ErrLostEvent) ||
+		errors.Is(err, errRefused) || errors.Is(err, errBehind)
+}
+
+// newRetry returns the delays between attempts. Each is random within half of itself, and the longest still within
+// the limit.
+func (u *upstream) newRetry() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.Multiplier, b.RandomizationFactor = 2, 0.5
+	b.MaxInterval = max(u.config.retryMost*2/3, 1)
+	b.InitialInterval = min(u.config.retryFirst, b.MaxInterval)
+	b.Reset()
+	return b
+}
+
+// pause waits for d, less if a watcher that has just been opened wants its first read: it gets it no later
+// than after the shortest delay. It reports whether ctx still lasts.
+func (u *upstream) pause(ctx context.Context, d time.Duration) bool {
+	end := time.Now().Add(d)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return true
+		case <-u.fresh.hurried:
+			timer.Reset(min(time.Until(end), u.config.retryFirst))
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// read is one linearizable read of the key.
+func (u *upstream) read(ctx context.Context) (r reading) {
+	r.ticket, r.began = u.fresh.wanted.Load(), time.Now()
+	limited, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
+	defer cancel()
+	r.snapshot, r.err = u.store.Get(limited, kv.Key(u.key))
+	if r.err != nil && ctx.Err() == nil && limited.Err() != nil {
+		r.err = errNoAnswer
+	}
+	return r
+}
+
+// confirm tells those who wait for a read that r, which the feed has taken, is one.
+func (u *upstream) confirm(r reading) {
+	upTo, epoch := u.feed.known()
+	u.fresh.confirm(r.ticket, r.began, upTo, epoch)
+}
+
+// readFailed is the end of a session by a read that failed.
+func (u *upstream) readFailed(ctx context.Context, err error) error {
+	if ctx.Err() == nil && isTold(err) {
+		u.feed.fault(err)
+	}
+	return err
+}
+
+// watchFailed is the end of a session by the watch's own end.
+func (u *upstream) watchFailed(err error) error {
+	u.feed.streamFailed(err)
+	switch {
+	case errors.Is(err, kv.ErrPermission):
+		return fmt.Errorf("%w: %w", errRefused, err)
+	case isTold(err):
+		u.feed.fault(err)
+	}
+	return err
+}
+
+// checkInterval is how long a silence may last before the store is asked; zero for ever.
+func (u *upstream) checkInterval() time.Duration {
+	d := u.config.checkEvery
+	if stale := u.config.maxStaleness / 2; stale > 0 && (d == 0 || stale < d) {
+		d = stale
+	}
+	return d
+}

@@ -1,0 +1,221 @@
+package value
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Value is the typed, current value of one key of a [kv.Store]. It costs nothing until it is watched: it
+// holds one watch of the store, and the goroutines for it, while at least one [Watcher] is open, and none
+// otherwise. Its methods may be called concurrently.
+type Value[T any] struct {
+	store    kv.Store
+	key      string
+	decode   func([]byte) (T, error)
+	config   config
+	fallback T
+	misuse   error // why nothing can work; returned by every Get
+
+	health  *health
+	fresh   *freshness
+	backlog *backlog[T]
+	state   atomic.Pointer[state[T]]
+	latest  atomic.Pointer[update[T]] // the newest good one
+
+	mu       sync.Mutex
+	watchers int
+	stop     context.CancelFunc // ends the upstream; nil when there is none
+	stopped  chan struct{}      // closed when the last upstream that was started has ended
+
+	epoch uint64 // how often history was replaced; of the upstreams, which run one after the other
+}
+
+// state is all that the watchers wait for. It is immutable; the next one is announced by closing changed.
+type state[T any] struct {
+	newest  *update[T] // nil before the first read
+	fault   error      // the last error that the watchers are to be told, nil when a read succeeded since
+	faults  uint64     // how many there have been
+	changed chan struct{}
+}
+
+// New returns the Value of key in store, decoded by decode: [JSON], [Text], [String], [Bytes], or any function. It may
+// keep the bytes it is given, and may be called from several goroutines. Nothing is read before the Value is used.
+// What is wrong with the arguments is said by every Get.
+func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts ...Option) *Value[T] {
+	v := &Value[T]{store: store, key: key, decode: decode, config: newConfig(opts), fresh: newFreshness()}
+	v.health = &health{config: &v.config, key: key}
+	v.backlog = &backlog[T]{most: v.config.backlog}
+	v.state.Store(&state[T]{changed: make(chan struct{})})
+	if err := v.validate(); err != nil {
+		v.misuse = fmt.Errorf("value: New(%q): %w", key, err)
+	}
+	return v
+}
+
+func (v *Value[T]) validate() error {
+	if v.decode == nil {
+		return errors.New("nil decoder")
+	}
+	if v.config.hasFallback {
+		var ok bool
+		if v.fallback, ok = v.config.fallback.(T); !ok && v.config.fallback != nil {
+			return fmt.Errorf("WithDefault: got a %T, want a %T", v.config.fallback, v.fallback)
+		}
+	}
+	return v.config.validate(v.store, v.key)
+}
+
+// Key returns the key.
+func (v *Value[T]) Key() string { return v.key }
+
+// Get reads and decodes the key once, linearizably, without a watch. An absent key reads as the default; without
+// one the error matches [kv.ErrNotFound]. A value that does not decode is a [*DecodeError]. The store's errors
+// come back as they are: Get does not try again.
+func (v *Value[T]) Get(ctx context.Context) (T, error) {
+	var zero T
+	if v.misuse != nil {
+		return zero, v.misuse
+	}
+	entry, err := kv.GetKey(ctx, v.store, v.key)
+	switch {
+	case errors.Is(err, kv.ErrNotFound) && v.config.hasFallback:
+		return v.fallback, nil
+	case err != nil:
+		return zero, err
+	}
+	return safely(v.decode, entry)
+}
+
+// Reading is a value and where it is from.
+type Reading[T any] struct {
+	Value T
+	// Revision is that of the put that made the value, or for a default one at which the key was absent.
+	Revision kv.Revision
+	// Confirmed is when the store last confirmed what is known of the key, as in [Status].
+	Confirmed time.Time
+}
+
+// Age is how long ago the store confirmed the reading.
+func (r Reading[T]) Age() time.Duration { return time.Since(r.Confirmed) }
+
+// Latest returns the newest good value that is at hand, without blocking or asking the store: for hot paths. It
+// is kept current while a watcher is open, whether or not that is read from, and then stays as it is. A value that
+// does not decode does not replace a good one. ok is false before the first, and, without a default, while the key
+// is deleted.
+func (v *Value[T]) Latest() (r Reading[T], ok bool) {
+	confirmed := v.fresh.confirmed.Load() // first: what it confirms is in what is loaded after it
+	u := v.latest.Load()
+	if u == nil {
+		return r, false
+	}
+	return Reading[T]{Value: u.value, Revision: u.revision, Confirmed: confirmed.began}, true
+}
+
+// setLatest is told each newest update that is not a bad value.
+func (v *Value[T]) setLatest(u *update[T]) {
+	if !u.present && !v.config.hasFallback {
+		u = nil
+	}
+	v.latest.Store(u)
+}
+
+// Status returns what is going on between the Value and its store.
+func (v *Value[T]) Status() Status {
+	s := v.health.load()
+	s.Confirmed = v.fresh.confirmed.Load().began
+	v.mu.Lock()
+	s.Watchers = v.watchers
+	v.mu.Unlock()
+	return s
+}
+
+// Watch opens a watcher. It must be closed. Its first Get returns the current value.
+func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
+	var c watchConfig
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&c)
+		}
+	}
+	w := &Watcher[T]{v: v, opened: time.Now(), done: make(chan struct{})}
+	if c.every {
+		w.every = newEvery(w)
+	}
+	if v.misuse == nil {
+		w.faults = v.state.Load().faults
+		w.ticket = v.fresh.want(true) // first, so that the read an upstream begins with serves it
+		v.open()
+	}
+	return w
+}
+
+// open counts a watcher in, and starts the upstream for the first.
+func (v *Value[T]) open() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.watchers++; v.watchers == 1 {
+		ctx, cancel := context.WithCancel(context.Background())
+		before, stopped := v.stopped, make(chan struct{})
+		v.stop, v.stopped = cancel, stopped
+		go func() {
+			defer close(stopped)
+			if before != nil {
+				<-before
+			}
+			v.run(ctx)
+		}()
+	}
+}
+
+// run is the upstream of the watchers that are open, from the first to the last.
+func (v *Value[T]) run(ctx context.Context) {
+	v.publish(nil, nil)
+	f := &feed[T]{v: v, epoch: v.epoch}
+	defer func() { v.epoch = f.epoch }()
+	u := &upstream{store: v.store, key: v.key, config: &v.config, feed: f, health: v.health, fresh: v.fresh}
+	defer v.health.stopped()
+	u.run(ctx)
+}
+
+// close counts a watcher out, and after the last stops the upstream and waits for its end.
+func (v *Value[T]) close() {
+	v.mu.Lock()
+	v.watchers--
+	var stopped chan struct{}
+	if v.watchers == 0 {
+		v.stop()
+		stopped = v.stopped
+	}
+	v.mu.Unlock()
+	if stopped != nil {
+		<-stopped
+	}
+}
+
+// healed takes back a fault: to a watcher that has not been told of it, it is old news.
+func (v *Value[T]) healed() {
+	last := v.state.Load()
+	if last.fault == nil {
+		return
+	}
+	v.state.Store(&state[T]{newest: last.newest, faults: last.faults, changed: make(chan struct{})})
+	close(last.changed)
+}
+
+// publish shows the watchers a newest update, and a fault if there is one. Only the upstream calls it.
+func (v *Value[T]) publish(newest *update[T], fault error) {
+	last := v.state.Load()
+	next := &state[T]{newest: newest, fault: last.fault, faults: last.faults, changed: make(chan struct{})}
+	if fault != nil {
+		next.fault = fault
+		next.faults++
+	}
+	v.state.Store(next)
+	close(last.changed)
+}

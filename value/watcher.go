@@ -1,0 +1,271 @@
+package value
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Watcher is one reader of a [Value]: it is handed the current value, and then the value again each time
+// it changes. One goroutine reads at a time; any goroutine may close it.
+type Watcher[T any] struct {
+	v      *Value[T]
+	opened time.Time
+	ticket uint64 // of the first read, asked for when the watcher was opened
+	done   chan struct{}
+	closed sync.Once
+
+	getting atomic.Bool // a Get is under way; what follows is its own
+	started bool        // a first read was answered
+	told    *update[T]  // the update last returned or passed over
+	faults  uint64      // how many of the state's faults are told
+	staleAt time.Time   // when ErrStale was last told
+	every   *every[T]   // of an EveryUpdate watcher
+}
+
+// Get returns the next thing to know about the key.
+//
+// The first Get returns the value as a linearizable read begun after the call finds it; where the key does not
+// exist, and there is no default, it waits until it does. Each later Get waits for something newer than what
+// the watcher returned before: the newest, unless the watcher is one for [EveryUpdate].
+//
+// The error matches [ErrDeleted] when the key was deleted, and is a [*DecodeError] for a value that does not
+// decode. [kv.ErrPermission], and [ErrClosed] of a closed store, come back when a read confirmed them, once an
+// attempt; [ErrStale] once every [WithMaxStaleness]; a [*GapError] only to an EveryUpdate watcher. After each of
+// these the watcher is as good as before, and the next Get waits for what comes next. Outages are not errors:
+// Get waits for their end, which [Value.Status] and the log show.
+//
+// When ctx ends first Get returns its error, and nothing is lost: the next Get returns what this one would have.
+// After Close it returns [ErrClosed]; beside another Get, [ErrConcurrentGet].
+func (w *Watcher[T]) Get(ctx context.Context, opts ...GetOption[T]) (T, error) {
+	u, err := w.get(ctx, newGetConfig(opts), true)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return w.answer(u)
+}
+
+// TryGet is a [Watcher.Get] that never waits. Where Get would, the error matches [ErrNothingNew]; so it does
+// before the read made when the watcher was opened is answered. The value returned is as fresh as that read, or
+// what the watch has brought since.
+func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
+	u, err := w.get(context.Background(), newGetConfig(opts), false)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return w.answer(u)
+}
+
+// Updates returns what successive calls of [Watcher.Get] do, errors included, until ctx ends or the watcher, or
+// its store, is closed; that error is the last it yields.
+func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for {
+			v, err := w.Get(ctx, opts...)
+			if !yield(v, err) || err != nil && isLast(ctx, err, w.v.misuse) {
+				return
+			}
+		}
+	}
+}
+
+// isLast reports whether err, of a Get, is one that each later Get would return at once.
+func isLast(ctx context.Context, err, misuse error) bool {
+	return ctx.Err() != nil || misuse != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrConcurrentGet)
+}
+
+// Revision returns the revision behind what Get last returned: that of the put, or for a deletion that of the
+// deletion, or one by which it had happened. It is zero before the first. Call it where Get is called.
+func (w *Watcher[T]) Revision() kv.Revision {
+	if w.told == nil {
+		return 0
+	}
+	return w.told.revision
+}
+
+// Close ends the watcher. A Get under way returns [ErrClosed]. The last watcher of a Value to be closed ends
+// the Value's watch of the store, and Close waits for that: do not call it from a decoder. It may be called more
+// than once, and always returns nil.
+func (w *Watcher[T]) Close() error {
+	w.closed.Do(func() {
+		close(w.done)
+		if w.every != nil {
+			w.every.close()
+		}
+		if w.v.misuse == nil {
+			w.v.close()
+		}
+	})
+	return nil
+}
+
+// answer is u as Get returns it.
+func (w *Watcher[T]) answer(u *update[T]) (T, error) {
+	if u.err == nil && !u.present && !w.v.config.hasFallback {
+		var zero T
+		return zero, fmt.Errorf("value: %q: %w", w.v.key, ErrDeleted)
+	}
+	return u.value, u.err
+}
+
+// get returns the next update that is asked for.
+func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*update[T], error) {
+	if w.v.misuse != nil {
+		return nil, w.v.misuse
+	}
+	if !w.getting.CompareAndSwap(false, true) {
+		return nil, fmt.Errorf("value: get %q: %w", w.v.key, ErrConcurrentGet)
+	}
+	defer w.getting.Store(false)
+
+	ticket := w.ticket
+	if wait && (!w.started || asked.atLeast > w.v.fresh.confirmed.Load().upTo(0, w.epoch())) {
+		ticket = w.v.fresh.want(false)
+	}
+	for {
+		if w.isClosed() {
+			return nil, w.errClosed()
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		// The order matters: what is confirmed is in the state that is loaded after it.
+		confirmed := w.v.fresh.confirmed.Load()
+		s := w.v.state.Load()
+		if !w.started && s.newest != nil && confirmed.ticket >= ticket {
+			w.started = true
+		}
+		stale, due := w.staleness(confirmed)
+		switch {
+		case stale && (due <= 0 || !wait):
+			w.staleAt = time.Now()
+			return nil, w.errStale(confirmed)
+		case stale, !w.started, s.newest == nil:
+			// What is known is too old to be told, or was known before the call.
+		default:
+			if u, err := w.next(s, confirmed, &asked); u != nil || err != nil {
+				return u, err
+			}
+		}
+		if s.faults > w.faults {
+			w.faults = s.faults
+			if s.fault != nil {
+				return nil, s.fault
+			}
+		}
+		if !wait {
+			return nil, ErrNothingNew
+		}
+		w.wait(ctx, s, confirmed, asked.atLeast > 0, due)
+	}
+}
+
+// epoch is that of what is known.
+func (w *Watcher[T]) epoch() uint64 {
+	if u := w.v.state.Load().newest; u != nil {
+		return u.epoch
+	}
+	return 0
+}
+
+// next returns the next update in what is known, or nil if there is none to be told.
+func (w *Watcher[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T]) (*update[T], error) {
+	if w.every != nil {
+		return w.every.next(s, confirmed, asked)
+	}
+	u := s.newest
+	if !w.isNews(u) || confirmed.upTo(u.revision, u.epoch) < asked.atLeast {
+		return nil, nil
+	}
+	return w.tell(u, asked), nil
+}
+
+// isNews reports whether u is anything else than what the watcher was told last.
+func (w *Watcher[T]) isNews(u *update[T]) bool {
+	if w.told != nil {
+		return !u.sameAs(w.told.place)
+	}
+	return u.present || w.v.config.hasFallback
+}
+
+// tell counts u as told, and returns it unless it is a value that was not asked for.
+func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
+	w.told = u
+	isValue := u.err == nil && (u.present || w.v.config.hasFallback)
+	if isValue && !asked.wants(u.value) {
+		return nil
+	}
+	return u
+}
+
+// wait returns when there may be more to tell than s and confirmed, when ctx or the watcher ended, and, if
+// there is a limit to staleness, after due.
+func (w *Watcher[T]) wait(ctx context.Context, s *state[T], confirmed *confirmation, asksRevision bool, due time.Duration) {
+	var stale <-chan time.Time
+	limited := w.v.config.maxStaleness > 0
+	if limited {
+		timer := time.NewTimer(due)
+		defer timer.Stop()
+		stale = timer.C
+	}
+	var confirm, history <-chan struct{}
+	if !w.started || asksRevision || limited {
+		confirm = confirmed.next // to the others a read that shows nothing new is nothing to wake for
+	}
+	if w.every != nil {
+		history = w.every.reading()
+	}
+	select {
+	case <-s.changed:
+	case <-confirm:
+	case <-history:
+	case <-stale:
+	case <-w.done:
+	case <-ctx.Done():
+	}
+}
+
+// staleness reports whether what is known is too old to be told, and in how long that is to be said.
+func (w *Watcher[T]) staleness(confirmed *confirmation) (stale bool, due time.Duration) {
+	limit := w.v.config.maxStaleness
+	if limit == 0 {
+		return false, 0
+	}
+	known := confirmed.began
+	if known.Before(w.opened) {
+		known = w.opened // no read can have been answered for this watcher before
+	}
+	said := known
+	if said.Before(w.staleAt) {
+		said = w.staleAt
+	}
+	return time.Since(known) >= limit, limit - time.Since(said)
+}
+
+func (w *Watcher[T]) errStale(confirmed *confirmation) error {
+	if confirmed.began.Before(w.opened) {
+		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(w.opened))
+	}
+	return fmt.Errorf("value: get %q: %w: not for %v", w.v.key, ErrStale, time.Since(confirmed.began))
+}
+
+func (w *Watcher[T]) isClosed() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (w *Watcher[T]) errClosed() error {
+	return fmt.Errorf("value: get %q: the watcher was %w", w.v.key, ErrClosed)
+}
