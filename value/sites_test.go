@@ -1,0 +1,197 @@
+package value_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/kv/memory"
+)
+
+// site is a cluster of three members as the scenarios see it, with clients that reach some of them.
+type site interface {
+	// client is a client of the given members, of all if none is given.
+	client(t *testing.T, members ...int) *client
+	stop(t *testing.T, member int)
+	start(t *testing.T, member int)
+	// partition cuts a member off from the others, though not from its clients.
+	partition(t *testing.T, member int)
+	heal(t *testing.T)
+	// compact forgets all history but that of the newest revision.
+	compact(t *testing.T)
+	backup(t *testing.T) (restore func())
+}
+
+// client is a store as an application has it, and means to fail it from outside.
+type client struct {
+	*fault.Store
+	pointAt func(members ...int)
+	close   func()
+}
+
+// sites are what every scenario runs on.
+var sites = []struct {
+	name string
+	make func(t *testing.T) site
+}{
+	{"memory", func(*testing.T) site { return newMemorySite() }},
+	{"etcd", func(t *testing.T) site { return &etcdSite{cluster: etcdtest.Start(t, 3)} }},
+}
+
+// memorySite has one store, and clients that are cut off from it when no member they know is up and in the
+// majority.
+type memorySite struct {
+	store   *memory.Store
+	gone    map[int]bool
+	clients []*memoryClient
+}
+
+type memoryClient struct {
+	*client
+	members []int
+	cut     bool
+}
+
+func newMemorySite() *memorySite { return &memorySite{store: memory.New(), gone: map[int]bool{}} }
+
+func (m *memorySite) client(_ *testing.T, members ...int) *client {
+	if len(members) == 0 {
+		members = []int{0, 1, 2}
+	}
+	mc := &memoryClient{client: &client{Store: fault.New(m.store)}, members: members}
+	mc.close = func() { m.store.Close() }
+	mc.pointAt = func(members ...int) {
+		mc.members = members
+		m.connect()
+	}
+	m.clients = append(m.clients, mc)
+	m.connect()
+	return mc.client
+}
+
+// connect cuts and heals the clients by what they can reach.
+func (m *memorySite) connect() {
+	for _, c := range m.clients {
+		cut := true
+		for _, member := range c.members {
+			cut = cut && m.gone[member]
+		}
+		switch {
+		case cut && !c.cut:
+			c.Cut()
+		case !cut && c.cut:
+			c.Heal()
+		}
+		c.cut = cut
+	}
+}
+
+func (m *memorySite) lose(member int) {
+	m.gone[member] = true
+	m.connect()
+}
+
+func (m *memorySite) stop(_ *testing.T, member int)      { m.lose(member) }
+func (m *memorySite) partition(_ *testing.T, member int) { m.lose(member) }
+func (m *memorySite) start(t *testing.T, _ int)          { m.heal(t) }
+
+func (m *memorySite) heal(*testing.T) {
+	clear(m.gone)
+	m.connect()
+}
+
+func (m *memorySite) compact(t *testing.T) {
+	must(t, m.store.Compact(t.Context(), putOthers(t, m.store)))
+}
+
+func (m *memorySite) backup(t *testing.T) (restore func()) {
+	b := m.store.Backup()
+	return func() { must(t, m.store.Restore(b)) }
+}
+
+// etcdSite is a real cluster.
+type etcdSite struct{ cluster *etcdtest.Cluster }
+
+func (e *etcdSite) client(t *testing.T, members ...int) *client {
+	config := e.cluster.ClientConfig(members...)
+	c, err := clientv3.New(config)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	return &client{
+		Store:   fault.New(etcd.New(c)),
+		pointAt: func(members ...int) { c.SetEndpoints(e.cluster.Endpoints(members...)...) },
+		close:   func() { c.Close() },
+	}
+}
+
+func (e *etcdSite) stop(t *testing.T, member int) {
+	e.cluster.Stop(member)
+	e.waitLeader(t)
+}
+
+func (e *etcdSite) start(t *testing.T, member int) {
+	must(t, e.cluster.Restart(t.Context(), member))
+	e.waitLeader(t)
+}
+
+func (e *etcdSite) partition(t *testing.T, member int) {
+	e.cluster.Partition(member)
+	e.waitLeader(t)
+}
+
+func (e *etcdSite) heal(t *testing.T) {
+	e.cluster.Heal()
+	e.waitLeader(t)
+}
+
+func (e *etcdSite) waitLeader(t *testing.T) {
+	_, err := e.cluster.WaitLeader(t.Context())
+	must(t, err)
+}
+
+func (e *etcdSite) compact(t *testing.T) {
+	majority := etcd.New(e.cluster.Client(1, 2))
+	must(t, e.cluster.Compact(t.Context(), int64(putOthers(t, majority))))
+}
+
+func (e *etcdSite) backup(t *testing.T) (restore func()) {
+	b, err := e.cluster.Backup(t.Context())
+	must(t, err)
+	return func() { must(t, e.cluster.Restore(t.Context(), b)) }
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// put writes through a client that has no part in the faults of its scenario.
+func put(t *testing.T, w kv.Writer, key, val string) kv.Revision {
+	t.Helper()
+	rev, err := w.Put(t.Context(), key, []byte(val))
+	must(t, err)
+	return rev
+}
+
+// putOthers changes another key, twice: a watch after the first revision would still find the second.
+func putOthers(t *testing.T, w kv.Writer) kv.Revision {
+	put(t, w, "/other", "one")
+	return put(t, w, "/other", "two")
+}
+
+// patience bounds how long a scenario waits for what it has been promised.
+const patience = 20 * time.Second
+
+func patiently(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
