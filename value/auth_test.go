@@ -1,0 +1,142 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/value"
+)
+
+// guarded starts a server that asks for passwords. It returns a client that may do everything, and one of the user
+// "app", whose role "app" may read and write under "/app/".
+func guarded(t *testing.T, opts ...etcdtest.Option) (root, app *clientv3.Client) {
+	cluster := etcdtest.Start(t, 1, opts...)
+	ctx, setup := patiently(t), cluster.Client()
+	for _, user := range []string{"root", "app"} {
+		_, err := setup.RoleAdd(ctx, user)
+		must(t, err)
+		_, err = setup.UserAdd(ctx, user, "secret")
+		must(t, err)
+		_, err = setup.UserGrantRole(ctx, user, user)
+		must(t, err)
+	}
+	_, err := setup.RoleGrantPermission(ctx, "app", "/app/", clientv3.GetPrefixRangeEnd("/app/"),
+		clientv3.PermissionType(clientv3.PermReadWrite))
+	must(t, err)
+	_, err = setup.AuthEnable(ctx)
+	must(t, err)
+	as := func(user string) *clientv3.Client {
+		config := cluster.ClientConfig()
+		config.Username, config.Password = user, "secret"
+		client, err := clientv3.New(config)
+		must(t, err)
+		t.Cleanup(func() { client.Close() })
+		return client
+	}
+	return as("root"), as("app")
+}
+
+// etcd does not tell a running watch that its user may no longer read: the check of a silent watch finds it.
+func TestV11RoleThatIsRevokedIsToldAndOneGivenBackIsNoticed(t *testing.T) {
+	leaktest.Check(t)
+	root, app := guarded(t)
+	admin := etcd.New(root)
+	put(t, admin, key, "one")
+	x := openString(t, etcd.New(app), value.WithCheck(shortest))
+	gives(t, x, "one")
+	_, err := root.UserRevokeRole(patiently(t), "app", "app")
+	must(t, err)
+	for range 2 { // once an attempt
+		if v, err := x.Get(patiently(t)); !errors.Is(err, kv.ErrPermission) {
+			t.Fatalf("V11: without permission Get = %q, %v; want ErrPermission", v, err)
+		}
+	}
+	put(t, admin, key, "two")
+	_, err = root.UserGrantRole(patiently(t), "app", "app")
+	must(t, err)
+	for {
+		v, err := x.Get(patiently(t))
+		if errors.Is(err, kv.ErrPermission) {
+			continue // from before
+		}
+		if err != nil || v != "two" {
+			t.Fatalf("V11: with the permission given back Get = %q, %v; want two", v, err)
+		}
+		break
+	}
+	put(t, admin, key, "three")
+	gives(t, x, "three")
+}
+
+// An expired token looks like a permission that is gone, and is not: the next read brings a new one.
+func TestV11TokenThatExpiresIsNotTold(t *testing.T) {
+	leaktest.Check(t)
+	root, app := guarded(t, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
+	admin, store := etcd.New(root), fault.New(etcd.New(app))
+	put(t, admin, key, "one")
+	x := openString(t, store)
+	gives(t, x, "one")
+	ctx := patiently(t)
+	// A second watch on the same stream, so that the stream lives on with its token when the first is cut.
+	go func() {
+		for range store.Watch(ctx, kv.Key("/app/keeps"), 0) {
+		}
+	}()
+	// Each watch is a use of the token and makes it last longer, so the tries grow rarer.
+	for wait := time.Second; !errors.Is(x.of.Status().LastError, kv.ErrPermission); wait *= 2 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			t.Fatalf("no watch was refused; status %+v", x.of.Status())
+		}
+		store.EndStreams(kv.ErrUnavailable, fault.On(kv.Key(key)))
+		store.Wait(ctx, func(n fault.Counts) bool { return n.Streams == 2 })
+	}
+	put(t, admin, key, "two")
+	gives(t, x, "two")
+}
+
+// What is wrong is said by the first Get that meets it, and what could still work does.
+func TestBadInputOnARealCluster(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 3)
+	store := etcd.New(cluster.Client())
+	huge := string(make([]byte, 2<<20))
+	if _, err := store.Put(t.Context(), huge, nil); !errors.Is(err, kv.ErrTooLarge) {
+		t.Errorf("put of a key of 2 MiB: %.200v; want ErrTooLarge", err)
+	}
+	put(t, store, key, "one")
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	x := openString(t, store)
+	if v, err := x.Get(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("Get with a context that has ended = %q, %v", v, err)
+	}
+	gives(t, x, "one")
+
+	// Without a leader Get waits, and says nothing but in the Status; with one again it goes on.
+	cluster.Stop(1, 2)
+	alone := etcd.New(cluster.Client(0))
+	y := openString(t, alone)
+	short, cancel := context.WithTimeout(t.Context(), longest)
+	defer cancel()
+	if v, err := y.Get(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Get without a leader = %q, %v; want the context's error", v, err)
+	}
+	if y.of.Status().Connected {
+		t.Error("the status without a leader says connected")
+	}
+	must(t, cluster.Restart(t.Context(), 1, 2))
+	gives(t, y, "one")
+}
