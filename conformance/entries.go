@@ -1,0 +1,139 @@
+package conformance
+
+import (
+	"errors"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// entryChecks are those of S3 and S4: what an entry says of itself, and what a range without entries is.
+var entryChecks = []check{
+	{"S3", "put-delete-put", "puts two keys in turns, deletes and puts them again, and gets them after each step", 0, func(e *env) {
+		a, b := e.key("a"), e.key("b")
+		for _, step := range []func() kv.Revision{
+			func() kv.Revision { return e.put(a, "1") },
+			func() kv.Revision { return e.put(b, "1") },
+			func() kv.Revision { return e.put(a, "2") },
+			func() kv.Revision { return e.put(a, "2") }, // the same value is a change too
+			func() kv.Revision { return e.delete(a) },
+			func() kv.Revision { return e.put(a, "3") },
+			func() kv.Revision { return e.put(b, "2") },
+			func() kv.Revision { return e.put(a, "4") },
+			func() kv.Revision { return e.delete(b) },
+			func() kv.Revision { return e.delete(a) },
+			func() kv.Revision { return e.put(a, "5") },
+			func() kv.Revision { return e.put(b, "3") },
+		} {
+			step()
+			e.expectSnapshot(e.all(), e.get(e.all()))
+		}
+	}},
+	{"S3", "commit", "puts some new, some existing and some deleted keys in each of several commits", commit, func(e *env) {
+		a, b, c := e.key("a"), e.key("b"), e.key("c")
+		for _, ops := range [][]kv.Op{
+			{kv.PutOp(a, []byte("1")), kv.PutOp(b, []byte("1"))},
+			{kv.PutOp(b, []byte("2")), kv.PutOp(c, []byte("1"))},
+			{kv.DeleteOp(a), kv.PutOp(b, []byte("3")), kv.DeleteOp(c)},
+			{kv.PutOp(c, []byte("2")), kv.PutOp(a, []byte("2")), kv.DeleteOp(b)},
+			{kv.PutOp(b, []byte("4"))},
+		} {
+			e.commit(ops...)
+			e.expectSnapshot(e.all(), e.get(e.all()))
+		}
+	}},
+	{"S3", "conditional-puts", "puts a key on conditions that hold, across its deletion", 0, func(e *env) {
+		key := e.key("k")
+		rev := e.put(key, "1", kv.IfAbsent())
+		rev = e.put(key, "2", kv.IfRevision(rev))
+		rev = e.put(key, "3", kv.IfRevision(rev))
+		e.expectSnapshot(e.all(), e.get(e.all()))
+		e.delete(key, kv.IfRevision(rev))
+		e.expectSnapshot(e.all(), e.get(e.all()))
+		rev = e.put(key, "4", kv.IfAbsent())
+		e.put(key, "5", kv.IfRevision(rev))
+		e.expectSnapshot(e.all(), e.get(e.all()))
+	}},
+	{"S3", "events", "watches keys being put, deleted and put again: events carry the same metadata, deletions only key and revision", 0, func(e *env) {
+		start := e.get(e.all()).Revision
+		a, b := e.key("a"), e.key("b")
+		e.put(a, "1")
+		e.put(b, "1")
+		e.put(a, "2")
+		e.delete(a)
+		e.put(a, "3")
+		e.delete(b)
+		last := e.put(a, "4")
+		e.watch(e.all(), start).through(last).expectAll()
+	}},
+	{"S4", "never-there", "gets a key, a prefix and an interval in which nothing ever was", 0, func(e *env) {
+		last := e.put(e.key("other"), "v")
+		for _, r := range []kv.Range{
+			kv.Key(e.key("k")), kv.Prefix(e.key("k")), kv.Interval(e.key("k"), e.key("l")),
+		} {
+			e.expectAbsent(r, last)
+		}
+	}},
+	{"S4", "deleted", "gets a key, a prefix and an interval after all in them was deleted", 0, func(e *env) {
+		e.put(e.key("k"), "v")
+		e.put(e.key("k2"), "v")
+		e.delete(e.key("k"))
+		last := e.delete(e.key("k2"))
+		for _, r := range []kv.Range{
+			kv.Key(e.key("k")), kv.Prefix(e.key("k")), kv.Interval(e.key("k"), e.key("l")),
+		} {
+			e.expectAbsent(r, last)
+		}
+	}},
+	{"S4", "watch-from-absence", "watches after the revision of an empty snapshot, and creates the key", 0, func(e *env) {
+		e.put(e.key("other"), "v")
+		key := e.key("k")
+		start := e.get(kv.Key(key)).Revision
+		w := e.watch(kv.Key(key), start)
+		w.through(e.put(key, "v")).expectAll()
+	}},
+	{"S4", "get-key", "asks kv.GetKey for an absent key and for a present one", 0, func(e *env) {
+		rev := e.put(e.key("there"), "v")
+		ctx, cancel := e.bounded()
+		defer cancel()
+		if entry, err := kv.GetKey(ctx, e.store, e.key("k")); !errors.Is(err, kv.ErrNotFound) {
+			e.Errorf("kv.GetKey of an absent key returned %v, %v, not kv.ErrNotFound", entry, err)
+		}
+		if entry, err := kv.GetKey(ctx, e.store, e.key("there")); err != nil || entry.ModRevision != rev || string(entry.Value) != "v" {
+			e.Errorf("kv.GetKey of a key put at revision %d returned %v, %v", rev, entry, err)
+		}
+	}},
+}
+
+// expectAbsent requires r to be empty, at a revision of at least last.
+func (e *env) expectAbsent(r kv.Range, last kv.Revision) {
+	got, err := e.tryGet(e.store, r)
+	switch {
+	case err != nil:
+		e.Errorf("get of an empty range failed: %v", err)
+	case len(got.Entries) != 0:
+		e.Errorf("get of an empty range returned %d entries", len(got.Entries))
+	case got.Revision < last:
+		e.Errorf("get of an empty range returned revision %d, but the store is at %d: a watch after it would be told of the past", got.Revision, last)
+	}
+}
+
+// edgeKeys are keys at the edges of edgeRanges, and some beside them.
+func edgeKeys(p string) []string {
+	return []string{
+		p + "a", p + "a\x00", p + "a\x00\x00", p + "a/", p + "aa", p + "a\xfe", p + "a\xff", p + "a\xff\x00", p + "a\xff\xff", p + "a\xff\xffz",
+		p + "b", p + "b\x00", p + "bb", p + "c", p + "A", p + "\x00", p + "\xff", p + "\xff\xff",
+		"\xff" + p, "\xff\xff" + p, "\xfe" + p, "\x00" + p,
+	}
+}
+
+// edgeRanges are ranges of every kind that hold some of edgeKeys.
+func edgeRanges(p string) []kv.Range {
+	return []kv.Range{
+		kv.Key(p + "a"), kv.Key(p + "a\x00"), kv.Key(p + "a\xff"),
+		kv.Prefix(p + "a"), kv.Prefix(p + "a\x00"), kv.Prefix(p + "a\xff"), kv.Prefix(p + "a\xff\xff"), kv.Prefix(p + "\xff"), kv.Prefix(p),
+		kv.Prefix("\xff" + p), kv.Prefix("\xff"), kv.Prefix("\xff\xff"), kv.Prefix(""),
+		kv.Interval(p+"a", p+"b"), kv.Interval(p+"a\x00", p+"b\x00"), kv.Interval(p+"a", p+"a\x00"), kv.Interval(p+"a/", p+"a\xff"),
+		kv.Interval("", p+"b"), kv.Interval(p+"b", "\xff\xff\xff"),
+		kv.All(),
+	}
+}

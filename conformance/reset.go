@@ -1,0 +1,97 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// resetChecks are those of W13: a past that is no longer the store's.
+var resetChecks = []check{
+	{"W13", "restored", "watches a busy key and an idle one, takes the store back to a backup, and reads: both watches end with ErrReset, and what is read is the backup", backup, func(e *env) {
+		e.put(e.key("idle"), "v")
+		idle := e.watch(kv.Key(e.key("idle")), e.ledger.last()-1)
+		idle.next()
+		w, was := e.watchPastBackup()
+		e.afterRestore(w, was.Revision)
+		e.expectError("the watch of an idle key", idle.untilEnd(), kv.ErrReset)
+
+		got := e.get(e.all())
+		if diff := e.difference(seenEntries(was.Entries), seenEntries(got.Entries)); diff != "" {
+			e.Errorf("the store was taken back, and does not hold what it held:\n%s", diff)
+		}
+		e.ledger.forget(was.Revision)
+		next := e.watch(e.all(), got.Revision)
+		next.through(e.put(e.key("k"), "another future")).expectAll()
+	}},
+	{"W13", "restored-and-written", "takes the store back to a backup and writes past the old revisions: a running watch passes none of that on as if it followed", backup, func(e *env) {
+		w, was := e.watchPastBackup()
+		before := w.position()
+		e.readable()
+		for i := 0; ; i++ {
+			rev, err := e.tryPut(e.store, e.key("k"), fmt.Sprint("another future ", i))
+			e.must("put", err)
+			if rev > before+2 {
+				break
+			}
+		}
+		e.afterRestore(w, was.Revision)
+	}},
+}
+
+// watchPastBackup backs the store up, writes, reads that from a watch, and takes the store back.
+func (e *env) watchPastBackup() (w *watching, was kv.Snapshot) {
+	e.put(e.key("k"), "before")
+	was = e.get(e.all())
+	restore := e.backup()
+	w = e.watch(e.all(), was.Revision-1)
+	var last kv.Revision
+	for i := range 5 {
+		last = e.put(e.key("k"), fmt.Sprint("after ", i))
+	}
+	w.through(last).expectAll()
+	restore()
+	return w, was
+}
+
+// afterRestore requires w to end with ErrReset, without having told of the store's other future.
+func (e *env) afterRestore(w *watching, backedUp kv.Revision) {
+	read := len(w.events())
+	e.readable()
+	err := w.untilEnd()
+	if more := len(w.events()) - read; more > 0 {
+		e.Errorf("the store was taken back to revision %d, and the watch went on with %d events as if they followed", backedUp, more)
+	}
+	if err == nil || errors.Is(err, errInVain) {
+		e.Errorf("the store was taken back to revision %d, below what the watch has delivered: %s", backedUp, endText(err))
+		return
+	}
+	e.expectError("the watch", err, kv.ErrReset)
+}
+
+// backup remembers what the store holds, and returns what takes it back.
+func (e *env) backup() (restore func()) {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	e.suite.long = nil // it may be of the same store
+	e.Logf("back the store up")
+	back, err := e.backend.Backup(ctx, e.store)
+	e.must("Backend.Backup", err)
+	return func() {
+		ctx, cancel := e.bounded()
+		defer cancel()
+		e.Logf("restore the backup")
+		e.must("the restore of Backend.Backup", back(ctx))
+	}
+}
+
+// readable reads, by which the store can know of a restore, if it did not know already.
+func (e *env) readable() {
+	snapshot, err := e.tryGet(e.store, e.all())
+	if errors.Is(err, kv.ErrReset) { // it has just found out
+		snapshot, err = e.tryGet(e.store, e.all())
+	}
+	e.must("get after the restore", err)
+	e.Logf("the store is now at %d", snapshot.Revision)
+}
