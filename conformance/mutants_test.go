@@ -1,0 +1,211 @@
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/watchkv/watchkv/conformance"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/kv/memory"
+)
+
+// mutant is the memory store, wrapped so that it can be cut off, with one thing about it broken: each field that is
+// not nil takes the place of a method of the sound store, which it is given.
+type mutant struct {
+	*fault.Store
+	memory *memory.Store
+	broken breakage
+
+	turn  chan struct{}   // for take and give
+	page  chan []kv.Entry // for swapPage; holds one
+	known sync.Map        // what a mutation remembers
+}
+
+func newMutant(m *memory.Store, broken breakage) *mutant {
+	page := make(chan []kv.Entry, 1)
+	page <- nil
+	return &mutant{Store: fault.New(m), memory: m, broken: broken, turn: make(chan struct{}, 1), page: page}
+}
+
+// now is the store's revision.
+func (m *mutant) now() kv.Revision {
+	s, _ := m.memory.Get(context.Background(), kv.Key("any"))
+	return s.Revision
+}
+
+// swapPage keeps a page, and returns the one kept before.
+func (m *mutant) swapPage(page []kv.Entry) []kv.Entry {
+	before := <-m.page
+	m.page <- slices.Clone(page)
+	return before
+}
+
+// take waits until nobody else has the turn, until give.
+func (m *mutant) take(ctx context.Context) error {
+	select {
+	case m.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *mutant) give() { <-m.turn }
+
+type breakage struct {
+	get    func(m *mutant, ctx context.Context, r kv.Range) (kv.Snapshot, error)
+	watch  func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error]
+	put    func(m *mutant, ctx context.Context, key string, value []byte, conditions []kv.Condition) (kv.Revision, error)
+	delete func(m *mutant, ctx context.Context, key string, conditions []kv.Condition) (kv.Revision, error)
+	commit func(m *mutant, ctx context.Context, ops []kv.Op) (kv.Revision, error)
+}
+
+func (m *mutant) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	if m.broken.get != nil {
+		return m.broken.get(m, ctx, r)
+	}
+	return m.Store.Get(ctx, r)
+}
+
+func (m *mutant) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	if m.broken.watch != nil {
+		return m.broken.watch(m, ctx, r, after)
+	}
+	return m.Store.Watch(ctx, r, after)
+}
+
+func (m *mutant) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
+	if m.broken.put != nil {
+		return m.broken.put(m, ctx, key, value, conditions)
+	}
+	return m.Store.Put(ctx, key, value, conditions...)
+}
+
+func (m *mutant) Delete(ctx context.Context, key string, conditions ...kv.Condition) (kv.Revision, error) {
+	if m.broken.delete != nil {
+		return m.broken.delete(m, ctx, key, conditions)
+	}
+	return m.Store.Delete(ctx, key, conditions...)
+}
+
+func (m *mutant) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
+	if m.broken.commit != nil {
+		return m.broken.commit(m, ctx, ops)
+	}
+	return m.Store.Commit(ctx, ops...)
+}
+
+// patience is how long a mutant is waited for that has gone silent.
+const patience = 700 * time.Millisecond
+
+// backendOf returns the backend of stores that are broken so.
+func backendOf(broken breakage) conformance.Backend {
+	type store = conformance.Store
+	of := func(s store) *mutant { return s.(*mutant) }
+	return conformance.Backend{
+		Open: func(conformance.T) store {
+			return newMutant(memory.New(), broken)
+		},
+		Again: func(_ conformance.T, s store) store {
+			return newMutant(of(s).memory, broken)
+		},
+		Commit:   true,
+		Compact:  func(ctx context.Context, s store, rev kv.Revision) error { return of(s).memory.Compact(ctx, rev) },
+		Progress: func(ctx context.Context, s store) error { return of(s).memory.RequestProgress(ctx) },
+		Cut: func(_ context.Context, s store) (func(context.Context) error, error) {
+			of(s).Cut()
+			return func(context.Context) error { of(s).Heal(); return nil }, nil
+		},
+		EndStreams: func(_ context.Context, s store) error { of(s).EndStreams(kv.ErrUnavailable); return nil },
+		Backup: func(_ context.Context, s store) (func(context.Context) error, error) {
+			backup := of(s).memory.Backup()
+			return func(context.Context) error { return of(s).memory.Restore(backup) }, nil
+		},
+		WaitIdle: func(_ context.Context, s store) error {
+			if n := of(s).memory.Watches(); n > 0 {
+				return errors.New("watches are running")
+			}
+			return nil
+		},
+		Close:    func(s store) error { return of(s).memory.Close() },
+		TooLarge: 2 << 20,
+		Patience: patience,
+	}
+}
+
+// A suite that finds fault with a sound store is of no use to anybody.
+func TestASoundStoreHoldsEverything(t *testing.T) {
+	if err := conformance.Check(t.Context(), withPatience(backendOf(breakage{}))); err != nil {
+		t.Error(err)
+	}
+}
+
+func withPatience(b conformance.Backend) conformance.Backend {
+	b.Patience = 30 * time.Second
+	return b
+}
+
+// Each mutant is caught by a check of the guarantee that it breaks. go test -v shows which, in a table.
+func TestEveryMutantIsCaught(t *testing.T) {
+	type mutantOf struct {
+		mutation
+		caught string // by which check
+	}
+	var all []*mutantOf
+	for _, m := range mutants {
+		all = append(all, &mutantOf{mutation: m})
+	}
+	// They wait more than they work, so that more can run at once than there are processors. Not so many that one
+	// passes for silent that is only slow.
+	const atOnce = 6
+	turns := make(chan struct{}, atOnce)
+	var running sync.WaitGroup
+	for _, m := range all {
+		running.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			for _, path := range conformance.ChecksOf(m.guarantee) {
+				err := conformance.CheckWith(t.Context(), backendOf(m.broken), m.value, path)
+				if _, ok := errors.AsType[*conformance.Broken](err); ok {
+					m.caught = path
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	var table strings.Builder
+	columns := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
+	for _, m := range all {
+		fmt.Fprintf(columns, "%s\t%s\t%s\n", m.guarantee, m.name, m.caught)
+		t.Run(m.guarantee+"/"+m.name, func(t *testing.T) {
+			if m.caught == "" {
+				t.Errorf("a store or Value that %s passes the checks of %s", strings.ReplaceAll(m.name, "-", " "), m.guarantee)
+			}
+		})
+	}
+	columns.Flush()
+	t.Logf("%d mutants: the guarantee that each breaks, what it does, and the check that caught it:\n%s", len(all), &table)
+}
+
+// Every guarantee has a mutant: without one, nothing shows that its checks can fail.
+func TestEveryGuaranteeHasAMutant(t *testing.T) {
+	has := make(map[string]bool)
+	for _, m := range mutants {
+		has[m.guarantee] = true
+	}
+	for _, g := range conformance.Guarantees() {
+		if !has[g] {
+			t.Errorf("no mutant breaks %s", g)
+		}
+	}
+}
