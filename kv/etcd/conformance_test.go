@@ -1,0 +1,168 @@
+package etcd_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/namespace"
+	"go.etcd.io/etcd/server/v3/embed"
+	"google.golang.org/grpc"
+
+	"github.com/watchkv/watchkv/conformance"
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+func TestConformance(t *testing.T) {
+	leaktest.Check(t)
+	conformance.Run(t, backend(etcdtest.Start(t, 3, bookmarksOften), direct))
+}
+
+func TestConformanceOfOneMember(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the test on three members is enough for a short run")
+	}
+	leaktest.Check(t)
+	conformance.Run(t, backend(etcdtest.Start(t, 1, bookmarksOften), direct))
+}
+
+func TestConformanceInANamespace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the test on three members is enough for a short run")
+	}
+	leaktest.Check(t)
+	conformance.Run(t, backend(etcdtest.Start(t, 1, bookmarksOften), inNamespace))
+}
+
+// The adapter cannot ask for progress: its client does that for it, and etcd every ten minutes.
+var bookmarksOften = etcdtest.WithConfig(func(_ int, cfg *embed.Config) {
+	cfg.WatchProgressNotifyInterval = 100 * time.Millisecond
+})
+
+// member is a store with the network that its client is connected by.
+type member struct {
+	*etcd.Store
+	client  *clientv3.Client
+	network *network
+}
+
+// reconnect heals the network, and waits until the client has noticed: it sends what it is asked to send over a
+// connection that is broken for as long as it does not know.
+func (m member) reconnect(ctx context.Context) error {
+	m.network.heal()
+	for {
+		if _, err := m.client.Get(ctx, "any"); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// backend makes every store a client of its own, with its own network, onto one cluster.
+func backend(cluster *etcdtest.Cluster, connect func(*clientv3.Client) etcd.Client) conformance.Backend {
+	type store = conformance.Store
+	open := func(t conformance.T) store {
+		n := newNetwork()
+		cfg := cluster.ClientConfig()
+		cfg.DialOptions = append(cfg.DialOptions, grpc.WithContextDialer(n.dial))
+		client, err := clientv3.New(cfg)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		t.Cleanup(func() {
+			if err := client.Close(); err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+		})
+		// Small, so that many pages are read and buffers run over.
+		return member{etcd.New(connect(client), etcd.WithPageSize(200), etcd.WithBuffer(256<<10)), client, n}
+	}
+	return conformance.Backend{
+		Open:    open,
+		Again:   func(t conformance.T, _ store) store { return open(t) },
+		Commit:  true,
+		Compact: func(ctx context.Context, _ store, rev kv.Revision) error { return cluster.Compact(ctx, int64(rev)) },
+		// They come by themselves.
+		Progress: func(context.Context, store) error { return nil },
+		Cut: func(_ context.Context, s store) (func(context.Context) error, error) {
+			s.(member).network.cut()
+			return s.(member).reconnect, nil
+		},
+		EndStreams: func(ctx context.Context, s store) error {
+			s.(member).network.cut()
+			return s.(member).reconnect(ctx)
+		},
+		Backup: func(ctx context.Context, _ store) (func(context.Context) error, error) {
+			backup, err := cluster.Backup(ctx)
+			return func(ctx context.Context) error { return cluster.Restore(ctx, backup) }, err
+		},
+		WaitIdle: func(ctx context.Context, _ store) error {
+			for i := range cluster.Size() {
+				if err := cluster.WaitWatchers(ctx, i, 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Close:    func(s store) error { return s.(member).client.Close() },
+		TooLarge: 1700 << 10,
+	}
+}
+
+func direct(client *clientv3.Client) etcd.Client { return client }
+
+// inNamespace gives a client keys of its own, the way etcd's documentation says.
+func inNamespace(client *clientv3.Client) etcd.Client {
+	client.KV = namespace.NewKV(client.KV, "namespace/")
+	client.Watcher = namespace.NewWatcher(client.Watcher, "namespace/")
+	return client
+}
+
+// network is how one client reaches the cluster. It can be cut.
+type network struct {
+	mu    sync.Mutex
+	down  bool
+	conns map[net.Conn]bool
+}
+
+func newNetwork() *network { return &network{conns: make(map[net.Conn]bool)} }
+
+var errDown = errors.New("the network is down")
+
+func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(address, "unix:"))
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.down {
+		conn.Close()
+		return nil, errDown
+	}
+	n.conns[conn] = true
+	return conn, nil
+}
+
+func (n *network) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down = true
+	for conn := range n.conns {
+		conn.Close()
+	}
+	clear(n.conns)
+}
+
+func (n *network) heal() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down = false
+}
