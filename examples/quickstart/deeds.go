@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// put sets the key to a number of requests per second.
+func (s *story) put(rps int) deed {
+	text := strconv.Itoa(rps)
+	return s.write("put "+text, text, fmt.Sprintf(`{"rps":%d}`, rps))
+}
+
+// putBad sets the key to what is no Limits.
+func (s *story) putBad() deed {
+	return s.write(`put "fifty", which does not decode`, "bad value", `{"rps":"fifty"}`)
+}
+
+// write sets the key to encoded, which readers show as text.
+func (s *story) write(name, text, encoded string) deed {
+	return deed{name, func(ctx context.Context) error {
+		rev, err := s.writer.Put(ctx, s.key, []byte(encoded))
+		s.newest, s.updates = rev, append(s.updates, text)
+		return err
+	}}
+}
+
+func (s *story) remove() deed {
+	return deed{"delete the key", func(ctx context.Context) error {
+		rev, err := s.writer.Delete(ctx, s.key)
+		s.newest, s.updates = rev, append(s.updates, "deleted")
+		return err
+	}}
+}
+
+// compact has the store forget all updates but the newest.
+func (s *story) compact(f *faults) deed {
+	return deed{"compact the history", func(ctx context.Context) error { return f.compact(ctx, s.newest) }}
+}
+
+// burst puts all numbers from first to last, while the programs are busy with the first of them, in what they do for the
+// newest value.
+func (s *story) burst(first, last int, programs ...program) deed {
+	name := fmt.Sprintf(`put %d to %d, "newest" busy with %[1]d`, first, last)
+	return deed{name, func(ctx context.Context) error {
+		for _, p := range programs {
+			p.newest.busy.Lock()
+			defer p.newest.busy.Unlock()
+		}
+		err := s.put(first).do(ctx)
+		for _, p := range programs {
+			err = errors.Join(err, p.newest.reach(ctx, s.newest))
+		}
+		for rps := first + 1; rps <= last && err == nil; rps++ {
+			err = s.put(rps).do(ctx)
+		}
+		for _, p := range programs {
+			err = errors.Join(err, p.every.reach(ctx, s.newest))
+		}
+		return err
+	}}
+}
+
+// check is what must hold of readers in the end, however they got there. Those who were cut off from nothing that was
+// compacted, and asked for every update, have seen exactly these.
+func (s *story) check(complete ...*reader) error {
+	for i, r := range s.readers {
+		seen := r.all()
+		if got := seen[len(seen)-1].text; got != s.last() {
+			return fmt.Errorf("watcher %d ended at %s, not at the newest value, %s", i+1, got, s.last())
+		}
+		for n := 1; n < len(seen); n++ {
+			if seen[n].revision < seen[n-1].revision {
+				return fmt.Errorf("watcher %d went back: it saw %v", i+1, seen)
+			}
+		}
+	}
+	for _, r := range complete {
+		if got := texts(r.all()); !slices.Equal(got, s.updates) {
+			return fmt.Errorf("a watcher of every update saw %q of %q", got, s.updates)
+		}
+	}
+	return nil
+}
+
+// last is the newest update of the key.
+func (s *story) last() string { return s.updates[len(s.updates)-1] }

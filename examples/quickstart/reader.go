@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value"
+)
+
+// Limits is the configuration that is watched.
+type Limits struct {
+	RPS int `json:"rps"`
+}
+
+// reader is a goroutine that reads a watcher, as a program would that acts on what it is told, and remembers it.
+type reader struct {
+	watcher *value.Watcher[Limits]
+	cancel  context.CancelFunc
+	done    chan struct{}
+
+	busy sync.RWMutex // held by whoever wants the reader to be busy with what it was told last
+
+	mu      sync.Mutex
+	seen    []sighting
+	shown   int           // how many of seen were printed
+	failed  error         // a Get's error that should not have been
+	changed chan struct{} // closed when there is more of the above
+}
+
+// sighting is what one Get returned.
+type sighting struct {
+	text     string
+	revision kv.Revision
+}
+
+func read(w *value.Watcher[Limits]) *reader {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &reader{watcher: w, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		for limits, err := range w.Updates(ctx) {
+			if ctx.Err() != nil {
+				return
+			}
+			r.saw(limits, err)
+			r.work()
+		}
+	}()
+	return r
+}
+
+// work takes as long as somebody wants the reader to be busy.
+func (r *reader) work() {
+	r.busy.RLock()
+	defer r.busy.RUnlock()
+}
+
+// saw remembers what a Get has returned.
+func (r *reader) saw(limits Limits, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var bad *value.DecodeError
+	var gap *value.GapError
+	text := ""
+	switch {
+	case err == nil:
+		text = strconv.Itoa(limits.RPS)
+	case errors.Is(err, value.ErrDeleted):
+		text = "deleted"
+	case errors.As(err, &bad):
+		text = "bad value"
+	case errors.As(err, &gap):
+		text = "gap"
+	default:
+		r.failed = err
+	}
+	if text != "" {
+		r.seen = append(r.seen, sighting{text, r.watcher.Revision()})
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// reach waits until the reader has been told of revision rev or a later one.
+func (r *reader) reach(ctx context.Context, rev kv.Revision) error {
+	for {
+		r.mu.Lock()
+		last, failed, changed := r.last(), r.failed, r.changed
+		r.mu.Unlock()
+		switch {
+		case failed != nil:
+			return failed
+		case last.revision >= rev:
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("a watcher at revision %d is not told of %d: %w", last.revision, rev, context.Cause(ctx))
+		}
+	}
+}
+
+// last is what was seen last. The caller holds mu.
+func (r *reader) last() sighting {
+	if len(r.seen) == 0 {
+		return sighting{}
+	}
+	return r.seen[len(r.seen)-1]
+}
+
+// all is everything that was seen.
+func (r *reader) all() []sighting {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.seen)
+}
+
+// news is what was seen since news was asked for before, for a cell of the table. The key is at revision newest.
+func (r *reader) news(newest kv.Revision) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	texts := texts(r.seen[r.shown:])
+	r.shown = len(r.seen)
+	switch {
+	case len(texts) == 0 && (newest == 0 || r.last().revision < newest):
+		return "waits"
+	case len(texts) > 4 && areConsecutive(texts):
+		return texts[0] + " to " + texts[len(texts)-1]
+	}
+	return strings.Join(texts, " ")
+}
+
+func texts(seen []sighting) []string {
+	var all []string
+	for _, s := range seen {
+		all = append(all, s.text)
+	}
+	return all
+}
+
+func areConsecutive(texts []string) bool {
+	first, err := strconv.Atoi(texts[0])
+	for i, text := range texts {
+		if err != nil || text != strconv.Itoa(first+i) {
+			return false
+		}
+	}
+	return true
+}
+
+// close ends the goroutine and closes the watcher. It may be called again.
+func (r *reader) close() {
+	r.cancel()
+	<-r.done
+	r.watcher.Close()
+}
