@@ -1,0 +1,114 @@
+package natskv
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Compact forgets the changes before rev. What keys held at rev stays, and so does every change from rev on, so rev
+// must not be above the bucket's last revision: that is [kv.ErrInvalidRange].
+//
+// It reads, without their values, the messages before rev that earlier compactions left, so it costs more the longer
+// the history is that it ends. If it fails half-way it may be called again: watches notice what is gone by what is
+// gone, so it needs not be atomic.
+func (s *Store) Compact(ctx context.Context, rev kv.Revision) error {
+	if err := s.compact(ctx, uint64(max(rev, 0))); err != nil {
+		return s.failure(ctx, fmt.Sprintf("compact before %d", rev), err)
+	}
+	return nil
+}
+
+func (s *Store) compact(ctx context.Context, rev uint64) error {
+	state, err := s.state(ctx)
+	if err != nil {
+		return err
+	}
+	if rev > state.LastSeq {
+		return fmt.Errorf("%w: the last revision is %d", kv.ErrInvalidRange, state.LastSeq)
+	}
+	dead, err := s.before(ctx, rev, state)
+	if err != nil {
+		return err
+	}
+	for subject, seq := range dead {
+		_, err := ask(ctx, s, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(seq))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// before returns, for every subject that has messages that are dead at rev, the first sequence number from which they
+// are not. The message with the number rev is never among them: so there is always one behind a gap, and a watch that
+// comes to a gap notices.
+func (s *Store) before(ctx context.Context, rev uint64, state jetstream.StreamState) (map[string]uint64, error) {
+	dead := make(map[string]uint64)
+	if state.FirstSeq >= rev {
+		return dead, nil
+	}
+	f, err := s.follow(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		FilterSubject: s.prefix + ">",
+		HeadersOnly:   true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	type last struct {
+		seq   uint64
+		first bool // it is the subject's only one so far
+		put   bool
+	}
+	subjects := make(map[string]last)
+	for f.pending > 0 {
+		at, err := f.next()
+		if err != nil {
+			return nil, err
+		}
+		if at.seq > rev {
+			break
+		}
+		_, again := subjects[at.subject]
+		subjects[at.subject] = last{at.seq, !again, at.isPut()}
+	}
+	for subject, l := range subjects {
+		switch {
+		case !l.put && l.seq < rev:
+			dead[subject] = l.seq + 1
+		case !l.first:
+			dead[subject] = l.seq
+		}
+	}
+	return dead, nil
+}
+
+// compacted returns the error of a watch that has come to a gap.
+func (s *Store) compacted(ctx context.Context) error {
+	info, err := s.info(ctx)
+	if err != nil {
+		return err
+	}
+	oldest := info.State.FirstSeq
+	// A key that was not written for long keeps an old message, with gaps behind it: complete is only what is behind
+	// the last gap. Where there are too many to list, that is left unsaid.
+	if info.State.NumDeleted > 100_000 {
+		return &kv.CompactedError{}
+	}
+	if info.State.NumDeleted > 0 {
+		info, err = s.info(ctx, jetstream.WithDeletedDetails(true))
+		if err != nil {
+			return err
+		}
+		for _, seq := range info.State.Deleted {
+			oldest = max(oldest, seq+1)
+		}
+	}
+	return &kv.CompactedError{Oldest: kv.Revision(oldest)}
+}

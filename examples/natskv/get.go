@@ -1,0 +1,192 @@
+package natskv
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Get implements [kv.Store]. Of one key it costs two requests; of other ranges it costs two, and a consumer.
+//
+// All requests are answered by the stream's leader. On a stream with one replica that makes Get linearizable. With
+// more, NATS has no way to ask a leader to make sure first that it still is the leader: one that was cut off from the
+// others answers, until it notices, with what it last knew.
+func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	if err := r.Validate(); err != nil {
+		return kv.Snapshot{}, s.failure(ctx, fmt.Sprintf("get %v", r), err)
+	}
+	snapshot, err := s.get(ctx, r)
+	if err != nil {
+		return kv.Snapshot{}, s.failure(ctx, fmt.Sprintf("get %v", r), err)
+	}
+	return snapshot, nil
+}
+
+func (s *Store) get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	if key, ok := r.Key(); ok {
+		return s.getKey(ctx, key)
+	}
+	for {
+		snapshot, err := s.getRange(ctx, r)
+		if !errors.Is(err, errNotReady) {
+			return snapshot, err
+		}
+	}
+}
+
+// getKey looks at the stream first and at the key then. If the key's last message is no newer than the stream was,
+// it was the last at that time too; else the key is as its message left it.
+func (s *Store) getKey(ctx context.Context, key string) (kv.Snapshot, error) {
+	state, err := s.state(ctx)
+	if err != nil {
+		return kv.Snapshot{}, err
+	}
+	era := s.past.known().era
+	at := proof{state.LastSeq, state.LastTime}
+	last, err := s.last(ctx, key)
+	if err != nil {
+		return kv.Snapshot{}, err
+	}
+	if last.seq > at.seq {
+		at = proof{last.seq, last.time}
+	}
+	snapshot := kv.Snapshot{Revision: kv.Revision(at.seq)}
+	s.past.give(snapshot.Revision, at, era)
+	if last.seq > 0 && last.isPut() {
+		snapshot.Entries = []kv.Entry{last.entry()}
+	}
+	return snapshot, nil
+}
+
+// last returns the key's last message, with seq zero if there is none.
+func (s *Store) last(ctx context.Context, key string) (record, error) {
+	subject := s.subject(key)
+	if len(subject) > maxSubject {
+		return record{}, nil // no such key can be written
+	}
+	m, err := s.lastOf(ctx, subject)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return record{}, nil
+	case err != nil:
+		return record{}, err
+	}
+	return s.fetched(m), nil
+}
+
+func (s *Store) lastOf(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	return ask(ctx, s, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return s.stream.GetLastMsgForSubject(ctx, subject)
+	})
+}
+
+func (s *Store) info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	return ask(ctx, s, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		return s.stream.Info(ctx, options...)
+	})
+}
+
+// getRange reads what was the last message of each subject when the reading began, and on from there. What has been read
+// is the range as it was at the message that was read last, once
+//
+//   - nothing is left to be read; or, as writers may be as quick,
+//   - everything is read that was there when the reading began, if nothing was removed from the stream meanwhile. Else
+//     what was a key's last message may be gone, and the one that took its place may be yet to come.
+//
+// The server that delivers them need not be the one that leads the stream, and may be behind. So the newest message of
+// the stream, as the leader knows it, is asked for as well, and the reading is not over before that, or one that took
+// its place, has come.
+func (s *Store) getRange(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	before, err := s.state(ctx)
+	if err != nil {
+		return kv.Snapshot{}, err
+	}
+	era := s.past.known().era
+	if before.Msgs == 0 {
+		snapshot := kv.Snapshot{Revision: kv.Revision(before.LastSeq)}
+		s.past.give(snapshot.Revision, proof{before.LastSeq, before.LastTime}, era)
+		return snapshot, nil
+	}
+	newest, err := s.lastOf(ctx, s.prefix+">")
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return kv.Snapshot{}, errNotReady // an operator removed everything just now
+	}
+	if err != nil {
+		return kv.Snapshot{}, err
+	}
+	filters := []string{s.prefix + filterTail(r)}
+	if !strings.HasPrefix(newest.Subject, strings.TrimSuffix(filters[0], ">")) {
+		filters = append(filters, newest.Subject)
+	}
+	f, err := s.follow(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
+		FilterSubjects: filters,
+	})
+	if err != nil {
+		return kv.Snapshot{}, err
+	}
+	defer f.close()
+
+	began, err := s.state(ctx)
+	if err != nil {
+		return kv.Snapshot{}, err
+	}
+	var at record
+	found := make(map[string]kv.Entry)
+	for enough := began.LastSeq; at.seq < newest.Sequence || f.pending > 0; {
+		if at.seq >= enough {
+			now, err := s.state(ctx)
+			if err != nil {
+				return kv.Snapshot{}, err
+			}
+			if removed(now) == removed(before) {
+				break
+			}
+			enough = math.MaxUint64
+		}
+		if at, err = s.nextOf(f); err != nil {
+			return kv.Snapshot{}, err
+		}
+		switch {
+		case !at.isKey || !r.Contains(at.key):
+		case at.isPut():
+			found[at.key] = at.entry()
+		default:
+			delete(found, at.key)
+		}
+	}
+	s.past.give(kv.Revision(at.seq), proof{at.seq, at.time}, era)
+	return kv.Snapshot{
+		Revision: kv.Revision(at.seq),
+		Entries: slices.SortedFunc(maps.Values(found), func(a, b kv.Entry) int {
+			return cmp.Compare(a.Key, b.Key)
+		}),
+	}, nil
+}
+
+// removed returns how many messages were ever removed from the stream.
+func removed(s jetstream.StreamState) uint64 { return s.LastSeq - s.Msgs }
+
+// nextOf returns f's next message. If there is none at the moment, f's server has to catch up with the leader, or the
+// message that is waited for was compacted since: then a new attempt must be made.
+func (s *Store) nextOf(f *feed) (record, error) {
+	if f.pending > 0 {
+		return f.next()
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, time.Second)
+	defer cancel()
+	r, err := f.nextWithin(ctx)
+	if err != nil && ctx.Err() != nil && f.ctx.Err() == nil {
+		return record{}, errNotReady
+	}
+	return r, err
+}

@@ -1,0 +1,93 @@
+package natskv_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/watchkv/watchkv/examples/natskv"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// W8: history can go in more ways than by Compact, and a watch says so after each.
+func TestWatchSaysThatHistoryIsGone(t *testing.T) {
+	server := startServer(t)
+	js := connect(t, newLink(server))
+	for name, test := range map[string]struct {
+		history int64
+		forget  func(t *testing.T, s *natskv.Store, stream jetstream.Stream)
+		oldest  kv.Revision
+	}{
+		"compacted": {0, func(t *testing.T, s *natskv.Store, _ jetstream.Stream) {
+			if err := s.Compact(t.Context(), 4); err != nil {
+				t.Fatal(err)
+			}
+		}, 4},
+		"history-limit": {2, func(*testing.T, *natskv.Store, jetstream.Stream) {}, 4},
+		"purged-by-an-operator": {0, func(t *testing.T, _ *natskv.Store, stream jetstream.Stream) {
+			if err := stream.Purge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := natskv.Create(t.Context(), js, natskv.Config{Bucket: name, History: test.history})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Put(t.Context(), "other", nil); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 4 {
+				if _, err := s.Put(t.Context(), "k", fmt.Append(nil, i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stream, err := js.Stream(t.Context(), "KV_"+name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.forget(t, s, stream)
+			for batch, err := range s.Watch(t.Context(), kv.Key("k"), 1) {
+				var compacted *kv.CompactedError
+				if !errors.As(err, &compacted) || compacted.Oldest != test.oldest {
+					t.Fatalf("Watch yields %v, %v, want a CompactedError with the oldest revision %d", batch, err, test.oldest)
+				}
+			}
+		})
+	}
+}
+
+// A bucket is still one to NATS's own tools.
+func TestBucketIsReadByNATSItself(t *testing.T) {
+	server := startServer(t)
+	store := open(t, server, "shared")
+	if _, err := store.Put(t.Context(), "limits", []byte("10")); err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := store.js.KeyValue(t.Context(), "shared")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := bucket.Get(t.Context(), "limits"); err != nil || string(e.Value()) != "10" {
+		t.Errorf("KeyValue.Get = %v, %v, want 10", e, err)
+	}
+	if _, err := store.Delete(t.Context(), "limits"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bucket.Get(t.Context(), "limits"); !errors.Is(err, jetstream.ErrKeyNotFound) {
+		t.Errorf("KeyValue.Get after the deletion = %v, want ErrKeyNotFound", err)
+	}
+}
+
+// S1: a bucket as NATS makes it lets replicas answer reads.
+func TestOpenRefusesBucketsThatBreakTheContract(t *testing.T) {
+	js := connect(t, newLink(startServer(t)))
+	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "theirs"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := natskv.Open(t.Context(), js, natskv.Config{Bucket: "theirs"}); !errors.Is(err, kv.ErrUnsupported) {
+		t.Errorf("Open = %v, want ErrUnsupported", err)
+	}
+}
