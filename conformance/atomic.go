@@ -9,6 +9,28 @@ import (
 
 // atomicChecks are those of W5: a commit is one thing, also on its way through a watch.
 var atomicChecks = []check{
+	{"W5", "single-writes", "puts and deletes, one key at a time, by several writers at once: each revision is one event, live and as the past", 0, func(e *env) {
+		start := e.get(e.all()).Revision
+		live := e.watch(e.all(), start)
+		e.parallel(4, func(w int) error {
+			for i := range 10 {
+				key := e.key(fmt.Sprint(w))
+				if _, err := e.tryPut(e.store, key, fmt.Sprint(i)); err != nil {
+					return err
+				}
+				if i%3 != 2 {
+					continue
+				}
+				if _, err := e.tryDelete(e.store, key); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		last := e.put(e.key("last"), "v")
+		whole(e, live.through(last))
+		whole(e, e.watch(e.all(), start).through(last))
+	}},
 	{"W5", "live", "watches while others commit a hundred keys at a time", commit, func(e *env) {
 		start := e.get(e.all()).Revision
 		w := e.watch(e.all(), start)

@@ -140,6 +140,15 @@ var abilities = []struct {
 	{tooLarge, "TooLarge", func(b Backend) bool { return b.TooLarge > 0 }},
 }
 
+// moot returns why there is nothing about b that c could find broken, or "". A store whose every revision is one
+// event keeps what is promised of commits.
+func (b Backend) moot(c check) string {
+	if c.needs&commit != 0 && !b.Commit {
+		return "the store has no commits"
+	}
+	return ""
+}
+
 // notClaimed returns why c cannot be asked of b, or "".
 func (b Backend) notClaimed(c check) string {
 	for _, name := range []string{c.guarantee, c.path()} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -13,7 +14,9 @@ import (
 // env is what a check works with: a store, keys of its own in it, and a ledger of what it wrote.
 type env struct {
 	T
+	trace   *recorder // what T is
 	suite   *suite
+	watches *atomic.Int32 // how many were begun
 	backend Backend
 	store   Store
 	prefix  string // of all the check's keys

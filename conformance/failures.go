@@ -65,7 +65,7 @@ var errorChecks = []check{
 		running := e.watch(e.all(), start-1)
 		running.through(start)
 		waiting := e.watch(e.all(), start)
-		e.Logf("close the store")
+		e.trace.mark("close the store")
 		e.must("Backend.Close", e.backend.Close(e.store))
 		e.expectError("a running watch", running.untilEnd(), kv.ErrClosed)
 		e.expectError("a waiting watch", waiting.untilEnd(), kv.ErrClosed)

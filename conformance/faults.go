@@ -10,7 +10,7 @@ import (
 func (e *env) cut() (heal func()) {
 	ctx, cancel := e.bounded()
 	defer cancel()
-	e.Logf("cut the store off")
+	e.trace.mark("cut the store off")
 	undo, err := e.backend.Cut(ctx, e.store)
 	e.must("Backend.Cut", err)
 	healed := false
@@ -21,7 +21,7 @@ func (e *env) cut() (heal func()) {
 		healed = true
 		ctx, cancel := e.detached()
 		defer cancel()
-		e.Logf("heal it")
+		e.trace.mark("heal it")
 		if err := undo(ctx); err != nil {
 			e.Fatalf("the heal of Backend.Cut failed: %v", err)
 		}
@@ -34,7 +34,7 @@ func (e *env) cut() (heal func()) {
 func (e *env) endStreams() {
 	ctx, cancel := e.bounded()
 	defer cancel()
-	e.Logf("end the streams")
+	e.trace.mark("end the streams")
 	e.must("Backend.EndStreams", e.backend.EndStreams(ctx, e.store))
 }
 
@@ -45,7 +45,7 @@ func (e *env) compactVia(s Store, rev kv.Revision) {
 	ctx, cancel := e.bounded()
 	defer cancel()
 	e.suite.long = nil // it may be of the same store
-	e.Logf("compact at %d", rev)
+	e.trace.mark("compact at %d", rev)
 	e.must("Backend.Compact", e.backend.Compact(ctx, s, rev))
 }
 

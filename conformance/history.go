@@ -38,7 +38,7 @@ func (e *env) longHistory() *longHistory {
 		e.Fatalf("the history that this check reads could not be written:%s", s.recorder.report())
 	}
 	seen := *s.long.env
-	seen.T = e.T
+	seen.T, seen.trace = e.T, e.trace
 	e.Logf("take a store with %d revisions after %d, up to %d; its keys are those below %q", longRevisions, s.long.start, s.long.last, seen.prefix)
 	return &longHistory{env: &seen, start: s.long.start, last: s.long.last}
 }

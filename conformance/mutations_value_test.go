@@ -73,6 +73,14 @@ var valueMutants = []mutation{
 			return conformance.NewSoundValue(s, key, decode, opts...).Watch(watchOpts...)
 		}}
 	}},
+	{guarantee: "V12", name: "reads-for-each-watcher-that-is-opened", value: func(s kv.Store, key string, decode func([]byte) (string, error), opts ...value.Option) conformance.Live {
+		return wrongValue{conformance.NewSoundValue(s, key, decode, opts...), func(v conformance.Live, watchOpts []value.WatchOption) conformance.Reader {
+			if v.Status().Watchers > 0 {
+				kv.GetKey(context.Background(), s, key)
+			}
+			return v.Watch(watchOpts...)
+		}}
+	}},
 	{guarantee: "V14", name: "keeps-the-first-Latest", value: func(s kv.Store, key string, decode func([]byte) (string, error), opts ...value.Option) conformance.Live {
 		return &forgetful{Live: conformance.NewSoundValue(s, key, decode, opts...)}
 	}},

@@ -240,5 +240,20 @@ var watchMutants = []mutation{
 			}
 		}
 	}}},
+	{guarantee: "W13", name: "leaves-an-idle-watch-silent", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+		return func(yield func(kv.Batch, error) bool) {
+			batches := 0
+			for b, err := range m.Store.Watch(ctx, r, after) {
+				if errors.Is(err, kv.ErrReset) && batches < 2 {
+					<-ctx.Done()
+					err = ctx.Err()
+				}
+				batches++
+				if !yield(b, err) {
+					return
+				}
+			}
+		}
+	}}},
 	{guarantee: "W13", name: "says-that-it-is-unavailable", broken: breakage{watch: failing(unavailableIf(kv.ErrReset))}},
 }

@@ -20,8 +20,9 @@ type recorder struct {
 
 	mu       sync.Mutex
 	over     bool
-	steps    []string // the last of what was done
-	earlier  int      // how many more steps there were
+	steps    []step // the last of what was done
+	earlier  int    // how many more steps there were
+	marked   []step // those of them that are marked
 	moved    time.Time
 	failures []string
 	cleanups []func()
@@ -34,13 +35,25 @@ const (
 	failuresShown = 3  // the first tell most
 )
 
+// step is one thing that was done.
+type step struct {
+	text   string
+	marked bool // it is shown however long ago it was
+}
+
 func (r *recorder) Helper()                  {}
 func (r *recorder) Name() string             { return r.name }
 func (r *recorder) Context() context.Context { return r.ctx }
 
 // Logf adds to what was done, until something has failed.
-func (r *recorder) Logf(format string, args ...any) {
-	step := fmt.Sprintf(format, args...)
+func (r *recorder) Logf(format string, args ...any) { r.did(step{text: fmt.Sprintf(format, args...)}) }
+
+// mark is Logf for what is done to the store rather than asked of it: everything after it may be due to it.
+func (r *recorder) mark(format string, args ...any) {
+	r.did(step{text: fmt.Sprintf(format, args...), marked: true})
+}
+
+func (r *recorder) did(s step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.moved = time.Now()
@@ -48,10 +61,20 @@ func (r *recorder) Logf(format string, args ...any) {
 		return // what led to the first is what helps
 	}
 	if len(r.steps) == 2*stepsShown {
-		r.earlier += stepsShown
-		r.steps = append(r.steps[:0], r.steps[stepsShown:]...)
+		r.forget(stepsShown)
 	}
-	r.steps = append(r.steps, step)
+	r.steps = append(r.steps, s)
+}
+
+// forget drops the first n steps, but for those that are marked. It is called with mu held.
+func (r *recorder) forget(n int) {
+	for _, s := range r.steps[:n] {
+		if s.marked {
+			r.marked = append(r.marked, s)
+		}
+	}
+	r.earlier += n
+	r.steps = append(r.steps[:0], r.steps[n:]...)
 }
 
 func (r *recorder) Errorf(format string, args ...any) {
@@ -167,21 +190,27 @@ func (r *recorder) report() string {
 		}
 		text.WriteString("\n  seen:     " + indent(r.short(failure)))
 	}
-	steps, earlier := r.steps, r.earlier
-	if n := len(steps) - stepsShown; n > 0 {
-		steps, earlier = steps[n:], earlier+n
+	if n := len(r.steps) - stepsShown; n > 0 {
+		r.forget(n)
 	}
-	if len(steps) == 0 {
+	if len(r.steps) == 0 {
 		return text.String()
 	}
 	fmt.Fprintf(&text, "\n  keys:     all begin with %q, which is left out here", r.prefix)
 	text.WriteString("\n  done:")
-	if earlier > 0 {
-		fmt.Fprintf(&text, "     (%d steps before these)", earlier)
+	show := func(steps []step) {
+		for _, s := range steps {
+			text.WriteString("\n    " + strings.ReplaceAll(r.short(s.text), "\n", "\n      "))
+		}
 	}
-	for _, step := range steps {
-		text.WriteString("\n    " + strings.ReplaceAll(r.short(step), "\n", "\n      "))
+	if len(r.marked) > 0 {
+		text.WriteString("     (earlier, among others)")
+		show(r.marked[max(0, len(r.marked)-stepsShown):])
 	}
+	if r.earlier > 0 {
+		fmt.Fprintf(&text, "\n    (%d steps are left out before these)", r.earlier-len(r.marked))
+	}
+	show(r.steps)
 	return text.String()
 }
 

@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // suite is one run of checks against one backend.
@@ -34,11 +36,15 @@ func newSuite(ctx context.Context, b Backend) (*suite, error) {
 // outcome is what became of a check.
 type outcome struct {
 	check      check
+	moot       string  // why there is nothing to check
 	notClaimed string  // why it was not run
 	broken     *Broken // nil if held, or not run
 }
 
 func (s *suite) run(c check, name string) outcome {
+	if reason := s.backend.moot(c); reason != "" {
+		return outcome{check: c, moot: reason}
+	}
 	if reason := s.backend.notClaimed(c); reason != "" {
 		return outcome{check: c, notClaimed: reason}
 	}
@@ -62,6 +68,8 @@ func (s *suite) open(r *recorder, path string) *env {
 	s.checks++
 	e := &env{
 		T:       r,
+		trace:   r,
+		watches: new(atomic.Int32),
 		suite:   s,
 		backend: s.backend,
 		ledger:  new(ledger),
@@ -93,12 +101,13 @@ func (s *suite) close() error {
 	return nil
 }
 
-// summarize lists every guarantee with what became of it. Nothing that was not run counts as held.
+// summarize lists every guarantee with what became of it. Nothing that was not run counts as held, unless there
+// is nothing that the store could do wrong; that is listed too.
 func summarize(outcomes []outcome) string {
 	var lines []string
 	held, inPart, broken, notClaimed := 0, 0, 0, 0
 	for _, g := range guarantees {
-		var failed, missing, notes []string
+		var failed, missing, moot, notes []string
 		total, ran := 0, 0
 		for _, c := range allChecks() {
 			if c.guarantee == g.id {
@@ -108,6 +117,8 @@ func summarize(outcomes []outcome) string {
 		for _, o := range outcomes {
 			switch {
 			case o.check.guarantee != g.id:
+			case o.moot != "":
+				moot = append(moot, fmt.Sprintf("\n                  nothing to check: %s (%s)", o.check.path(), o.moot))
 			case o.notClaimed != "":
 				missing = append(missing, fmt.Sprintf("\n                  not claimed: %s (%s)", o.check.path(), o.notClaimed))
 			case o.broken != nil:
@@ -127,7 +138,7 @@ func summarize(outcomes []outcome) string {
 			notClaimed++
 		case ran == 0:
 			verdict = "not run"
-		case ran+len(missing) < total:
+		case ran+len(missing)+len(moot) < total:
 			verdict = "held in part"
 			inPart++
 			notes = append(notes, fmt.Sprintf("; %d of %d checks were run", ran, total))
@@ -138,7 +149,7 @@ func summarize(outcomes []outcome) string {
 			held++
 		}
 		lines = append(lines, fmt.Sprintf("  %-6s %-12s %s%s%s", g.id, verdict, g.words,
-			strings.Join(notes, ""), strings.Join(append(failed, missing...), "")))
+			strings.Join(notes, ""), strings.Join(slices.Concat(failed, missing, moot), "")))
 	}
 	return fmt.Sprintf("conformance: of %d guarantees %d held, %d held in part, %d broken, %d not claimed\n%s",
 		len(guarantees), held, inPart, broken, notClaimed, strings.Join(lines, "\n"))

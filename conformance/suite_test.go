@@ -3,6 +3,8 @@ package conformance_test
 import (
 	"context"
 	"errors"
+	"iter"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +74,67 @@ func TestWhatIsNotClaimedIsNotRun(t *testing.T) {
 	b.NotClaimed = map[string]string{broken.guarantee: "it is known to be broken"}
 	if err := conformance.Check(t.Context(), b, broken.guarantee); err != nil {
 		t.Error(err)
+	}
+}
+
+// A store that is restarted to be restored loses its streams first.
+func TestAWatchAfterALostOneMaySayThatHistoryWasReplaced(t *testing.T) {
+	sound := func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+		return func(yield func(kv.Batch, error) bool) {
+			if _, ok := m.known.LoadAndDelete(after); ok {
+				yield(kv.Batch{}, kv.ErrReset)
+				return
+			}
+			for b, err := range m.Store.Watch(ctx, r, after) {
+				if errors.Is(err, kv.ErrReset) {
+					m.known.Store(after, true)
+					err = kv.ErrUnavailable
+				} else {
+					after = b.Revision
+				}
+				if !yield(b, err) {
+					return
+				}
+			}
+		}
+	}
+	if err := conformance.Check(t.Context(), backendOf(breakage{watch: sound}), "W13"); err != nil {
+		t.Error(err)
+	}
+}
+
+// What was done to the store is what one has to know, however long ago it was.
+func TestAFailureKeepsTheFaults(t *testing.T) {
+	report := conformance.Report(t.Context(), func(t conformance.T, mark func(string, ...any)) {
+		for i := range 1000 {
+			t.Logf("step %d", i)
+			if i%400 == 0 {
+				mark("fault %d", i)
+			}
+		}
+		t.Errorf("this is what it led to")
+	})
+	for part, want := range map[string]bool{
+		"fault 0": true, "fault 400": true, "fault 800": true, "step 999": true, "step 980": true, "(975 steps are left out": true, "step 400": false,
+	} {
+		if strings.Contains(report, part) != want {
+			t.Errorf("that the report has %q is %v, want %v:\n%s", part, !want, want, report)
+		}
+	}
+}
+
+func TestTheSummaryTellsWhatCannotBeAskedFromWhatIsNotClaimed(t *testing.T) {
+	summary := conformance.Summary(t.Context(), conformance.Backend{Open: openOneKey, NotClaimed: map[string]string{"S6/keys": "not these keys"}})
+	for _, want := range []string{
+		`W5 +held  +atomic.*\n +nothing to check: W5/live \(the store has no commits\)`,
+		`W1 +held  +no gap`,
+		`S6 +held in part .*\n +not claimed: S6/keys \(the backend says: not these keys\)`,
+		`W13 +not claimed .*\n +not claimed: W13/restored \(needs Backend.Backup\)`,
+		`of \d+ guarantees \d+ held, \d+ held in part, 0 broken, \d+ not claimed`,
+	} {
+		if !regexp.MustCompile(want).MatchString(summary) {
+			t.Errorf("the summary has nothing that matches %q:\n%s", want, summary)
+		}
 	}
 }
 

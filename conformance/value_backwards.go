@@ -25,7 +25,7 @@ var backwardsChecks = []check{
 		newest := w.follow(every.of, "one of the newest")
 		newest.gives("initial")
 		w.streaming(1)
-		w.Logf("deliver every event twice")
+		w.trace.mark("deliver every event twice")
 		w.faults.Duplicate(-1)
 		last := w.churnKey(2, 12)
 		every.givesEach(seen, last)
@@ -116,12 +116,12 @@ func (w *world) replaceHistory(more func(read kv.Revision)) {
 		read = f.gives("lost").rev
 	}
 	w.streaming(1)
-	w.Logf("cut the Value off from the store")
+	w.trace.mark("cut the Value off from the store")
 	w.faults.Cut()
 	restore()
 	w.ledger.forget(was.Revision)
 	more(read)
-	w.Logf("heal it")
+	w.trace.mark("heal it")
 	w.faults.Heal()
 	newest, every := followers[0], followers[1]
 	newest.gives("backup")
@@ -147,7 +147,7 @@ var unchangedChecks = []check{
 	{"V13", "reconnected", "ends the store's watch in several ways: read afresh, the key is the same, and there is nothing new", 0, onTop(func(w *world) {
 		w.staysUnchanged(func() {
 			for _, err := range []error{kv.ErrUnavailable, &kv.CompactedError{}, kv.ErrReset, nil, kv.ErrPermission} {
-				w.Logf("end the watch with: %v", err)
+				w.trace.mark("end the watch with: %v", err)
 				w.readAfresh(1, func() { w.faults.EndStreams(err) })
 			}
 		})

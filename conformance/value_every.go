@@ -216,7 +216,7 @@ func (w *world) loses(event fault.Match, write func()) {
 	newest := w.follow(every.of, "one of the newest")
 	newest.gives("initial")
 	w.streaming(1)
-	w.Logf("lose the next event that is a %v", event)
+	w.trace.mark("lose the next event that is a %v", event)
 	w.faults.Drop(1, event)
 	write()
 	last := w.ledger.last()

@@ -160,7 +160,7 @@ var closeChecks = []check{
 			calls = append(calls, f.begin())
 		}
 		w.streaming(1)
-		w.Logf("close the store")
+		w.trace.mark("close the store")
 		w.must("Backend.Close", w.backend.Close(w.store))
 		for _, c := range calls {
 			c.fails(value.ErrClosed)

@@ -130,10 +130,10 @@ func (w *world) away() (others Store, heal func()) {
 		others = w.backend.Again(w, w.store)
 		return others, w.cut()
 	}
-	w.Logf("cut the Value off from the store")
+	w.trace.mark("cut the Value off from the store")
 	w.faults.Cut()
 	return w.store, func() {
-		w.Logf("heal it")
+		w.trace.mark("heal it")
 		w.faults.Heal()
 	}
 }

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -13,6 +14,7 @@ import (
 // consumer.
 type watching struct {
 	e      *env
+	id     int32 // tells watches of one range apart
 	r      kv.Range
 	after  kv.Revision
 	cancel context.CancelFunc
@@ -28,6 +30,10 @@ type watching struct {
 	busy    bool       // the last batch was taken, and no other asked for
 }
 
+func (w *watching) String() string {
+	return fmt.Sprintf("watch %d, of %s after %d", w.id, w.e.shortRange(w.r), w.after)
+}
+
 // watch starts a watch of the check's store.
 func (e *env) watch(r kv.Range, after kv.Revision) *watching {
 	return e.watchVia(e.Context(), e.store, r, after)
@@ -37,10 +43,10 @@ func (e *env) watch(r kv.Range, after kv.Revision) *watching {
 func (e *env) watchVia(ctx context.Context, s kv.Store, r kv.Range, after kv.Revision) *watching {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watching{
-		e: e, r: r, after: after, cancel: cancel,
+		e: e, id: e.watches.Add(1), r: r, after: after, cancel: cancel,
 		begun: make(chan struct{}), asked: make(chan struct{}), given: make(chan kv.Batch), brk: make(chan struct{}), ended: make(chan struct{}),
 	}
-	e.Logf("watch %s after %d", e.shortRange(r), after)
+	e.Logf("begin %s", w)
 	stop := make(chan struct{})
 	go func() {
 		defer close(w.ended)
@@ -111,10 +117,10 @@ func (w *watching) nextWithin(d time.Duration) (batch kv.Batch, err error, ok bo
 	case batch = <-w.given:
 		w.busy = true
 		w.batches = append(w.batches, batch)
-		w.e.Logf("  watch %s after %d yields %s", w.e.shortRange(w.r), w.after, describeBatches([]kv.Batch{batch}))
+		w.e.Logf("  %s yields %s", w, describeBatches([]kv.Batch{batch}))
 		return batch, nil, true
 	case <-w.ended:
-		w.e.Logf("  watch %s after %d ends: %v", w.e.shortRange(w.r), w.after, w.err)
+		w.e.Logf("  %s ends: %v", w, w.err)
 		return kv.Batch{}, w.err, false
 	case <-timer.C:
 		return kv.Batch{}, errInVain, false
@@ -125,8 +131,8 @@ func (w *watching) nextWithin(d time.Duration) (batch kv.Batch, err error, ok bo
 func (w *watching) next() kv.Batch {
 	batch, err, ok := w.tryNext()
 	if !ok {
-		w.e.Fatalf("the watch of %s after %d has %d events, the last batches being %s. It should go on, but: %s",
-			w.e.shortRange(w.r), w.after, len(w.events()), w.lastBatches(), endText(err))
+		w.e.Fatalf("%s has %d events, the last batches being %s. It should go on, but: %s",
+			w, len(w.events()), w.lastBatches(), endText(err))
 	}
 	return batch
 }
@@ -182,7 +188,7 @@ func (w *watching) events() []kv.Event {
 func (w *watching) stop() {
 	close(w.brk)
 	w.cancel()
-	w.e.Logf("stop the watch of %s after %d", w.e.shortRange(w.r), w.after)
+	w.e.Logf("stop %s", w)
 }
 
 // position is the revision to watch after, to go on where this watch is.
@@ -211,7 +217,6 @@ func (w *watching) expectEvents(got []kv.Event, after, through kv.Revision) {
 		}
 	}
 	if diff := w.e.difference(seenEvents(want), seenEvents(own)); diff != "" {
-		w.e.Errorf("the events of %s after revision %d, up to %d, are not those that were written:\n%s",
-			w.e.shortRange(w.r), after, through, diff)
+		w.e.Errorf("%s: the events after revision %d, up to %d, are not those that were written:\n%s", w, after, through, diff)
 	}
 }
