@@ -62,7 +62,7 @@ var compactionChecks = []check{
 		start := e.get(e.all()).Revision
 		w := e.watch(e.all(), start)
 		w.through(e.put(e.key("first"), "v"))
-		e.fillHistory(120, 50<<10)
+		e.fillHistory(80, 50<<10)
 		e.compact(e.put(e.key("middle"), "v"))
 		last := e.put(e.key("last"), "v")
 		for w.position() < last {

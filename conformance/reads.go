@@ -49,7 +49,7 @@ var readChecks = []check{
 		first, last := e.key("!first"), e.key("~last")
 		e.put(first, "0")
 		e.put(last, "0")
-		got := e.getsBeside(15, func(i int) error {
+		got := e.getsBeside(10, func(i int) error {
 			if _, err := e.tryPut(e.store, first, fmt.Sprint(i)); err != nil {
 				return err
 			}
@@ -71,7 +71,7 @@ var readChecks = []check{
 			return ops
 		}
 		e.commit(ops(0)...)
-		got := e.getsBeside(15, func(i int) error {
+		got := e.getsBeside(10, func(i int) error {
 			_, err := e.tryCommit(e.store, ops(i)...)
 			return err
 		})

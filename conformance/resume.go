@@ -33,7 +33,7 @@ var resumeChecks = []check{
 	{"W6", "large-values", "reads a past of large values, and stops and begins again after each batch", 0, func(e *env) {
 		start := e.get(e.all()).Revision
 		large := make([]byte, 256<<10)
-		for i := range 20 {
+		for i := range 12 {
 			e.put(e.key(fmt.Sprint(i%3)), string(large)+fmt.Sprint(i))
 		}
 		e.resumeUntil(start, e.put(e.key("last"), "v"))
