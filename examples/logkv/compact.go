@@ -1,0 +1,87 @@
+package logkv
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Compact forgets the changes before rev, as far as there are any. What the store holds stays.
+func (s *Store) Compact(ctx context.Context, rev kv.Revision) error {
+	err := s.alone(ctx, func(l *log) error {
+		before, err := openLog(s.path, max(l.Revision, rev-1))
+		if err != nil {
+			return err
+		}
+		defer before.file.Close()
+		text := line(before.snapshot())
+		kept, err := io.ReadAll(io.NewSectionReader(before.file, before.end, math.MaxInt64-before.end))
+		if err != nil {
+			return err
+		}
+		return replace(s.path, append(text, kept...))
+	})
+	if err != nil {
+		return opError(fmt.Sprintf("compact before %d", rev), err)
+	}
+	return nil
+}
+
+// Backup writes what the store holds to w.
+func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+	err := s.alone(ctx, func(l *log) error {
+		_, err := w.Write(line(l.snapshot()))
+		return err
+	})
+	if err != nil {
+		return opError("backup", err)
+	}
+	return nil
+}
+
+// Restore takes the store back to a backup of it. Watches end with [kv.ErrReset]. The entries are those of the backup,
+// but revisions go on rising, so that nobody can mistake one of the new history for one that was given up.
+func (s *Store) Restore(ctx context.Context, backup io.Reader) error {
+	err := s.alone(ctx, func(l *log) error {
+		h, _, err := readHeader(backup)
+		if err != nil {
+			return err
+		}
+		h.Revision = max(l.last, h.Revision) + 1
+		h.Restored = h.Revision
+		return replace(s.path, line(h))
+	})
+	if err != nil {
+		return opError("restore", err)
+	}
+	return nil
+}
+
+// replace puts a log of the given text in the place of the one at path, in one step and durably.
+func replace(path string, text []byte) error {
+	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if _, err := file.Write(text); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync() // else the rename may be undone, and with it what is written later
+}

@@ -1,0 +1,26 @@
+package logkv
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// opError says what failed, and which of the errors that all stores share it is. What is none of them is the disk's.
+func opError(op string, err error) error {
+	e := &kv.OpError{Store: "examples/logkv", Op: op, Reason: kv.ErrUnavailable, Cause: err}
+	for _, shared := range []error{
+		context.Canceled, context.DeadlineExceeded, kv.ErrCompacted, kv.ErrConflict, kv.ErrReset, kv.ErrInvalidKey,
+		kv.ErrInvalidRange, kv.ErrTooLarge, kv.ErrUnsupported, kv.ErrClosed,
+	} {
+		if errors.Is(err, shared) {
+			e.Reason, e.Cause = err, nil
+		}
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		e.Reason = kv.ErrPermission
+	}
+	return e
+}

@@ -1,0 +1,15 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package logkv
+
+import (
+	"os"
+	"syscall"
+)
+
+// tryLock locks file until it is closed, or fails with errLocked if another has done so.
+func tryLock(file *os.File) error {
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+}
+
+const errLocked = syscall.EWOULDBLOCK

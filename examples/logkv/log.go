@@ -1,0 +1,152 @@
+package logkv
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// A header is the first line of a log.
+type header struct {
+	Revision kv.Revision // what came up to it is forgotten: the first record is the one after it
+	Restored kv.Revision // when the store last went back to a backup, if it ever did
+	Entries  []change    // what the store held at Revision
+}
+
+// A record is any other line: what one revision changed.
+type record struct {
+	Revision kv.Revision
+	Changes  []change
+}
+
+// A change is what became of one key. Its key is bytes, because JSON replaces what in a string is not UTF-8.
+type change struct {
+	Key, Value  []byte
+	Create, Mod kv.Revision
+	Version     int64 // zero if the key was deleted
+}
+
+func put(e kv.Entry) change {
+	return change{[]byte(e.Key), e.Value, e.CreateRevision, e.ModRevision, e.Version}
+}
+
+func (c change) entry() kv.Entry {
+	return kv.Entry{Key: string(c.Key), Value: c.Value, CreateRevision: c.Create, ModRevision: c.Mod, Version: c.Version}
+}
+
+func (c change) event() kv.Event {
+	if c.Version == 0 {
+		return kv.Event{Type: kv.EventDelete, Entry: c.entry()}
+	}
+	return kv.Event{Type: kv.EventPut, Entry: c.entry()}
+}
+
+// A log is an open log file, and what it holds as far as it was read.
+type log struct {
+	header
+	file  *os.File
+	info  os.FileInfo
+	last  kv.Revision // that of the last record
+	live  map[string]kv.Entry
+	lines []int64 // where the records begin
+	end   int64   // where the last line ends
+	torn  bool    // a line without an end follows it
+}
+
+// openLog opens the log at path, and reads it up to a revision.
+func openLog(path string, until kv.Revision) (*log, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &log{file: file, live: make(map[string]kv.Entry)}
+	if l.info, err = file.Stat(); err == nil {
+		l.header, l.end, err = readHeader(file)
+	}
+	if err == nil {
+		l.last = l.Revision
+		l.apply(l.Entries)
+		l.Entries = nil
+		err = l.read(until)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// readHeader reads the first line of a log, and says how long it is.
+func readHeader(r io.Reader) (h header, size int64, err error) {
+	text, err := bufio.NewReader(r).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(text, &h)
+	}
+	return h, int64(len(text)), err
+}
+
+// read reads the records that were added since, up to a revision.
+func (l *log) read(until kv.Revision) error {
+	unread := bufio.NewReader(io.NewSectionReader(l.file, l.end, 1<<62))
+	for l.last < until {
+		text, err := unread.ReadBytes('\n')
+		if err == io.EOF {
+			l.torn = len(text) > 0 // somebody is writing it, or was killed
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		begin := l.end
+		l.end += int64(len(text))
+		var rec record
+		if json.Unmarshal(text, &rec) != nil {
+			continue // its writer was killed; if not, the number of the next record tells
+		}
+		if rec.Revision != l.last+1 {
+			return fmt.Errorf("the log is damaged: record %d follows %d", rec.Revision, l.last)
+		}
+		l.last, l.lines = rec.Revision, append(l.lines, begin)
+		l.apply(rec.Changes)
+	}
+	return nil
+}
+
+func (l *log) apply(changes []change) {
+	for _, c := range changes {
+		if c.Version == 0 {
+			delete(l.live, string(c.Key))
+		} else {
+			l.live[string(c.Key)] = c.entry()
+		}
+	}
+}
+
+// record reads once more what a revision changed that is after the header's and up to last.
+func (l *log) record(rev kv.Revision) (rec record, err error) {
+	begin := l.lines[rev-l.Revision-1]
+	err = json.NewDecoder(io.NewSectionReader(l.file, begin, l.end-begin)).Decode(&rec)
+	return rec, err
+}
+
+// snapshot is the header of a log that holds what l does, and none of its history.
+func (l *log) snapshot() header {
+	h := header{Revision: l.last, Restored: l.Restored}
+	for _, e := range l.live {
+		h.Entries = append(h.Entries, put(e))
+	}
+	return h
+}
+
+// line is a header or a record as a line of a log.
+func line(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // there is nothing in them that does not marshal
+	}
+	return append(text, '\n')
+}

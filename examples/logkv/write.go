@@ -1,0 +1,157 @@
+package logkv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// MaxValue is how many bytes a value may have.
+const MaxValue = 4 << 20
+
+// Put is [kv.Writer]'s.
+func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
+	return s.commit(ctx, fmt.Sprintf("put %q", key), kv.PutOp(key, value, conditions...))
+}
+
+// Delete is [kv.Writer]'s.
+func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Condition) (kv.Revision, error) {
+	return s.commit(ctx, fmt.Sprintf("delete %q", key), kv.DeleteOp(key, conditions...))
+}
+
+// Commit is [kv.Committer]'s.
+func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
+	what := "commit"
+	for _, op := range ops {
+		what += fmt.Sprintf(" %q", op.Key)
+	}
+	return s.commit(ctx, what, ops...)
+}
+
+func (s *Store) commit(ctx context.Context, what string, ops ...kv.Op) (rev kv.Revision, err error) {
+	err = validate(ops)
+	if err == nil {
+		err = s.alone(ctx, func(l *log) error {
+			rec, err := next(l, ops)
+			if err != nil || len(rec.Changes) == 0 {
+				rev = l.last
+				return err
+			}
+			rev = rec.Revision
+			return s.append(line(rec)) // it takes effect when it is read from there, also by this Store
+		})
+	}
+	if err != nil {
+		return 0, opError(what, err)
+	}
+	return rev, nil
+}
+
+func validate(ops []kv.Op) error {
+	seen := make(map[string]bool)
+	for _, op := range ops {
+		switch err := kv.ValidateKey(op.Key); {
+		case err != nil:
+			return err
+		case seen[op.Key]:
+			return fmt.Errorf("%w: %q is named twice", kv.ErrInvalidKey, op.Key)
+		case len(op.Value) > MaxValue:
+			return fmt.Errorf("%w: a value of %d bytes", kv.ErrTooLarge, len(op.Value))
+		case op.Type != kv.EventPut && op.Type != kv.EventDelete:
+			return fmt.Errorf("%w: an operation of type %d", kv.ErrUnsupported, op.Type)
+		}
+		seen[op.Key] = true
+	}
+	return nil
+}
+
+// next is the record that ops would make.
+func next(l *log, ops []kv.Op) (record, error) {
+	rec := record{Revision: l.last + 1}
+	for _, op := range ops {
+		e, exists := l.live[op.Key]
+		for _, c := range op.Conditions {
+			if !c.Holds(e.ModRevision) {
+				return record{}, kv.ErrConflict
+			}
+		}
+		switch {
+		case op.Type == kv.EventPut && exists:
+			e.Value, e.ModRevision, e.Version = op.Value, rec.Revision, e.Version+1
+			rec.Changes = append(rec.Changes, put(e))
+		case op.Type == kv.EventPut:
+			rec.Changes = append(rec.Changes, change{[]byte(op.Key), op.Value, rec.Revision, rec.Revision, 1})
+		case exists:
+			rec.Changes = append(rec.Changes, change{Key: []byte(op.Key), Mod: rec.Revision})
+		}
+	}
+	return rec, nil
+}
+
+// append adds to the end of the log, durably.
+func (s *Store) append(text []byte) error {
+	file, err := os.OpenFile(s.path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = file.Write(text)
+	return errors.Join(err, file.Sync())
+}
+
+// alone calls f with all that is in the log, when nobody else can write to it. What f writes has been read when it returns.
+func (s *Store) alone(ctx context.Context, f func(*log) error) error {
+	release, err := s.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err = s.refresh()
+	if err == nil && s.log.torn { // end the line of a writer that was killed: then it is a record, or it is none
+		if err = s.append([]byte("\n")); err == nil {
+			err = s.refresh()
+		}
+	}
+	if err == nil {
+		err = f(s.log)
+	}
+	if err == nil {
+		err = s.refresh()
+	}
+	return err
+}
+
+// takeTurn waits until nobody else writes, in this process or another. Nobody else will until release is called.
+func (s *Store) takeTurn(ctx context.Context) (release func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	file, err := os.OpenFile(s.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		<-s.turn
+		return nil, err
+	}
+	release = func() { file.Close(); <-s.turn }
+	for {
+		if err = tryLock(file); err == nil {
+			return release, nil
+		}
+		if err == errLocked {
+			err = s.pause(ctx, nil)
+		}
+		if err != nil {
+			release()
+			return nil, err
+		}
+	}
+}
