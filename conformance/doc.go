@@ -32,12 +32,16 @@
 // of which only some were run "held in part". Where a backend cannot give a guarantee at all,
 // Backend.NotClaimed says so and why.
 //
+// docs/writing-a-backend.md in the repository takes a store from an empty file to a green run, with the reason for each
+// guarantee and the mistakes that each is there to find.
+//
 // # Without package testing
 //
 // [Check] runs the same checks in any program and returns an error that holds every [Broken] guarantee.
 //
 // # What the checks expect of revisions
 //
-// Only that they rise. So all checks can share one server, one after the other, and a store may skip numbers.
+// Only that they rise, and that nothing but a write makes one. So all checks can share one server, one after the
+// other, and a store may skip numbers.
 // The checks of one run do not run at the same time; two runs may, on stores that share nothing.
 package conformance

@@ -63,4 +63,20 @@
 // Check a range with [Range.Validate], and turn it into the backend's terms with [Range.Key] and
 // [Range.Bounds]. Return [*OpError] around one of this package's errors and the backend's own, so that
 // callers can test for either.
+//
+// What a store may do as it likes:
+//
+//   - How events are put into batches: one revision in each, or thousands, as long as no revision is split. All
+//     that is pending may come at once, or a bit at a time.
+//   - When bookmarks come, if any do. They cost a reader little and save it from an old place to resume after, so a
+//     watch of few keys in a busy store should yield one now and then.
+//   - Whether a watch rides out a lost connection or ends with [ErrUnavailable], if only it loses nothing: the
+//     reader watches again after the last batch it got. A history that was replaced is another matter (W13): a
+//     watch that rode the outage out compares, and ends with ErrReset.
+//   - Whether revisions have gaps between them. But reading makes none, and neither does a write that fails or that
+//     changes nothing: such a write returns the revision that a Get would.
+//   - When history is forgotten, and how much: a watch may also end as compacted though nothing in its range was.
+//
+// A Watch does nothing before it is iterated, and has no error to return: an invalid range or revision is the
+// first and last thing it yields. Iterated with a ctx that is done it yields that error, and nothing before it.
 package kv

@@ -59,8 +59,8 @@ func (e *CompactedError) Is(target error) bool { return target == ErrCompacted }
 //	kv/etcd: watch "/app/limits" after 812: permission denied
 type OpError struct {
 	Store  string // the package of the store: "kv/etcd"
-	Op     string // the operation and what it was about: `watch "/app/limits" after 812`
-	Reason error  // one of this package's errors, or a context's
+	Op     string // the operation and its range or all its keys: `watch "/app/limits" after 812`
+	Reason error  // an error that matches one of this package's, such as a *CompactedError, or a context's
 	Cause  error  // the backend's own error; nil where there is none
 }
 

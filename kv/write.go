@@ -20,7 +20,8 @@ type Committer interface {
 	// Commit does all of ops in one new revision, or, if a condition of any of them does not hold, none:
 	// then the error matches [ErrConflict]. Conditions are about the store before the commit. Ops that
 	// change nothing (no ops, or deletions of keys that do not exist) make no revision: the one returned is
-	// then the store's current one. A key named by two ops is [ErrInvalidKey].
+	// then the store's current one. A key named by two ops is [ErrInvalidKey], an op of an unknown Type
+	// [ErrUnsupported].
 	Commit(ctx context.Context, ops ...Op) (Revision, error)
 }
 
