@@ -84,11 +84,11 @@ type Backend struct {
 	// gone. Whether revisions go back as well, or on from where they were, is up to the store. Both return
 	// once s can be used again.
 	//
-	// Both may restart the server. But watches of s run meanwhile, and must end with [kv.ErrReset] after the
-	// restore, at the latest when s was read, and not end before it. So a store whose server is restarted
-	// has to ride that out (W13): the check does not accept a watch that ends with kv.ErrUnavailable, as its reader
-	// would resume in a history that is not the one it read. Whether s is written to by others meanwhile
-	// does not matter: nobody does.
+	// Both may restart the server, while watches of s run; nobody writes meanwhile. After the restore, at the latest
+	// when s was read, a watch that has delivered what is gone ends with [kv.ErrReset]. It may end with
+	// [kv.ErrUnavailable] before that, if then the next watch of s after the same revision ends with ErrReset: so s has to
+	// remember of which history the revisions are that it handed out. A watch that has delivered nothing that
+	// is gone may do the same, or go on.
 	Backup func(ctx context.Context, s Store) (restore func(context.Context) error, err error)
 
 	// WaitIdle returns once the store serves no watch of s any more, or fails when ctx ends. It is how a

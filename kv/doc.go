@@ -71,8 +71,8 @@
 //   - When bookmarks come, if any do. They cost a reader little and save it from an old place to resume after, so a
 //     watch of few keys in a busy store should yield one now and then.
 //   - Whether a watch rides out a lost connection or ends with [ErrUnavailable], if only it loses nothing: the
-//     reader watches again after the last batch it got. A history that was replaced is another matter (W13): a
-//     watch that rode the outage out compares, and ends with ErrReset.
+//     reader watches again after the last batch it got. If history was replaced meanwhile, the watch or the one
+//     begun again must end with ErrReset (W13).
 //   - Whether revisions have gaps between them. But reading makes none, and neither does a write that fails or that
 //     changes nothing: such a write returns the revision that a Get would.
 //   - When history is forgotten, and how much: a watch may also end as compacted though nothing in its range was.
