@@ -1,0 +1,76 @@
+package property_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/namespace"
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/property_test/internal/program"
+)
+
+// differentialEtcd is one etcd member, on which programs run one after the other, each with keys of its own.
+type differentialEtcd struct {
+	client *clientv3.Client
+
+	programs, steps, lines int // that were run, and of answers
+}
+
+func startDifferentialEtcd(t testing.TB) *differentialEtcd {
+	cluster := etcdtest.Start(t, 1, etcdtest.WithConfig(func(_ int, cfg *embed.Config) {
+		// The least that etcd takes: bookmarks come while programs run.
+		cfg.WatchProgressNotifyInterval = 100 * time.Millisecond
+	}))
+	return &differentialEtcd{client: cluster.Client()}
+}
+
+// run runs p. What has run before cannot be seen: its keys are gone, and so is the history.
+func (e *differentialEtcd) run(ctx context.Context, p program.Program) (program.Answers, error) {
+	e.programs++
+	prefix := fmt.Sprintf("%d/", e.programs)
+	store := inEtcd{etcd.New(struct {
+		clientv3.KV
+		clientv3.Watcher
+	}{namespace.NewKV(e.client, prefix), namespace.NewWatcher(e.client, prefix)}), e.client}
+	start, err := program.Begin(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	answers := program.Run(ctx, store, start, p)
+	e.steps += len(p)
+	for _, answer := range answers {
+		e.lines += 1 + strings.Count(answer, "\n")
+	}
+	_, err = e.client.Delete(ctx, prefix, clientv3.WithPrefix())
+	return answers, err
+}
+
+// inEtcd is a [program.Store] over etcd.
+type inEtcd struct {
+	*etcd.Store
+	client *clientv3.Client
+}
+
+func (s inEtcd) Compact(ctx context.Context, at kv.Revision) error {
+	_, err := s.client.Compact(ctx, int64(at))
+	switch {
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return fmt.Errorf("%w: %w", kv.ErrCompacted, err)
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		return fmt.Errorf("%w: %w", program.ErrFuture, err)
+	}
+	return err
+}
+
+// RequestProgress does nothing: etcd was told to notify its watches as often as it can.
+func (s inEtcd) RequestProgress(context.Context) error { return nil }

@@ -1,0 +1,45 @@
+package property_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/property_test/internal/program"
+)
+
+// differentialMembers is how many etcd members run programs at the same time. A compaction is of a whole cluster, so a cluster
+// runs one program at a time; and most of that time it waits, because etcd brings watches of the past up to date ten times
+// a second.
+const differentialMembers = 8
+
+// Each member gets as many programs as -rapid.checks says.
+func TestMemoryCannotBeToldFromEtcd(t *testing.T) {
+	leaktest.Check(t)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for i := range differentialMembers {
+		all.Go(func() {
+			t.Run(fmt.Sprint("member ", i), func(t *testing.T) {
+				member := startDifferentialEtcd(t)
+				rapid.Check(t, member.answersAsMemory)
+				t.Logf("compared %d programs, %d steps, %d lines of answers", member.programs, member.steps, member.lines)
+			})
+		})
+	}
+}
+
+func (e *differentialEtcd) answersAsMemory(t *rapid.T) {
+	p := program.Any().Draw(t, "program")
+	want, err := e.run(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := program.RunInBubble(t, program.NewInMemory, p)
+	if d := program.Difference(p, got, want); d != "" {
+		t.Fatal(d)
+	}
+}

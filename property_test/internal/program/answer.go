@@ -1,0 +1,117 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// relative writes a revision as its distance from where the program began, which is the same on all stores. Zero is the revision
+// of nothing and stays what it is.
+func (r *run) relative(revision kv.Revision) string {
+	if revision == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%+d", int64(revision-r.start))
+}
+
+// reasons are the errors that stores have in common, and the word for each.
+var reasons = []struct {
+	err  error
+	word string
+}{
+	{ErrFuture, "future"},
+	{kv.ErrConflict, "conflict"},
+	{kv.ErrReset, "reset"},
+	{kv.ErrNotFound, "not found"},
+	{kv.ErrInvalidKey, "invalid key"},
+	{kv.ErrInvalidRange, "invalid range"},
+	{kv.ErrTooLarge, "too large"},
+	{kv.ErrUnsupported, "unsupported"},
+	{kv.ErrPermission, "permission"},
+	{kv.ErrUnavailable, "unavailable"},
+	{kv.ErrClosed, "closed"},
+	{context.Canceled, "canceled"},
+	{context.DeadlineExceeded, "deadline"},
+}
+
+// refusal returns the words for what err matches, of which there should be one, or "" for nil.
+func (r *run) refusal(err error) string {
+	if err == nil {
+		return ""
+	}
+	var words []string
+	for _, reason := range reasons {
+		if errors.Is(err, reason.err) {
+			words = append(words, reason.word)
+		}
+	}
+	if errors.Is(err, kv.ErrCompacted) {
+		words = append(words, "compacted")
+	}
+	if len(words) == 0 {
+		return "unforeseen: " + err.Error()
+	}
+	return strings.Join(words, ", ")
+}
+
+// failure is refusal, with the oldest revision that is left if that is what is wrong.
+func (r *run) failure(err error) string {
+	words := r.refusal(err)
+	var compacted *kv.CompactedError
+	if errors.As(err, &compacted) {
+		words += " up to " + r.relative(compacted.Oldest)
+	}
+	return words
+}
+
+func (r *run) snapshot(snapshot kv.Snapshot) string {
+	lines := []string{"at " + r.relative(snapshot.Revision)}
+	for _, entry := range snapshot.Entries {
+		lines = append(lines, r.entry(entry))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (r *run) entry(e kv.Entry) string {
+	return fmt.Sprintf("%q = %q (created %s, modified %s, version %d)",
+		e.Key, e.Value, r.relative(e.CreateRevision), r.relative(e.ModRevision), e.Version)
+}
+
+func (r *run) event(e kv.Event) string {
+	if bare := (kv.Entry{Key: e.Key, ModRevision: e.ModRevision}); e.Type == kv.EventDelete && reflect.DeepEqual(e.Entry, bare) {
+		return fmt.Sprintf("delete %q (%s)", e.Key, r.relative(e.ModRevision))
+	}
+	return e.Type.String() + " " + r.entry(e.Entry)
+}
+
+// watched is the answer of a watch that has ended.
+func (r *run) watched(f *follower) string {
+	lines := make([]string, 0, len(f.events)+len(f.broken)+1)
+	for _, event := range f.events {
+		lines = append(lines, r.event(event))
+	}
+	for _, complaint := range f.broken {
+		lines = append(lines, "WRONG: "+complaint)
+	}
+	lines = append(lines, "end: "+r.failure(f.end))
+	return strings.Join(lines, "\n")
+}
+
+// Difference returns where got differs from want, the answers of two stores to p, and p itself, as a person wants to
+// read it; or "" if they are the same.
+func Difference(p Program, got, want Answers) string {
+	for i, step := range p {
+		if got[i] != want[i] {
+			return fmt.Sprintf("a program of %d steps:\n%#v\nThe answer to step %d, %#v, is\n%s\nand should be\n%s",
+				len(p), p, i+1, step, indent(got[i]), indent(want[i]))
+		}
+	}
+	return ""
+}
+
+func indent(text string) string { return "\t" + strings.ReplaceAll(text, "\n", "\n\t") }

@@ -1,0 +1,185 @@
+package program
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Model is a [Store] that anyone can see is right: a list of all that ever happened, and loops over it. It is slow, and
+// forgets nothing; compaction is a number. Make one with [NewModel].
+type Model struct {
+	mu        sync.Mutex
+	revision  kv.Revision
+	compacted kv.Revision
+	events    []kv.Event
+	changed   chan struct{} // closed, and replaced, by each write
+}
+
+// NewModel returns a model of a new etcd cluster, which is at revision 1 and was not even compacted at revision 0.
+func NewModel() *Model {
+	return &Model{revision: 1, compacted: -1, changed: make(chan struct{})}
+}
+
+// entries returns what exists, by key.
+func (m *Model) entries() map[string]kv.Entry {
+	entries := make(map[string]kv.Entry)
+	for _, event := range m.events {
+		if event.Type == kv.EventPut {
+			entries[event.Key] = event.Entry
+		} else {
+			delete(entries, event.Key)
+		}
+	}
+	return entries
+}
+
+// Get implements [kv.Store].
+func (m *Model) Get(_ context.Context, r kv.Range) (kv.Snapshot, error) {
+	if err := r.Validate(); err != nil {
+		return kv.Snapshot{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	snapshot := kv.Snapshot{Revision: m.revision}
+	for _, entry := range m.entries() {
+		if r.Contains(entry.Key) {
+			snapshot.Entries = append(snapshot.Entries, entry)
+		}
+	}
+	slices.SortFunc(snapshot.Entries, func(a, b kv.Entry) int { return strings.Compare(a.Key, b.Key) })
+	return snapshot, nil
+}
+
+// Put implements [kv.Writer].
+func (m *Model) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
+	return m.Commit(ctx, kv.PutOp(key, value, conditions...))
+}
+
+// Delete implements [kv.Writer].
+func (m *Model) Delete(ctx context.Context, key string, conditions ...kv.Condition) (kv.Revision, error) {
+	return m.Commit(ctx, kv.DeleteOp(key, conditions...))
+}
+
+// Commit implements [kv.Committer].
+func (m *Model) Commit(_ context.Context, ops ...kv.Op) (kv.Revision, error) {
+	named := make(map[string]bool)
+	for _, op := range ops {
+		if op.Key == "" || named[op.Key] {
+			return 0, fmt.Errorf("%w: %q", kv.ErrInvalidKey, op.Key)
+		}
+		named[op.Key] = true
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.entries()
+	for _, op := range ops {
+		for _, condition := range op.Conditions {
+			if !condition.Holds(before[op.Key].ModRevision) {
+				return 0, kv.ErrConflict
+			}
+		}
+	}
+	revision := m.revision + 1
+	var events []kv.Event
+	for _, op := range ops {
+		entry, exists := before[op.Key]
+		switch {
+		case op.Type == kv.EventPut && exists:
+			entry.Value, entry.ModRevision, entry.Version = op.Value, revision, entry.Version+1
+			events = append(events, kv.Event{Type: kv.EventPut, Entry: entry})
+		case op.Type == kv.EventPut:
+			entry = kv.Entry{Key: op.Key, Value: op.Value, CreateRevision: revision, ModRevision: revision, Version: 1}
+			events = append(events, kv.Event{Type: kv.EventPut, Entry: entry})
+		case exists:
+			events = append(events, kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: op.Key, ModRevision: revision}})
+		}
+	}
+	if len(events) > 0 {
+		m.revision = revision
+		m.events = append(m.events, events...)
+		close(m.changed)
+		m.changed = make(chan struct{})
+	}
+	return m.revision, nil
+}
+
+// Compact implements [Store].
+func (m *Model) Compact(_ context.Context, at kv.Revision) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case at <= m.compacted:
+		return kv.ErrCompacted
+	case at > m.revision:
+		return ErrFuture
+	}
+	m.compacted = at
+	return nil
+}
+
+// RequestProgress implements [Store]: a model has nothing to say.
+func (m *Model) RequestProgress(context.Context) error { return nil }
+
+// Watch implements [kv.Store]: each batch is one revision.
+func (m *Model) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return func(yield func(kv.Batch, error) bool) {
+		if err := m.refuse(r, after); err != nil {
+			yield(kv.Batch{}, err)
+			return
+		}
+		for ctx.Err() == nil {
+			batch, changed := m.next(r, after)
+			if !batch.IsBookmark() {
+				if !yield(batch, nil) {
+					return
+				}
+				after = batch.Revision
+				continue
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+		}
+		yield(kv.Batch{}, ctx.Err())
+	}
+}
+
+// refuse returns why a watch cannot begin, or nil.
+func (m *Model) refuse(r kv.Range, after kv.Revision) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch err := r.Validate(); {
+	case err != nil:
+		return err
+	case after < 0:
+		return kv.ErrInvalidRange
+	case after+1 < m.compacted:
+		return &kv.CompactedError{Oldest: m.compacted}
+	}
+	return nil
+}
+
+// next returns the first revision after the given one that changed something in r. Where there is none it returns no events,
+// and a channel that is closed when there may be one.
+func (m *Model) next(r kv.Range, after kv.Revision) (batch kv.Batch, changed <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, event := range m.events {
+		if event.ModRevision <= after || !r.Contains(event.Key) {
+			continue
+		}
+		if len(batch.Events) > 0 && event.ModRevision > batch.Revision {
+			break
+		}
+		batch.Revision = event.ModRevision
+		batch.Events = append(batch.Events, event)
+	}
+	return batch, m.changed
+}

@@ -1,0 +1,168 @@
+package program
+
+import (
+	"slices"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// drawn is how many steps are drawn for a program. About one in thirty of them is none, which is what a failing program's
+// steps become when it is made smaller.
+const drawn = 64
+
+// Any makes programs of about sixty steps.
+func Any() *rapid.Generator[Program] {
+	return rapid.Custom(func(t *rapid.T) Program {
+		var p Program
+		for range drawn {
+			if s := anyStep(t); s != nil {
+				p = append(p, s)
+			}
+		}
+		return p
+	})
+}
+
+// kinds has one entry for each of the 32 equally likely kinds of steps.
+var kinds = slices.Concat(
+	[]func(*rapid.T) Step{func(*rapid.T) Step { return nil }},
+	repeated(7, func(t *rapid.T) Step { return anyPut(t) }),
+	repeated(4, func(t *rapid.T) Step { return anyDelete(t) }),
+	repeated(5, anyCommit),
+	repeated(6, func(t *rapid.T) Step { return Get(anyRange(t)) }),
+	repeated(3, func(t *rapid.T) Step { return Watch(anyRange(t), anyPast(t)) }),
+	repeated(2, anyResume),
+	repeated(2, func(t *rapid.T) Step { return Compact(anyPast(t)) }),
+	repeated(2, func(*rapid.T) Step { return Progress() }),
+)
+
+func repeated(n int, kind func(*rapid.T) Step) []func(*rapid.T) Step {
+	return slices.Repeat([]func(*rapid.T) Step{kind}, n)
+}
+
+func anyStep(t *rapid.T) Step { return kinds[anyOf(t, len(kinds))](t) }
+
+// anyOf returns a number below n, which is a power of two, all with the same probability. rapid's own choices prefer
+// the first few.
+func anyOf(t *rapid.T, n int) int {
+	i := 0
+	for ; n > 1; n /= 2 {
+		i *= 2
+		if rapid.Bool().Draw(t, "bit") {
+			i++
+		}
+	}
+	return i
+}
+
+// A few keys, so that they meet, around the edges of ranges.
+var (
+	keys   = rapid.SampledFrom([]string{"a", "b", "a\x00", "aa", "a\xff", "\xff", "\xff\xff", "\x00"})
+	ends   = rapid.SampledFrom([]string{"b", "a", "a\x00", "aa", "a\xff", "\xff", "\xff\xff", "\xff\xff\xff"})
+	values = rapid.SampledFrom([]string{"x", "y", "", "\x00\xff"})
+)
+
+// anyKey returns a key, once in a while the empty one.
+func anyKey(t *rapid.T) string {
+	if anyOf(t, 64) == 63 {
+		return ""
+	}
+	return keys.Draw(t, "key")
+}
+
+func anyPut(t *rapid.T) Write {
+	key := anyKey(t)
+	return Put(key, values.Draw(t, "value"), anyConditions(t, key)...)
+}
+
+func anyDelete(t *rapid.T) Write {
+	key := anyKey(t)
+	return Delete(key, anyConditions(t, key)...)
+}
+
+func anyCommit(t *rapid.T) Step {
+	writes := make([]Write, anyOf(t, 4))
+	named := make(map[string]bool)
+	for i := range writes {
+		writes[i] = anyPut(t)
+		if anyOf(t, 2) == 1 {
+			writes[i] = anyDelete(t)
+		}
+	}
+	if anyOf(t, 16) == 15 {
+		return Commit(writes...)
+	}
+	// Most name each key once: no store takes the others.
+	return Commit(slices.DeleteFunc(writes, func(w Write) bool {
+		twice := named[w.key]
+		named[w.key] = true
+		return twice
+	})...)
+}
+
+// anyConditions returns none, mostly, or one that tends to hold, or that does not, or two.
+func anyConditions(t *rapid.T, key string) []Revision {
+	switch anyOf(t, 16) {
+	case 9, 10:
+		return []Revision{LastOf(key, 0)}
+	case 11, 12:
+		return []Revision{Exactly(0)}
+	case 13:
+		return []Revision{anyPast(t)}
+	case 14:
+		return []Revision{LastOf(key, -1)}
+	case 15:
+		return []Revision{LastOf(key, 0), anyPast(t)}
+	}
+	return nil
+}
+
+// anyPast returns a revision, most of them in the past of the program.
+func anyPast(t *rapid.T) Revision {
+	switch anyOf(t, 16) {
+	case 0, 1, 2:
+		return Now(0)
+	case 3, 4, 5, 6:
+		return Now(-kv.Revision(rapid.IntRange(1, 12).Draw(t, "back")))
+	case 7, 8, 9:
+		return LastOf(keys.Draw(t, "key"), 0)
+	case 10:
+		return LastOf(keys.Draw(t, "key"), -1)
+	case 11:
+		return LastOf(keys.Draw(t, "key"), 1)
+	case 12:
+		return Start(kv.Revision(rapid.IntRange(-2, 2).Draw(t, "from the start")))
+	case 13, 14:
+		return Now(kv.Revision(rapid.IntRange(1, 5).Draw(t, "ahead")))
+	}
+	return Exactly(kv.Revision(rapid.IntRange(-1, 0).Draw(t, "number")))
+}
+
+// anyRange returns a range, now and then one that is not valid.
+func anyRange(t *rapid.T) kv.Range {
+	switch anyOf(t, 16) {
+	case 0, 1, 2, 3:
+		return kv.All()
+	case 4, 5, 6, 7:
+		return kv.Key(anyKey(t))
+	case 8, 9, 10:
+		return kv.Prefix(keys.Draw(t, "prefix"))
+	case 11:
+		return kv.Interval("", ends.Draw(t, "to"))
+	case 15:
+		if anyOf(t, 4) == 3 {
+			return kv.Range{}
+		}
+	}
+	from, to := keys.Draw(t, "from"), ends.Draw(t, "to")
+	if from > to && anyOf(t, 4) != 3 {
+		from, to = to, from
+	}
+	return kv.Interval(from, to)
+}
+
+func anyResume(t *rapid.T) Step {
+	return Resume(rapid.IntRange(0, 3).Draw(t, "watch"), rapid.IntRange(0, 3).Draw(t, "back"))
+}

@@ -1,0 +1,135 @@
+package program
+
+import (
+	"slices"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// watcher is a watch of a program, in each of its lives.
+type watcher struct {
+	*follower
+	step  int // whose answer its present life is
+	r     kv.Range
+	after kv.Revision
+	// running is set once the store is known to have begun the watch: it has delivered something, or ended.
+	running bool
+}
+
+func (w watch) do(r *run) string {
+	r.watchers = append(r.watchers, r.watch(w.r, r.of(w.after)))
+	return ""
+}
+
+func (r *run) watch(keys kv.Range, after kv.Revision) *watcher {
+	return &watcher{follower: follow(r.ctx, r.store, keys, after), step: r.step, r: keys, after: after}
+}
+
+func (s resume) do(r *run) string {
+	if s.watch >= len(r.watchers) {
+		return "there is no such watch"
+	}
+	old := r.watchers[s.watch]
+	r.settle(old)
+	old.stop()
+	r.answers[old.step] = r.watched(old.follower)
+
+	var revisions []kv.Revision
+	for _, event := range old.events {
+		revisions = append(revisions, event.ModRevision)
+	}
+	revisions = slices.Compact(revisions)
+	after := old.after
+	if read := len(revisions) - s.back; read > 0 {
+		after = revisions[read-1]
+	}
+	r.watchers[s.watch] = r.watch(old.r, after)
+	return ""
+}
+
+// due returns the revision of the last change that w has to deliver, zero if there is none yet.
+func (r *run) due(w *watcher) kv.Revision {
+	for _, change := range slices.Backward(r.changes) {
+		if change.at > w.after && w.r.Contains(change.key) {
+			return change.at
+		}
+	}
+	return 0
+}
+
+// settle waits until each of watchers is running and has delivered all that is due. Those that have nothing to deliver by
+// which to tell that they are running are given something: a change of a key in their range.
+//
+// What it does depends on the program and its answers alone, or it would not be the same on all stores.
+func (r *run) settle(watchers ...*watcher) {
+	var unknown []*watcher
+	for _, w := range watchers {
+		if !r.catchUp(w) {
+			unknown = append(unknown, w)
+		}
+	}
+	r.mark(unknown)
+	for _, w := range unknown {
+		r.catchUp(w)
+	}
+}
+
+// catchUp waits until w has delivered all that is due, and reports whether it is known to run.
+func (r *run) catchUp(w *watcher) bool {
+	if due := r.due(w); due > 0 {
+		w.await(r.ctx, due)
+		w.running = true
+	}
+	return w.running
+}
+
+// bringUpTo settles the watches that a compaction at the given revision might overtake.
+func (r *run) bringUpTo(at kv.Revision) {
+	var behind []*watcher
+	for _, w := range r.watchers {
+		if w.after+1 < at {
+			behind = append(behind, w)
+		}
+	}
+	r.settle(behind...)
+}
+
+// finish gives every watch something to deliver at the end, so that what should not have come before that would be seen, and
+// ends them.
+func (r *run) finish() {
+	var furthest kv.Revision
+	for _, w := range r.watchers {
+		furthest = max(furthest, w.after)
+	}
+	for r.mark(r.watchers) && r.now <= furthest {
+	}
+	r.settle(r.watchers...)
+	for _, w := range r.watchers {
+		w.stop()
+		r.answers[w.step] = r.watched(w.follower)
+	}
+}
+
+// mark changes a key in the range of each of watchers, all in one commit, and reports whether it did. An
+// invalid range has no keys.
+func (r *run) mark(watchers []*watcher) bool {
+	var writes []Write
+	marked := make(map[string]bool)
+	for _, w := range watchers {
+		from, _, _ := w.r.Bounds()
+		if from == "" {
+			from = "\x00"
+		}
+		if w.r.Contains(from) && !marked[from] {
+			marked[from] = true
+			writes = append(writes, Put(from, "mark"))
+		}
+	}
+	if len(writes) == 0 {
+		return false
+	}
+	before := r.now
+	revision, err := r.commit(writes)
+	r.wrote(revision, err, writes...)
+	return r.now > before
+}
