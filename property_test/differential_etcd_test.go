@@ -55,6 +55,11 @@ func (e *differentialEtcd) run(ctx context.Context, p program.Program) (program.
 	return answers, err
 }
 
+// runNew runs p as the first that ever happens to the member.
+func (e *differentialEtcd) runNew(ctx context.Context, p program.Program) program.Answers {
+	return program.Run(ctx, inEtcd{etcd.New(e.client), e.client}, 1, p)
+}
+
 // inEtcd is a [program.Store] over etcd.
 type inEtcd struct {
 	*etcd.Store

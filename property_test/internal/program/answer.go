@@ -101,17 +101,3 @@ func (r *run) watched(f *follower) string {
 	lines = append(lines, "end: "+r.failure(f.end))
 	return strings.Join(lines, "\n")
 }
-
-// Difference returns where got differs from want, the answers of two stores to p, and p itself, as a person wants to
-// read it; or "" if they are the same.
-func Difference(p Program, got, want Answers) string {
-	for i, step := range p {
-		if got[i] != want[i] {
-			return fmt.Sprintf("a program of %d steps:\n%#v\nThe answer to step %d, %#v, is\n%s\nand should be\n%s",
-				len(p), p, i+1, step, indent(got[i]), indent(want[i]))
-		}
-	}
-	return ""
-}
-
-func indent(text string) string { return "\t" + strings.ReplaceAll(text, "\n", "\n\t") }

@@ -1,0 +1,365 @@
+package property_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/property_test/internal/program"
+)
+
+// regression is a program whose answers are etcd's, and were once another store's mistake, or might well be.
+type regression struct {
+	name       string
+	isNew      bool // it runs on a store that nothing has happened to, not even what program.Begin does
+	transcript program.Transcript
+}
+
+var regressions = []regression{
+	{
+		name: "W4: a deletion at the very revision of a compaction can be watched",
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "x"), "+1"),
+			program.Ask(program.Delete("a"), "+2"),
+			program.Ask(program.Compact(program.LastOf("a", 0)), "done"),
+			program.Ask(program.Watch(kv.All(), program.LastOf("a", -1)),
+				`delete "a" (+2)`,
+				`put "\x00" = "mark" (created +3, modified +3, version 1)`,
+				"end: canceled",
+			),
+			program.Ask(program.Watch(kv.All(), program.LastOf("a", -2)), "end: compacted up to +2"),
+		},
+	},
+	{
+		name: "a commit that changes nothing makes no revision",
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "x"), "+1"),
+			program.Ask(program.Watch(kv.All(), program.Now(0)),
+				`put "\x00" = "mark" (created +2, modified +2, version 1)`,
+				"end: canceled",
+			),
+			program.Ask(program.Commit(), "+1"),
+			program.Ask(program.Delete("b"), "+1"),
+			program.Ask(program.Commit(program.Delete("b"), program.Delete("c", program.Exactly(0))), "+1"),
+			program.Ask(program.Get(kv.All()),
+				"at +1",
+				`"a" = "x" (created +1, modified +1, version 1)`,
+			),
+		},
+	},
+	{
+		name: "a put of the value that is there makes a revision",
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "x"), "+1"),
+			program.Ask(program.Put("a", "x"), "+2"),
+			program.Ask(program.Get(kv.Key("a")),
+				"at +2",
+				`"a" = "x" (created +1, modified +2, version 2)`,
+			),
+		},
+	},
+	{
+		name:  "W1: a watch after revision 0 brings all that ever happened",
+		isNew: true,
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "x"), "+1"),
+			program.Ask(program.Put("b", "y"), "+2"),
+			program.Ask(program.Watch(kv.All(), program.Exactly(0)),
+				`put "a" = "x" (created +1, modified +1, version 1)`,
+				`put "b" = "y" (created +2, modified +2, version 1)`,
+				`put "\x00" = "mark" (created +3, modified +3, version 1)`,
+				`put "b" = "mark" (created +2, modified +3, version 2)`,
+				"end: canceled",
+			),
+			program.Ask(program.Watch(kv.Key("b"), program.Exactly(-1)), "end: invalid range"),
+		},
+	},
+	{
+		name: "W8: a watch after revision 0 is too late where history has a beginning",
+		transcript: program.Transcript{
+			program.Ask(program.Watch(kv.All(), program.Exactly(0)), "end: compacted up to +0"),
+			program.Ask(program.Watch(kv.All(), program.Start(-2)), "end: compacted up to +0"),
+			program.Ask(program.Watch(kv.Key("begin"), program.Start(-1)),
+				`delete "begin" (+0)`,
+				`put "begin" = "mark" (created +1, modified +1, version 1)`,
+				"end: canceled",
+			),
+		},
+	},
+	{
+		name:  "a new store can be compacted at revision 0, once, and loses nothing by it",
+		isNew: true,
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "x"), "+1"),
+			program.Ask(program.Compact(program.Exactly(-1)), "compacted"),
+			program.Ask(program.Compact(program.Exactly(0)), "done"),
+			program.Ask(program.Compact(program.Exactly(0)), "compacted"),
+			program.Ask(program.Watch(kv.All(), program.Exactly(0)),
+				`put "a" = "x" (created +1, modified +1, version 1)`,
+				`put "\x00" = "mark" (created +2, modified +2, version 1)`,
+				"end: canceled",
+			),
+		},
+	},
+	{
+		name: "a conditional put that loses changes nothing",
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "x"), "+1"),
+			program.Ask(program.Watch(kv.All(), program.Now(0)),
+				`put "a" = "y" (created +1, modified +2, version 2)`,
+				`put "\x00" = "mark" (created +3, modified +3, version 1)`,
+				"end: canceled",
+			),
+			program.Ask(program.Put("a", "y", program.Exactly(0)), "conflict"),
+			program.Ask(program.Put("a", "y", program.LastOf("a", -1)), "conflict"),
+			program.Ask(program.Put("b", "y", program.LastOf("a", 0)), "conflict"),
+			program.Ask(program.Put("a", "y", program.LastOf("a", 0), program.LastOf("a", 1)), "conflict"),
+			program.Ask(program.Get(kv.All()),
+				"at +1",
+				`"a" = "x" (created +1, modified +1, version 1)`,
+			),
+			program.Ask(program.Put("a", "y", program.LastOf("a", 0)), "+2"),
+		},
+	},
+	{
+		name: "a condition on a key that was deleted holds for revision 0, not for that of the deletion",
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "x"), "+1"),
+			program.Ask(program.Delete("a"), "+2"),
+			program.Ask(program.Put("a", "y", program.LastOf("a", 0)), "conflict"),
+			program.Ask(program.Delete("a", program.LastOf("a", 0)), "conflict"),
+			program.Ask(program.Delete("a", program.Exactly(0)), "+2"),
+			program.Ask(program.Put("a", "y", program.Exactly(0)), "+3"),
+		},
+	},
+	{
+		name: "conditions of a commit are about what was there before it",
+		transcript: program.Transcript{
+			program.Ask(program.Commit(program.Put("a", "x", program.Exactly(0)), program.Put("b", "x", program.Exactly(0))), "+1"),
+			program.Ask(program.Commit(program.Delete("a", program.LastOf("a", 0)), program.Put("b", "y", program.Now(1))), "conflict"),
+			program.Ask(program.Commit(program.Delete("a", program.LastOf("a", 0)), program.Put("b", "y", program.LastOf("a", 0))), "+2"),
+			program.Ask(program.Get(kv.All()),
+				"at +2",
+				`"b" = "y" (created +1, modified +2, version 2)`,
+			),
+		},
+	},
+	{
+		name: "a commit with one key twice is refused, whatever it does to it",
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "x"), "+1"),
+			program.Ask(program.Commit(program.Put("a", "y"), program.Put("a", "z")), "invalid key"),
+			program.Ask(program.Commit(program.Delete("a"), program.Put("a", "z")), "invalid key"),
+			program.Ask(program.Commit(program.Delete("b"), program.Delete("b")), "invalid key"),
+			program.Ask(program.Get(kv.All()),
+				"at +1",
+				`"a" = "x" (created +1, modified +1, version 1)`,
+			),
+		},
+	},
+	{
+		name: "W5: the events of a commit come together, in the order of its writes",
+		transcript: program.Transcript{
+			program.Ask(program.Put("b", "x"), "+1"),
+			program.Ask(program.Watch(kv.All(), program.Now(0)),
+				`put "c" = "" (created +2, modified +2, version 1)`,
+				`delete "b" (+2)`,
+				`put "a" = "x" (created +2, modified +2, version 1)`,
+				`put "\x00" = "mark" (created +3, modified +3, version 1)`,
+				`put "b" = "mark" (created +3, modified +3, version 1)`,
+				"end: canceled",
+			),
+			program.Ask(program.Commit(program.Put("c", ""), program.Delete("b"), program.Delete("d"), program.Put("a", "x")), "+2"),
+			program.Ask(program.Watch(kv.Interval("b", "d"), program.Now(-1)),
+				`put "c" = "" (created +2, modified +2, version 1)`,
+				`delete "b" (+2)`,
+				`put "b" = "mark" (created +3, modified +3, version 1)`,
+				"end: canceled",
+			),
+		},
+	},
+	{
+		name: "S3: a key that comes back begins anew",
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "x"), "+1"),
+			program.Ask(program.Put("a", "y"), "+2"),
+			program.Ask(program.Get(kv.Key("a")),
+				"at +2",
+				`"a" = "y" (created +1, modified +2, version 2)`,
+			),
+			program.Ask(program.Delete("a"), "+3"),
+			program.Ask(program.Get(kv.Key("a")), "at +3"),
+			program.Ask(program.Put("a", "z"), "+4"),
+			program.Ask(program.Get(kv.Key("a")),
+				"at +4",
+				`"a" = "z" (created +4, modified +4, version 1)`,
+			),
+			program.Ask(program.Compact(program.Now(0)), "done"),
+			program.Ask(program.Put("a", "z"), "+5"),
+			program.Ask(program.Get(kv.Key("a")),
+				"at +5",
+				`"a" = "z" (created +4, modified +5, version 2)`,
+			),
+		},
+	},
+	{
+		name: "W6, W8: a reader that comes back too late for what it had not read is told",
+		transcript: program.Transcript{
+			program.Ask(program.Watch(kv.Prefix("a"), program.Now(0)),
+				`put "a" = "1" (created +1, modified +1, version 1)`,
+				`put "aa" = "2" (created +2, modified +2, version 1)`,
+				`put "a" = "3" (created +1, modified +3, version 2)`,
+				"end: canceled",
+			),
+			program.Ask(program.Watch(kv.Prefix("a"), program.Now(0)),
+				`put "a" = "1" (created +1, modified +1, version 1)`,
+				`put "aa" = "2" (created +2, modified +2, version 1)`,
+				`put "a" = "3" (created +1, modified +3, version 2)`,
+				"end: canceled",
+			),
+			program.Ask(program.Put("a", "1"), "+1"),
+			program.Ask(program.Put("aa", "2"), "+2"),
+			program.Ask(program.Put("a", "3"), "+3"),
+			program.Ask(program.Compact(program.LastOf("aa", 0)), "done"),
+			program.Ask(program.Resume(0, 2),
+				`put "aa" = "2" (created +2, modified +2, version 1)`,
+				`put "a" = "3" (created +1, modified +3, version 2)`,
+				`put "a" = "mark" (created +1, modified +4, version 3)`,
+				"end: canceled",
+			),
+			program.Ask(program.Resume(1, 3), "end: compacted up to +2"),
+		},
+	},
+	{
+		name: "W8: a watch that has missed nothing goes on across a compaction of what it did not want",
+		transcript: program.Transcript{
+			program.Ask(program.Watch(kv.Key("a"), program.Now(0)),
+				`put "a" = "1" (created +1, modified +1, version 1)`,
+				`put "a" = "4" (created +1, modified +4, version 2)`,
+				`put "a" = "mark" (created +1, modified +5, version 3)`,
+				"end: canceled",
+			),
+			program.Ask(program.Put("a", "1"), "+1"),
+			program.Ask(program.Put("b", "2"), "+2"),
+			program.Ask(program.Put("b", "3"), "+3"),
+			program.Ask(program.Compact(program.Now(0)), "done"),
+			program.Ask(program.Put("a", "4"), "+4"),
+		},
+	},
+	{
+		name: "W9: a watch of the future waits for it",
+		transcript: program.Transcript{
+			program.Ask(program.Watch(kv.All(), program.Now(2)),
+				`put "b" = "3" (created +2, modified +3, version 2)`,
+				`put "a" = "4" (created +1, modified +4, version 2)`,
+				`put "\x00" = "mark" (created +5, modified +5, version 1)`,
+				`put "b" = "mark" (created +2, modified +5, version 3)`,
+				"end: canceled",
+			),
+			program.Ask(program.Watch(kv.Key("b"), program.Now(3)),
+				`put "b" = "mark" (created +2, modified +5, version 3)`,
+				"end: canceled",
+			),
+			program.Ask(program.Put("a", "1"), "+1"),
+			program.Ask(program.Put("b", "2"), "+2"),
+			program.Ask(program.Compact(program.Now(0)), "done"),
+			program.Ask(program.Put("b", "3"), "+3"),
+			program.Ask(program.Put("a", "4"), "+4"),
+		},
+	},
+	{
+		name: "a compaction of the future is refused, one at the present is not",
+		transcript: program.Transcript{
+			program.Ask(program.Put("a", "1"), "+1"),
+			program.Ask(program.Compact(program.Now(1)), "future"),
+			program.Ask(program.Compact(program.Now(0)), "done"),
+			program.Ask(program.Compact(program.Now(0)), "compacted"),
+			program.Ask(program.Compact(program.Now(-1)), "compacted"),
+			program.Ask(program.Get(kv.All()),
+				"at +1",
+				`"a" = "1" (created +1, modified +1, version 1)`,
+			),
+			program.Ask(program.Watch(kv.All(), program.Now(-1)),
+				`put "a" = "1" (created +1, modified +1, version 1)`,
+				`put "\x00" = "mark" (created +2, modified +2, version 1)`,
+				"end: canceled",
+			),
+		},
+	},
+	{
+		name: "W10: the edges of ranges",
+		transcript: program.Transcript{
+			program.Ask(program.Commit(program.Put("a", ""), program.Put("a\xff", ""), program.Put("b", ""), program.Put("\xff\xff", "")), "+1"),
+			program.Ask(program.Get(kv.Prefix("a\xff")),
+				"at +1",
+				`"a\xff" = "" (created +1, modified +1, version 1)`,
+			),
+			program.Ask(program.Get(kv.Prefix("\xff")),
+				"at +1",
+				`"\xff\xff" = "" (created +1, modified +1, version 1)`,
+			),
+			program.Ask(program.Get(kv.Interval("a", "b")),
+				"at +1",
+				`"a" = "" (created +1, modified +1, version 1)`,
+				`"a\xff" = "" (created +1, modified +1, version 1)`,
+			),
+			program.Ask(program.Get(kv.Interval("b", "b")), "invalid range"),
+			program.Ask(program.Get(kv.Key("")), "invalid key"),
+			program.Ask(program.Watch(kv.Prefix("\xff"), program.Start(0)),
+				`put "\xff\xff" = "" (created +1, modified +1, version 1)`,
+				`put "\xff" = "mark" (created +2, modified +2, version 1)`,
+				"end: canceled",
+			),
+			program.Ask(program.Watch(kv.Interval("a", "b"), program.Start(0)),
+				`put "a" = "" (created +1, modified +1, version 1)`,
+				`put "a\xff" = "" (created +1, modified +1, version 1)`,
+				`put "a" = "mark" (created +1, modified +2, version 2)`,
+				"end: canceled",
+			),
+			program.Ask(program.Watch(kv.Interval("b", "a"), program.Start(0)), "end: invalid range"),
+		},
+	},
+}
+
+func TestProgramsWithKnownAnswers(t *testing.T) {
+	leaktest.Check(t)
+	member := startDifferentialEtcd(t)
+	for _, r := range regressions {
+		t.Run(r.name, func(t *testing.T) {
+			if r.isNew {
+				r.check(t, "etcd", startDifferentialEtcd(t).runNew(t.Context(), r.transcript.Program()))
+			} else {
+				answers, err := member.run(t.Context(), r.transcript.Program())
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.check(t, "etcd", answers)
+			}
+			r.check(t, "memory", r.inBubble(t, program.NewInMemory()))
+			r.check(t, "the model", r.inBubble(t, program.NewModel()))
+		})
+	}
+}
+
+func (r regression) inBubble(t *testing.T, store program.Store) program.Answers {
+	var answers program.Answers
+	synctest.Test(t, func(t *testing.T) {
+		start := kv.Revision(1)
+		if !r.isNew {
+			var err error
+			if start, err = program.Begin(t.Context(), store); err != nil {
+				t.Fatal(err)
+			}
+		}
+		answers = program.Run(t.Context(), store, start, r.transcript.Program())
+	})
+	return answers
+}
+
+func (r regression) check(t *testing.T, store string, got program.Answers) {
+	t.Helper()
+	if d := program.Difference(r.transcript.Program(), got, r.transcript.Answers()); d != "" {
+		t.Errorf("%s: %s", store, d)
+	}
+}
