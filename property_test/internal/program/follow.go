@@ -18,6 +18,9 @@ type follower struct {
 	done   chan struct{} // closed when the goroutine has returned
 	news   chan struct{} // holds a token after something has come
 
+	// relative is how revisions are written.
+	relative func(kv.Revision) string
+
 	mu       sync.Mutex
 	events   []kv.Event
 	complete kv.Revision // up to where the watch has said it is complete
@@ -30,17 +33,18 @@ var (
 	errNoEnd  = errors.New("it ended without an error")
 )
 
-func follow(ctx context.Context, store kv.Store, r kv.Range, after kv.Revision) *follower {
-	ctx, cancel := context.WithCancel(ctx)
+func (r *run) follow(keys kv.Range, after kv.Revision) *follower {
+	ctx, cancel := context.WithCancel(r.ctx)
 	f := &follower{
-		cancel: cancel,
-		done:   make(chan struct{}),
-		news:   make(chan struct{}, 1),
-		end:    errNoEnd,
+		cancel:   cancel,
+		done:     make(chan struct{}),
+		news:     make(chan struct{}, 1),
+		relative: r.relative,
+		end:      errNoEnd,
 	}
 	go func() {
 		defer close(f.done)
-		for batch, err := range store.Watch(ctx, r, after) {
+		for batch, err := range r.store.Watch(ctx, keys, after) {
 			f.take(batch, err)
 		}
 	}()
@@ -61,12 +65,14 @@ func (f *follower) take(batch kv.Batch, err error) {
 	last := f.complete
 	for i, event := range batch.Events {
 		if event.ModRevision < last || i == 0 && event.ModRevision == last {
-			f.complain("W2, W5, W7: %v of %q at %d came after a batch up to %d", event.Type, event.Key, event.ModRevision, last)
+			f.complain("W2, W3, W5 or W7: %v of %q at %s came after a batch up to %s",
+				event.Type, event.Key, f.relative(event.ModRevision), f.relative(last))
 		}
 		last = event.ModRevision
 	}
 	if batch.Revision < last || !batch.IsBookmark() && batch.Revision > last {
-		f.complain("W7: a batch of %d events says %d, its last event or the batch before it %d", len(batch.Events), batch.Revision, last)
+		f.complain("W7: a batch of %d events is up to %s, its last event or the batch before it up to %s",
+			len(batch.Events), f.relative(batch.Revision), f.relative(last))
 	}
 	f.events = append(f.events, batch.Events...)
 	f.complete = max(f.complete, batch.Revision)

@@ -22,7 +22,7 @@ func (w watch) do(r *run) string {
 }
 
 func (r *run) watch(keys kv.Range, after kv.Revision) *watcher {
-	return &watcher{follower: follow(r.ctx, r.store, keys, after), step: r.step, r: keys, after: after}
+	return &watcher{follower: r.follow(keys, after), step: r.step, r: keys, after: after}
 }
 
 func (s resume) do(r *run) string {
