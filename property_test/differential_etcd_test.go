@@ -23,7 +23,7 @@ import (
 type differentialEtcd struct {
 	client *clientv3.Client
 
-	programs, steps, lines int // that were run, and of answers
+	programs, long, steps, lines int // that were run, of these with 50 steps or more, and lines of answers
 }
 
 func startDifferentialEtcd(t testing.TB) *differentialEtcd {
@@ -46,8 +46,11 @@ func (e *differentialEtcd) run(ctx context.Context, p program.Program) (program.
 	if err != nil {
 		return nil, err
 	}
-	answers := program.Run(ctx, store, start, p)
+	answers := program.Run(ctx, store, start, p, func() {})
 	e.steps += len(p)
+	if len(p) >= 50 {
+		e.long++
+	}
 	for _, answer := range answers {
 		e.lines += 1 + strings.Count(answer, "\n")
 	}
@@ -57,7 +60,7 @@ func (e *differentialEtcd) run(ctx context.Context, p program.Program) (program.
 
 // runNew runs p as the first that ever happens to the member.
 func (e *differentialEtcd) runNew(ctx context.Context, p program.Program) program.Answers {
-	return program.Run(ctx, inEtcd{etcd.New(e.client), e.client}, 1, p)
+	return program.Run(ctx, inEtcd{etcd.New(e.client), e.client}, 1, p, func() {})
 }
 
 // inEtcd is a [program.Store] over etcd.

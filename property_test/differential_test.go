@@ -26,7 +26,8 @@ func TestMemoryCannotBeToldFromEtcd(t *testing.T) {
 			t.Run(fmt.Sprint("member ", i), func(t *testing.T) {
 				member := startDifferentialEtcd(t)
 				rapid.Check(t, member.answersAsMemory)
-				t.Logf("compared %d programs, %d steps, %d lines of answers", member.programs, member.steps, member.lines)
+				t.Logf("compared %d programs, %d of them of 50 steps or more, %d steps in all, %d lines of answers",
+					member.programs, member.long, member.steps, member.lines)
 			})
 		})
 	}

@@ -352,7 +352,7 @@ func (r regression) inBubble(t *testing.T, store program.Store) program.Answers 
 				t.Fatal(err)
 			}
 		}
-		answers = program.Run(t.Context(), store, start, r.transcript.Program())
+		answers = program.Run(t.Context(), store, start, r.transcript.Program(), synctest.Wait)
 	})
 	return answers
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 
@@ -36,7 +37,7 @@ func RunInBubble(t *rapid.T, newStore func() Store, p Program) Answers {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answers = Run(t.Context(), store, start, p)
+		answers = Run(t.Context(), store, start, p, synctest.Wait)
 	})
 	return answers
 }

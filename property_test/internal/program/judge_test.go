@@ -83,7 +83,7 @@ func TestAWatchThatLiesIsFoundOut(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := program.Run(t.Context(), store, start, p)[0]; !strings.Contains(got, "WRONG: "+test.want+"\n") {
+				if got := program.Run(t.Context(), store, start, p, synctest.Wait)[0]; !strings.Contains(got, "WRONG: "+test.want+"\n") {
 					t.Errorf("the watch's answer is\n%s\nand does not say\n%s", got, test.want)
 				}
 			})
@@ -97,7 +97,7 @@ func TestAWatchThatEndsWithoutAnErrorIsFoundOut(t *testing.T) {
 			return func(func(kv.Batch, error) bool) {}
 		}}
 		p := program.Program{program.Watch(kv.All(), program.Now(0))}
-		got := program.Run(t.Context(), store, 1, p)
+		got := program.Run(t.Context(), store, 1, p, synctest.Wait)
 		if want := (program.Answers{"end: unforeseen: it ended without an error"}); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("the answer is %q, want %q", got, want)
 		}

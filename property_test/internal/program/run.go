@@ -14,8 +14,10 @@ const patience = 30 * time.Second
 // Answers are what a store said to each step of a program.
 type Answers []string
 
-// Run runs p on store, which is at the revision start, and returns the answers when nothing of p is running any more.
-func Run(ctx context.Context, store Store, start kv.Revision, p Program) Answers {
+// Run runs p on store, which is at the revision start, and returns the answers when nothing of p is running any more. After
+// each step it calls settle, which in a bubble is [testing/synctest.Wait]: what a step has set off is then over, and the
+// same program always takes the same course.
+func Run(ctx context.Context, store Store, start kv.Revision, p Program, settle func()) Answers {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &run{
@@ -30,6 +32,7 @@ func Run(ctx context.Context, store Store, start kv.Revision, p Program) Answers
 	for i, step := range p {
 		r.step = i
 		r.answers[i] = step.do(r)
+		settle()
 	}
 	r.finish()
 	return r.answers

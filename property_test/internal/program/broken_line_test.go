@@ -1,0 +1,98 @@
+package program_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+)
+
+// Each of these is a line of kv/memory, and the same line with a mistake that is easily made.
+var brokenLines = []struct{ what, file, line, broken string }{
+	{"S3: a version does not rise", "write.go",
+		"rec.version = old.version + 1",
+		"rec.version = old.version"},
+	{"deleting what does not exist makes a revision", "write.go",
+		"default:\n\t\treturn false",
+		"default:\n\t\treturn true"},
+	{"a condition holds that does not", "write.go",
+		"if !c.Holds(modify) {",
+		"if !c.Holds(modify) && modify != 0 {"},
+	{"W4: a deletion at the revision of a compaction is lost", "compact.go",
+		"s.history.at(0).modify < s.compacted",
+		"s.history.at(0).modify <= s.compacted"},
+	{"W8: a watch that needs nothing of what is gone is refused", "watch.go",
+		"case w.from < s.compacted:",
+		"case w.from <= s.compacted:"},
+	{"W9: the revision to watch after is delivered", "watch.go",
+		"from: after + 1}",
+		"from: after}"},
+	{"W4: the first revision that a watch of the future wants does not wake it", "index.go",
+		"w.from <= revision",
+		"w.from < revision"},
+	{"W10: the key that is the prefix itself does not wake its watch", "index.go",
+		"if p.length > len(key) {",
+		"if p.length >= len(key) {"},
+}
+
+// fewSteps is how long a program may be that shows a broken line: short enough to see what is wrong.
+const fewSteps = 5
+
+// The property is run against kv/memory with one line of it broken, which has to fail with a program of a few steps.
+func TestOneBrokenLineOfMemoryIsFound(t *testing.T) {
+	leaktest.Check(t)
+	for _, b := range brokenLines {
+		t.Run(b.what, func(t *testing.T) {
+			overlay := breakLine(t, b.file, b.line, b.broken)
+			test := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-count=1",
+				"-run", "^TestMemoryAnswersAsTheModel$", ".", "-rapid.checks=2000", "-rapid.shrinktime=5s", "-rapid.nofailfile")
+			out, err := test.CombinedOutput()
+			found := regexp.MustCompile(`a program of (\d+) steps tells the stores apart`).FindAllSubmatch(out, -1)
+			if err == nil || found == nil {
+				t.Fatalf("it is not found: %v\n%s", err, out)
+			}
+			last := found[len(found)-1][1]
+			if steps, err := strconv.Atoi(string(last)); err != nil || steps > fewSteps {
+				t.Errorf("it takes %s steps to show it, want %d at most\n%s", last, fewSteps, out)
+			}
+			t.Logf("%s", out)
+		})
+	}
+}
+
+// breakLine returns a file that makes the go command see another line in a file of kv/memory.
+func breakLine(t *testing.T, file, line, broken string) string {
+	path, err := filepath.Abs(filepath.Join("..", "..", "..", "kv", "memory", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(source, []byte(line)); n != 1 {
+		t.Fatalf("%s has %d times %q: say which line to break now", file, n, line)
+	}
+	dir := t.TempDir()
+	replaced := filepath.Join(dir, file)
+	write(t, replaced, bytes.Replace(source, []byte(line), []byte(broken), 1))
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: replaced}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "overlay.json")
+	write(t, name, overlay)
+	return name
+}
+
+func write(t *testing.T, name string, content []byte) {
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
