@@ -1,6 +1,7 @@
 package program_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -25,6 +26,13 @@ func TestMemoryAnswersAsTheModel(t *testing.T) {
 	rapid.Check(t, memoryAnswersAsTheModel)
 }
 
+// With -fuzzminimizetime 10x it does not spend its time on making what it finds of interest smaller.
 func FuzzMemoryAnswersAsTheModel(f *testing.F) {
+	// rapid draws from these bytes, and a program takes some thousands.
+	for seed := range byte(4) {
+		corpus := make([]byte, 16<<10)
+		rand.NewChaCha8([32]byte{seed}).Read(corpus)
+		f.Add(corpus)
+	}
 	f.Fuzz(rapid.MakeFuzz(memoryAnswersAsTheModel))
 }
