@@ -49,9 +49,10 @@ func TestOneBrokenLineOfMemoryIsFound(t *testing.T) {
 	leaktest.Check(t)
 	for _, b := range brokenLines {
 		t.Run(b.what, func(t *testing.T) {
+			t.Parallel()
 			overlay := breakLine(t, b.file, b.line, b.broken)
 			test := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-count=1",
-				"-run", "^TestMemoryAnswersAsTheModel$", ".", "-rapid.checks=2000", "-rapid.shrinktime=5s", "-rapid.nofailfile")
+				"-run", "^TestMemoryAnswersAsTheModel$", ".", "-rapid.seed=1", "-rapid.shrinktime=1m", "-rapid.nofailfile")
 			out, err := test.CombinedOutput()
 			found := regexp.MustCompile(`a program of (\d+) steps tells the stores apart`).FindAllSubmatch(out, -1)
 			if err == nil || found == nil {

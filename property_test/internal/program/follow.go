@@ -28,10 +28,7 @@ type follower struct {
 	end      error
 }
 
-var (
-	errSilent = errors.New("what was due did not come in time")
-	errNoEnd  = errors.New("it ended without an error")
-)
+var errNoEnd = errors.New("it ended without an error")
 
 func (r *run) follow(keys kv.Range, after kv.Revision) *follower {
 	ctx, cancel := context.WithCancel(r.ctx)
@@ -93,7 +90,7 @@ func (f *follower) await(ctx context.Context, revision kv.Revision) {
 			return
 		case <-ctx.Done():
 			f.mu.Lock()
-			f.complain("%v", errSilent)
+			f.complain("what was due did not come in time")
 			f.mu.Unlock()
 			return
 		}

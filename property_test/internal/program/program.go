@@ -42,9 +42,8 @@ type compact struct{ at Revision }
 
 // Compact forgets what was before a revision.
 //
-// A watch that has yet to deliver some of that may or may not be ended by it: it depends on how far the events have come on
-// their way to the reader. So a watch that is behind first gets all that is due to it. One that begins where the history
-// is gone already is left alone, and has to find out.
+// A watch that could be overtaken first gets all that is due to it, and if that is nothing, a change of a key in its
+// range, a mark, to know that it is running.
 func Compact(at Revision) Step { return compact{at} }
 
 type watch struct {
@@ -53,7 +52,8 @@ type watch struct {
 }
 
 // Watch begins a watch, which runs until the program ends or takes it up again with [Resume]. Its answer is all that it
-// delivers until then, and how it ends.
+// delivers until then, and how it ends. At the end of a program there is a mark for each watch: whatever should not have come
+// would have come before it.
 func Watch(r kv.Range, after Revision) Step { return watch{r, after} }
 
 type resume struct{ watch, back int }
