@@ -3,6 +3,7 @@ package program
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -22,20 +23,25 @@ type Store interface {
 // ErrFuture is why a store does not compact at a revision that it has not reached.
 var ErrFuture = errors.New("the revision is in the future")
 
-// farEnough is a revision that no program gets back to zero from by counting.
-const farEnough = 20
-
 // Begin makes store ready for a program, and returns the revision it begins at. The store must hold no keys. History
 // begins there, on a store that has seen many programs as on one that has seen none, and nobody can look further back.
 func Begin(ctx context.Context, store Store) (start kv.Revision, err error) {
-	const key = "begin"
+	const (
+		key       = "begin"
+		farEnough = 20 // no program gets back to revision zero from here by counting
+	)
 	for start < farEnough {
 		if _, err := store.Put(ctx, key, nil); err != nil {
 			return 0, err
 		}
-		if start, err = store.Delete(ctx, key); err != nil {
+		deleted, err := store.Delete(ctx, key)
+		if err != nil {
 			return 0, err
 		}
+		if deleted <= start {
+			return 0, fmt.Errorf("the deletion of a key after revision %d made revision %d", start, deleted)
+		}
+		start = deleted
 	}
 	return start, store.Compact(ctx, start)
 }
