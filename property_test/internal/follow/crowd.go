@@ -1,0 +1,220 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value"
+)
+
+// Config is how a crowd behaves.
+type Config struct {
+	// Seed decides when readers yield, rest and give up, and how the store's answers are delayed.
+	Seed uint64
+	// Pace is how long a reader takes, about. Zero is a millisecond.
+	Pace time.Duration
+	// Options are for the Values, after those that the crowd gives itself: a small backlog.
+	Options []value.Option
+	// Trace, if there is one, is told everything that can be observed from outside, in order.
+	Trace *Trace
+}
+
+// Crowd is many watchers of one key. Its methods are for one goroutine, which must close it.
+type Crowd struct {
+	config   Config
+	key      string
+	unsteady *unsteady
+	random   *rand.Rand
+	plain    *value.Value[int]
+	fallback *value.Value[int] // with a default
+	all      []*follower
+	hurry    chan struct{} // closed when there is to be no more rest
+	hurried  sync.Once
+}
+
+// Gather returns a crowd without watchers. The store is the one that has faults.
+func Gather(store kv.Store, key string, config Config) *Crowd {
+	if config.Pace == 0 {
+		config.Pace = time.Millisecond
+	}
+	random := rand.New(rand.NewPCG(config.Seed, 1))
+	c := &Crowd{
+		config: config, key: key, random: random, hurry: make(chan struct{}),
+		unsteady: &unsteady{Store: store, seed: config.Seed, trace: config.Trace, most: config.Pace},
+	}
+	opts := append([]value.Option{value.WithBacklog(1 + random.IntN(8))}, config.Options...)
+	c.plain = value.New(c.unsteady, key, Decode, opts...)
+	c.fallback = value.New(c.unsteady, key, Decode, append(opts, value.WithDefault(Default))...)
+	return c
+}
+
+// Open opens a watcher and begins to read it.
+func (c *Crowd) Open(mode Mode) {
+	v := c.plain
+	if mode.Default {
+		v = c.fallback
+	}
+	var opts []value.WatchOption
+	if mode.Every {
+		opts = append(opts, value.EveryUpdate())
+	}
+	number := len(c.all)
+	f := &follower{
+		crowd: c, number: number, mode: mode, watcher: v.Watch(opts...),
+		random: rand.New(rand.NewPCG(c.config.Seed, uint64(number)+2)),
+		done:   make(chan struct{}), changed: make(chan struct{}),
+	}
+	f.ctx, f.stop = context.WithCancel(context.Background())
+	c.all = append(c.all, f)
+	go f.run()
+}
+
+// OpenAll opens a watcher of every mode.
+func (c *Crowd) OpenAll() {
+	for _, mode := range Modes() {
+		c.Open(mode)
+	}
+}
+
+// open returns the watchers that are open.
+func (c *Crowd) open() []*follower {
+	var open []*follower
+	for _, f := range c.all {
+		if !f.closed {
+			open = append(open, f)
+		}
+	}
+	return open
+}
+
+// CloseOne closes the n-th of the watchers that are open, counted round, if any is.
+func (c *Crowd) CloseOne(n int) {
+	open := c.open()
+	if len(open) == 0 {
+		return
+	}
+	f := open[n%len(open)]
+	f.close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+}
+
+// Values returns how many Values are watched now, each of which may have one watch of the store (V12).
+func (c *Crowd) Values() int {
+	watched := map[bool]int{}
+	for _, f := range c.open() {
+		watched[f.mode.Default] = 1
+	}
+	return watched[false] + watched[true]
+}
+
+// Settle waits until every watcher that is open has been told what the key is, then writes once more and waits
+// again. All faults have to be healed, and nobody else may write. When ctx ends before, it says who is
+// waiting for what; [Crowd.Judge] then says which guarantee is broken.
+func (c *Crowd) Settle(ctx context.Context, log *Log) error {
+	c.hurried.Do(func() { close(c.hurry) })
+	if err := c.settled(ctx, log); err != nil {
+		return err
+	}
+	for {
+		err := log.putWanted(ctx)
+		if err == nil {
+			return c.settled(ctx, log)
+		}
+		if ctx.Err() != nil || !errors.Is(err, kv.ErrUnavailable) {
+			return err
+		}
+	}
+}
+
+// settled waits until every watcher has been told what the key is. A write whose outcome was unknown may happen
+// meanwhile.
+func (c *Crowd) settled(ctx context.Context, log *Log) error {
+	for before := kv.Revision(-1); ; {
+		if _, err := log.Resolve(ctx); err != nil {
+			return err
+		}
+		u := log.History().final()
+		if u.Revision == before {
+			return nil
+		}
+		before = u.Revision
+		for _, f := range c.open() {
+			if err := f.await(ctx, u); err != nil {
+				return fmt.Errorf("in the end the key is %v, and watcher %d (%s) was last told %v: %w",
+					u, f.number, f.mode.Name, f.lastTold(), err)
+			}
+		}
+	}
+}
+
+// Close closes all watchers and waits until nothing of them runs. It may be called more than once.
+func (c *Crowd) Close() {
+	for _, f := range c.all {
+		f.stop()
+	}
+	for _, f := range c.all {
+		f.close()
+	}
+}
+
+// Judge returns every guarantee that was broken, at most one a watcher, or nil. Those that are open are expected to
+// have been told all: [Crowd.Settle] comes first.
+func (c *Crowd) Judge(log *Log) error {
+	var errs []error
+	h := log.History()
+	for _, f := range c.all {
+		if err := Judge(h, f.record()); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Counts is what a crowd was told.
+type Counts struct {
+	Watchers, Updates, Deletions, Bad, Gaps, Cancelled int
+}
+
+// Add adds what another crowd was told.
+func (n *Counts) Add(m Counts) {
+	n.Watchers += m.Watchers
+	n.Updates += m.Updates
+	n.Deletions += m.Deletions
+	n.Bad += m.Bad
+	n.Gaps += m.Gaps
+	n.Cancelled += m.Cancelled
+}
+
+func (n Counts) String() string {
+	return fmt.Sprintf("%d watchers were told %d values, %d deletions, %d bad values and %d gaps, beside %d cancelled Gets",
+		n.Watchers, n.Updates, n.Deletions, n.Bad, n.Gaps, n.Cancelled)
+}
+
+// Counts returns what was told so far.
+func (c *Crowd) Counts() Counts {
+	n := Counts{Watchers: len(c.all)}
+	for _, f := range c.all {
+		for _, t := range f.record().Told {
+			switch t.What {
+			case Value:
+				n.Updates++
+			case Deleted:
+				n.Deletions++
+			case BadValue:
+				n.Bad++
+			case Gap:
+				n.Gaps++
+			case Cancelled:
+				n.Cancelled++
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,198 @@
+package follow
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Judge returns nil if what the watcher was told can be true of h and keeps the guarantees of package value, or the
+// first *[Violation]. Where a store was restored it may be unknown which history an absence is of; the watcher
+// gets the benefit of the doubt.
+func Judge(h *History, r Record) error {
+	j := judge{h: h, mode: r.Mode}
+	var at []position
+	for epoch := range h.Epochs {
+		at = append(at, position{epoch: epoch})
+	}
+	j.doubt = broken("V3", "nothing was told")
+	for i, t := range r.Told {
+		switch t.What {
+		case Cancelled:
+			j.cancelled = true
+			continue
+		case Refused:
+			if h.Refused {
+				continue
+			}
+			return j.tell(r, i, broken("V11", "Get was refused where no read was"))
+		case Failed:
+			return j.tell(r, i, broken("V11", "Get returned an error"))
+		}
+		if at = j.step(at, t); len(at) == 0 {
+			return j.tell(r, i, j.doubt)
+		}
+		j.cancelled = false
+	}
+	if r.Open && !slices.ContainsFunc(at, func(p position) bool { return j.isComplete(p, r) }) {
+		return j.tell(r, len(r.Told)-1, j.unfinished(h.final()))
+	}
+	return nil
+}
+
+// judge follows one record.
+type judge struct {
+	h         *History
+	mode      Mode
+	cancelled bool       // a Get was, since the last thing told
+	doubt     *Violation // why the position that was looked at first does not allow what was told last
+}
+
+// position is a place in the history that a watcher may be at.
+type position struct {
+	epoch int
+	began bool        // something was told, a gap at least
+	seen  kv.Revision // of an EveryUpdate watcher: all up to here was told, or is excused by a gap
+	last  Told        // of the key
+	gap   bool        // it was told of a gap, and of nothing since
+	owed  bool        // the gap went to where the key is absent, of which it has to be told
+}
+
+// step returns the positions that can be reached by telling t, none if that breaks a guarantee.
+func (j *judge) step(at []position, t Told) []position {
+	var next []position
+	j.doubt = nil
+	for _, p := range at {
+		for epoch := p.epoch; epoch < len(j.h.Epochs); epoch++ {
+			if epoch > p.epoch && !p.began && t.What != Gap {
+				break // there is a position for that one
+			}
+			reached, err := j.move(p, epoch, t)
+			if err != nil && j.doubt == nil {
+				j.doubt = err
+			}
+			for _, q := range reached {
+				if !slices.Contains(next, q) {
+					next = append(next, q)
+				}
+			}
+		}
+	}
+	return next
+}
+
+// move tells t of an epoch at p.
+func (j *judge) move(p position, epoch int, t Told) ([]position, *Violation) {
+	if t.What == Gap {
+		return j.gap(p, epoch, t)
+	}
+	err := j.wasSo(epoch, t)
+	if err == nil && p.last.What != Nothing {
+		err = j.rises(p, epoch, t)
+	}
+	if err == nil && t.What == Deleted {
+		err = j.deletedOnce(p, epoch, t)
+	}
+	if err == nil && j.mode.Every && p.began {
+		err = j.inTurn(p, epoch, t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []position{{epoch: epoch, began: true, seen: t.Revision, last: t}}, nil
+}
+
+// wasSo checks that the key was what t says, when t says so.
+func (j *judge) wasSo(epoch int, t Told) *Violation {
+	was := j.h.Epochs[epoch].at(t.Revision)
+	switch {
+	case !t.is(was):
+		return broken("V3", "told %v, where the key was %v", t, was)
+	case !j.mode.sees(was):
+		return broken("V3", "told %v, which it asked not to be told", t)
+	}
+	return nil
+}
+
+// rises checks that t is newer than what was told last.
+func (j *judge) rises(p position, epoch int, t Told) *Violation {
+	switch {
+	case t.What == p.last.What && t.What != Deleted && t.Revision == p.last.Revision && t.Text == p.last.Text:
+		return broken(j.twice(t), "told %v twice", t)
+	case epoch == p.epoch && t.Revision <= p.last.Revision:
+		return broken("V5", "told %v after %v", t, p.last)
+	}
+	return nil
+}
+
+// twice is the guarantee that is broken when t is told again.
+func (j *judge) twice(t Told) string {
+	switch {
+	case t.What == Deleted:
+		return "V6"
+	case t.What == BadValue:
+		return "V7"
+	case j.mode.Every:
+		return "V4"
+	}
+	return "V13"
+}
+
+// deletedOnce checks that a key which is told to be gone was there since that was told last.
+func (j *judge) deletedOnce(p position, epoch int, t Told) *Violation {
+	e := &j.h.Epochs[epoch]
+	switch {
+	case p.last.What == Nothing && j.mode.Default:
+		return nil
+	case p.last.What == Nothing && !e.presentBetween(0, t.Revision):
+		return broken("V6", "told %v of a key that never was", t)
+	case p.last.What == Nothing && !j.mode.Filter:
+		return broken("V6", "told %v of a key that it had not been told of", t)
+	case p.last.What != Deleted:
+		return nil
+	case j.mode.Filter && epoch > p.epoch:
+		return nil // what was passed over in between is not known
+	case (j.mode.Filter || j.mode.Every) && epoch == p.epoch && e.presentBetween(p.last.Revision, t.Revision):
+		return nil
+	}
+	return broken("V6", "told %v after %v", t, p.last)
+}
+
+// isComplete reports whether a watcher that ends at p has been told all that there is.
+func (j *judge) isComplete(p position, r Record) bool {
+	if p.owed || !r.ends(j.h.final()) {
+		return false
+	}
+	last := len(j.h.Epochs) - 1
+	if !j.mode.Every || !p.began || p.epoch < last && p.seen > j.h.shared(p.epoch, last) {
+		return true
+	}
+	_, missing := j.next(last, p.seen)
+	return !missing
+}
+
+// unfinished is the violation of a watcher that has not been told the last update.
+func (j *judge) unfinished(u Update) *Violation {
+	guarantee := map[State]string{Absent: "V6", Bad: "V7", Good: "V3"}[u.State]
+	if j.cancelled {
+		guarantee = "V8"
+	}
+	return broken(guarantee, "in the end the key is %v, and the watcher has not been told", u)
+}
+
+// tell completes v with what the watcher was told up to place i.
+func (j *judge) tell(r Record, i int, v *Violation) error {
+	const most = 12
+	v.Watcher = r.Mode.Name
+	var texts []string
+	from := max(0, i+1-most)
+	if from > 0 {
+		texts = append(texts, "...")
+	}
+	for _, t := range r.Told[from : i+1] {
+		texts = append(texts, t.String())
+	}
+	v.Told = strings.Join(texts, "; ")
+	return v
+}

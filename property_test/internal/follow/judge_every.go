@@ -1,0 +1,116 @@
+package follow
+
+import "github.com/watchkv/watchkv/kv"
+
+// next returns the first update of an epoch after a revision that an EveryUpdate watcher has to be told.
+func (j *judge) next(epoch int, after kv.Revision) (u Update, ok bool) {
+	e := &j.h.Epochs[epoch]
+	for _, u := range e.Updates[e.index(after):] {
+		if j.mode.sees(u) {
+			return u, true
+		}
+	}
+	return Update{}, false
+}
+
+// inTurn checks that t is the update that comes after p.
+func (j *judge) inTurn(p position, epoch int, t Told) *Violation {
+	if epoch > p.epoch && p.seen > j.h.shared(p.epoch, epoch) {
+		return broken("V4", "told %v of a history that replaced the one of %v, without a gap", t, p.last)
+	}
+	if p.owed {
+		if t.What == Deleted && t.Revision >= p.seen {
+			return nil
+		}
+		return broken("V6", "told %v, and not before that the gap went to where the key was absent", t)
+	}
+	next, ok := j.next(epoch, p.seen)
+	switch {
+	case t.Revision <= p.seen:
+		return broken(j.twice(t), "told %v, where all up to %d was told", t, p.seen)
+	case !ok:
+		return broken("V4", "told %v, where no update was left", t)
+	case t.is(next) && j.h.Epochs[epoch].at(t.Revision) == next:
+		return nil
+	}
+	return broken(j.loss(next), "told %v, and not before that the key was %v", t, next)
+}
+
+// loss is the guarantee that is broken when u was not told.
+func (j *judge) loss(u Update) string {
+	switch {
+	case j.cancelled:
+		return "V8"
+	case u.State == Absent:
+		return "V6"
+	case u.State == Bad:
+		return "V7"
+	}
+	return "V4"
+}
+
+// gap goes over a gap from p to a revision of an epoch.
+func (j *judge) gap(p position, epoch int, t Told) ([]position, *Violation) {
+	switch last := len(j.h.Epochs) - 1; {
+	case !j.mode.Every:
+		return nil, broken("V4", "a watcher of the newest was told of %v", t)
+	case t.Reset && p.epoch == last:
+		return nil, broken("V4", "told of %v, where no history was replaced", t)
+	case !t.Reset && epoch > p.epoch && p.seen > j.h.shared(p.epoch, epoch):
+		return nil, broken("V4", "told of %v, where history was replaced", t)
+	case !t.Reset && epoch == p.epoch && t.To <= t.From:
+		return nil, broken("V4", "told of %v, which is none", t)
+	}
+	if err := j.honest(p, t); err != nil {
+		return nil, err
+	}
+	return j.land(p, epoch, t.To), nil
+}
+
+// honest checks that a gap begins where the watcher is, and that there is a reason for it.
+func (j *judge) honest(p position, t Told) *Violation {
+	e := &j.h.Epochs[p.epoch]
+	switch {
+	case t.Reset && p.gap:
+		return nil // it begins where the gap before it began, which may be in another history
+	case t.From < p.seen:
+		return broken("V4", "told of %v, where all up to %d was told or said to be lost", t, p.seen)
+	case p.owed:
+		return broken("V6", "told of %v, and not before that the key was absent where the last gap ended", t)
+	case t.Lost && !e.Dropped:
+		return broken("V4", "told of %v, where no event was lost", t)
+	case !t.Reset && !t.Lost && e.at(t.From).Revision+1 >= e.Forgotten:
+		// A watch of the store that has nothing to deliver does not move on from the last event, so it may have to
+		// begin again from there.
+		return broken("V4", "told of %v, where the store has all after %d", t, max(e.Forgotten-1, 0))
+	}
+	if next, ok := j.next(p.epoch, p.seen); p.began && ok && next.Revision <= t.From {
+		return broken(j.loss(next), "told of %v, and not before that the key was %v", t, next)
+	}
+	return nil
+}
+
+// land returns where a watcher may be that has gone over a gap to a revision of an epoch. What the key was there
+// it is to be told next, unless it has been.
+func (j *judge) land(p position, epoch int, to kv.Revision) []position {
+	u := j.h.Epochs[epoch].at(to)
+	q := position{epoch: epoch, began: true, gap: true, seen: to, last: p.last}
+	if u.State != Absent {
+		q.seen = u.Revision
+	}
+	owing := q
+	if u.State == Absent {
+		owing.owed = true
+	} else {
+		owing.seen--
+	}
+	switch isNews := !p.last.is(u) || p.last.What == Nothing && j.mode.Default; {
+	case !j.mode.sees(u):
+		return []position{q}
+	case isNews:
+		return []position{owing}
+	case j.mode.Filter:
+		return []position{owing, q} // it may have passed over something in between
+	}
+	return []position{q}
+}

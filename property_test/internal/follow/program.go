@@ -1,0 +1,62 @@
+package follow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"pgregory.net/rapid"
+)
+
+// Program is a course of writes and faults, with the watchers that are there from the beginning.
+type Program struct {
+	Watchers []string // names of modes
+	Steps    []Step
+	Seed     uint64 // of what yields and rests
+}
+
+// Step is one thing that happens, by the name of an [Action].
+type Step struct {
+	Action string
+	N      int // how many, how long, or which: what the action makes of it
+}
+
+// GoString is String, which is how rapid shows what it drew.
+func (p Program) GoString() string { return p.String() }
+
+// String lists what happens, as it is to be read.
+func (p Program) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "with seed %d, watched by %s:", p.Seed, strings.Join(p.Watchers, ", "))
+	for _, s := range p.Steps {
+		fmt.Fprintf(&b, "\n\t%s %d", s.Action, s.N)
+	}
+	return b.String()
+}
+
+// Programs generates programs of the given actions. One that is named twice is taken twice as often.
+func Programs(actions []string) *rapid.Generator[Program] {
+	step := rapid.Custom(func(t *rapid.T) Step {
+		return Step{Action: rapid.SampledFrom(actions).Draw(t, "action"), N: rapid.IntRange(0, 99).Draw(t, "n")}
+	})
+	var names []string
+	for _, m := range Modes() {
+		names = append(names, m.Name)
+	}
+	watchers := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 5, rapid.ID)
+	// A slice of rapid's is short as a rule, and shrinks well: a long program is some of them.
+	parts := rapid.SliceOfN(rapid.SliceOf(step), 4, 4)
+	return rapid.Custom(func(t *rapid.T) Program {
+		return Program{
+			Watchers: watchers.Draw(t, "watchers"),
+			Steps:    slices.Concat(parts.Draw(t, "steps")...),
+			Seed:     rapid.Uint64().Draw(t, "seed"),
+		}
+	})
+}
+
+// modeNamed returns the mode of a name. It panics if there is none.
+func modeNamed(name string) Mode {
+	modes := Modes()
+	return modes[slices.IndexFunc(modes, func(m Mode) bool { return m.Name == name })]
+}

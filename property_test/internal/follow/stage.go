@@ -1,0 +1,121 @@
+package follow
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+)
+
+// Ground is what a [Stage] stands on: a store, and what can be done to it beside writing.
+type Ground interface {
+	Store
+	Compact(ctx context.Context, revision kv.Revision) error
+	// Pass lets time go by. In a bubble it is as much as is asked for, elsewhere a small part of it.
+	Pass(ctx context.Context, d time.Duration)
+	// Quiet waits until nothing happens any more, where that can be known.
+	Quiet()
+	// Actions are those that only this ground has, by name.
+	Actions() map[string]Action
+}
+
+// Action does one thing to a stage. The error is one of the stage's own: faults are no errors.
+type Action func(ctx context.Context, s *Stage, n int) error
+
+// Stage is where one program is played: a key, those who watch it, and the faults between.
+type Stage struct {
+	Log    *Log
+	Crowd  *Crowd
+	Faults *fault.Store // between the crowd and the ground
+
+	ground  Ground
+	writes  *fault.Store // between the log and the ground; it only loses requests and acknowledgements
+	key     string
+	random  *rand.Rand
+	actions map[string]Action
+	holds   []*fault.Hold
+	drop    *fault.Rule
+
+	// replaced: the store was restored, which the crowd may not have noticed. Nothing may be written before it has: of a
+	// store that has come to where it was, nobody can know that it was replaced.
+	replaced bool
+}
+
+// NewStage returns a stage for one key, which has no faults and no watchers yet. The crowd has to be closed.
+func NewStage(ctx context.Context, ground Ground, key string, config Config) (*Stage, error) {
+	s := &Stage{
+		ground: ground, key: key, Faults: fault.New(ground), writes: fault.New(ground),
+		random: rand.New(rand.NewPCG(config.Seed, 0)), actions: ground.Actions(),
+	}
+	var err error
+	if s.Log, err = Begin(ctx, s.writes, key); err != nil {
+		return nil, err
+	}
+	s.Crowd = Gather(s.Faults, key, config)
+	return s, nil
+}
+
+// Play does what the program says, heals everything, and waits until all watchers that are open have been told what
+// there is. An error is a broken promise of the store, a failure of the stage's own, or of the crowd to settle:
+// what of, [Crowd.Judge] says. Close comes after it.
+func (s *Stage) Play(ctx context.Context, p Program) error {
+	for _, name := range p.Watchers {
+		s.Crowd.Open(modeNamed(name))
+	}
+	for i, step := range p.Steps {
+		if err := s.Do(ctx, step); err != nil {
+			return fmt.Errorf("step %d, %s %d: %w", i, step.Action, step.N, err)
+		}
+		s.Crowd.unsteady.jostle(ctx, s.random)
+	}
+	if err := s.noticed(ctx); err != nil {
+		return err
+	}
+	s.Heal()
+	return s.Crowd.Settle(ctx, s.Log)
+}
+
+// Do does one step.
+func (s *Stage) Do(ctx context.Context, step Step) error {
+	do := s.actions[step.Action]
+	if do == nil {
+		do = actions[step.Action]
+	}
+	if do == nil {
+		return fmt.Errorf("there is no action %q here", step.Action)
+	}
+	return do(ctx, s, step.N)
+}
+
+// Heal ends all faults between the crowd and the ground.
+func (s *Stage) Heal() {
+	s.Faults.Clear()
+	s.holds, s.drop = nil, nil
+	s.Faults.EndStreams(kv.ErrUnavailable) // those that are silent stay so
+}
+
+// noticed waits until the crowd knows that the store was replaced, if it was.
+func (s *Stage) noticed(ctx context.Context) error {
+	if !s.replaced {
+		return nil
+	}
+	s.replaced = false
+	s.Faults.Clear()
+	s.holds, s.drop = nil, nil
+	s.ground.Quiet()
+	s.Faults.EndStreams(kv.ErrReset)
+	s.ground.Pass(ctx, 2*time.Minute)
+	return ctx.Err()
+}
+
+// Restore has the ground go back to an older state, by restore, which returns its revision.
+func (s *Stage) Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error {
+	if err := s.noticed(ctx); err != nil {
+		return err
+	}
+	s.replaced = true
+	return s.Log.Restore(ctx, restore)
+}

@@ -1,0 +1,130 @@
+package follow
+
+import (
+	"fmt"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// What is what one Get came to.
+type What uint8
+
+// What a Get can come to.
+const (
+	Nothing   What = iota // there was none
+	Value                 // a value; of a default it is Deleted
+	Deleted               // value.ErrDeleted, or the default
+	BadValue              // a *value.DecodeError
+	Gap                   // a *value.GapError
+	Cancelled             // the Get's context ended; of several in a row the first is recorded
+	Refused               // kv.ErrPermission
+	Failed                // any other error
+)
+
+// Told is what one Get came to.
+type Told struct {
+	What     What
+	Revision kv.Revision // behind a Value, Deleted or BadValue
+	Text     string      // of a Value or BadValue as it was written; of a Gap and Failed the error
+	From, To kv.Revision // of a Gap
+	Reset    bool        // the Gap is for replaced history
+	Lost     bool        // the Gap is for events that a stream lost
+}
+
+func (t Told) String() string {
+	switch t.What {
+	case Value:
+		return fmt.Sprintf("%q of %d", t.Text, t.Revision)
+	case Deleted:
+		return fmt.Sprintf("deleted by %d", t.Revision)
+	case BadValue:
+		return fmt.Sprintf("the bad %q of %d", t.Text, t.Revision)
+	case Gap:
+		return fmt.Sprintf("a gap from %d to %d (%s)", t.From, t.To, t.Text)
+	case Cancelled:
+		return "a cancelled Get"
+	case Refused:
+		return "a refusal"
+	case Failed:
+		return fmt.Sprintf("the error %q", t.Text)
+	}
+	return "nothing"
+}
+
+// state is what the key was, by t.
+func (t Told) state() State {
+	switch t.What {
+	case Value:
+		return Good
+	case BadValue:
+		return Bad
+	}
+	return Absent
+}
+
+// is reports whether t tells of u. A deletion may be told with any revision by which it had happened.
+func (t Told) is(u Update) bool {
+	if t.state() != u.State {
+		return false
+	}
+	return u.State == Absent || t.Revision == u.Revision && t.Text == u.Value
+}
+
+// Mode is how a watcher is made and read.
+type Mode struct {
+	Name      string
+	Every     bool // value.EveryUpdate
+	Default   bool // of a Value that has a default
+	Filter    bool // reads with value.Where(Wanted)
+	Slow      bool // takes its time between two Gets
+	Impatient bool // cancels many of its Gets
+}
+
+// Modes are those of all watchers that a [Crowd] has.
+func Modes() []Mode {
+	return []Mode{
+		{Name: "newest"},
+		{Name: "every", Every: true},
+		{Name: "slow newest", Slow: true},
+		{Name: "slow every", Every: true, Slow: true},
+		{Name: "impatient newest", Impatient: true},
+		{Name: "impatient every", Every: true, Impatient: true},
+		{Name: "filtered newest", Filter: true},
+		{Name: "filtered every", Every: true, Filter: true},
+		{Name: "newest with a default", Default: true},
+		{Name: "every with a default", Every: true, Default: true},
+	}
+}
+
+// sees reports whether u is something to tell to such a watcher, if it is told all.
+func (m Mode) sees(u Update) bool { return u.State != Good || !m.Filter || isWanted(u.Value) }
+
+// Record is what one watcher was told, in order.
+type Record struct {
+	Mode Mode
+	Told []Told
+	Open bool // the watcher was open, and read, until there was nothing left to tell
+}
+
+// last is what the watcher was last told of the key.
+func (r *Record) last() Told {
+	for i := len(r.Told) - 1; i >= 0; i-- {
+		switch r.Told[i].What {
+		case Value, Deleted, BadValue:
+			return r.Told[i]
+		}
+	}
+	return Told{}
+}
+
+// ends reports whether the watcher has been told what the key is at the end, u, or need not be.
+func (r *Record) ends(u Update) bool {
+	last := r.last()
+	switch {
+	case u.State == Absent && last.What == Nothing:
+		return !r.Mode.Default
+	case !r.Mode.sees(u):
+		return true
+	}
+	return last.What != Nothing && last.is(u)
+}

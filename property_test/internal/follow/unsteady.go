@@ -1,0 +1,80 @@
+package follow
+
+import (
+	"context"
+	"iter"
+	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// unsteady is a store whose calls take their time, which depends on a seed: so that what runs beside them meets
+// them at other moments with another seed, also in a bubble.
+type unsteady struct {
+	kv.Store
+	seed  uint64
+	calls atomic.Uint64
+	most  time.Duration
+	trace *Trace
+}
+
+// the numbers by which calls of the store appear in a trace, beside those of the followers
+const (
+	getBegun = -1 - iota
+	getAnswered
+	watchBegun
+	batchDelivered
+	watchEnded
+)
+
+// Get is the store's.
+func (s *unsteady) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	random := s.random()
+	s.trace.note(getBegun, Nothing, 0)
+	s.jostle(ctx, random)
+	snapshot, err := s.Store.Get(ctx, r)
+	s.trace.note(getAnswered, Nothing, snapshot.Revision)
+	s.jostle(ctx, random)
+	return snapshot, err
+}
+
+// Watch is the store's.
+func (s *unsteady) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return func(yield func(kv.Batch, error) bool) {
+		random := s.random()
+		s.trace.note(watchBegun, Nothing, after)
+		defer s.trace.note(watchEnded, Nothing, after)
+		s.jostle(ctx, random)
+		for b, err := range s.Store.Watch(ctx, r, after) {
+			s.trace.note(batchDelivered, Nothing, b.Revision)
+			s.jostle(ctx, random)
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+// random returns what decides over one call.
+func (s *unsteady) random() *rand.Rand { return rand.New(rand.NewPCG(s.seed, s.calls.Add(1)<<32)) }
+
+// jostle lets others go first, for a moment or not at all.
+func (s *unsteady) jostle(ctx context.Context, random *rand.Rand) {
+	switch n := random.IntN(8); {
+	case n < 3:
+	case n < 7:
+		for range n {
+			runtime.Gosched()
+		}
+	default:
+		timer := time.NewTimer(time.Duration(random.Int64N(int64(s.most))))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+}

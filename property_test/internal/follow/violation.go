@@ -1,0 +1,32 @@
+package follow
+
+import "fmt"
+
+// promises are the guarantees of package value that a [Judge] knows, in its words.
+var promises = map[string]string{
+	"V3":  "newest wins: a watcher is told what the key is, and in the end its newest",
+	"V4":  "every update: each once, in order, or one GapError where the store's history is gone",
+	"V5":  "never backwards: the revision behind successive Gets rises strictly",
+	"V6":  "deletion is told, once",
+	"V7":  "bad values are told, once, for the update that is bad",
+	"V8":  "cancelling a Get loses nothing",
+	"V11": "outages are ridden out: they are no error of Get",
+	"V13": "what is unchanged is not news",
+}
+
+// Violation is a guarantee that was broken.
+type Violation struct {
+	Guarantee string // its number: "V4"
+	Watcher   string // the name of the watcher's mode
+	Happened  string
+	Told      string // what the watcher was told before, at the end what broke the guarantee
+}
+
+func (v *Violation) Error() string {
+	return fmt.Sprintf("%s (%s) was broken: %s\n\tthe watcher (%s) was told, in order: %s",
+		v.Guarantee, promises[v.Guarantee], v.Happened, v.Watcher, v.Told)
+}
+
+func broken(guarantee, format string, args ...any) *Violation {
+	return &Violation{Guarantee: guarantee, Happened: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,99 @@
+package property_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/property_test/internal/follow"
+)
+
+// bubbleGround is a memory store in a bubble.
+type bubbleGround struct {
+	*memory.Store
+	backup *memory.Backup
+}
+
+func newBubbleGround() *bubbleGround {
+	store := memory.New()
+	return &bubbleGround{Store: store, backup: store.Backup()}
+}
+
+func (g *bubbleGround) Compact(ctx context.Context, revision kv.Revision) error {
+	err := g.Store.Compact(ctx, revision)
+	if errors.Is(err, kv.ErrCompacted) {
+		return nil // it was
+	}
+	return err
+}
+
+func (g *bubbleGround) Quiet() { synctest.Wait() }
+
+func (g *bubbleGround) Pass(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	<-ctx.Done()
+	synctest.Wait()
+}
+
+func (g *bubbleGround) Actions() map[string]follow.Action {
+	return map[string]follow.Action{
+		"back up": func(context.Context, *follow.Stage, int) error {
+			g.backup = g.Backup()
+			return nil
+		},
+		"restore": func(ctx context.Context, s *follow.Stage, _ int) error {
+			return s.Restore(ctx, func(context.Context) (kv.Revision, error) {
+				return g.backup.Revision(), g.Restore(g.backup)
+			})
+		},
+	}
+}
+
+// run is what one run of a program came to.
+type run struct {
+	err    error // a guarantee that was broken, or a failure of the test's own
+	sum    uint64
+	steps  int
+	counts follow.Counts
+}
+
+// playInBubble plays a program once.
+func playInBubble(t *rapid.T, p follow.Program) (r run) {
+	const key = "/key"
+	rapid.SyncTest(t, func(t *rapid.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Hour)
+		defer cancel()
+		trace := new(follow.Trace)
+		ground := newBubbleGround()
+		s, err := follow.NewStage(ctx, ground, key, follow.Config{Seed: p.Seed, Pace: time.Second, Trace: trace})
+		if err != nil {
+			r.err = err
+			return
+		}
+		defer s.Crowd.Close()
+		settled := s.Play(ctx, p)
+		ground.Pass(ctx, 2*time.Minute) // whatever is told yet is too much
+		watches, values := s.Faults.Counts().Streams, s.Crowd.Values()
+		s.Crowd.Close()
+		if r.err = s.Crowd.Judge(s.Log); r.err == nil {
+			r.err = settled
+		}
+		left := s.Faults.Counts()
+		switch {
+		case r.err != nil:
+		case watches != values:
+			r.err = fmt.Errorf("V12 (one watch of the store per Value): %d watches for %d Values", watches, values)
+		case left.Streams != 0 || left.Blocked != 0:
+			r.err = fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)
+		}
+		r.sum, r.steps, r.counts = trace.Sum(), trace.Steps(), s.Crowd.Counts()
+	})
+	return r
+}
