@@ -117,7 +117,7 @@ func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], erro
 		return nil, nil
 	case u == nil || u.epoch != e.epoch: // the state of that epoch is about to be published
 		return nil, nil
-	case u.gap != nil:
+	case u.gap != nil && !e.at.nothingBetween(u.place): // the watch that was lost may have been behind this watcher
 		e.goOnFrom(u, u.place)
 		return nil, e.gap(u.revision, u.gap)
 	}

@@ -221,6 +221,24 @@ func TestV4NoGapWhenOnlyTheLastUpdateIsToBeHad(t *testing.T) {
 	})
 }
 
+func TestV4NoGapForAWatcherThatIsAheadOfTheWatchThatIsLost(t *testing.T) {
+	each(t, noGap, func(w *world) {
+		v := w.number()
+		watch(w, v)
+		w.streaming(1)
+		w.Cut(fault.Watches)
+		w.putNumbers(1, 1)
+		a := watch(w, v, value.EveryUpdate())
+		wantNumbers(w, a, 1, 1) // by a read: the watch has brought nothing
+		w.compact()
+		w.putNumbers(2, 2)
+		w.Heal()
+		wantNumbers(w, a, 2, 2) // its version says that it follows at once
+		w.putNumbers(3, 3)
+		wantNumbers(w, a, 3, 3)
+	})
+}
+
 func TestV4CatchingUpIsNotStoppedByARefusedWatch(t *testing.T) {
 	inBubble(t, "V11, a refused watch is a permission that is gone only if a read confirms it", func(w *world) {
 		w.putNumbers(0, 0)
