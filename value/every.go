@@ -84,9 +84,9 @@ func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], erro
 		}
 	}
 	if !e.begun {
-		e.begun, e.epoch, e.at = true, s.newest.epoch, s.newest.place
-		e.at.revision = confirmed.upTo(e.at.revision, e.epoch)
-		return s.newest, nil
+		u, reached := newestState(s, confirmed)
+		e.begun, e.epoch, e.at = true, u.epoch, reached
+		return u, nil
 	}
 	if r := e.takeReader(); r != nil {
 		e.pending, e.reached = r.updates, r.at
@@ -133,23 +133,35 @@ func (e *every[T]) goOnFrom(u *update[T], reached place) {
 // startOver has the next fetch return the newest state of now, so that nothing after it is missed whenever
 // that fetch is. It returns a *GapError if updates may be lost up to it.
 func (e *every[T]) startOver(s *state[T], confirmed *confirmation, why error) error {
-	missed := !e.at.nothingBetween(s.newest.place)
+	u, reached := newestState(s, confirmed)
+	missed := !e.at.nothingBetween(u.place)
 	if errors.Is(why, kv.ErrReset) {
 		// Revisions and versions of two histories do not compare: only what is the very same is no loss.
-		missed = !e.at.present || !e.at.sameAs(s.newest.place)
+		missed = !e.at.present || !e.at.sameAs(u.place)
 	}
-	if len(e.pending) == 1 && e.pending[0].sameAs(s.newest.place) {
+	if len(e.pending) == 1 && e.pending[0].sameAs(u.place) {
 		missed = false // it is what comes next in any case
 	}
-	reached := s.newest.place
-	reached.revision = confirmed.upTo(reached.revision, s.newest.epoch)
-	e.epoch = s.newest.epoch
-	e.goOnFrom(s.newest, reached)
+	e.epoch = u.epoch
+	e.goOnFrom(u, reached)
 	e.dropReader()
 	if !missed {
 		return nil
 	}
-	return e.gap(s.newest.revision, why)
+	return e.gap(u.revision, why)
+}
+
+// newestState returns the newest update, and the place up to which nothing follows it. An absence that was read again
+// is told as of then: the key may have come and gone since it was read first.
+func newestState[T any](s *state[T], confirmed *confirmation) (u *update[T], reached place) {
+	u, reached = s.newest, s.newest.place
+	reached.revision = confirmed.upTo(u.revision, u.epoch)
+	if !u.present && reached.revision > u.revision {
+		again := *u
+		again.place = reached
+		u = &again
+	}
+	return u, reached
 }
 
 func (e *every[T]) gap(to kv.Revision, why error) error {

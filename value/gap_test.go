@@ -221,6 +221,32 @@ func TestV4NoGapWhenOnlyTheLastUpdateIsToBeHad(t *testing.T) {
 	})
 }
 
+func TestV4AGapGoesUpToWhereTheWatcherGoesOn(t *testing.T) {
+	inBubble(t, "V4, a *GapError tells of all updates that may be lost", func(w *world) {
+		w.putNumbers(0, 0)
+		v := w.number(value.WithBacklog(1))
+		a := watch(w, v, value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		seen := a.Revision()
+		w.putNumbers(1, 5)
+		w.delete()
+		w.settle()
+		w.Cut(fault.Watches)
+		w.putNumbers(6, 6) // a life that nothing shows
+		w.delete()
+		last := w.compact()
+		w.Heal()
+		w.settle()
+		wantGap(w, a, seen, last, kv.ErrCompacted)
+		wantErr(w, a, value.ErrDeleted)
+		if a.Revision() != last {
+			w.broken("Revision is %d, and the watcher goes on from %d", a.Revision(), last)
+		}
+		w.putNumbers(7, 8)
+		wantNumbers(w, a, 7, 8)
+	})
+}
+
 func TestV4NoGapForAWatcherThatIsAheadOfTheWatchThatIsLost(t *testing.T) {
 	each(t, noGap, func(w *world) {
 		v := w.number()
