@@ -118,6 +118,8 @@ func (j *judge) wasSo(epoch int, t Told) *Violation {
 // rises checks that t is newer than what was told last.
 func (j *judge) rises(p position, epoch int, t Told) *Violation {
 	switch {
+	case epoch > p.epoch && j.mode.Filter:
+		return nil // it may have passed over something in between
 	case t.What == p.last.What && t.What != Deleted && t.Revision == p.last.Revision && t.Text == p.last.Text:
 		return broken(j.twice(t), "told %v twice", t)
 	case epoch == p.epoch && t.Revision <= p.last.Revision:
@@ -145,10 +147,10 @@ func (j *judge) deletedOnce(p position, epoch int, t Told) *Violation {
 	switch {
 	case p.last.What == Nothing && j.mode.Default:
 		return nil
-	case p.last.What == Nothing && !e.presentBetween(0, t.Revision):
-		return broken("V6", "told %v of a key that never was", t)
 	case p.last.What == Nothing && !j.mode.Filter:
 		return broken("V6", "told %v of a key that it had not been told of", t)
+	case p.last.What == Nothing && epoch == 0 && !e.presentBetween(0, t.Revision):
+		return broken("V6", "told %v of a key that never was", t)
 	case p.last.What != Deleted:
 		return nil
 	case j.mode.Filter && epoch > p.epoch:

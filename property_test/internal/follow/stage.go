@@ -103,10 +103,7 @@ func (s *Stage) noticed(ctx context.Context) error {
 		return nil
 	}
 	s.replaced = false
-	s.Faults.Clear()
-	s.holds, s.drop = nil, nil
-	s.ground.Quiet()
-	s.Faults.EndStreams(kv.ErrReset)
+	s.Heal()
 	s.ground.Pass(ctx, 2*time.Minute)
 	return ctx.Err()
 }
