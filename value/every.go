@@ -139,7 +139,7 @@ func (e *every[T]) startOver(s *state[T], confirmed *confirmation, why error) er
 		// Revisions and versions of two histories do not compare: only what is the very same is no loss.
 		missed = !e.at.present || !e.at.sameAs(u.place)
 	}
-	if len(e.pending) == 1 && e.pending[0].sameAs(u.place) {
+	if len(e.pending) == 1 && u.present && e.pending[0].sameAs(u.place) {
 		missed = false // it is what comes next in any case
 	}
 	e.epoch = u.epoch

@@ -131,6 +131,28 @@ func TestV5RestoredToTheVeryEntry(t *testing.T) {
 	})
 }
 
+func TestV4WhatAReplacedHistoryCutShortIsAGap(t *testing.T) {
+	inBubble(t, "V4, a replaced history is one *GapError, if there was anything left to tell of it", func(w *world) {
+		w.backup()
+		w.putNumbers(0, 0)
+		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		w.putNumbers(1, 5)
+		w.delete()
+		w.settle()
+		wantNumbers(w, a, 1, 5) // out of the store's history, up to the deletion, which is next
+		seen := a.Revision()
+		w.putNumbers(6, 6)
+		w.settle()
+		w.restore()
+		w.settle()
+		wantGap(w, a, seen, 1, kv.ErrReset)
+		wantErr(w, a, value.ErrDeleted)
+		w.putNumbers(7, 8)
+		wantNumbers(w, a, 7, 8)
+	})
+}
+
 func TestV5RestoredToBeforeTheKey(t *testing.T) {
 	inBubble(t, "V5, V6: a key that a replaced history lacks was deleted", func(w *world) {
 		w.backup()
