@@ -51,12 +51,14 @@ type judge struct {
 
 // position is a place in the history that a watcher may be at.
 type position struct {
-	epoch int
-	began bool        // something was told, a gap at least
-	seen  kv.Revision // of an EveryUpdate watcher: all up to here was told, or is excused by a gap
-	last  Told        // of the key
-	gap   bool        // it was told of a gap, and of nothing since
-	owed  bool        // the gap went to where the key is absent, of which it has to be told
+	epoch  int
+	began  bool        // something was told, a gap at least
+	seen   kv.Revision // of an EveryUpdate watcher: all up to here was told, or is excused by a gap
+	last   Told        // of the key
+	lastIn int         // the epoch that was of
+	gap    bool        // it was told of a gap, and of nothing since
+	before kv.Revision // seen, before that gap
+	owed   bool        // the gap went to where the key is absent, of which it has to be told
 }
 
 // step returns the positions that can be reached by telling t, none if that breaks a guarantee.
@@ -65,9 +67,6 @@ func (j *judge) step(at []position, t Told) []position {
 	j.doubt = nil
 	for _, p := range at {
 		for epoch := p.epoch; epoch < len(j.h.Epochs); epoch++ {
-			if epoch > p.epoch && !p.began && t.What != Gap {
-				break // there is a position for that one
-			}
 			reached, err := j.move(p, epoch, t)
 			if err != nil && j.doubt == nil {
 				j.doubt = err
@@ -82,25 +81,62 @@ func (j *judge) step(at []position, t Told) []position {
 	return next
 }
 
-// move tells t of an epoch at p.
-func (j *judge) move(p position, epoch int, t Told) ([]position, *Violation) {
-	if t.What == Gap {
+// move tells t, of an epoch, at p.
+func (j *judge) move(p position, epoch int, t Told) (reached []position, err *Violation) {
+	if t.What == Gap && t.Reset {
 		return j.gap(p, epoch, t)
 	}
-	err := j.wasSo(epoch, t)
+	err = broken("V4", "told %v of a history that replaced the one of %v, without a gap", t, p.last)
+	for _, p := range j.goOn(p, epoch) {
+		if t.What == Gap {
+			var land []position
+			land, err = j.gap(p, epoch, t)
+			reached = append(reached, land...)
+		} else if err = j.check(p, t); err == nil {
+			reached = append(reached, position{epoch: epoch, began: true, seen: t.Revision, last: t, lastIn: epoch})
+		}
+	}
+	return reached, err
+}
+
+// goOn returns where a watcher at p may be in an epoch, unless it is told of a gap: if the history was replaced, it may
+// have noticed nothing, because all that it has seen is in both.
+func (j *judge) goOn(p position, epoch int) []position {
+	if epoch == p.epoch {
+		return []position{p}
+	}
+	var all []position
+	q := p
+	q.epoch = epoch
+	switch shared := j.h.shared(p.epoch, epoch); {
+	case !p.began: // there is a position for that epoch
+	case !j.mode.Every:
+		all = append(all, q)
+	default:
+		if p.seen <= shared {
+			all = append(all, q)
+		}
+		if p.gap && p.before <= shared { // where the gap went to is not there any more
+			q.gap, q.owed, q.seen = false, false, p.before
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// check checks that t can be told at p.
+func (j *judge) check(p position, t Told) *Violation {
+	err := j.wasSo(p.epoch, t)
 	if err == nil && p.last.What != Nothing {
-		err = j.rises(p, epoch, t)
+		err = j.rises(p, t)
 	}
 	if err == nil && t.What == Deleted {
-		err = j.deletedOnce(p, epoch, t)
+		err = j.deletedOnce(p, t)
 	}
 	if err == nil && j.mode.Every && p.began {
-		err = j.inTurn(p, epoch, t)
+		err = j.inTurn(p, t)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return []position{{epoch: epoch, began: true, seen: t.Revision, last: t}}, nil
+	return err
 }
 
 // wasSo checks that the key was what t says, when t says so.
@@ -116,13 +152,13 @@ func (j *judge) wasSo(epoch int, t Told) *Violation {
 }
 
 // rises checks that t is newer than what was told last.
-func (j *judge) rises(p position, epoch int, t Told) *Violation {
+func (j *judge) rises(p position, t Told) *Violation {
 	switch {
-	case epoch > p.epoch && j.mode.Filter:
+	case p.epoch > p.lastIn && j.mode.Filter:
 		return nil // it may have passed over something in between
 	case t.What == p.last.What && t.What != Deleted && t.Revision == p.last.Revision && t.Text == p.last.Text:
 		return broken(j.twice(t), "told %v twice", t)
-	case epoch == p.epoch && t.Revision <= p.last.Revision:
+	case p.epoch == p.lastIn && t.Revision <= p.last.Revision:
 		return broken("V5", "told %v after %v", t, p.last)
 	}
 	return nil
@@ -142,20 +178,20 @@ func (j *judge) twice(t Told) string {
 }
 
 // deletedOnce checks that a key which is told to be gone was there since that was told last.
-func (j *judge) deletedOnce(p position, epoch int, t Told) *Violation {
-	e := &j.h.Epochs[epoch]
+func (j *judge) deletedOnce(p position, t Told) *Violation {
+	e := &j.h.Epochs[p.epoch]
 	switch {
 	case p.last.What == Nothing && j.mode.Default:
 		return nil
 	case p.last.What == Nothing && !j.mode.Filter:
 		return broken("V6", "told %v of a key that it had not been told of", t)
-	case p.last.What == Nothing && epoch == 0 && !e.presentBetween(0, t.Revision):
+	case p.last.What == Nothing && p.epoch == 0 && !e.presentBetween(0, t.Revision):
 		return broken("V6", "told %v of a key that never was", t)
 	case p.last.What != Deleted:
 		return nil
-	case j.mode.Filter && epoch > p.epoch:
+	case j.mode.Filter && p.epoch > p.lastIn:
 		return nil // what was passed over in between is not known
-	case (j.mode.Filter || j.mode.Every) && epoch == p.epoch && e.presentBetween(p.last.Revision, t.Revision):
+	case (j.mode.Filter || j.mode.Every) && p.epoch == p.lastIn && e.presentBetween(p.last.Revision, t.Revision):
 		return nil
 	}
 	return broken("V6", "told %v after %v", t, p.last)

@@ -14,23 +14,20 @@ func (j *judge) next(epoch int, after kv.Revision) (u Update, ok bool) {
 }
 
 // inTurn checks that t is the update that comes after p.
-func (j *judge) inTurn(p position, epoch int, t Told) *Violation {
-	if epoch > p.epoch && p.seen > j.h.shared(p.epoch, epoch) {
-		return broken("V4", "told %v of a history that replaced the one of %v, without a gap", t, p.last)
-	}
+func (j *judge) inTurn(p position, t Told) *Violation {
 	if p.owed {
 		if t.What == Deleted && t.Revision >= p.seen {
 			return nil
 		}
 		return broken("V6", "told %v, and not before that the gap went to where the key was absent", t)
 	}
-	next, ok := j.next(epoch, p.seen)
+	next, ok := j.next(p.epoch, p.seen)
 	switch {
 	case t.Revision <= p.seen:
 		return broken(j.twice(t), "told %v, where all up to %d was told", t, p.seen)
 	case !ok:
 		return broken("V4", "told %v, where no update was left", t)
-	case t.is(next) && j.h.Epochs[epoch].at(t.Revision) == next:
+	case t.is(next) && j.h.Epochs[p.epoch].at(t.Revision) == next:
 		return nil
 	}
 	return broken(j.loss(next), "told %v, and not before that the key was %v", t, next)
@@ -49,16 +46,14 @@ func (j *judge) loss(u Update) string {
 	return "V4"
 }
 
-// gap goes over a gap from p to a revision of an epoch.
+// gap tells of a gap at p that leads into an epoch.
 func (j *judge) gap(p position, epoch int, t Told) ([]position, *Violation) {
 	switch last := len(j.h.Epochs) - 1; {
 	case !j.mode.Every:
 		return nil, broken("V4", "a watcher of the newest was told of %v", t)
 	case t.Reset && p.epoch == last:
 		return nil, broken("V4", "told of %v, where no history was replaced", t)
-	case !t.Reset && epoch > p.epoch && p.seen > j.h.shared(p.epoch, epoch):
-		return nil, broken("V4", "told of %v, where history was replaced", t)
-	case !t.Reset && epoch == p.epoch && t.To <= t.From:
+	case !t.Reset && t.To <= t.From:
 		return nil, broken("V4", "told of %v, which is none", t)
 	}
 	if err := j.honest(p, t); err != nil {
@@ -94,7 +89,10 @@ func (j *judge) honest(p position, t Told) *Violation {
 // it is to be told next, unless it has been.
 func (j *judge) land(p position, epoch int, to kv.Revision) []position {
 	u := j.h.Epochs[epoch].at(to)
-	q := position{epoch: epoch, began: true, gap: true, seen: to, last: p.last}
+	q := position{epoch: epoch, began: true, seen: to, last: p.last, lastIn: p.lastIn, gap: true, before: p.seen}
+	if p.gap {
+		q.before = p.before
+	}
 	if u.State != Absent {
 		q.seen = u.Revision
 	}
