@@ -16,6 +16,8 @@ type Ground interface {
 	Compact(ctx context.Context, revision kv.Revision) error
 	// Pass lets time go by. In a bubble it is as much as is asked for, elsewhere a small part of it.
 	Pass(ctx context.Context, d time.Duration)
+	// Heal ends all faults of its own, and returns when all of it serves again.
+	Heal(ctx context.Context) error
 	// Quiet waits until nothing happens any more, where that can be known.
 	Quiet()
 	// Actions are those that only this ground has, by name.
@@ -72,6 +74,9 @@ func (s *Stage) Play(ctx context.Context, p Program) error {
 		s.Crowd.unsteady.jostle(ctx, s.random)
 	}
 	if err := s.noticed(ctx); err != nil {
+		return err
+	}
+	if err := s.ground.Heal(ctx); err != nil {
 		return err
 	}
 	s.Heal()
