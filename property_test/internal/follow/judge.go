@@ -67,8 +67,11 @@ func (j *judge) step(at []position, t Told) []position {
 	j.doubt = nil
 	for _, p := range at {
 		for epoch := p.epoch; epoch < len(j.h.Epochs); epoch++ {
+			if epoch > p.epoch && !p.began && t.What != Gap {
+				break // there is a position for that epoch
+			}
 			reached, err := j.move(p, epoch, t)
-			if err != nil && j.doubt == nil {
+			if err != nil && (j.doubt == nil || j.doubt.Guarantee == "V3") { // of the epoch where it was so, if there is one
 				j.doubt = err
 			}
 			for _, q := range reached {
@@ -88,38 +91,31 @@ func (j *judge) move(p position, epoch int, t Told) (reached []position, err *Vi
 	}
 	err = broken("V4", "told %v of a history that replaced the one of %v, without a gap", t, p.last)
 	for _, p := range j.goOn(p, epoch) {
+		var next []position
 		if t.What == Gap {
-			var land []position
-			land, err = j.gap(p, epoch, t)
-			reached = append(reached, land...)
+			next, err = j.gap(p, epoch, t)
 		} else if err = j.check(p, t); err == nil {
-			reached = append(reached, position{epoch: epoch, began: true, seen: t.Revision, last: t, lastIn: epoch})
+			next = []position{{epoch: epoch, began: true, seen: t.Revision, last: t, lastIn: epoch}}
 		}
+		reached = append(reached, next...)
 	}
 	return reached, err
 }
 
 // goOn returns where a watcher at p may be in an epoch, unless it is told of a gap: if the history was replaced, it may
 // have noticed nothing, because all that it has seen is in both.
-func (j *judge) goOn(p position, epoch int) []position {
+func (j *judge) goOn(p position, epoch int) (all []position) {
 	if epoch == p.epoch {
 		return []position{p}
 	}
-	var all []position
-	q := p
+	shared, q := j.h.shared(p.epoch, epoch), p
 	q.epoch = epoch
-	switch shared := j.h.shared(p.epoch, epoch); {
-	case !p.began: // there is a position for that epoch
-	case !j.mode.Every:
+	if !j.mode.Every || p.seen <= shared {
 		all = append(all, q)
-	default:
-		if p.seen <= shared {
-			all = append(all, q)
-		}
-		if p.gap && p.before <= shared { // where the gap went to is not there any more
-			q.gap, q.owed, q.seen = false, false, p.before
-			all = append(all, q)
-		}
+	}
+	if j.mode.Every && p.gap && p.before <= shared { // where the gap went to is not there any more
+		q.gap, q.owed, q.seen = false, false, p.before
+		all = append(all, q)
 	}
 	return all
 }
