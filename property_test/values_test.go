@@ -2,6 +2,7 @@
 package property_test
 
 import (
+	"fmt"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -33,73 +34,69 @@ var usual = []string{
 	"lose a request", "lose an acknowledgment", "open", "close", "quiet", "quiet", "pass", "pass",
 }
 
-// V3 to V8, V12 and V13, in thousands of ways of things going wrong.
+// V3 to V8, V12 and V13, in thousands of ways of things going wrong. Each program is played with a number of schedules.
+// For long:
+//
+//	go test ./property_test -run TestValuesUnderFaultsInABubble -v -timeout 2h -rapid.checks=16000
+//
+// A program that fails is made smaller and printed, with what the watcher was told and how to play it again. That is as
+// near as can be to how it went: which of two goroutines runs first is not for the test to say.
 func TestValuesUnderFaultsInABubble(t *testing.T) {
 	leaktest.Check(t)
 	for _, theme := range themes {
 		t.Run(theme.name, func(t *testing.T) {
 			t.Parallel()
 			programs := follow.Programs(append(theme.actions, usual...))
-			var c course
+			c := course{failed: make(map[string]error), ways: make(map[uint64]bool)}
 			rapid.Check(t, func(t *rapid.T) {
-				p := programs.Draw(t, "program")
-				if err := c.verdict(t, p); err != nil {
+				if err := c.verdict(t, programs.Draw(t, "program")); err != nil {
 					t.Log(err)
 					t.Fatal("a guarantee was broken")
 				}
 			})
-			c.report(t)
+			t.Logf("%d programs were played %d times and went %d different ways, of %d observable steps on average; %v",
+				c.programs, c.played, len(c.ways), c.steps/max(c.played, 1), c.counts)
 		})
 	}
 }
 
-// course is many programs, each of which is played once: or, from when one has failed, until it fails.
+// course is many programs.
 type course struct {
 	failed   map[string]error // by program: what failed once has failed
 	programs int
+	played   int
 	steps    int
-	runs     map[uint64]bool
+	ways     map[uint64]bool // by [follow.Trace.Sum]
 	counts   follow.Counts
 }
 
-// verdict plays p and returns what was broken. A program does not go the same way each time, not even in a
-// bubble; so, when rapid makes a failed one smaller, each is given many chances to fail.
+const (
+	schedules = 10 // with which a program is played
+	chances   = 40 // the same, when rapid makes one smaller that has failed, and with another schedule may not
+)
+
+// verdict plays p and returns what was broken.
 func (c *course) verdict(t *rapid.T, p follow.Program) error {
-	const chances = 30
 	text := p.String()
 	if err := c.failed[text]; err != nil {
 		return err
 	}
-	times := 1
+	times := schedules
 	if len(c.failed) > 0 {
 		times = chances
 	}
+	c.programs++
 	for range times {
 		r := playInBubble(t, p)
-		c.take(r)
+		c.played++
+		c.steps += r.steps
+		c.ways[r.sum] = true
+		c.counts.Add(r.counts)
 		if r.err != nil {
-			if c.failed == nil {
-				c.failed = make(map[string]error)
-			}
-			c.failed[text] = r.err
-			return r.err
+			c.failed[text] = fmt.Errorf("played with seed %d: %w", p.Seed, r.err)
+			return c.failed[text]
 		}
 		p.Seed++
 	}
 	return nil
-}
-
-func (c *course) take(r run) {
-	if c.runs == nil {
-		c.runs = make(map[uint64]bool)
-	}
-	c.programs++
-	c.steps += r.steps
-	c.runs[r.sum] = true
-	c.counts.Add(r.counts)
-}
-
-func (c *course) report(t *testing.T) {
-	t.Logf("%d programs went %d different ways, of %d observable steps on average; %v",
-		c.programs, len(c.runs), c.steps/max(c.programs, 1), c.counts)
 }

@@ -45,7 +45,7 @@ func Programs(actions []string) *rapid.Generator[Program] {
 	}
 	watchers := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 5, rapid.ID)
 	// A slice of rapid's is short as a rule, and shrinks well: a long program is some of them.
-	parts := rapid.SliceOfN(rapid.SliceOf(step), 4, 4)
+	parts := rapid.SliceOfN(rapid.SliceOf(step), 8, 8)
 	return rapid.Custom(func(t *rapid.T) Program {
 		return Program{
 			Watchers: watchers.Draw(t, "watchers"),
