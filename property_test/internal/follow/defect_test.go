@@ -1,0 +1,137 @@
+package follow_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/property_test/internal/follow"
+	"github.com/watchkv/watchkv/value"
+)
+
+// defective is a store with a defect that no reader can notice, because versions are not counted either. read and event
+// change what a read and a watch say; event returns false for what is not told at all.
+type defective struct {
+	*fault.Store
+	read  func(*kv.Entry)
+	event func(*kv.Event) bool
+}
+
+func (s defective) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	snapshot, err := s.Store.Get(ctx, r)
+	for i := range snapshot.Entries {
+		snapshot.Entries[i].Version = 0
+		if s.read != nil {
+			s.read(&snapshot.Entries[i])
+		}
+	}
+	return snapshot, err
+}
+
+func (s defective) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return func(yield func(kv.Batch, error) bool) {
+		for b, err := range s.Store.Watch(ctx, r, after) {
+			var kept []kv.Event
+			for _, ev := range b.Events {
+				ev.Version = 0
+				if s.event == nil || s.event(&ev) {
+					kept = append(kept, ev)
+				}
+			}
+			b.Events = kept
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+// What the watchers of a store with a defect are told is wrong, and the judge finds it: in play, not only on paper.
+func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
+	newest, every := follow.Modes()[0], follow.Modes()[1]
+	is := func(value string) func(*kv.Event) bool {
+		return func(ev *kv.Event) bool { return string(ev.Value) != value }
+	}
+	for _, c := range []struct {
+		name      string
+		guarantee string // "" where the defect is none
+		mode      follow.Mode
+		store     defective
+		after     func(*testing.T, *fault.Store, *follow.Log) // what is done when all was written
+	}{
+		{name: "none", mode: every},
+		{name: "a value is another", guarantee: "V3", mode: newest,
+			store: defective{read: func(e *kv.Entry) { e.Value = []byte("0") }, event: func(ev *kv.Event) bool { ev.Value = []byte("0"); return true }}},
+		{name: "events do not come", guarantee: "V3", mode: newest, store: defective{event: func(*kv.Event) bool { return false }}},
+		{name: "a put is lost", guarantee: "V4", mode: every, store: defective{event: is("2")}},
+		{name: "history is said to be gone", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, log *follow.Log) {
+			s.Cut(fault.Watches)
+			check(t, log.Put(t.Context()))
+			check(t, log.Put(t.Context()))
+			s.EndStreams(&kv.CompactedError{})
+			pass(t)
+			s.Heal()
+		}},
+		{name: "history is said to be replaced", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, log *follow.Log) {
+			check(t, log.Delete(t.Context()))
+			pass(t)
+			s.EndStreams(kv.ErrReset)
+		}},
+		{name: "a deletion is lost", guarantee: "V6", mode: every,
+			store: defective{event: func(ev *kv.Event) bool { return ev.Type == kv.EventPut }}},
+		{name: "a bad value is lost", guarantee: "V7", mode: every, store: defective{event: is("panic 3")}},
+		{name: "a refusal", guarantee: "V11", mode: newest, after: func(_ *testing.T, s *fault.Store, _ *follow.Log) {
+			s.Fail(2, kv.ErrPermission)
+			s.EndStreams(kv.ErrUnavailable)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := memory.New()
+				c.store.Store = fault.New(store)
+				log := begin(t, store)
+				check(t, log.Put(t.Context()))
+				crowd := follow.Gather(c.store, key, follow.Config{Seed: 1, Options: []value.Option{value.WithCheck(0)}})
+				defer crowd.Close()
+				crowd.Open(c.mode)
+				pass(t)
+				for _, write := range []func(context.Context) error{log.Put, log.PutBad, log.Put, log.Delete, log.Put} {
+					check(t, write(t.Context()))
+					pass(t)
+				}
+				if c.after != nil {
+					c.after(t, c.store.Store, log)
+					pass(t)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				settled := crowd.Settle(ctx, log)
+				err := crowd.Judge(log)
+				var broken *follow.Violation
+				switch {
+				case c.guarantee == "":
+					check(t, settled)
+					check(t, err)
+				case !errors.As(err, &broken) || broken.Guarantee != c.guarantee:
+					t.Errorf("the judge says %v, want that %s was broken", err, c.guarantee)
+				default:
+					t.Log(err)
+				}
+			})
+		})
+	}
+}
+
+// pass lets everything happen that can.
+func pass(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	<-ctx.Done()
+	synctest.Wait()
+}
