@@ -93,9 +93,7 @@ func playInBubble(t *rapid.T, p follow.Program) (r run) {
 		ground.Pass(ctx, 2*time.Minute) // whatever is told yet is too much
 		watches, values := s.Faults.Counts().Streams, s.Crowd.Values()
 		s.Crowd.Close()
-		if r.err = s.Crowd.Judge(s.Log); r.err == nil {
-			r.err = settled
-		}
+		r.err = errors.Join(s.Crowd.Judge(s.Log), settled)
 		left := s.Faults.Counts()
 		switch {
 		case r.err != nil:

@@ -141,11 +141,8 @@ func playOnCluster(ctx context.Context, ground *clusterGround, key string, p fol
 	s.Crowd.OpenAll() // a program costs seconds, a watcher nothing
 	settled := s.Play(ctx, p)
 	s.Crowd.Close()
-	if err := s.Crowd.Judge(s.Log); err != nil {
+	if err := errors.Join(s.Crowd.Judge(s.Log), settled); err != nil {
 		return n, 0, err
-	}
-	if settled != nil {
-		return n, 0, settled
 	}
 	if left := s.Faults.Counts(); left.Streams != 0 || left.Blocked != 0 {
 		return n, 0, fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)

@@ -65,7 +65,7 @@ func (c *Crowd) Open(mode Mode) {
 	}
 	number := len(c.all)
 	f := &follower{
-		crowd: c, number: number, mode: mode, watcher: v.Watch(opts...),
+		crowd: c, number: number, mode: mode, value: v, watcher: v.Watch(opts...),
 		random: rand.New(rand.NewPCG(c.config.Seed, uint64(number)+2)),
 		done:   make(chan struct{}), changed: make(chan struct{}),
 	}
@@ -147,8 +147,8 @@ func (c *Crowd) settled(ctx context.Context, log *Log) error {
 		before = u.Revision
 		for _, f := range c.open() {
 			if err := f.await(ctx, u); err != nil {
-				return fmt.Errorf("in the end the key is %v, and watcher %d (%s) was last told %v: %w",
-					u, f.number, f.mode.Name, f.lastTold(), err)
+				return fmt.Errorf("in the end the key is %v, and watcher %d (%s) was last told %v, with the Value at %+v: %w",
+					u, f.number, f.mode.Name, f.lastTold(), f.value.Status(), err)
 			}
 		}
 	}

@@ -17,6 +17,7 @@ type follower struct {
 	crowd   *Crowd
 	number  int
 	mode    Mode
+	value   *value.Value[int]
 	watcher *value.Watcher[int]
 	random  *rand.Rand
 	ctx     context.Context
