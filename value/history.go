@@ -18,7 +18,7 @@ const (
 // historyRead reads, by a watch of its own, the updates that a watcher has missed and the backlog has dropped.
 type historyRead[T any] struct {
 	v      *Value[T]
-	to     kv.Revision // how far it has to come; the store has an update of this revision, or had
+	to     kv.Revision // how far it has to come, and no further; the store has an update of this revision, or had
 	epoch  uint64
 	cancel context.CancelFunc
 	done   chan struct{} // closed when what follows is final
@@ -94,7 +94,7 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 			return err
 		}
 		silence.Reset(lagTimeout)
-		news, err := r.at.followAll(r.v.key, b)
+		news, err := r.at.followAll(r.v.key, r.upTo(b))
 		if err != nil {
 			return err
 		}
@@ -111,4 +111,17 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 		}
 	}
 	return errEnded
+}
+
+// upTo returns what is in b up to where the reading is to come. Only the upstream notices that history was replaced, so
+// no watcher may be ahead of it.
+func (r *historyRead[T]) upTo(b kv.Batch) kv.Batch {
+	if b.Revision <= r.to {
+		return b
+	}
+	events := b.Events
+	for len(events) > 0 && events[len(events)-1].ModRevision > r.to {
+		events = events[:len(events)-1]
+	}
+	return kv.Batch{Revision: r.to, Events: events}
 }

@@ -153,6 +153,24 @@ func TestV4WhatAReplacedHistoryCutShortIsAGap(t *testing.T) {
 	})
 }
 
+func TestV4AWatcherThatCatchesUpIsNotAheadOfTheWatch(t *testing.T) {
+	inBubble(t, "V4, V5: what replaces a history that only a watcher catching up has seen is not taken for that", func(w *world) {
+		w.putNumbers(0, 0)
+		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		w.putNumbers(1, 5)
+		w.backup()
+		w.settle()
+		w.Silence() // the Value's watch, not the one by which the watcher catches up
+		w.putNumbers(6, 9)
+		wantNumbers(w, a, 1, 5)
+		w.restore()
+		w.putNumbers(10, 10)
+		w.EndStreams(kv.ErrUnavailable)
+		wantNumbers(w, a, 10, 10)
+	})
+}
+
 func TestV5RestoredToBeforeTheKey(t *testing.T) {
 	inBubble(t, "V5, V6: a key that a replaced history lacks was deleted", func(w *world) {
 		w.backup()
