@@ -35,8 +35,6 @@ func (g *bubbleGround) Compact(ctx context.Context, revision kv.Revision) error 
 	return err
 }
 
-func (g *bubbleGround) Heal(context.Context) error { return nil }
-
 func (g *bubbleGround) Quiet() { synctest.Wait() }
 
 func (g *bubbleGround) Pass(ctx context.Context, d time.Duration) {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
-
-	"go.etcd.io/etcd/server/v3/storage/mvcc"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
@@ -19,7 +19,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// clusterGround is a cluster of etcd, of which a majority can be reached at any time, but for a moment.
+// clusterGround is a cluster of etcd.
 type clusterGround struct {
 	*etcd.Store
 	cluster *etcdtest.Cluster
@@ -54,11 +54,7 @@ func givenUp(ctx, limited context.Context, err error) error {
 }
 
 func (g *clusterGround) Compact(ctx context.Context, revision kv.Revision) error {
-	err := g.cluster.Compact(ctx, int64(revision))
-	if errors.Is(err, mvcc.ErrCompacted) {
-		return nil // it was
-	}
-	return err
+	return g.cluster.Compact(ctx, int64(revision))
 }
 
 // Quiet does nothing: of a cluster nobody can know.
@@ -70,90 +66,144 @@ func (g *clusterGround) Pass(ctx context.Context, d time.Duration) {
 	<-ctx.Done()
 }
 
-func (g *clusterGround) Heal(ctx context.Context) error {
-	g.cluster.Heal()
-	return g.cluster.Restart(ctx)
-}
+// Actions are none, as a cluster is broken for all of its keys at once.
+func (g *clusterGround) Actions() map[string]follow.Action { return nil }
 
-func (g *clusterGround) Actions() map[string]follow.Action {
-	// Each begins with a whole cluster, or the next could find no majority.
-	broken := func(do func(ctx context.Context, member int) error) follow.Action {
-		return func(ctx context.Context, _ *follow.Stage, n int) error {
-			if err := g.Heal(ctx); err != nil {
-				return err
-			}
-			return do(ctx, n%g.cluster.Size())
+// disturb does so many things to a cluster on which stages are played, and leaves it whole. There is always a majority,
+// but for a moment.
+func (g *clusterGround) disturb(ctx context.Context, stages []*follow.Stage, seed uint64, times int) error {
+	random := rand.New(rand.NewPCG(seed, 0))
+	things := []func(member int) error{
+		func(member int) error { g.cluster.Stop(member); return nil },
+		func(member int) error { g.cluster.Partition(member); return nil },
+		func(member int) error { return g.cluster.MoveLeader(ctx, member) },
+		func(int) error { g.cluster.Stop(); return g.cluster.Restart(ctx) },
+		func(int) error { return g.compact(ctx, stages) },
+	}
+	for range times {
+		if err := things[random.IntN(len(things))](random.IntN(g.cluster.Size())); err != nil {
+			return err
+		}
+		g.Pass(ctx, time.Duration(random.Int64N(int64(time.Minute))))
+		g.cluster.Heal()
+		if err := g.cluster.Restart(ctx); err != nil {
+			return err
 		}
 	}
-	return map[string]follow.Action{
-		"stop a member":       broken(func(_ context.Context, member int) error { g.cluster.Stop(member); return nil }),
-		"partition a member":  broken(func(_ context.Context, member int) error { g.cluster.Partition(member); return nil }),
-		"heal the cluster":    broken(func(context.Context, int) error { return nil }),
-		"move the leader":     broken(g.cluster.MoveLeader),
-		"restart the cluster": broken(func(ctx context.Context, _ int) error { g.cluster.Stop(); return g.cluster.Restart(ctx) }),
+	return nil
+}
+
+// compact forgets what all logs have resolved.
+func (g *clusterGround) compact(ctx context.Context, stages []*follow.Stage) error {
+	oldest := kv.Revision(math.MaxInt64)
+	for _, s := range stages {
+		upTo, err := s.Log.Resolve(ctx)
+		if err != nil {
+			return err
+		}
+		oldest = min(oldest, upTo)
 	}
+	for _, s := range stages {
+		s.Log.Excuse(oldest)
+	}
+	return g.Compact(ctx, oldest)
 }
 
-// clusterActions are those of programs for a cluster, beside the usual ones.
-var clusterActions = []string{
-	"stop a member", "partition a member", "heal the cluster", "move the leader", "restart the cluster",
-	"cut", "heal", "heal", "end", "end quietly", "freeze", "silence", "fail", "refuse a watch", "compact", "delay", "hold", "release",
+// onClusters are the actions of programs for a cluster, beside the usual ones and what disturb does.
+var onClusters = []string{
+	"cut", "heal", "heal", "heal", "end", "end quietly", "freeze", "silence", "fail", "refuse a watch", "delay", "hold", "release",
+	"pass", "pass", "pass",
 }
 
-// V3 to V8, V12 and V13, over a real cluster whose members stop, restart, are cut off and change their leader. It
-// plays one program for every twenty that -rapid.checks asks for.
+// V3 to V8 over a real cluster whose members stop, restart, are cut off, change their leader and forget history, while
+// programs are played on many keys at once. There are as many rounds as the hundredth part of -rapid.checks:
+//
+//	go test ./property_test -run TestValuesUnderFaultsOnACluster -v -timeout 1h -rapid.checks=5000
 func TestValuesUnderFaultsOnACluster(t *testing.T) {
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(t.Context(), deadline(t))
 	defer cancel()
 	ground := newClusterGround(etcdtest.Start(t, 3))
-	programs := follow.Programs(append(clusterActions, usual...))
 	seed := rapidFlag[uint64]("rapid.seed")
 	if seed == 0 {
 		seed = rand.Uint64N(1 << 32)
 	}
-	var counts follow.Counts
-	played, written := 0, 0
-	began := time.Now()
-	for ; played < max(rapidFlag[int]("rapid.checks")/20, 1); played++ {
-		p := programs.Example(int(seed) + played)
-		n, writes, err := playOnCluster(ctx, ground, fmt.Sprintf("/%d", played), p)
-		if err != nil {
-			t.Fatalf("program %d, %#v\n%v\nto play it alone: -run '^%s$' -rapid.checks=1 -rapid.seed=%d",
-				played, p, err, t.Name(), seed+uint64(played))
+	for round := range max(rapidFlag[int]("rapid.checks")/100, 1) {
+		if err := playOnCluster(ctx, t, ground, round, seed+uint64(round)); err != nil {
+			t.Fatalf("%v\nto play these programs again: -run '^%s$' -rapid.checks=1 -rapid.seed=%d", err, t.Name(), seed+uint64(round))
 		}
-		counts.Add(n)
-		written += writes
 	}
-	t.Logf("%d programs of %d writes in %v, from seed %d; %v", played, written, time.Since(began), seed, counts)
 }
 
-// playOnCluster plays a program once.
-func playOnCluster(ctx context.Context, ground *clusterGround, key string, p follow.Program) (n follow.Counts, writes int, err error) {
-	s, err := follow.NewStage(ctx, ground, key, follow.Config{
-		Seed: p.Seed, Pace: 10 * time.Millisecond,
-		Options: []value.Option{value.WithRetry(5*time.Millisecond, 200*time.Millisecond), value.WithCheck(500 * time.Millisecond)},
-	})
-	if err != nil {
-		return n, 0, err
+// playOnCluster plays one round: some programs at once.
+func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, round int, seed uint64) error {
+	const keys, disturbances = 6, 10
+	began := time.Now()
+	programs := follow.Programs(append(onClusters, usual...))
+	stages, played := make([]*follow.Stage, keys), make([]follow.Program, keys)
+	for i := range stages {
+		p := programs.Example(int(seed)*keys + i)
+		s, err := follow.NewStage(ctx, ground, fmt.Sprintf("/%d/%d", round, i), follow.Config{
+			Seed: p.Seed, Pace: 10 * time.Millisecond,
+			Options: []value.Option{value.WithRetry(5*time.Millisecond, 200*time.Millisecond), value.WithCheck(500 * time.Millisecond)},
+		})
+		if err != nil {
+			return err
+		}
+		defer s.Crowd.Close()
+		s.Crowd.OpenAll() // a program costs seconds, a watcher nothing
+		stages[i], played[i] = s, p
 	}
-	defer s.Crowd.Close()
-	s.Crowd.OpenAll() // a program costs seconds, a watcher nothing
-	settled := s.Play(ctx, p)
-	s.Crowd.Close()
-	if err := errors.Join(s.Crowd.Judge(s.Log), settled); err != nil {
-		return n, 0, err
+	if err := runAll(ctx, ground, stages, played, seed, disturbances); err != nil {
+		return err
 	}
-	if left := s.Faults.Counts(); left.Streams != 0 || left.Blocked != 0 {
-		return n, 0, fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)
+	var counts follow.Counts
+	writes, unknown := 0, 0
+	for i, s := range stages {
+		settled := s.Settle(ctx)
+		s.Crowd.Close()
+		err := errors.Join(s.Crowd.Judge(s.Log), settled)
+		if left := s.Faults.Counts(); err == nil && (left.Streams != 0 || left.Blocked != 0) {
+			err = fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)
+		}
+		if err != nil {
+			return fmt.Errorf("%w\nby the program %#v", err, played[i])
+		}
+		counts.Add(s.Crowd.Counts())
+		a, u := s.Log.Writes()
+		writes, unknown = writes+a, unknown+u
 	}
 	for member := range ground.cluster.Size() {
 		if err := ground.cluster.WaitWatchers(ctx, member, 0); err != nil {
-			return n, 0, err
+			return err
 		}
 	}
-	acknowledged, unknown := s.Log.Writes()
-	return s.Crowd.Counts(), acknowledged + unknown, nil
+	t.Logf("seed %d: %d programs, %d disturbances of the cluster, %d writes and %d of unknown outcome, in %v; %v",
+		seed, keys, disturbances, writes, unknown, time.Since(began).Round(time.Millisecond), counts)
+	return nil
+}
+
+// runAll runs every program, again and again, for as long as the cluster is disturbed.
+func runAll(ctx context.Context, ground *clusterGround, stages []*follow.Stage, programs []follow.Program, seed uint64, times int) error {
+	stop := make(chan struct{})
+	errs := make([]error, len(stages))
+	var running sync.WaitGroup
+	for i, s := range stages {
+		running.Go(func() {
+			for errs[i] == nil {
+				select {
+				case <-stop:
+					return
+				default:
+					errs[i] = s.Run(ctx, programs[i])
+				}
+			}
+		})
+	}
+	err := ground.disturb(ctx, stages, seed, times)
+	close(stop)
+	running.Wait()
+	return errors.Join(append(errs, err)...)
 }
 
 // deadline is how long a test may take: it bounds failure only.

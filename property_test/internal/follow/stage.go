@@ -16,8 +16,6 @@ type Ground interface {
 	Compact(ctx context.Context, revision kv.Revision) error
 	// Pass lets time go by. In a bubble it is as much as is asked for, elsewhere a small part of it.
 	Pass(ctx context.Context, d time.Duration)
-	// Heal ends all faults of its own, and returns when all of it serves again.
-	Heal(ctx context.Context) error
 	// Quiet waits until nothing happens any more, where that can be known.
 	Quiet()
 	// Actions are those that only this ground has, by name.
@@ -62,8 +60,16 @@ func NewStage(ctx context.Context, ground Ground, key string, config Config) (*S
 
 // Play does what the program says, heals everything, and waits until all watchers that are open have been told what
 // there is. An error is a broken promise of the store, a failure of the stage's own, or of the crowd to settle:
-// what of, [Crowd.Judge] says. Close comes after it.
+// what of, [Crowd.Judge] says. Closing the crowd comes after it.
 func (s *Stage) Play(ctx context.Context, p Program) error {
+	if err := s.Run(ctx, p); err != nil {
+		return err
+	}
+	return s.Settle(ctx)
+}
+
+// Run does what the program says.
+func (s *Stage) Run(ctx context.Context, p Program) error {
 	for _, name := range p.Watchers {
 		s.Crowd.Open(modeNamed(name))
 	}
@@ -73,12 +79,12 @@ func (s *Stage) Play(ctx context.Context, p Program) error {
 		}
 		s.Crowd.unsteady.jostle(ctx, s.random)
 	}
-	if err := s.noticed(ctx); err != nil {
-		return err
-	}
-	if err := s.ground.Heal(ctx); err != nil {
-		return err
-	}
+	return s.noticed(ctx)
+}
+
+// Settle ends the faults between the crowd and the ground, and waits until all watchers that are open have been told
+// what there is. The ground has to be whole.
+func (s *Stage) Settle(ctx context.Context) error {
 	s.Heal()
 	return s.Crowd.Settle(ctx, s.Log)
 }
