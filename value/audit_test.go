@@ -105,3 +105,19 @@ func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
 		wantNumbers(w, every, 6, 7)
 	})
 }
+
+func TestV16CatchingUpIsAuditedBeyondWhereItEnds(t *testing.T) {
+	inBubble(t, "V4, V16: an event that is lost to a watcher catching up is proven by the next, and read again", func(w *world) {
+		w.putNumbers(0, 0)
+		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		w.putNumbers(1, 1)
+		w.delete() // up to here the watcher has to catch up
+		w.putNumbers(2, 2)
+		w.settle()
+		w.Drop(1, fault.Deletes)
+		wantNumbers(w, a, 1, 1)
+		wantErr(w, a, value.ErrDeleted)
+		wantNumbers(w, a, 2, 2)
+	})
+}

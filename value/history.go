@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -94,7 +95,7 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 			return err
 		}
 		silence.Reset(lagTimeout)
-		news, err := r.at.followAll(r.v.key, r.upTo(b))
+		news, err := r.follow(b)
 		if err != nil {
 			return err
 		}
@@ -113,15 +114,19 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 	return errEnded
 }
 
-// upTo returns what is in b up to where the reading is to come. Only the upstream notices that history was replaced, so
-// no watcher may be ahead of it.
-func (r *historyRead[T]) upTo(b kv.Batch) kv.Batch {
-	if b.Revision <= r.to {
-		return b
+// follow moves over a batch, and returns what is news in it. It goes no further than where the reading is to come: only
+// the upstream notices that history was replaced, so no watcher may be ahead of it. What comes after that is looked at
+// all the same, as it may prove that something before it was lost.
+func (r *historyRead[T]) follow(b kv.Batch) ([]kv.Event, error) {
+	at := r.at
+	news, err := at.followAll(r.v.key, b)
+	if err != nil || at.revision <= r.to {
+		r.at = at
+		return news, err
 	}
-	events := b.Events
-	for len(events) > 0 && events[len(events)-1].ModRevision > r.to {
-		events = events[:len(events)-1]
+	i := slices.IndexFunc(b.Events, func(ev kv.Event) bool { return ev.ModRevision > r.to })
+	if i < 0 {
+		i = len(b.Events)
 	}
-	return kv.Batch{Revision: r.to, Events: events}
+	return r.at.followAll(r.v.key, kv.Batch{Revision: r.to, Events: b.Events[:i]})
 }
