@@ -37,7 +37,7 @@ var usual = []string{
 // V3 to V8, V12 and V13, in thousands of ways of things going wrong. Each program is played with a number of schedules.
 // For long:
 //
-//	go test ./property_test -run TestValuesUnderFaultsInABubble -v -timeout 2h -rapid.checks=16000
+//	go test ./property_test -run TestValuesUnderFaultsInABubble -v -timeout 2h -rapid.checks=15000
 //
 // A program that fails is made smaller and printed, with what the watcher was told and how to play it again. That is as
 // near as can be to how it went: which of two goroutines runs first is not for the test to say.
@@ -71,7 +71,7 @@ type course struct {
 }
 
 const (
-	schedules = 10 // with which a program is played
+	schedules = 4 // with which a program is played
 	chances   = 40 // the same, when rapid makes one smaller that has failed, and with another schedule may not
 )
 
