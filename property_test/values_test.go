@@ -71,7 +71,7 @@ type course struct {
 }
 
 const (
-	schedules = 4 // with which a program is played
+	schedules = 4  // with which a program is played
 	chances   = 40 // the same, when rapid makes one smaller that has failed, and with another schedule may not
 )
 
