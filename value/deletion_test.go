@@ -194,3 +194,22 @@ func TestV6ADeletionFoundByTheCheck(t *testing.T) {
 		wantNothing(w, a)
 	})
 }
+
+func TestV6ADeletionIsToldToAWatcherThatIsBehindWhenTheStoreIsReadAgain(t *testing.T) {
+	inBubble(t, "V4, V6: a deletion is told to a watcher that has to catch up, also if the key is never written again", func(w *world) {
+		w.putNumbers(0, 0)
+		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		w.putNumbers(1, 1)
+		w.delete()
+		w.settle()
+		for range 3 {
+			w.putOther() // the key is absent as before, one revision later
+			w.EndStreams(kv.ErrUnavailable)
+			w.pass(time.Minute)
+		}
+		wantNumbers(w, a, 1, 1)
+		wantErr(w, a, value.ErrDeleted)
+		wantNothing(w, a)
+	})
+}

@@ -48,7 +48,7 @@ func (f *feed[T]) begin(s kv.Snapshot) (after kv.Revision) {
 		f.log(slog.LevelWarn, "the store's history was replaced; reading afresh", "revision", now.revision)
 		f.v.backlog.clear(now.since())
 		f.jump(now, s)
-	case !f.v.backlog.recording(), f.streamed.sameAs(now) && (now.present || now.revision == f.streamed.revision):
+	case !f.v.backlog.recording(), f.streamed.sameAs(now) && f.streamed.nothingBetween(now):
 		f.jump(now, s)
 	case f.streamed.nothingBetween(now):
 		f.v.backlog.append(f.update(now, s))
