@@ -31,7 +31,7 @@ var themes = []struct {
 // usual are the actions of every program.
 var usual = []string{
 	"put", "put", "put", "put", "put many", "put many", "put bad", "delete", "delete", "put other",
-	"lose a request", "lose an acknowledgment", "open", "close", "quiet", "quiet", "pass", "pass",
+	"lose a request", "lose an acknowledgement", "open", "close", "quiet", "quiet", "pass", "pass",
 }
 
 // V3 to V8, V12 and V13, in thousands of ways of things going wrong. Each program is played with a number of schedules.

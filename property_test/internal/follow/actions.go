@@ -11,15 +11,15 @@ import (
 
 // actions are what can be done on every ground.
 var actions = map[string]Action{
-	"put":                    write(func(ctx context.Context, s *Stage, _ int) error { return s.Log.Put(ctx) }),
-	"put bad":                write(func(ctx context.Context, s *Stage, _ int) error { return s.Log.PutBad(ctx) }),
-	"delete":                 write(func(ctx context.Context, s *Stage, _ int) error { return s.Log.Delete(ctx) }),
-	"put many":               write(putMany),
-	"put other":              write(func(ctx context.Context, s *Stage, _ int) error { _, err := s.Log.mark(ctx); return err }),
-	"lose a request":         write(lose()),
-	"lose an acknowledgment": write(lose(fault.Answered)),
-	"compact":                write(func(ctx context.Context, s *Stage, _ int) error { return s.Log.Forget(ctx, s.ground.Compact) }),
-	"say compacted":          write(sayCompacted),
+	"put":                     write(func(ctx context.Context, s *Stage, _ int) error { return s.Log.Put(ctx) }),
+	"put bad":                 write(func(ctx context.Context, s *Stage, _ int) error { return s.Log.PutBad(ctx) }),
+	"delete":                  write(func(ctx context.Context, s *Stage, _ int) error { return s.Log.Delete(ctx) }),
+	"put many":                write(putMany),
+	"put other":               write(func(ctx context.Context, s *Stage, _ int) error { _, err := s.Log.mark(ctx); return err }),
+	"lose a request":          write(lose()),
+	"lose an acknowledgement": write(lose(fault.Answered)),
+	"compact":                 write(func(ctx context.Context, s *Stage, _ int) error { return s.Log.Forget(ctx, s.ground.Compact) }),
+	"say compacted":           write(sayCompacted),
 
 	"cut":         func(_ context.Context, s *Stage, n int) error { s.Faults.Cut(some(n)...); return nil },
 	"freeze":      func(_ context.Context, s *Stage, n int) error { s.Faults.Freeze(some(n)...); return nil },
