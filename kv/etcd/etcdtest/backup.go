@@ -109,8 +109,10 @@ func (c *Cluster) renew(ctx context.Context, fill func(int, *member) error) erro
 // running returns the members that are not stopped.
 func (c *Cluster) running() []int {
 	var running []int
-	for _, i := range c.all() {
-		if c.Member(i) != nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, m := range c.members {
+		if m.started() {
 			running = append(running, i)
 		}
 	}

@@ -19,11 +19,13 @@ import (
 // is broken, or the machine is hopelessly overloaded.
 const startTimeout = time.Minute
 
-// A Cluster is an etcd cluster whose members run in this process. It is made by [Start] or [New].
+// A Cluster is an etcd cluster whose members run in this process, or [WithProcesses] of their own. It is made by
+// [Start] or [New].
 type Cluster struct {
 	dir       string // of everything on disk: data, sockets, backups
 	members   []*member
 	configure []func(member int, cfg *embed.Config)
+	processes bool // each member has its own
 	logs      *logs
 
 	// turn is held by whatever starts or stops members, so that such operations do not overlap. It is taken
@@ -37,6 +39,7 @@ type Cluster struct {
 	cuts    map[link]bool // pairs of members that cannot reach each other
 	changed chan struct{} // closed and replaced when a member starts or stops or a link is cut or mended
 	clients []*clientv3.Client
+	deaths  []error // of servers that have ended by themselves
 }
 
 // errClosed is what is wrong with using a cluster after Close.
@@ -95,6 +98,9 @@ func start(ctx context.Context, members int, opts []Option) (*Cluster, error) {
 	for _, opt := range opts {
 		opt(c)
 	}
+	if err := c.validate(); err != nil {
+		return c, fmt.Errorf("etcdtest: start %d members: %w", members, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := c.create(ctx, members); err != nil {
@@ -103,12 +109,25 @@ func start(ctx context.Context, members int, opts []Option) (*Cluster, error) {
 	return c, nil
 }
 
+// validate refuses options that do not go together.
+func (c *Cluster) validate() error {
+	switch {
+	case !c.processes:
+		return nil
+	case !runMemberCalled.Load():
+		return errNoRunMember // the processes would run this whole program again
+	case len(c.configure) > 0:
+		return errors.New("WithConfig cannot be combined with WithProcesses")
+	}
+	return nil
+}
+
 func (c *Cluster) create(ctx context.Context, members int) (err error) {
 	if c.dir, err = makeDir(); err != nil {
 		return err
 	}
 	for i := range members {
-		peers, err := listenForPeers()
+		peers, err := c.holdPeerAddress()
 		if err != nil {
 			return err
 		}
@@ -120,6 +139,13 @@ func (c *Cluster) create(ctx context.Context, members int) (err error) {
 		})
 	}
 	return c.restart(ctx, c.all())
+}
+
+func (c *Cluster) holdPeerAddress() (peerAddress, error) {
+	if c.processes {
+		return reservePort()
+	}
+	return listenForPeers()
 }
 
 // makeDir makes the directory for a cluster, with a path short enough for a socket in it: unix sockets' paths are
@@ -137,8 +163,8 @@ func makeDir() (string, error) {
 }
 
 // Close stops all members, closes the clients that Client made, and removes the data. When it returns, no server runs any
-// more; a connection between two of them may take a moment to notice that both its ends are closed. A second
-// Close does nothing.
+// more; a connection between two of them may take a moment to notice that both its ends are closed. It returns an
+// error if the process of a member has ended by itself. A second Close does nothing.
 func (c *Cluster) Close() error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
@@ -161,6 +187,9 @@ func (c *Cluster) Close() error {
 		}
 	}
 	c.stop(c.all())
+	c.mu.Lock()
+	errs = append(errs, c.deaths...)
+	c.mu.Unlock()
 	for _, m := range c.members {
 		errs = append(errs, m.peers.close())
 	}
@@ -176,12 +205,16 @@ func (c *Cluster) Close() error {
 // Size is the number of members, running or not.
 func (c *Cluster) Size() int { return len(c.members) }
 
-// Member returns the server that runs as the given member, nil if that member is stopped. It is for what this package
-// does not cover; stop it only with [Cluster.Stop]. After a restart the member is another server.
+// Member returns the server that runs as the given member, nil if that member is stopped or has a process of its own.
+// It is for what this package does not cover; stop it only with [Cluster.Stop]. After a restart the member is another
+// server.
 func (c *Cluster) Member(member int) *embed.Etcd {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.members[member].etcd
+	if local, ok := c.members[member].server.(*localServer); ok {
+		return local.etcd
+	}
+	return nil
 }
 
 // Logs returns what the servers have logged, oldest first. Of a very long log only the end is kept.

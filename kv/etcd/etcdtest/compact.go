@@ -3,8 +3,6 @@ package etcdtest
 import (
 	"context"
 	"fmt"
-
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
 // Compact discards the history before revision rev. When it returns, every member that runs and is not cut off
@@ -25,24 +23,24 @@ func (c *Cluster) compact(ctx context.Context, rev int64) error {
 	if err != nil {
 		return err
 	}
-	etcd := c.Member(leader)
-	if etcd == nil {
+	c.mu.Lock()
+	leads := c.members[leader].server
+	c.mu.Unlock()
+	if leads == nil {
 		return fmt.Errorf("member %d, the leader, has been stopped", leader)
 	}
-	if _, err := etcd.Server.Compact(ctx, &pb.CompactionRequest{Revision: rev, Physical: true}); err != nil {
+	if err := leads.compact(ctx, rev); err != nil {
 		return err
 	}
 
 	c.mu.Lock()
-	side := c.reach(leader)
+	side := make(map[int]server)
+	for _, i := range c.reach(leader) {
+		side[i] = c.members[i].server
+	}
 	c.mu.Unlock()
-	for _, i := range side {
-		etcd := c.Member(i)
-		if etcd == nil {
-			continue
-		}
-		// Returns when the member has applied all that was agreed on before.
-		if err := etcd.Server.LinearizableReadNotify(ctx); err != nil {
+	for i, s := range side {
+		if err := s.catchUp(ctx); err != nil {
 			return fmt.Errorf("wait for member %d to do so: %w", i, err)
 		}
 	}

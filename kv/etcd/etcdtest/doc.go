@@ -1,5 +1,5 @@
-// Package etcdtest runs a real etcd cluster, of one to many members, inside the current process, for tests that must
-// see what etcd itself does: when a member dies, when the network splits, when history is compacted, when a backup is
+// Package etcdtest runs a real etcd cluster, of one to many members, inside the current process or in processes of its
+// own, for tests that must see what etcd itself does: when a member dies, when the network splits, when history is compacted, when a backup is
 // restored. Nothing has to be installed, three members are serving in well under a second, and nothing is left when
 // the test ends.
 //
@@ -26,9 +26,20 @@
 // lives. A member therefore has the same addresses each time it is started, and any number of clusters run side by
 // side, in one process or in many.
 //
+// # Processes
+//
+// By default all members run in the current process. That is the fastest, and lets a test reach into a server, but a
+// server that is ended there still winds up. [WithProcesses] gives each member a process of its own, in which this
+// program runs again, and with that faults that nothing can prepare for: Stop is SIGKILL, and [Cluster.Freeze] is
+// SIGSTOP. What survives a kill is what was written to files. Because it is the process that dies and not the machine,
+// that includes what the operating system has yet to flush, so that not flushing takes nothing away from such
+// a test. None of these processes outlives the one that started it, however that ends; on systems other than Linux
+// one that is frozen then stays until somebody thaws it.
+//
 // # Faults
 //
 //   - [Cluster.Stop] kills members, [Cluster.Restart] starts them again on the data they had.
+//   - [Cluster.Freeze] stops members' processes where they are, [Cluster.Thaw] lets them go on.
 //   - [Cluster.Partition] cuts members off from the others, though not from their clients; [Cluster.Heal] ends that.
 //   - [Cluster.MoveLeader] and [Cluster.WaitLeader] arrange which member leads, and wait until one does.
 //   - [Cluster.Compact] discards history, on all members before it returns.
@@ -36,7 +47,7 @@
 //   - [Cluster.Replace] puts another, empty cluster behind the same addresses.
 //   - [Cluster.Watchers] is how many watches a member serves, to prove that a program leaves none behind.
 //
-// What is not here is reached through [Cluster.Member], which is the server itself.
+// What is not here is reached through [Cluster.Member], which is the server itself where it runs in this process.
 //
 // All methods may be called from several goroutines. Those that start or stop members take turns.
 //

@@ -7,11 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"go.etcd.io/etcd/server/v3/embed"
 )
 
-// Leader returns the member that leads now: the one that all members agree on, of those that run and can reach each
+// Leader returns the member that leads now: the one that all members agree on, of those that run, are not frozen, and can reach each
 // other and are enough to elect it. It returns false when there is none, as during an election. A leader that was just
 // cut off does not count, though for a moment it still believes to lead.
 func (c *Cluster) Leader() (member int, ok bool) {
@@ -53,12 +51,12 @@ func (c *Cluster) electorate() (leader int, news []<-chan struct{}) {
 		side := c.reach(i)
 		// Before looking, so that no change is missed after.
 		for _, j := range side {
-			news = append(news, c.members[j].etcd.Server.LeaderChangedNotify())
+			news = append(news, c.members[j].server.leaderChanged())
 		}
-		id := c.members[i].etcd.Server.Leader()
+		id := c.members[i].server.leader()
 		leader := slices.IndexFunc(c.members, func(m *member) bool { return m.id == id })
 		agreed := slices.Contains(side, leader) && !slices.ContainsFunc(side, func(j int) bool {
-			return c.members[j].etcd.Server.Leader() != id
+			return c.members[j].server.leader() != id
 		})
 		if agreed {
 			return leader, nil
@@ -74,12 +72,16 @@ func (c *Cluster) state() string {
 	defer c.mu.Unlock()
 	var parts []string
 	for i, m := range c.members {
-		if m.etcd == nil {
+		switch {
+		case !m.started():
 			parts = append(parts, fmt.Sprintf("member %d is stopped", i))
+			continue
+		case m.frozen:
+			parts = append(parts, fmt.Sprintf("member %d is frozen", i))
 			continue
 		}
 		follows := "no leader"
-		if id := m.etcd.Server.Leader(); id != 0 {
+		if id := m.server.leader(); id != 0 {
 			follows = fmt.Sprintf("member %d", slices.IndexFunc(c.members, func(m *member) bool { return m.id == id }))
 		}
 		parts = append(parts, fmt.Sprintf("member %d reaches %v and follows %s", i, c.reach(i), follows))
@@ -99,14 +101,14 @@ func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
 			return nil
 		}
 		c.mu.Lock()
-		etcd, source, target := c.members[from].etcd, c.members[from].id, c.members[to].id
+		server, source, target := c.members[from].server, c.members[from].id, c.members[to].id
 		c.mu.Unlock()
-		if etcd == nil {
+		if server == nil {
 			continue // it was stopped since
 		}
 		// Raft gives up a transfer that takes longer than an election timeout, without telling anyone.
-		try, cancel := context.WithTimeout(ctx, 2*electionTimeout(etcd))
-		err = etcd.Server.MoveLeader(try, uint64(source), uint64(target))
+		try, cancel := context.WithTimeout(ctx, 2*c.electionTimeout(from))
+		err = server.moveLeader(try, source, target)
 		gaveUp := try.Err() != nil
 		cancel()
 		if ctx.Err() != nil {
@@ -121,6 +123,10 @@ func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
 	}
 }
 
-func electionTimeout(etcd *embed.Etcd) time.Duration {
-	return time.Duration(etcd.Config().ElectionMs) * time.Millisecond
+func (c *Cluster) electionTimeout(member int) time.Duration {
+	ms := uint(electionMs)
+	if etcd := c.Member(member); etcd != nil {
+		ms = etcd.Config().ElectionMs // which may have been changed
+	}
+	return time.Duration(ms) * time.Millisecond
 }

@@ -20,11 +20,17 @@ const mostLogs = 4 << 20
 
 // logger returns a logger that writes under the given name.
 func (l *logs) logger(name string) *zap.Logger {
+	return newLogger(l, name, zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return &dyingWords{Core: core, logs: l}
+	}))
+}
+
+func newLogger(to zapcore.WriteSyncer, name string, opts ...zap.Option) *zap.Logger {
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.EncodeTime = zapcore.ISO8601TimeEncoder
 	encoding.EncodeDuration = zapcore.StringDurationEncoder
-	core := zapcore.NewCore(zapcore.NewConsoleEncoder(encoding), l, zap.InfoLevel)
-	return zap.New(&dyingWords{Core: core, logs: l}).Named(name)
+	core := zapcore.NewCore(zapcore.NewConsoleEncoder(encoding), to, zap.InfoLevel)
+	return zap.New(core, opts...).Named(name)
 }
 
 // Write implements zapcore.WriteSyncer.

@@ -7,9 +7,8 @@ import (
 	"sync"
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/etcdserver/api/etcdhttp"
-	"google.golang.org/grpc"
+
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest/internal/wire"
 )
 
 // A member is one place in the cluster: an identity, addresses and data that outlive the servers that run there
@@ -18,57 +17,53 @@ type member struct {
 	name    string
 	dir     string // of the data
 	socket  string // where clients connect
-	peers   *peerServer
+	peers   peerAddress
 	watches watchCount
 
 	// The fields below are guarded by Cluster.mu.
 
-	id   types.ID    // in the cluster's present generation; stays when the member stops
-	etcd *embed.Etcd // nil when the member is stopped
-	grpc *grpcServers
+	id     types.ID // in the cluster's present generation; stays when the member stops
+	server server   // nil when the member is stopped
+	frozen bool     // by Freeze
+}
+
+// A peerAddress is where other members reach a member. It is held for as long as the cluster lives, so that nobody
+// else can be given its port; while no server runs as the member, connections to it are broken off.
+type peerAddress interface {
+	url() url.URL
+	close() error
 }
 
 func (m *member) clientURL() url.URL { return url.URL{Scheme: "unix", Path: m.socket} }
 
-// config returns the configuration of a server that runs as member i.
-func (c *Cluster) config(i int, servers *grpcServers) *embed.Config {
+// started reports whether a server runs as m, frozen or not. One that has ended by itself does not. The caller holds
+// Cluster.mu.
+func (m *member) started() bool {
+	if m.server == nil {
+		return false
+	}
+	select {
+	case <-m.server.stopped():
+		return false
+	default:
+		return true
+	}
+}
+
+// awake reports whether a server runs as m and is not frozen. The caller holds Cluster.mu.
+func (m *member) awake() bool { return m.started() && !m.frozen }
+
+func (c *Cluster) settings(i int) wire.Settings {
 	m := c.members[i]
-	cfg := embed.NewConfig()
-	cfg.Name = m.name
-	cfg.Dir = m.dir
-	cfg.ListenClientUrls = []url.URL{m.clientURL()}
-	cfg.AdvertiseClientUrls = cfg.ListenClientUrls
-	cfg.ListenPeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}} // unused; see peerServer
-	cfg.AdvertisePeerUrls = []url.URL{m.peers.url()}
-	cfg.InitialCluster = c.initialCluster()
-	cfg.InitialClusterToken = fmt.Sprintf("etcdtest-%d", c.generation)
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(c.logs.logger(m.name))
-
-	cfg.TickMs = 50
-	cfg.ElectionMs = 500
-	cfg.UnsafeNoFsync = true
-	cfg.BcryptCost = 4 // the least there is
-	cfg.EnableGRPCGateway = false
-
-	for _, f := range c.configure {
-		f(i, cfg)
+	client, peer := m.clientURL(), m.peers.url()
+	return wire.Settings{
+		Name:           m.name,
+		Dir:            m.dir,
+		Client:         &client,
+		Peer:           &peer,
+		InitialCluster: c.initialCluster(),
+		Token:          fmt.Sprintf("etcdtest-%d", c.generation),
 	}
-
-	// After f, so that it can add to these but not lose ours.
-	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions,
-		grpc.ChainStreamInterceptor(m.watches.intercept),
-		// A handler that outlived its server would use a storage that has been closed, which etcd answers by
-		// ending the process.
-		grpc.WaitForHandlers(true),
-	)
-	register := cfg.ServiceRegister
-	cfg.ServiceRegister = func(s *grpc.Server) {
-		if register != nil {
-			register(s)
-		}
-		servers.add(s)
-	}
-	return cfg
 }
 
 // launch starts a server for each of members that is stopped. It does not wait until they serve, which may need
@@ -77,9 +72,13 @@ func (c *Cluster) launch(members []int) error {
 	// One after the other: each new member first asks those before it whether it is one of theirs already, and
 	// those that are only half started would let it wait.
 	for _, i := range members {
-		if c.Member(i) != nil {
+		c.mu.Lock()
+		started := c.members[i].started()
+		c.mu.Unlock()
+		if started {
 			continue
 		}
+		c.kill(i) // what is left of a server that has ended by itself
 		if err := c.launchOne(i); err != nil {
 			return fmt.Errorf("start member %d: %w", i, err)
 		}
@@ -88,21 +87,27 @@ func (c *Cluster) launch(members []int) error {
 }
 
 func (c *Cluster) launchOne(i int) error {
-	m := c.members[i]
-	servers := new(grpcServers)
-	etcd, err := embed.StartEtcd(c.config(i, servers))
+	server, err := c.startServer(i)
 	if err != nil {
 		return err
 	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.id, m.etcd, m.grpc = etcd.Server.MemberID(), etcd, servers
+	m := c.members[i]
+	m.id, m.server = server.id(), server
 	// Before others can reach the new server, which knows nothing of the links that are cut.
 	c.applyCuts()
-	m.peers.open(etcdhttp.NewPeerHandler(etcd.GetLogger(), etcd.Server))
+	server.admit()
 	c.announce()
 	return nil
+}
+
+func (c *Cluster) startServer(i int) (server, error) {
+	if c.processes {
+		return c.startChild(i)
+	}
+	return c.startLocal(i)
 }
 
 // kill ends the server that runs as member i, if one does, without letting it hand over to others. The caller
@@ -110,58 +115,21 @@ func (c *Cluster) launchOne(i int) error {
 func (c *Cluster) kill(i int) {
 	m := c.members[i]
 	c.mu.Lock()
-	etcd, servers := m.etcd, m.grpc
-	m.etcd, m.grpc = nil, nil
-	if etcd != nil {
+	server := m.server
+	m.server, m.frozen = nil, false
+	if server != nil {
 		c.announce()
 	}
 	c.mu.Unlock()
-	if etcd == nil {
-		return
-	}
-
-	// Close by itself would wait seconds for each open watch to end, hand leadership to another member, and hang
-	// for ever on a member that has never had a leader. So first the clients are cut off and the server is
-	// stopped, which leaves Close no more to do than to free the rest. The order matters: the storage must not
-	// be closed beneath a request.
-	servers.stop()
-	m.peers.shut()
-	etcd.Server.HardStop()
-	etcd.Close()
-	m.peers.wait()
-}
-
-// grpcServers collects the gRPC servers of one etcd server, which embed keeps to itself, to be able to stop them.
-type grpcServers struct {
-	mu      sync.Mutex
-	stopped bool
-	servers []*grpc.Server
-}
-
-// add is called by etcd when a gRPC server has been set up and before it serves. It may run beside stop.
-func (g *grpcServers) add(s *grpc.Server) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.stopped {
-		s.Stop()
-		return
-	}
-	g.servers = append(g.servers, s)
-}
-
-// stop closes all connections and returns when no request is being handled any more.
-func (g *grpcServers) stop() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.stopped = true
-	for _, s := range g.servers {
-		s.Stop()
+	if server != nil {
+		server.kill()
 	}
 }
 
-// Stop ends the given members, all if none is given, as abruptly as can be done within a process: their clients'
-// connections break, a leader does not hand over, requests under way get no answer. When it returns, clients
-// that try to connect are refused; the data is kept for [Cluster.Restart]. Members that are stopped already stay so.
+// Stop ends the given members, all if none is given: their clients' connections break, a leader does not hand over,
+// requests under way get no answer. A cluster [WithProcesses] kills them, with SIGKILL where there is one; otherwise
+// they are ended as abruptly as can be done within a process. When it returns, clients that try to connect are
+// refused; the data is kept for [Cluster.Restart]. Members that are stopped already stay so.
 //
 // If the leader is stopped, writes that reach the others before they have noticed are lost on the way to it, which their
 // clients are told only after five seconds: etcd does not send them again. Where that is not what is tried, call
@@ -183,8 +151,8 @@ func (c *Cluster) stop(members []int) {
 }
 
 // Restart starts the given members, all if none is given, on the data and addresses they had when they were stopped.
-// It returns when they serve clients. Members that are running already are left alone. What was cut by
-// [Cluster.Partition] is still cut.
+// It returns when they serve clients. Members that are running already are left alone, also frozen ones. What was
+// cut by [Cluster.Partition] is still cut.
 //
 // A member can serve only once it has heard of a leader. One that is started where there can be none, because
 // too few others are running or within reach, is started but not waited for: clients can connect to it, but get no
@@ -212,15 +180,15 @@ func (c *Cluster) restart(ctx context.Context, members []int) error {
 func (c *Cluster) waitReady(ctx context.Context, members []int) error {
 	for _, i := range members {
 		c.mu.Lock()
-		etcd := c.members[i].etcd
+		server := c.members[i].server
 		able := c.hasQuorum(i)
 		c.mu.Unlock()
-		if etcd == nil || !able {
+		if server == nil || !able {
 			continue
 		}
 		select {
-		case <-etcd.Server.ReadyNotify():
-		case <-etcd.Server.StopNotify():
+		case <-server.ready():
+		case <-server.stopped():
 			return fmt.Errorf("member %d has stopped", i)
 		case <-ctx.Done():
 			return fmt.Errorf("wait for member %d to serve: %w", i, ctx.Err())

@@ -1,6 +1,10 @@
 package etcdtest
 
-import "slices"
+import (
+	"slices"
+
+	"go.etcd.io/etcd/client/pkg/v3/types"
+)
 
 // A link is a pair of members, the lower first.
 type link [2]int
@@ -44,34 +48,37 @@ func (c *Cluster) Heal() {
 	c.announce()
 }
 
-// applyCuts makes every running member cut and mend its links as cuts says. The caller holds mu.
+// applyCuts makes every running member cut and mend its links as cuts says, those that are frozen excepted. The
+// caller holds mu.
 func (c *Cluster) applyCuts() {
 	for a, m := range c.members {
-		if m.etcd == nil {
+		if !m.awake() {
 			continue
 		}
+		var cut, rest []types.ID
 		for b, other := range c.members {
 			switch {
 			case a == b:
 			case c.cuts[linkOf(a, b)]:
-				m.etcd.Server.CutPeer(other.id)
+				cut = append(cut, other.id)
 			default:
-				m.etcd.Server.MendPeer(other.id)
+				rest = append(rest, other.id)
 			}
 		}
+		m.server.setCuts(cut, rest)
 	}
 }
 
 // reach returns the running members that can reach member i, over others or directly, i included; none if i is
-// stopped. The caller holds mu.
+// stopped. A frozen member counts as stopped. The caller holds mu.
 func (c *Cluster) reach(i int) []int {
-	if c.members[i].etcd == nil {
+	if !c.members[i].awake() {
 		return nil
 	}
 	reached := []int{i}
 	for n := 0; n < len(reached); n++ {
 		for j, m := range c.members {
-			if m.etcd != nil && !c.cuts[linkOf(reached[n], j)] && !slices.Contains(reached, j) {
+			if m.awake() && !c.cuts[linkOf(reached[n], j)] && !slices.Contains(reached, j) {
 				reached = append(reached, j)
 			}
 		}

@@ -12,8 +12,8 @@ import (
 // Watchers returns how many watches of clients the given member serves: those it has told a client that it has created,
 // less those it has told are cancelled and those whose stream has ended.
 //
-// A watch that a client has just given up counts until the member has been told. To prove that none is left, use
-// [Cluster.WaitWatchers].
+// A watch that a client has just given up counts until the member has been told, and what a process of its own has
+// told its client reaches this one a moment later. To prove that none is left, use [Cluster.WaitWatchers].
 func (c *Cluster) Watchers(member int) int {
 	return c.members[member].watches.now()
 }
@@ -50,16 +50,21 @@ func (w *watchCount) add(d int) {
 	}
 }
 
+// next returns a channel that is closed when the number changes after the call.
+func (w *watchCount) next() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.changed == nil {
+		w.changed = make(chan struct{})
+	}
+	return w.changed
+}
+
 // wait returns the last number it has seen.
 func (w *watchCount) wait(ctx context.Context, want int) (int, error) {
 	for {
-		w.mu.Lock()
-		n := w.n
-		if w.changed == nil {
-			w.changed = make(chan struct{})
-		}
-		changed := w.changed
-		w.mu.Unlock()
+		changed := w.next()
+		n := w.now()
 		if n == want {
 			return n, nil
 		}

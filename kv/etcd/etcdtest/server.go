@@ -1,0 +1,59 @@
+package etcdtest
+
+import (
+	"context"
+	"net/url"
+
+	"go.etcd.io/etcd/client/pkg/v3/types"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest/internal/wire"
+)
+
+// A server is what runs as a member, from when it is started until it is killed: in this process, or in one of its
+// own.
+type server interface {
+	id() types.ID
+	leader() types.ID               // whom it follows, zero if it knows of no leader
+	leaderChanged() <-chan struct{} // closed when leader may have changed since the call
+	ready() <-chan struct{}         // closed when it serves clients
+	stopped() <-chan struct{}       // closed when it has ended
+	setCuts(cut, rest []types.ID)   // lets no raft message pass to or from those in cut
+	admit()                         // lets other members reach it
+	kill()                          // ends it and returns when it has ended
+	moveLeader(ctx context.Context, from, to types.ID) error
+	compact(ctx context.Context, rev int64) error
+	catchUp(ctx context.Context) error // returns when it has applied all that was agreed on before
+}
+
+// electionMs is how long without a heartbeat a member waits before it stands for election.
+const electionMs = 500
+
+// newConfig returns the configuration of a server that runs as the member described.
+func newConfig(s wire.Settings, logger *zap.Logger) *embed.Config {
+	cfg := embed.NewConfig()
+	cfg.Name = s.Name
+	cfg.Dir = s.Dir
+	cfg.ListenClientUrls = []url.URL{*s.Client}
+	cfg.AdvertiseClientUrls = cfg.ListenClientUrls
+	cfg.ListenPeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}} // unused; see peerServer
+	cfg.AdvertisePeerUrls = []url.URL{*s.Peer}
+	cfg.InitialCluster = s.InitialCluster
+	cfg.InitialClusterToken = s.Token
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
+
+	cfg.TickMs = 50
+	cfg.ElectionMs = electionMs
+	cfg.UnsafeNoFsync = true
+	cfg.BcryptCost = 4 // the least there is
+	cfg.EnableGRPCGateway = false
+	return cfg
+}
+
+// countWatches makes a server count the watches it serves.
+func countWatches(cfg *embed.Config, count *watchCount) {
+	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions,
+		grpc.ChainStreamInterceptor(count.intercept))
+}

@@ -1,0 +1,19 @@
+//go:build unix
+
+package etcdtest
+
+import (
+	"net"
+	"os"
+	"syscall"
+)
+
+func stop(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }
+func thaw(p *os.Process) error { return p.Signal(syscall.SIGCONT) }
+
+// unblock lets Accept be interrupted.
+func unblock(listener *net.TCPListener) {
+	if conn, err := listener.SyscallConn(); err == nil {
+		conn.Control(func(fd uintptr) { syscall.SetNonblock(int(fd), true) })
+	}
+}
