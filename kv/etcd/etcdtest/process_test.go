@@ -211,7 +211,7 @@ func TestLogsOfProcesses(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 1, etcdtest.WithProcesses())
 	check(t, cluster.Close())
-	if logs := cluster.Logs(); !strings.Contains(logs, "m0") || !strings.Contains(logs, "ready to serve client requests") {
+	if logs := cluster.Logs(); !strings.Contains(logs, "m0") || !strings.Contains(logs, "starting an etcd server") {
 		t.Errorf("the logs do not have what etcd logs when it starts:\n%s", logs)
 	}
 }
