@@ -1,0 +1,29 @@
+package history
+
+import (
+	"os"
+	"testing"
+)
+
+// Check fails the test if r is wrong, and then writes porcupine's picture of it to a file, whose name it logs. It
+// reports whether r is right.
+func (r Run) Check(t testing.TB) bool {
+	t.Helper()
+	err := r.Judge()
+	if err == nil {
+		return true
+	}
+	t.Errorf("the history is wrong: %v", err)
+	picture, err := os.CreateTemp("", "history-*.html") // which outlasts the test, unlike its own directories
+	if err != nil {
+		t.Errorf("there is no picture of it: %v", err)
+		return false
+	}
+	defer picture.Close()
+	if err := r.Draw(picture); err != nil {
+		t.Errorf("there is no picture of it: %v", err)
+		return false
+	}
+	t.Logf("a picture of it: %s", picture.Name())
+	return false
+}

@@ -1,0 +1,69 @@
+package history
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// judgeOrder compares revisions, which are of the whole store, with real time: nothing may be answered from before
+// what was acknowledged when it was asked.
+func (r Run) judgeOrder(ops []Operation) error {
+	byCall := slices.SortedFunc(slices.Values(ops), func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
+	byReturn := slices.SortedFunc(slices.Values(r.Operations), func(a, b Operation) int { return cmp.Compare(a.Return, b.Return) })
+	byReturn = slices.DeleteFunc(byReturn, func(o Operation) bool { return o.Outcome != Done })
+	var newest Operation // of those that had returned
+	n := 0
+	for _, o := range byCall {
+		for ; n < len(byReturn) && byReturn[n].Return < o.Call; n++ {
+			if byReturn[n].Revision > newest.Revision {
+				newest = byReturn[n]
+			}
+		}
+		if o.Outcome == Done && o.Revision < newest.Revision {
+			return violation(ErrLinearizable, "%v,\n\tthough before it was called %v", o, newest)
+		}
+		if o.Outcome == Conflict && !r.couldConflict(o, newest.Revision, r.before(o.Return)) {
+			return violation(ErrConflict, "%v", o)
+		}
+	}
+	return nil
+}
+
+// before returns the last revision that the store may have been at, at the given time: no later than what anyone saw who
+// asked after that.
+func (r Run) before(at time.Duration) kv.Revision {
+	rev := kv.Revision(math.MaxInt64)
+	for _, o := range r.Operations {
+		if o.Call > at && o.Outcome == Done {
+			rev = min(rev, o.Revision)
+		}
+	}
+	return rev
+}
+
+// couldConflict reports whether a condition of o did not hold at any revision from first to last.
+func (r Run) couldConflict(o Operation, first, last kv.Revision) bool {
+	for _, w := range o.Writes {
+		was := kv.Revision(0)
+		for _, e := range r.Log.Events {
+			if e.Key != w.Key || e.ModRevision > last {
+				continue
+			}
+			if e.ModRevision > first && !holds(w, was) {
+				return true // from before the event
+			}
+			was = e.ModRevision
+			if e.Type == kv.EventDelete {
+				was = 0
+			}
+		}
+		if !holds(w, was) {
+			return true
+		}
+	}
+	return false
+}

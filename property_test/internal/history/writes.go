@@ -1,0 +1,213 @@
+package history
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// change names one event of the log: a key changes once in a revision.
+type change struct {
+	key string
+	rev kv.Revision
+}
+
+// ledger accounts for each event of the log by the operation that made it.
+type ledger struct {
+	log    Log
+	byKey  map[string][]kv.Event
+	events map[change]kv.Event
+	maker  map[change]int // indexes operations
+}
+
+// judgeWrites compares what was to be written with the log. It returns the operations as the log shows them: writes
+// that nobody knew about are done, at their revision, or left out.
+func (r Run) judgeWrites() ([]Operation, error) {
+	l := ledger{
+		log:    r.Log,
+		byKey:  r.Log.byKey(),
+		events: make(map[change]kv.Event),
+		maker:  make(map[change]int),
+	}
+	for _, e := range r.Log.Events {
+		l.events[change{e.Key, e.ModRevision}] = e
+	}
+	if err := l.matchPuts(r.Operations); err != nil {
+		return nil, err
+	}
+
+	ops := slices.Clone(r.Operations)
+	var lost []int // deletions of unknown outcome
+	for i := range ops {
+		o := &ops[i]
+		switch {
+		case o.IsRead() || o.Outcome == Conflict:
+		case o.Outcome == Done:
+			if err := l.claim(i, *o); err != nil {
+				return nil, err
+			}
+		default:
+			if rev, ok := l.seen(*o); ok {
+				r.settle(o, rev)
+				if err := l.claim(i, *o); err != nil {
+					return nil, err
+				}
+			} else if onlyDeletes(*o) {
+				lost = append(lost, i)
+			}
+		}
+	}
+	if err := r.matchDeletes(&l, ops, lost); err != nil {
+		return nil, err
+	}
+	if err := l.judgeConditions(ops); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(ops, func(o Operation) bool { return o.Outcome == Unknown }), nil
+}
+
+// settle notes that a write of unknown outcome has happened. When, nobody was told; no later than somebody was
+// told of its revision or a later one.
+func (r Run) settle(o *Operation, rev kv.Revision) {
+	o.Outcome, o.Revision, o.Return = Done, rev, math.MaxInt64
+	for _, other := range r.Operations {
+		if other.Outcome == Done && other.Revision >= rev {
+			o.Return = min(o.Return, other.Return)
+		}
+	}
+}
+
+// matchPuts finds who put what: no two puts have the same value.
+func (l *ledger) matchPuts(ops []Operation) error {
+	type put struct{ key, value string }
+	maker := make(map[put]int)
+	for i, o := range ops {
+		for _, w := range o.Writes {
+			if w.Type == kv.EventPut {
+				maker[put{w.Key, string(w.Value)}] = i
+			}
+		}
+	}
+	revisions := make(map[int]kv.Revision)
+	for _, e := range l.log.Events {
+		if e.Type != kv.EventPut {
+			continue
+		}
+		i, ok := maker[put{e.Key, string(e.Value)}]
+		switch {
+		case !ok:
+			return violation(ErrUnwritten, "%s", describeEvent(e))
+		case ops[i].Outcome == Conflict:
+			return violation(ErrUnwritten, "%s, although %v", describeEvent(e), ops[i])
+		}
+		if rev, twice := revisions[i]; twice && rev != e.ModRevision {
+			return violation(ErrWrittenTwice, "%v, but it is there at %d and at %d", ops[i], rev, e.ModRevision)
+		}
+		revisions[i] = e.ModRevision
+		l.maker[change{e.Key, e.ModRevision}] = i
+	}
+	return nil
+}
+
+// seen returns the revision of a write of unknown outcome, if one of its puts is in the log.
+func (l *ledger) seen(o Operation) (kv.Revision, bool) {
+	for _, w := range o.Writes {
+		if w.Type != kv.EventPut {
+			continue
+		}
+		for _, e := range l.byKey[w.Key] {
+			if e.Type == kv.EventPut && string(e.Value) == string(w.Value) {
+				return e.ModRevision, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// claim notes that o, which happened, made its events, all of which must be there.
+func (l *ledger) claim(i int, o Operation) error {
+	for _, w := range o.Writes {
+		at := change{w.Key, o.Revision}
+		e, ok := l.events[at]
+		switch {
+		case w.Type == kv.EventPut && (!ok || l.maker[at] != i || string(e.Value) != string(w.Value)):
+			return violation(ErrLostWrite, "%v, but the log has no put of %s at %d", o, w.Key, o.Revision)
+		case w.Type == kv.EventPut:
+		case keyAt(l.byKey[w.Key], o.Revision).Version > 0:
+			return violation(ErrLostWrite, "%v, but %s is there at that revision", o, w.Key)
+		case ok && holds(w, keyAt(l.byKey[w.Key], o.Revision-1).ModRevision):
+			// It may also have come after another deletion, and found nothing. That is all the same, unless it was
+			// conditional.
+			if _, known := l.maker[at]; !known || len(w.Conditions) > 0 {
+				l.maker[at] = i
+			}
+		}
+	}
+	return nil
+}
+
+// matchDeletes finds makers for the deletions that nobody has been told of, among the deletions of unknown outcome. The
+// earliest call takes the earliest, which leaves most to the others.
+func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
+	slices.SortFunc(lost, func(a, b int) int { return cmp.Compare(ops[a].Call, ops[b].Call) })
+	for _, e := range l.log.Events {
+		if e.Type != kv.EventDelete {
+			continue
+		}
+		if _, known := l.maker[change{e.Key, e.ModRevision}]; known {
+			continue
+		}
+		was := keyAt(l.byKey[e.Key], e.ModRevision-1).ModRevision
+		n := slices.IndexFunc(lost, func(i int) bool {
+			w, ok := ops[i].written(e.Key)
+			return ok && ops[i].Outcome == Unknown && holds(w, was)
+		})
+		if n < 0 {
+			return violation(ErrUnwritten, "%s", describeEvent(e))
+		}
+		o := &ops[lost[n]]
+		r.settle(o, e.ModRevision)
+		if err := l.claim(lost[n], *o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judgeConditions looks at what each conditional write that happened was conditional on.
+func (l *ledger) judgeConditions(ops []Operation) error {
+	for i, o := range ops {
+		if o.IsRead() || o.Outcome != Done {
+			continue
+		}
+		for _, w := range o.Writes {
+			rev := o.Revision
+			if l.changed(i, o) {
+				rev-- // what was there before it
+			}
+			was := keyAt(l.byKey[w.Key], rev)
+			if !holds(w, was.ModRevision) {
+				return violation(ErrCondition, "%v, but before that %s was at %d", o, w.Key, was.ModRevision)
+			}
+		}
+	}
+	return nil
+}
+
+// changed reports whether o, which happened, made a revision of its own.
+func (l *ledger) changed(i int, o Operation) bool {
+	return slices.ContainsFunc(o.Writes, func(w kv.Op) bool {
+		maker, ok := l.maker[change{w.Key, o.Revision}]
+		return ok && maker == i
+	})
+}
+
+func holds(w kv.Op, mod kv.Revision) bool {
+	return !slices.ContainsFunc(w.Conditions, func(c kv.Condition) bool { return !c.Holds(mod) })
+}
+
+func onlyDeletes(o Operation) bool {
+	return !slices.ContainsFunc(o.Writes, func(w kv.Op) bool { return w.Type == kv.EventPut })
+}

@@ -1,0 +1,133 @@
+// Package nemesis does to a cluster whatever can happen to one.
+package nemesis
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+// A Fault is a kind of harm.
+type Fault string
+
+// What a Nemesis does. Each is done to any one member, or to the leader.
+const (
+	Kill      Fault = "kill"      // SIGKILL, and a new start
+	Freeze    Fault = "freeze"    // SIGSTOP, and SIGCONT
+	Partition Fault = "partition" // from all other members, not from clients
+	Move      Fault = "move"      // the leader hands over to the member
+)
+
+// Faults is all of them.
+var Faults = []Fault{Kill, Freeze, Partition, Move}
+
+// A Nemesis harms a cluster of processes, one fault at a time, so that there is always a majority that could work.
+type Nemesis struct {
+	cluster *etcdtest.Cluster
+	random  *rand.Rand
+	done    []string
+	counts  map[Fault]int
+	calm    time.Duration
+}
+
+// New returns a Nemesis of cluster that leaves it alone for some time, on average, between two faults. What it does
+// follows from the seed; when, and to which member if that is the leader, does not.
+func New(cluster *etcdtest.Cluster, seed uint64, calm time.Duration) *Nemesis {
+	return &Nemesis{
+		cluster: cluster,
+		random:  rand.New(rand.NewPCG(seed, 0)),
+		counts:  make(map[Fault]int),
+		calm:    calm,
+	}
+}
+
+// Done returns what was done, in order.
+func (n *Nemesis) Done() []string { return n.done }
+
+// Counts returns how often each fault was done.
+func (n *Nemesis) Counts() map[Fault]int { return n.counts }
+
+// Run harms the cluster until ctx is done, then lets it recover, and returns when all members serve and follow one
+// leader. All faults are done in turn, in an order of their own in each turn.
+func (n *Nemesis) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		for _, i := range n.random.Perm(len(Faults)) {
+			if !n.wait(ctx, n.calm) {
+				break
+			}
+			if err := n.do(ctx, Faults[i]); err != nil {
+				return fmt.Errorf("nemesis: %w", err)
+			}
+		}
+	}
+	if err := n.recover(); err != nil {
+		return fmt.Errorf("nemesis: recover: %w", err)
+	}
+	return nil
+}
+
+// wait waits for some time, on average, and reports whether ctx goes on.
+func (n *Nemesis) wait(ctx context.Context, about time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(about/2 + time.Duration(n.random.Int64N(int64(about)))):
+		return true
+	}
+}
+
+// How long a fault lasts, on average: about as long as an election, so that at times there is a new leader and at
+// times there is not.
+const faultTime = 600 * time.Millisecond
+
+// patience bounds what must succeed.
+const patience = time.Minute
+
+func (n *Nemesis) do(ctx context.Context, fault Fault) error {
+	member := n.random.IntN(n.cluster.Size())
+	if leader, ok := n.cluster.Leader(); ok && n.random.IntN(2) == 0 && fault != Move {
+		member = leader
+	}
+	n.done = append(n.done, fmt.Sprintf("%s %d", fault, member))
+	n.counts[fault]++
+	switch fault {
+	case Kill:
+		n.cluster.Stop(member)
+		n.wait(ctx, faultTime)
+		return n.restart(member)
+	case Freeze:
+		if err := n.cluster.Freeze(member); err != nil {
+			return err
+		}
+		n.wait(ctx, 2*faultTime)
+		return n.cluster.Thaw(member)
+	case Partition:
+		n.cluster.Partition(member)
+		n.wait(ctx, 2*faultTime)
+		n.cluster.Heal()
+		return nil
+	default:
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if err := n.cluster.MoveLeader(limited, member); err != nil && ctx.Err() == nil {
+			return err
+		}
+		return nil
+	}
+}
+
+func (n *Nemesis) restart(member int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return n.cluster.Restart(ctx, member)
+}
+
+func (n *Nemesis) recover() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err := n.cluster.WaitLeader(ctx)
+	return err
+}
