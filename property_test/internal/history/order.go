@@ -10,7 +10,7 @@ import (
 )
 
 // judgeOrder compares revisions, which are of the whole store, with real time: nothing may be answered from before
-// what was acknowledged when it was asked.
+// what was acknowledged when it was asked, and a write makes a revision that nobody has seen.
 func (r Run) judgeOrder(ops []Operation) error {
 	byCall := slices.SortedFunc(slices.Values(ops), func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
 	byReturn := slices.SortedFunc(slices.Values(r.Operations), func(a, b Operation) int { return cmp.Compare(a.Return, b.Return) })
@@ -23,7 +23,7 @@ func (r Run) judgeOrder(ops []Operation) error {
 				newest = byReturn[n]
 			}
 		}
-		if o.Outcome == Done && o.Revision < newest.Revision {
+		if o.Outcome == Done && (o.Revision < newest.Revision || o.Revision == newest.Revision && !mayChangeNothing(o)) {
 			return violation(ErrLinearizable, "%v,\n\tthough before it was called %v", o, newest)
 		}
 		if o.Outcome == Conflict && !r.couldConflict(o, newest.Revision, r.before(o.Return)) {
@@ -32,6 +32,9 @@ func (r Run) judgeOrder(ops []Operation) error {
 	}
 	return nil
 }
+
+// mayChangeNothing reports whether o may be answered with a revision that was there before.
+func mayChangeNothing(o Operation) bool { return onlyDeletes(o) && o.Return >= o.Call }
 
 // before returns the last revision that the store may have been at, at the given time: no later than what anyone saw who
 // asked after that.

@@ -1,0 +1,327 @@
+package history
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// story is a history that is right: two keys, written by one client after the other, and two watches of it. Time
+// passes from one operation to the next.
+func story() *Run {
+	r := &Run{Log: Log{After: 1, Until: 7, Range: kv.Prefix("/"), Events: []kv.Event{
+		put("/a", "1", 2, 2, 1),
+		put("/a", "2", 2, 3, 2),
+		put("/a", "3", 2, 4, 3), put("/b", "3b", 4, 4, 1),
+		deletion("/b", 5),
+		put("/b", "4", 6, 6, 1),
+		put("/a", "end", 2, 7, 4),
+	}}}
+	for _, o := range []Operation{
+		{Writes: []kv.Op{kv.PutOp("/a", []byte("1"), kv.IfAbsent())}, Revision: 2},
+		{Writes: []kv.Op{kv.PutOp("/a", []byte("x"), kv.IfAbsent())}, Outcome: Conflict},
+		{Range: kv.Key("/a"), Revision: 2, Entries: []kv.Entry{entry("/a", "1", 2, 2, 1)}},
+		{Writes: []kv.Op{kv.PutOp("/a", []byte("2"), kv.IfRevision(2))}, Revision: 3},
+		{Writes: []kv.Op{kv.PutOp("/a", []byte("3")), kv.PutOp("/b", []byte("3b"))}, Revision: 4},
+		{Range: kv.Prefix("/"), Revision: 4, Entries: []kv.Entry{entry("/a", "3", 2, 4, 3), entry("/b", "3b", 4, 4, 1)}},
+		{Writes: []kv.Op{kv.DeleteOp("/b")}, Revision: 5},
+		{Writes: []kv.Op{kv.DeleteOp("/b")}, Revision: 5}, // there is nothing to delete
+		{Writes: []kv.Op{kv.PutOp("/b", []byte("4"))}, Outcome: Unknown},
+		{Writes: []kv.Op{kv.PutOp("/b", []byte("5"))}, Outcome: Unknown}, // never happens
+		{Range: kv.Key("/b"), Revision: 6, Entries: []kv.Entry{entry("/b", "4", 6, 6, 1)}},
+		{Writes: []kv.Op{kv.PutOp("/a", []byte("end"))}, Revision: 7},
+	} {
+		r.then(o)
+	}
+	r.Watches = []Watch{
+		{Name: "all", Range: kv.Prefix("/"), Segments: []Segment{
+			{After: 1, Batches: []kv.Batch{
+				{Revision: 2, Events: r.Log.Events[:1]},
+				{Revision: 4, Events: r.Log.Events[1:4]},
+				{Revision: 4},
+			}},
+			{After: 4, Err: kv.ErrUnavailable},
+			{After: 4, Batches: []kv.Batch{
+				{Revision: 5, Events: r.Log.Events[4:5]},
+				{Revision: 6, Events: r.Log.Events[5:6]},
+				{Revision: 7, Events: r.Log.Events[6:7]},
+			}},
+		}},
+		{Name: "one", Range: kv.Key("/b"), Segments: []Segment{
+			{After: 1, Batches: []kv.Batch{
+				{Revision: 3},
+				{Revision: 5, Events: []kv.Event{r.Log.Events[3], r.Log.Events[4]}},
+				{Revision: 6, Events: r.Log.Events[5:6]},
+				{Revision: 7},
+			}},
+		}},
+	}
+	return r
+}
+
+// then adds an operation after all others.
+func (r *Run) then(o Operation) {
+	o.Call = time.Duration(2 * len(r.Operations))
+	o.Return = o.Call + 1
+	r.Operations = append(r.Operations, o)
+}
+
+func entry(key, value string, create, mod kv.Revision, version int64) kv.Entry {
+	return kv.Entry{Key: key, Value: []byte(value), CreateRevision: create, ModRevision: mod, Version: version}
+}
+
+func put(key, value string, create, mod kv.Revision, version int64) kv.Event {
+	return kv.Event{Entry: entry(key, value, create, mod, version)}
+}
+
+func deletion(key string, rev kv.Revision) kv.Event {
+	return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: key, ModRevision: rev}}
+}
+
+func TestRightHistoriesAreAccepted(t *testing.T) {
+	for name, change := range map[string]func(r *Run){
+		"as it is":  func(*Run) {},
+		"one empty": func(r *Run) { *r = Run{} },
+		"a deletion of unknown outcome that happened": func(r *Run) { r.Operations[6].Outcome = Unknown; r.drop(7) },
+		"a conflict with a write that came between": func(r *Run) {
+			r.then(Operation{Writes: []kv.Op{kv.PutOp("/a", []byte("y"), kv.IfRevision(4))}, Outcome: Conflict})
+		},
+		"operations at the same time, in any order": func(r *Run) {
+			for i := range r.Operations {
+				r.Operations[i].Call, r.Operations[i].Return = 0, 1
+			}
+			slices.Reverse(r.Operations)
+		},
+		"a write of unknown outcome that happens after all is over": func(r *Run) {
+			late := put("/b", "5", 6, 8, 2)
+			last := &r.Watches[1].Segments[0]
+			last.Batches = append(last.Batches, kv.Batch{Revision: 8, Events: []kv.Event{late}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := story()
+			change(r)
+			if err := r.Judge(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func (r *Run) drop(operation int) { r.Operations = slices.Delete(r.Operations, operation, operation+1) }
+
+// wrong is a way to be wrong.
+type wrong struct {
+	name   string
+	change func(r *Run)
+	want   error
+}
+
+// check checks that each is found, by its name and by no other.
+func check(t *testing.T, ways []wrong) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			r := story()
+			w.change(r)
+			err := r.Judge()
+			if !errors.Is(err, w.want) {
+				t.Errorf("the judgement is %v, want %v", err, w.want)
+			}
+		})
+	}
+}
+
+func TestWrongAnswersAreRejectedByName(t *testing.T) {
+	check(t, []wrong{
+		{"stale read", func(r *Run) {
+			r.then(Operation{Range: kv.Key("/a"), Revision: 2, Entries: []kv.Entry{entry("/a", "1", 2, 2, 1)}})
+		}, ErrLinearizable},
+		{"stale read that claims to be new", func(r *Run) {
+			r.then(Operation{Range: kv.Key("/a"), Revision: 7, Entries: []kv.Entry{entry("/a", "3", 2, 4, 3)}})
+		}, ErrOneRevision},
+		{"a read from before a write to another key", func(r *Run) {
+			r.then(Operation{Range: kv.Key("/b"), Revision: 6, Entries: []kv.Entry{entry("/b", "4", 6, 6, 1)}})
+		}, ErrLinearizable},
+		{"half a commit read", func(r *Run) { r.Operations[5].Entries = r.Operations[5].Entries[:1] }, ErrOneRevision},
+		{"a deleted key read", func(r *Run) {
+			r.Operations[7] = Operation{
+				Range: kv.Key("/b"), Revision: 5, Entries: []kv.Entry{entry("/b", "3b", 4, 4, 1)},
+				Call: r.Operations[7].Call, Return: r.Operations[7].Return,
+			}
+		}, ErrOneRevision},
+		{"a key read that nobody wrote", func(r *Run) {
+			r.then(Operation{Range: kv.Prefix("/"), Revision: 7, Entries: []kv.Entry{entry("/z", "1", 2, 2, 1)}})
+		}, ErrUnwritten},
+		{"version wrong", func(r *Run) { r.Operations[2].Entries[0].Version = 2 }, ErrMetadata},
+		{"create revision wrong", func(r *Run) { r.Operations[5].Entries[0].CreateRevision = 4 }, ErrMetadata},
+		{"mod revision wrong", func(r *Run) { r.Operations[5].Entries[0].ModRevision = 3 }, ErrMetadata},
+		{"a conflict without a reason", func(r *Run) {
+			r.then(Operation{Writes: []kv.Op{kv.PutOp("/a", []byte("y"), kv.IfRevision(7))}, Outcome: Conflict})
+		}, ErrConflict},
+		{"a write that was seen before it was begun", func(r *Run) {
+			r.Operations[8].Call, r.Operations[8].Return = 100, 101
+		}, ErrLinearizable},
+		{"a deletion that was seen before it was begun", func(r *Run) {
+			r.Operations[6].Outcome = Unknown
+			r.Operations[6].Call, r.Operations[6].Return = 100, 101
+			r.drop(7) // or it would have been this one
+		}, ErrLinearizable},
+		{"writes in another order than they were acknowledged", func(r *Run) {
+			a, b := &r.Operations[3], &r.Operations[4]
+			a.Call, a.Return, b.Call, b.Return = b.Call, b.Return, a.Call, a.Return
+		}, ErrLinearizable},
+	})
+}
+
+func TestWrongWritesAreRejectedByName(t *testing.T) {
+	check(t, []wrong{
+		{"lost update", func(r *Run) { r.Log.Events = slices.Delete(r.Log.Events, 1, 2) }, ErrLostWrite},
+		{"lost deletion", func(r *Run) { r.Log.Events = slices.Delete(r.Log.Events, 4, 5) }, ErrLostWrite},
+		{"half a commit happened", func(r *Run) { r.Log.Events = slices.Delete(r.Log.Events, 3, 4) }, ErrLostWrite},
+		{"a commit of unknown outcome happened by half", func(r *Run) {
+			r.Operations[4].Outcome = Unknown
+			r.Log.Events = slices.Delete(r.Log.Events, 3, 4)
+		}, ErrLostWrite},
+		{"write twice", func(r *Run) {
+			r.Log.Events = append(r.Log.Events, put("/a", "2", 2, 8, 5))
+		}, ErrWrittenTwice},
+		{"a write nobody made", func(r *Run) {
+			r.Log.Events = append(r.Log.Events, put("/a", "z", 2, 8, 5))
+		}, ErrUnwritten},
+		{"a deletion nobody made", func(r *Run) { r.Log.Events = append(r.Log.Events, deletion("/b", 8)) }, ErrUnwritten},
+		{"a refused write that happened", func(r *Run) {
+			r.Log.Events = append(r.Log.Events, put("/a", "x", 2, 8, 5))
+		}, ErrUnwritten},
+		{"two winners of one condition", func(r *Run) {
+			r.Operations[4].Writes[0].Conditions = []kv.Condition{kv.IfRevision(2)}
+		}, ErrCondition},
+		{"the log goes back", func(r *Run) {
+			r.Log.Events[0], r.Log.Events[1] = r.Log.Events[1], r.Log.Events[0]
+		}, ErrOrdered},
+		{"the log counts wrongly", func(r *Run) { r.Log.Events[1].Version = 3 }, ErrMetadata},
+		{"the log has a key re-created that was not deleted", func(r *Run) { r.Log.Events[1].CreateRevision = 3 }, ErrMetadata},
+	})
+}
+
+func TestWrongWatchesAreRejectedByName(t *testing.T) {
+	all := func(f func(w *Watch)) func(r *Run) { return func(r *Run) { f(&r.Watches[0]) } }
+	check(t, []wrong{
+		{"reordered events", all(func(w *Watch) {
+			b := &w.Segments[2].Batches
+			(*b)[0], (*b)[1] = (*b)[1], (*b)[0]
+		}), ErrOrdered},
+		{"reordered events in a batch", all(func(w *Watch) {
+			e := slices.Clone(w.Segments[0].Batches[1].Events)
+			w.Segments[0].Batches[1].Events = []kv.Event{e[1], e[0], e[2]}
+		}), ErrOrdered},
+		{"a revision that goes back", all(func(w *Watch) { w.Segments[0].Batches[2].Revision = 3 }), ErrOrdered},
+		{"duplicate event", all(func(w *Watch) {
+			w.Segments[2].Batches = slices.Insert(w.Segments[2].Batches, 1, w.Segments[2].Batches[0])
+		}), ErrUnique},
+		{"duplicate event in a batch", all(func(w *Watch) {
+			e := w.Segments[0].Batches[1].Events
+			w.Segments[0].Batches[1].Events = []kv.Event{e[0], e[0], e[1], e[2]}
+		}), ErrUnique},
+		{"missing event", all(func(w *Watch) { w.Segments[2].Batches = slices.Delete(w.Segments[2].Batches, 1, 2) }), ErrComplete},
+		{"missing half of a commit", all(func(w *Watch) {
+			w.Segments[0].Batches[1].Events = w.Segments[0].Batches[1].Events[:2]
+		}), ErrComplete},
+		{"missing last event", all(func(w *Watch) { w.Segments[2].Batches = w.Segments[2].Batches[:2] }), ErrComplete},
+		{"never begun", all(func(w *Watch) { w.Segments = nil }), ErrComplete},
+		{"split commit", all(func(w *Watch) {
+			e := w.Segments[0].Batches[1].Events
+			w.Segments[0].Batches = []kv.Batch{
+				w.Segments[0].Batches[0], {Revision: 4, Events: e[:2]}, {Revision: 4, Events: e[2:]},
+			}
+		}), ErrAtomic},
+		{"bookmark ahead", func(r *Run) { r.Watches[1].Segments[0].Batches[0].Revision = 4 }, ErrBookmark},
+		{"bookmark ahead of what never comes", func(r *Run) {
+			s := &r.Watches[1].Segments[0]
+			s.Batches = append(s.Batches[:2], kv.Batch{Revision: 7})
+		}, ErrBookmark},
+		{"a batch ahead of its events", all(func(w *Watch) { w.Segments[0].Batches[0].Revision = 3 }), ErrBookmark},
+		{"event at or below after", all(func(w *Watch) {
+			w.Segments = w.Segments[2:]
+			w.Segments[0].Batches = slices.Insert(w.Segments[0].Batches, 0, kv.Batch{
+				Revision: 4, Events: []kv.Event{put("/a", "3", 2, 4, 3), put("/b", "3b", 4, 4, 1)},
+			})
+		}), ErrAfter},
+		{"begun again too late", all(func(w *Watch) { w.Segments[1].After = 5 }), ErrResumable},
+		{"what was missed when begun again", all(func(w *Watch) {
+			w.Segments[2].Batches = w.Segments[2].Batches[1:]
+		}), ErrResumable},
+		{"what comes again when begun again", all(func(w *Watch) {
+			w.Segments[2].Batches = slices.Insert(w.Segments[2].Batches, 0, w.Segments[0].Batches[1])
+		}), ErrResumable},
+		{"outside the range", func(r *Run) {
+			r.Watches[1].Segments[0].Batches[1].Events = r.Log.Events[2:5]
+		}, ErrFiltered},
+		{"an event nobody made", all(func(w *Watch) {
+			w.Segments[2].Batches[1] = kv.Batch{Revision: 6, Events: []kv.Event{put("/c", "9", 6, 6, 1)}}
+		}), ErrUnwritten},
+		{"another value", all(func(w *Watch) {
+			w.Segments[2].Batches[1] = kv.Batch{Revision: 6, Events: []kv.Event{put("/b", "9", 6, 6, 1)}}
+		}), ErrMetadata},
+		{"a deletion told as a put", all(func(w *Watch) {
+			w.Segments[2].Batches[0] = kv.Batch{Revision: 5, Events: []kv.Event{put("/b", "", 5, 5, 1)}}
+		}), ErrMetadata},
+	})
+}
+
+// What porcupine finds by itself, without the log.
+func TestPorcupineJudgesEachKey(t *testing.T) {
+	write := func(rev kv.Revision, op kv.Op) Operation { return Operation{Writes: []kv.Op{op}, Revision: rev} }
+	read := func(rev kv.Revision, found ...kv.Entry) Operation {
+		return Operation{Range: kv.Key("/a"), Revision: rev, Entries: found}
+	}
+	one, two := kv.PutOp("/a", []byte("1")), kv.PutOp("/a", []byte("2"))
+	for name, test := range map[string]struct {
+		ops   []Operation
+		right bool
+	}{
+		"right": {[]Operation{
+			read(1), write(2, one), read(2, entry("/a", "1", 2, 2, 1)), write(3, two),
+			read(3, entry("/a", "2", 2, 3, 2)), write(4, kv.DeleteOp("/a")), read(4), write(4, kv.DeleteOp("/a")),
+		}, true},
+		"stale read":     {[]Operation{write(2, one), write(3, two), read(3, entry("/a", "1", 2, 2, 1))}, false},
+		"read too early": {[]Operation{read(2, entry("/a", "1", 2, 2, 1)), write(2, one)}, false},
+		"lost update":    {[]Operation{write(2, one), read(2)}, false},
+		"both winning": {[]Operation{
+			write(2, kv.PutOp("/a", []byte("1"), kv.IfAbsent())), write(3, kv.PutOp("/a", []byte("2"), kv.IfAbsent())),
+		}, false},
+		"a conflict without a reason": {[]Operation{
+			{Writes: []kv.Op{kv.PutOp("/a", []byte("1"), kv.IfAbsent())}, Outcome: Conflict},
+		}, false},
+		"an update not counted":   {[]Operation{write(2, one), write(3, two), read(3, entry("/a", "2", 2, 3, 1))}, false},
+		"revisions that go back":  {[]Operation{write(3, one), write(2, two)}, false},
+		"a deletion left no mark": {[]Operation{write(2, one), write(3, kv.DeleteOp("/a")), read(3, entry("/a", "1", 2, 2, 1))}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r Run
+			for _, o := range test.ops {
+				r.then(o)
+			}
+			if err := judgeKeys(r.Operations); (err == nil) != test.right {
+				t.Errorf("the judgement is %v", err)
+			}
+		})
+	}
+}
+
+func TestDrawShowsTheOperations(t *testing.T) {
+	r := story()
+	r.then(Operation{Range: kv.Key("/a"), Revision: 2, Entries: []kv.Entry{entry("/a", "1", 2, 2, 1)}})
+	var page strings.Builder
+	if err := r.Draw(&page); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<html", "put /a=2 if at 2: done at 3"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the picture does not contain %q", want)
+		}
+	}
+}
