@@ -2,6 +2,7 @@ package history
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -15,7 +16,10 @@ func (r Run) judgeOrder(ops []Operation) error {
 	byCall := slices.SortedFunc(slices.Values(ops), func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
 	byReturn := slices.SortedFunc(slices.Values(r.Operations), func(a, b Operation) int { return cmp.Compare(a.Return, b.Return) })
 	byReturn = slices.DeleteFunc(byReturn, func(o Operation) bool { return o.Outcome != Done })
-	var newest Operation // of those that had returned
+	var (
+		newest    Operation // of those that had returned
+		conflicts []error   // which mean something only if nobody was told of the past
+	)
 	n := 0
 	for _, o := range byCall {
 		for ; n < len(byReturn) && byReturn[n].Return < o.Call; n++ {
@@ -27,10 +31,10 @@ func (r Run) judgeOrder(ops []Operation) error {
 			return violation(ErrLinearizable, "%v,\n\tthough before it was called %v", o, newest)
 		}
 		if o.Outcome == Conflict && !r.couldConflict(o, newest.Revision, r.before(o.Return)) {
-			return violation(ErrConflict, "%v", o)
+			conflicts = append(conflicts, violation(ErrConflict, "%v", o))
 		}
 	}
-	return nil
+	return errors.Join(conflicts...)
 }
 
 // mayChangeNothing reports whether o may be answered with a revision that was there before.

@@ -20,16 +20,19 @@ type ledger struct {
 	byKey  map[string][]kv.Event
 	events map[change]kv.Event
 	maker  map[change]int // indexes operations
+	// suspects deleted a key against their condition, unless somebody else did and they found nothing.
+	suspects map[change]int
 }
 
 // judgeWrites compares what was to be written with the log. It returns the operations as the log shows them: writes
 // that nobody knew about are done, at their revision, or left out.
 func (r Run) judgeWrites() ([]Operation, error) {
 	l := ledger{
-		log:    r.Log,
-		byKey:  r.Log.byKey(),
-		events: make(map[change]kv.Event),
-		maker:  make(map[change]int),
+		log:      r.Log,
+		byKey:    r.Log.byKey(),
+		events:   make(map[change]kv.Event),
+		maker:    make(map[change]int),
+		suspects: make(map[change]int),
 	}
 	for _, e := range r.Log.Events {
 		l.events[change{e.Key, e.ModRevision}] = e
@@ -137,7 +140,10 @@ func (l *ledger) claim(i int, o Operation) error {
 		case w.Type == kv.EventPut:
 		case keyAt(l.byKey[w.Key], o.Revision).Version > 0:
 			return violation(ErrLostWrite, "%v, but %s is there at that revision", o, w.Key)
-		case ok && holds(w, keyAt(l.byKey[w.Key], o.Revision-1).ModRevision):
+		case !ok: // there was nothing to delete
+		case !holds(w, keyAt(l.byKey[w.Key], o.Revision-1).ModRevision):
+			l.suspects[at] = i
+		default:
 			// It may also have come after another deletion, and found nothing. That is all the same, unless it was
 			// conditional.
 			if _, known := l.maker[at]; !known || len(w.Conditions) > 0 {
@@ -156,7 +162,8 @@ func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
 		if e.Type != kv.EventDelete {
 			continue
 		}
-		if _, known := l.maker[change{e.Key, e.ModRevision}]; known {
+		at := change{e.Key, e.ModRevision}
+		if _, known := l.maker[at]; known {
 			continue
 		}
 		was := keyAt(l.byKey[e.Key], e.ModRevision-1).ModRevision
@@ -165,7 +172,12 @@ func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
 			return ok && ops[i].Outcome == Unknown && holds(w, was)
 		})
 		if n < 0 {
-			return violation(ErrUnwritten, "%s", describeEvent(e))
+			suspect, ok := l.suspects[at]
+			if !ok {
+				return violation(ErrUnwritten, "%s", describeEvent(e))
+			}
+			l.maker[at] = suspect
+			continue
 		}
 		o := &ops[lost[n]]
 		r.settle(o, e.ModRevision)
