@@ -10,8 +10,11 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Put implements [kv.Writer]. A write is sent once: an error that matches [kv.ErrUnavailable], or the
+// Put implements [kv.Writer]. The Store sends a write once: an error that matches [kv.ErrUnavailable], or the
 // context's own, leaves open whether it happened.
+//
+// etcd's client sends a write again that was answered as cancelled though its context goes on, as a proxy may answer;
+// the first may have happened. A client whose configuration has MaxUnaryRetries at 1 never does.
 func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
 	op := func() string { return "put " + shorten(key) }
 	return s.write(ctx, op, []kv.Op{kv.PutOp(key, value, conditions...)})
