@@ -204,6 +204,10 @@ func (s *childServer) call(ctx context.Context, method string, args any) error {
 	call := s.control.Go(method, args, new(wire.Nothing), make(chan *rpc.Call, 1))
 	select {
 	case <-call.Done:
+		if deadline, ok := ctx.Deadline(); ok && call.Error != nil && !time.Now().Before(deadline) {
+			<-ctx.Done() // the other process's clock was the first to say so
+			return ctx.Err()
+		}
 		return call.Error
 	case <-ctx.Done():
 		return ctx.Err()

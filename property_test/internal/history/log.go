@@ -3,7 +3,7 @@ package history
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 
 	"github.com/watchkv/watchkv/kv"
@@ -19,23 +19,28 @@ type Log struct {
 }
 
 // Read takes from store what happened in a range after a revision at which it was empty, up to one at which it
-// changed. No history since then may have been compacted.
+// changed. No history since then may have been compacted. A store that is unavailable is asked again.
 func Read(ctx context.Context, store kv.Store, keys kv.Range, after, until kv.Revision) (Log, error) {
 	l := Log{After: after, Until: until, Range: keys}
-	for batch, err := range store.Watch(ctx, keys, after) {
-		if err != nil {
-			return Log{}, err
-		}
-		for _, e := range batch.Events {
-			if e.ModRevision <= until { // a write of unknown outcome may happen at any time
-				l.Events = append(l.Events, e)
+	for after < until {
+		for batch, err := range store.Watch(ctx, keys, after) {
+			if errors.Is(err, kv.ErrUnavailable) {
+				break
+			}
+			if err != nil {
+				return Log{}, err
+			}
+			for _, e := range batch.Events {
+				if e.ModRevision <= until { // a write of unknown outcome may happen at any time
+					l.Events = append(l.Events, e)
+				}
+			}
+			if after = batch.Revision; after >= until {
+				break
 			}
 		}
-		if batch.Revision >= until {
-			return l, nil
-		}
 	}
-	return Log{}, fmt.Errorf("the watch of %v ended early", keys)
+	return l, nil
 }
 
 // byKey returns the events of each key.
