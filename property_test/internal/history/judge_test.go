@@ -87,6 +87,11 @@ func TestRightHistoriesAreAccepted(t *testing.T) {
 		"as it is":  func(*Run) {},
 		"one empty": func(r *Run) { *r = Run{} },
 		"a deletion of unknown outcome that happened": func(r *Run) { r.Operations[6].Outcome = Unknown; r.drop(7) },
+		"a deletion of unknown outcome that was seen before the next found nothing": func(r *Run) {
+			r.Operations[6].Outcome = Unknown
+			at := r.Operations[6].Return
+			r.Operations = append(r.Operations, Operation{Range: kv.Key("/b"), Revision: 5, Call: at, Return: at})
+		},
 		"a conflict with a write that came between": func(r *Run) {
 			r.then(Operation{Writes: []kv.Op{kv.PutOp("/a", []byte("y"), kv.IfRevision(4))}, Outcome: Conflict})
 		},
@@ -164,6 +169,11 @@ func TestWrongAnswersAreRejectedByName(t *testing.T) {
 		}, ErrConflict},
 		{"a write that was seen before it was begun", func(r *Run) {
 			r.Operations[8].Call, r.Operations[8].Return = 100, 101
+		}, ErrLinearizable},
+		{"a deletion that was seen before anyone had begun one", func(r *Run) {
+			at := r.Operations[6].Call
+			r.drop(6)
+			r.Operations = append(r.Operations, Operation{Range: kv.Key("/b"), Revision: 5, Call: at, Return: at})
 		}, ErrLinearizable},
 		{"a deletion that was seen before it was begun", func(r *Run) {
 			r.Operations[6].Outcome = Unknown

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -16,11 +17,12 @@ type change struct {
 
 // ledger accounts for each event of the log by the operation that made it.
 type ledger struct {
-	log    Log
+	run    Run
 	byKey  map[string][]kv.Event
 	events map[change]kv.Event
 	maker  map[change]int // indexes operations
-	// suspects deleted a key against their condition, unless somebody else did and they found nothing.
+	// suspects deleted a key against their condition, or after somebody had seen that it was gone, unless somebody else
+	// deleted it and they found nothing.
 	suspects map[change]int
 }
 
@@ -28,7 +30,7 @@ type ledger struct {
 // that nobody knew about are done, at their revision, or left out.
 func (r Run) judgeWrites() ([]Operation, error) {
 	l := ledger{
-		log:      r.Log,
+		run:      r,
 		byKey:    r.Log.byKey(),
 		events:   make(map[change]kv.Event),
 		maker:    make(map[change]int),
@@ -74,12 +76,18 @@ func (r Run) judgeWrites() ([]Operation, error) {
 // settle notes that a write of unknown outcome has happened. When, nobody was told; no later than somebody was
 // told of its revision or a later one.
 func (r Run) settle(o *Operation, rev kv.Revision) {
-	o.Outcome, o.Revision, o.Return = Done, rev, math.MaxInt64
-	for _, other := range r.Operations {
-		if other.Outcome == Done && other.Revision >= rev {
-			o.Return = min(o.Return, other.Return)
+	o.Outcome, o.Revision, o.Return = Done, rev, r.seenBy(rev)
+}
+
+// seenBy returns when somebody was first told of a revision or a later one.
+func (r Run) seenBy(rev kv.Revision) time.Duration {
+	first := time.Duration(math.MaxInt64)
+	for _, o := range r.Operations {
+		if o.Outcome == Done && o.Revision >= rev {
+			first = min(first, o.Return)
 		}
 	}
+	return first
 }
 
 // matchPuts finds who put what: no two puts have the same value.
@@ -94,7 +102,7 @@ func (l *ledger) matchPuts(ops []Operation) error {
 		}
 	}
 	revisions := make(map[int]kv.Revision)
-	for _, e := range l.log.Events {
+	for _, e := range l.run.Log.Events {
 		if e.Type != kv.EventPut {
 			continue
 		}
@@ -141,7 +149,7 @@ func (l *ledger) claim(i int, o Operation) error {
 		case keyAt(l.byKey[w.Key], o.Revision).Version > 0:
 			return violation(ErrLostWrite, "%v, but %s is there at that revision", o, w.Key)
 		case !ok: // there was nothing to delete
-		case !holds(w, keyAt(l.byKey[w.Key], o.Revision-1).ModRevision):
+		case !holds(w, keyAt(l.byKey[w.Key], o.Revision-1).ModRevision), o.Call > l.run.seenBy(o.Revision):
 			l.suspects[at] = i
 		default:
 			// It may also have come after another deletion, and found nothing. That is all the same, unless it was
@@ -158,7 +166,7 @@ func (l *ledger) claim(i int, o Operation) error {
 // earliest call takes the earliest, which leaves most to the others.
 func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
 	slices.SortFunc(lost, func(a, b int) int { return cmp.Compare(ops[a].Call, ops[b].Call) })
-	for _, e := range l.log.Events {
+	for _, e := range l.run.Log.Events {
 		if e.Type != kv.EventDelete {
 			continue
 		}
