@@ -97,6 +97,20 @@ func TestStopEndsAFrozenMember(t *testing.T) {
 	put(t, cluster.Client(1), "key", "value")
 }
 
+func TestAProcessThatEndsByItself(t *testing.T) {
+	leaktest.Check(t)
+	cluster := must(etcdtest.New(3, etcdtest.WithProcesses()))(t)
+	defer cluster.Close()
+	check(t, cluster.MoveLeader(bounded(t), 0)) // a write on its way to a leader that is killed is lost
+	check(t, cluster.KillBehindItsBack(1))
+	put(t, cluster.Client(0, 2), "key", "while it is gone")
+	check(t, cluster.Restart(bounded(t)))
+	wantValue(t, cluster.Client(1), "key", "while it is gone")
+	if err := cluster.Close(); err == nil || !strings.Contains(err.Error(), "member 1 has ended by itself") {
+		t.Errorf("Close gives %v", err)
+	}
+}
+
 func TestFreezeNeedsAProcess(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 1)
