@@ -36,9 +36,9 @@ func TestV8CancelInEachPhase(t *testing.T) {
 				a := watch(w, w.text(), opts...)
 				w.held(read)
 				cancelled(begin(w, a)) // while the first read hangs
-				read.Release()
 
-				event := w.Hold(fault.Watches)
+				event := w.Hold(fault.Watches) // before the read goes on, which the watch follows at once
+				read.Release()
 				wantValue(w, a, "one")
 				w.held(event)
 				cancelled(begin(w, a)) // before there is a watch
