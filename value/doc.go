@@ -6,7 +6,10 @@
 //	defer w.Close()
 //	for {
 //		l, err := w.Get(ctx) // first the current value, then waits until there is a newer one
+//		var bad *value.DecodeError
 //		switch {
+//		case errors.As(err, &bad):
+//			continue // with the limits there are
 //		case errors.Is(err, value.ErrDeleted):
 //			l = defaults
 //		case err != nil:
@@ -28,8 +31,9 @@
 //   - V2, later Gets: each waits until there is something newer than what the watcher returned last.
 //   - V3, newest wins: a reader that is slow skips to the newest value. What a watcher holds does not grow with
 //     the number of updates.
-//   - V4, every update: with [EveryUpdate], each update once, in order. Memory stays bounded: a watcher far behind
-//     reads the store's own history, and where that is gone gets one [*GapError] and goes on from the newest.
+//   - V4, every update: with [EveryUpdate], the value as the first Get finds it, and from then on each update once, in
+//     order. Memory stays bounded: a watcher far behind reads the store's own history, and where that is gone gets one
+//     [*GapError] and goes on from the newest.
 //   - V5, never backwards: the revision behind successive Gets rises strictly, through reconnections and
 //     changes of leader. The one exception is a store whose history was replaced: it is read afresh, and what it
 //     holds is news unless it is the very entry returned last.
@@ -59,7 +63,8 @@
 //
 // A Value that is watched holds one watch and two goroutines; a watcher that waits, little more than its goroutine.
 // When a watch is silent for a minute ([WithCheck]) the key is read once, which finds a watch that died unnoticed, a
-// permission that was taken away, or a store that was replaced. One read serves all the first Gets that wait for it.
+// permission that was taken away, or a store that was replaced. A read that is not answered within ten seconds has
+// failed. One read serves all the first Gets that wait for it.
 // A watcher for EveryUpdate that fell behind the backlog has, while it reads the store's history, a watch of its own.
 //
 // # Decoders
@@ -73,4 +78,10 @@
 //	}
 //
 // A decoded value is shared by all watchers: treat what it points to as read-only.
+//
+// # In a synctest bubble
+//
+// A Value works in a bubble of package [testing/synctest] if its store does. While it is watched it has timers, so a Get
+// that waits for ever is not reported as a deadlock: the bubble's clock runs on, as fast as it can, until go test's own
+// timeout. Give such a Get a context with a timeout. Where the store is not made to fail, [WithCheck] of zero will do too.
 package value

@@ -88,6 +88,23 @@ func ExampleWhere() {
 	// Output: 4 <nil>
 }
 
+// A program reads its own write: the Get does not return before it, whatever the watch has brought by then.
+func ExampleAtLeast() {
+	ctx := context.Background()
+	store := memory.New()
+	w := value.New(store, "/app/limits", value.JSON[Limits]).Watch()
+	defer w.Close()
+	store.Put(ctx, "/app/limits", []byte(`{"rps":10}`))
+	rev, err := store.Put(ctx, "/app/limits", []byte(`{"rps":20}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	l, err := w.Get(ctx, value.AtLeast[Limits](rev))
+	fmt.Println(l.RPS, err)
+	// Output: 20 <nil>
+}
+
 func ExampleValue_Chan() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -114,10 +114,10 @@ type WatchOption func(*watchConfig)
 
 type watchConfig struct{ every bool }
 
-// EveryUpdate gives the watcher each update once and in order, instead of the newest only. Two changes of the
-// key in one revision are one update. A watcher that falls further behind than [WithBacklog] reads
-// on from the store's own history; where that was compacted it is told so by one [*GapError], and goes on from
-// the newest.
+// EveryUpdate gives the watcher each update once and in order, instead of the newest only. It begins at its first
+// Get, which returns the value as it is then: what came before, also since Watch was called, is not told. Two changes of
+// the key in one revision are one update. A watcher that falls further behind than [WithBacklog] reads on from the
+// store's own history; where that was compacted it is told so by one [*GapError], and goes on from the newest.
 func EveryUpdate() WatchOption { return func(c *watchConfig) { c.every = true } }
 
 // GetOption narrows down what a Get of a Watcher[T] returns.
@@ -136,7 +136,8 @@ func Where[T any](keep func(T) bool) GetOption[T] {
 
 // AtLeast has Get return the value as it was at revision rev or later, for a program that has written at
 // rev and wants to see its own write, or what came after it. What is older is passed over as with [Where].
-// Get still returns only what is newer than what the watcher returned before.
+// Get still returns only what is newer than what the watcher returned before. T has to be given, as in
+// AtLeast[Limits](rev).
 func AtLeast[T any](rev kv.Revision) GetOption[T] {
 	return func(c *getConfig[T]) { c.atLeast = max(c.atLeast, rev) }
 }
