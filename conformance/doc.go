@@ -12,7 +12,7 @@
 //	}
 //
 // Every guarantee of the contract (S1 to S6, W1 to W13, and those of writes and errors) is held by several
-// checks, each a subtest: go test -run 'Conformance/W5' runs those of W5. A check that fails says what was
+// checks, each a subtest: go test -run 'Conformance/^W5$' runs those of W5. A check that fails says what was
 // promised, what it did, what it saw, and the command that runs it again alone. One run reports every
 // guarantee that is broken.
 //
