@@ -19,15 +19,15 @@ var (
 	ErrReset = errors.New("history replaced")
 	// ErrNotFound: the key does not exist. Returned by [GetKey]; a Store itself returns an empty Snapshot.
 	ErrNotFound = errors.New("key not found")
-	// ErrInvalidKey: a key that no store takes, as the empty one, or one named twice in a commit.
+	// ErrInvalidKey: a key that no store takes, such as the empty one, or one named twice in a commit.
 	ErrInvalidKey = errors.New("invalid key")
-	// ErrInvalidRange: a range that no store takes, as one that can hold no key, or a negative revision.
+	// ErrInvalidRange: a range that no store takes, such as one that can hold no key, or a negative revision.
 	ErrInvalidRange = errors.New("invalid range")
 	// ErrTooLarge: a write larger than the store takes. Nothing was written.
 	ErrTooLarge = errors.New("too large")
 	// ErrUnsupported: the store cannot do this. It matches [errors.ErrUnsupported] as well.
 	ErrUnsupported = fmt.Errorf("%w by this store", errors.ErrUnsupported)
-	// ErrPermission: the store knows the caller, or does not, and says no.
+	// ErrPermission: the store refuses the caller, whom it does not know, or who may not do this.
 	ErrPermission = errors.New("permission denied")
 	// ErrUnavailable: it may work later: no leader, no connection, too many requests, a stream that was cut.
 	// A write that failed so may or may not have happened.

@@ -50,8 +50,8 @@ func (c Condition) Holds(mod Revision) bool { return !c.set || c.mod == mod }
 type Op struct {
 	Type       EventType // EventPut or EventDelete
 	Key        string
-	Value      []byte // of a put; copied before Commit returns
-	Conditions []Condition
+	Value      []byte      // of a put; copied before Commit returns
+	Conditions []Condition // all must hold
 }
 
 // PutOp sets key to value, on conditions.

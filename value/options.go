@@ -104,9 +104,8 @@ func WithCheck(silence time.Duration) Option { return func(c *config) { c.checkE
 // as before when it can be again. The default, zero, is no limit.
 func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.maxStaleness = d } }
 
-// WithBacklog sets how many updates are kept in memory, for all watchers of the Value together, for those
-// of its [EveryUpdate] watchers that have not read them yet; beyond it a watcher that is behind reads the
-// store's own history. The default is 1024. Independent of it, no more than 16 MiB are kept.
+// WithBacklog sets how many updates a Value keeps in memory for all its [EveryUpdate] watchers together, until each has
+// read them; a watcher that is further behind reads the store's own history. The default is 1024. Independent of it, no more than 16 MiB are kept.
 func WithBacklog(updates int) Option { return func(c *config) { c.backlog = updates } }
 
 // WatchOption configures one [Watcher].
@@ -128,7 +127,7 @@ type getConfig[T any] struct {
 	atLeast kv.Revision
 }
 
-// Where has Get pass over values that keep does not want. They are gone: a later Get does not return them.
+// Where has Get pass over values that keep does not want. A later Get does not return what was passed over.
 // Errors and deletions are returned all the same; a default value is asked about like any other.
 func Where[T any](keep func(T) bool) GetOption[T] {
 	return func(c *getConfig[T]) { c.keep = append(c.keep, keep) }

@@ -36,8 +36,8 @@ type Watcher[T any] struct {
 // the watcher returned before: the newest, unless the watcher is one for [EveryUpdate].
 //
 // The error matches [ErrDeleted] when the key was deleted, and is a [*DecodeError] for a value that does not
-// decode. [kv.ErrPermission], and [ErrClosed] of a closed store, come back when a read confirmed them, once an
-// attempt; [ErrStale] once every [WithMaxStaleness]; a [*GapError] only to an EveryUpdate watcher. After each of
+// decode. [kv.ErrPermission], and [ErrClosed] of a closed store, come back when a read has confirmed them, once for
+// each attempt to reach the store; [ErrStale] once every [WithMaxStaleness]; a [*GapError] only to an EveryUpdate watcher. After each of
 // these the watcher is as good as before, and the next Get waits for what comes next. Outages are not errors:
 // Get waits for their end, which [Value.Status] and the log show.
 //
