@@ -65,7 +65,7 @@ func (v *Value[T]) validate() error {
 	if v.config.hasFallback {
 		var ok bool
 		if v.fallback, ok = v.config.fallback.(T); !ok && v.config.fallback != nil {
-			return fmt.Errorf("WithDefault: got a %T, want a %T", v.config.fallback, v.fallback)
+			return fmt.Errorf("WithDefault: got %T, want %T", v.config.fallback, v.fallback)
 		}
 	}
 	return v.config.validate(v.store, v.key)

@@ -254,7 +254,7 @@ func (w *Watcher[T]) errStale(confirmed *confirmation) error {
 	if confirmed.began.Before(w.opened) {
 		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(w.opened))
 	}
-	return fmt.Errorf("value: get %q: %w: not for %v", w.v.key, ErrStale, time.Since(confirmed.began))
+	return fmt.Errorf("value: get %q: %w: for %v", w.v.key, ErrStale, time.Since(confirmed.began))
 }
 
 func (w *Watcher[T]) isClosed() bool {
