@@ -34,13 +34,13 @@ type Backend struct {
 	// own, and expect of revisions only that they rise. Nobody else may write to the store while a check runs.
 	//
 	// A backend that reads or watches in pages, or buffers, should open with small ones, so that what goes on at
-	// their edges is tested. For what T does not have, as a temporary directory, take the test's own
-	// [*testing.T].
+	// their edges is tested. For what T does not have, such as a temporary directory, take the
+	// test's own [*testing.T].
 	Open func(t T) Store
 
 	// Again returns a second store onto the same data as s, as another process would open it: it shares nothing
-	// with s but the data, no connection and no cache. The check's end closes it, by t.Cleanup. Other
-	// functions of the Backend may be given it as well.
+	// with s but the data, no connection and no cache. Again arranges with t.Cleanup that it is closed when
+	// the check is over. Other functions of the Backend may be given it as well.
 	Again func(t T, s Store) Store
 
 	// Commit says that the Store is a [kv.Committer].

@@ -11,7 +11,7 @@ import (
 
 // Leader returns the member that leads now: the one that all members agree on, of those that run, are not frozen, and can reach each
 // other and are enough to elect it. It returns false when there is none, as during an election. A leader that was just
-// cut off does not count, though for a moment it still believes to lead.
+// cut off does not count, though for a moment it still believes that it leads.
 func (c *Cluster) Leader() (member int, ok bool) {
 	leader, _ := c.electorate()
 	return leader, leader >= 0

@@ -19,8 +19,8 @@ func linkOf(a, b int) link { return link{min(a, b), max(a, b)} }
 // Partitions add up: cutting off 0 and then 1 leaves each of them alone. They outlast restarts of the members, and
 // those of Restore and Replace.
 //
-// Partition returns at once. Until an election timeout has passed a leader that is cut off believes to lead, and so
-// do its clients; to wait for a new one on the other side use [Cluster.WaitLeader]. Even then a client of members on
+// Partition returns at once. Until an election timeout has passed a leader that is cut off believes that it leads, and
+// so do its clients; to wait for a new one on the other side use [Cluster.WaitLeader]. Even then a client of members on
 // both sides may send a write to a member without a leader, where it fails after some seconds: to prevent that, name
 // the members of one side in [Cluster.Client].
 func (c *Cluster) Partition(members ...int) {
