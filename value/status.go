@@ -13,7 +13,9 @@ import (
 
 // Status is what is going on between a [Value] and its store.
 type Status struct {
-	// Connected: the key was read and is being watched. It is false while no watcher is open.
+	// Connected: the key was read and is being watched. It is false while no watcher is open. Where the store says
+	// nothing of an outage, as etcd's client when all members are gone, it stays true until the read of [WithCheck]
+	// is not answered.
 	Connected bool
 	// Since is when Connected last changed; zero if it never did.
 	Since time.Time

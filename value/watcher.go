@@ -252,9 +252,9 @@ func (w *Watcher[T]) staleness(confirmed *confirmation) (stale bool, due time.Du
 
 func (w *Watcher[T]) errStale(confirmed *confirmation) error {
 	if confirmed.began.Before(w.opened) {
-		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(w.opened))
+		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(w.opened).Round(time.Millisecond))
 	}
-	return fmt.Errorf("value: get %q: %w: for %v", w.v.key, ErrStale, time.Since(confirmed.began))
+	return fmt.Errorf("value: get %q: %w: for %v", w.v.key, ErrStale, time.Since(confirmed.began).Round(time.Millisecond))
 }
 
 func (w *Watcher[T]) isClosed() bool {
