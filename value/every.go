@@ -52,7 +52,7 @@ func (e *every[T]) close() {
 func (e *every[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T]) (*update[T], error) {
 	for {
 		if h := e.held; h != nil && (h.revision >= asked.atLeast ||
-			confirmed.upTo(h.revision, h.epoch) >= asked.atLeast && h.sameAs(s.newest.place)) {
+			confirmed.upTo(h.revision, h.epoch) >= asked.atLeast && h.sameAs(&s.newest.place)) {
 			e.held = nil
 			if u := e.w.tell(h, asked); u != nil {
 				return u, nil
@@ -137,9 +137,9 @@ func (e *every[T]) startOver(s *state[T], confirmed *confirmation, why error) er
 	missed := !e.at.nothingBetween(u.place)
 	if errors.Is(why, kv.ErrReset) {
 		// Revisions and versions of two histories do not compare: only what is the very same is no loss.
-		missed = !e.at.present || !e.at.sameAs(u.place)
+		missed = !e.at.present || !e.at.sameAs(&u.place)
 	}
-	if len(e.pending) == 1 && u.present && e.pending[0].sameAs(u.place) {
+	if len(e.pending) == 1 && u.present && e.pending[0].sameAs(&u.place) {
 		missed = false // it is what comes next in any case
 	}
 	e.epoch = u.epoch

@@ -48,7 +48,7 @@ func (f *feed[T]) begin(s kv.Snapshot) (after kv.Revision) {
 		f.log(slog.LevelWarn, "the store's history was replaced; reading afresh", "revision", now.revision)
 		f.v.backlog.clear(now.since())
 		f.jump(now, s)
-	case !f.v.backlog.recording(), f.streamed.sameAs(now) && f.streamed.nothingBetween(now):
+	case !f.v.backlog.recording(), f.streamed.sameAs(&now) && f.streamed.nothingBetween(now):
 		f.jump(now, s)
 	case f.streamed.nothingBetween(now):
 		f.v.backlog.append(f.update(now, s))
@@ -127,7 +127,7 @@ func (f *feed[T]) check(s kv.Snapshot, floor kv.Revision) (behind bool, err erro
 			f.replaced = true
 			return false, kv.ErrReset
 		}
-		behind = !f.streamed.sameAs(now)
+		behind = !f.streamed.sameAs(&now)
 	}
 	if now.revision >= f.newest.revision {
 		if f.newest.contradicts(now) {
@@ -142,7 +142,7 @@ func (f *feed[T]) check(s kv.Snapshot, floor kv.Revision) (behind bool, err erro
 
 // show makes now, which s holds, the newest state.
 func (f *feed[T]) show(now place, s kv.Snapshot) {
-	if f.shown != nil && f.shown.epoch == f.epoch && f.newest.sameAs(now) {
+	if f.shown != nil && f.shown.epoch == f.epoch && f.newest.sameAs(&now) {
 		f.newest = now
 		return
 	}
@@ -175,7 +175,7 @@ func (f *feed[T]) absent(at kv.Revision) *update[T] {
 
 func (f *feed[T]) present(e kv.Entry) *update[T] {
 	for _, u := range []*update[T]{f.decoded, f.shown} {
-		if u != nil && u.present && u.epoch == f.epoch && sameEntry(u.entry, e) {
+		if u != nil && u.present && u.epoch == f.epoch && sameEntry(&u.entry, &e) {
 			return u
 		}
 	}
@@ -220,7 +220,7 @@ func (f *feed[T]) streamFailed(err error) {
 
 func (f *feed[T]) position() kv.Revision { return f.streamed.revision }
 
-func (f *feed[T]) isBehind() bool { return !f.streamed.sameAs(f.newest) }
+func (f *feed[T]) isBehind() bool { return !f.streamed.sameAs(&f.newest) }
 
 func (f *feed[T]) known() (upTo kv.Revision, epoch uint64) { return f.newest.revision, f.epoch }
 

@@ -141,7 +141,11 @@ func AtLeast[T any](rev kv.Revision) GetOption[T] {
 	return func(c *getConfig[T]) { c.atLeast = max(c.atLeast, rev) }
 }
 
-func newGetConfig[T any](opts []GetOption[T]) (c getConfig[T]) {
+func newGetConfig[T any](opts []GetOption[T]) getConfig[T] {
+	if len(opts) == 0 {
+		return getConfig[T]{} // what an option may see is allocated
+	}
+	var c getConfig[T]
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&c)

@@ -46,11 +46,11 @@ func (p *place) delete() { p.present, p.entry, p.sum = false, kv.Entry{}, 0 }
 // sameAs reports whether the key is the very entry, or the same absence, at both places. Two absences
 // may have had an entry between them. A restored store may give another value the revisions and the version of one
 // that it has forgotten, which is why the bytes count as well.
-func (p place) sameAs(q place) bool {
-	return p.present == q.present && p.sum == q.sum && sameEntry(p.entry, q.entry)
+func (p *place) sameAs(q *place) bool {
+	return p.present == q.present && p.sum == q.sum && sameEntry(&p.entry, &q.entry)
 }
 
-func sameEntry(a, b kv.Entry) bool {
+func sameEntry(a, b *kv.Entry) bool {
 	return a.ModRevision == b.ModRevision && a.CreateRevision == b.CreateRevision && a.Version == b.Version
 }
 
@@ -58,7 +58,7 @@ func sameEntry(a, b kv.Entry) bool {
 // from q loses none.
 func (p place) nothingBetween(q place) bool {
 	if p.present && q.present {
-		return sameEntry(p.entry, q.entry) ||
+		return sameEntry(&p.entry, &q.entry) ||
 			q.entry.CreateRevision == p.entry.CreateRevision && q.entry.Version > 0 && q.entry.Version == p.entry.Version+1
 	}
 	return q.revision <= p.revision+1
@@ -74,7 +74,7 @@ func (p place) contradicts(q place) bool {
 		return p.present && q.revision == p.revision
 	}
 	if q.entry.ModRevision <= p.revision {
-		return !p.sameAs(q)
+		return !p.sameAs(&q)
 	}
 	if p.present && q.entry.CreateRevision == p.entry.CreateRevision {
 		// The same life of the key: every put between the two has a revision and a version of its own.

@@ -191,7 +191,7 @@ func (w *Watcher[T]) next(s *state[T], confirmed *confirmation, asked *getConfig
 // isNews reports whether u is anything else than what the watcher was told last.
 func (w *Watcher[T]) isNews(u *update[T]) bool {
 	if w.told != nil {
-		return !u.sameAs(w.told.place)
+		return u != w.told && !u.sameAs(&w.told.place)
 	}
 	return u.present || w.v.config.hasFallback
 }
