@@ -36,21 +36,21 @@ func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
 	before := w.told
 	r := w.result(w.Get(ctx))
 	for ctx.Err() == nil {
-		confirmed := w.v.fresh.confirmed.Load() // first, as in get
+		changed, tooOld := w.bell.wait(), (<-chan time.Time)(nil) // before what is looked at, as in get
+		confirmed := w.v.fresh.confirmed.Load()
 		s := w.v.state.Load()
-		changed, tooOld := s.changed, (<-chan time.Time)(nil)
 		stale, due := w.staleness(confirmed)
 		switch {
 		case stale && w.told != before: // an error that tells of no update does not grow old
 			w.untell(before)
-			w.staleAt = time.Now()
+			w.ages.staleAt = time.Now()
 			r = Result[T]{Err: w.errStale(confirmed)}
 		case w.every != nil:
 			changed = nil // each is told
 		case !stale && s.newest != nil && w.isNews(s.newest):
 			r = w.result(w.answer(w.tell(s.newest, &getConfig[T]{})))
 		}
-		if w.v.config.maxStaleness > 0 && !stale {
+		if w.ages != nil && !stale {
 			tooOld = time.After(due)
 		}
 		select {

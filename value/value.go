@@ -26,6 +26,7 @@ type Value[T any] struct {
 	fresh   *freshness
 	backlog *backlog[T]
 	state   atomic.Pointer[state[T]]
+	bells   bells                     // rung after state has changed
 	latest  atomic.Pointer[update[T]] // the newest good one
 
 	mu       sync.Mutex
@@ -36,12 +37,11 @@ type Value[T any] struct {
 	epoch uint64 // how often history was replaced; of the upstreams, which run one after the other
 }
 
-// state is all that the watchers wait for. It is immutable; the next one is announced by closing changed.
+// state is all that the watchers wait for. It is immutable; the next one is announced by ringing the bells.
 type state[T any] struct {
-	newest  *update[T] // nil before the first read
-	fault   error      // the last error that the watchers are to be told, nil when a read succeeded since
-	faults  uint64     // how many there have been
-	changed chan struct{}
+	newest *update[T] // nil before the first read
+	fault  error      // the last error that the watchers are to be told, nil when a read succeeded since
+	faults uint64     // how many there have been
 }
 
 // New returns the Value of key in store, decoded by decode: [JSON], [StrictJSON], [Text], [String], [Bytes], or any
@@ -51,7 +51,7 @@ func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts
 	v := &Value[T]{store: store, key: key, decode: decode, config: newConfig(opts), fresh: newFreshness()}
 	v.health = &health{config: &v.config, key: key}
 	v.backlog = &backlog[T]{most: v.config.backlog}
-	v.state.Store(&state[T]{changed: make(chan struct{})})
+	v.state.Store(new(state[T]))
 	if err := v.validate(); err != nil {
 		v.misuse = fmt.Errorf("value: New(%q): %w", key, err)
 	}
@@ -143,7 +143,10 @@ func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 			opt(&c)
 		}
 	}
-	w := &Watcher[T]{v: v, opened: time.Now(), done: make(chan struct{})}
+	w := &Watcher[T]{v: v, bell: v.bells.join()}
+	if v.config.maxStaleness > 0 {
+		w.ages = &ages{opened: time.Now()}
+	}
 	if c.every {
 		w.every = newEvery(w)
 	}
@@ -204,18 +207,18 @@ func (v *Value[T]) healed() {
 	if last.fault == nil {
 		return
 	}
-	v.state.Store(&state[T]{newest: last.newest, faults: last.faults, changed: make(chan struct{})})
-	close(last.changed)
+	v.state.Store(&state[T]{newest: last.newest, faults: last.faults})
+	v.bells.ring()
 }
 
 // publish shows the watchers a newest update, and a fault if there is one. Only the upstream calls it.
 func (v *Value[T]) publish(newest *update[T], fault error) {
 	last := v.state.Load()
-	next := &state[T]{newest: newest, fault: last.fault, faults: last.faults, changed: make(chan struct{})}
+	next := &state[T]{newest: newest, fault: last.fault, faults: last.faults}
 	if fault != nil {
 		next.fault = fault
 		next.faults++
 	}
 	v.state.Store(next)
-	close(last.changed)
+	v.bells.ring()
 }

@@ -15,18 +15,24 @@ import (
 // Watcher is one reader of a [Value]: it is handed the current value, and then the value again each time
 // it changes. One goroutine reads at a time; any goroutine may close it.
 type Watcher[T any] struct {
-	v      *Value[T]
-	opened time.Time
-	ticket uint64 // of the first read, asked for when the watcher was opened
-	done   chan struct{}
-	closed sync.Once
+	v       *Value[T]
+	bell    *bell
+	ticket  uint64 // of the first read, asked for when the watcher was opened
+	closing sync.Once
+	closed  atomic.Bool
 
 	getting atomic.Bool // a Get is under way; what follows is its own
 	started bool        // a first read was answered
 	told    *update[T]  // the update last returned or passed over
 	faults  uint64      // how many of the state's faults are told
-	staleAt time.Time   // when ErrStale was last told
+	ages    *ages       // where there is a limit to staleness
 	every   *every[T]   // of an EveryUpdate watcher
+}
+
+// ages are what a watcher needs for [WithMaxStaleness].
+type ages struct {
+	opened  time.Time
+	staleAt time.Time // when ErrStale was last told
 }
 
 // Get returns the next thing to know about the key.
@@ -95,8 +101,10 @@ func (w *Watcher[T]) Revision() kv.Revision {
 // the Value's watch of the store, and Close waits for that: do not call it from a decoder. It may be called more
 // than once, and always returns nil.
 func (w *Watcher[T]) Close() error {
-	w.closed.Do(func() {
-		close(w.done)
+	w.closing.Do(func() {
+		w.closed.Store(true)
+		w.bell.ring()
+		w.v.bells.leave(w.bell)
 		if w.every != nil {
 			w.every.close()
 		}
@@ -130,8 +138,9 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 	if wait && (!w.started || asked.atLeast > w.v.fresh.confirmed.Load().upTo(0, w.epoch())) {
 		ticket = w.v.fresh.want(false)
 	}
+	var rung <-chan struct{}
 	for {
-		if w.isClosed() {
+		if w.closed.Load() {
 			return nil, w.errClosed()
 		}
 		if err := ctx.Err(); err != nil {
@@ -146,7 +155,7 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 		stale, due := w.staleness(confirmed)
 		switch {
 		case stale && (due <= 0 || !wait):
-			w.staleAt = time.Now()
+			w.ages.staleAt = time.Now()
 			return nil, w.errStale(confirmed)
 		case stale, !w.started, s.newest == nil:
 			// What is known is too old to be told, or was known before the call.
@@ -164,7 +173,12 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 		if !wait {
 			return nil, ErrNothingNew
 		}
-		w.wait(ctx, s, confirmed, asked.atLeast > 0, due)
+		if rung == nil {
+			rung = w.bell.wait() // which is not rung for what came before: look again
+			continue
+		}
+		w.wait(ctx, rung, confirmed, asked.atLeast > 0, due)
+		rung = nil
 	}
 }
 
@@ -206,11 +220,11 @@ func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
 	return u
 }
 
-// wait returns when there may be more to tell than s and confirmed, when ctx or the watcher ended, and, if
-// there is a limit to staleness, after due.
-func (w *Watcher[T]) wait(ctx context.Context, s *state[T], confirmed *confirmation, asksRevision bool, due time.Duration) {
+// wait returns when there may be more to tell than before rung was asked for, and than confirmed, when ctx or the
+// watcher ended, and, if there is a limit to staleness, after due.
+func (w *Watcher[T]) wait(ctx context.Context, rung <-chan struct{}, confirmed *confirmation, asksRevision bool, due time.Duration) {
 	var stale <-chan time.Time
-	limited := w.v.config.maxStaleness > 0
+	limited := w.ages != nil
 	if limited {
 		timer := time.NewTimer(due)
 		defer timer.Stop()
@@ -224,46 +238,36 @@ func (w *Watcher[T]) wait(ctx context.Context, s *state[T], confirmed *confirmat
 		history = w.every.reading()
 	}
 	select {
-	case <-s.changed:
+	case <-rung:
 	case <-confirm:
 	case <-history:
 	case <-stale:
-	case <-w.done:
 	case <-ctx.Done():
 	}
 }
 
 // staleness reports whether what is known is too old to be told, and in how long that is to be said.
 func (w *Watcher[T]) staleness(confirmed *confirmation) (stale bool, due time.Duration) {
-	limit := w.v.config.maxStaleness
-	if limit == 0 {
+	if w.ages == nil {
 		return false, 0
 	}
+	limit := w.v.config.maxStaleness
 	known := confirmed.began
-	if known.Before(w.opened) {
-		known = w.opened // no read can have been answered for this watcher before
+	if known.Before(w.ages.opened) {
+		known = w.ages.opened // no read can have been answered for this watcher before
 	}
 	said := known
-	if said.Before(w.staleAt) {
-		said = w.staleAt
+	if said.Before(w.ages.staleAt) {
+		said = w.ages.staleAt
 	}
 	return time.Since(known) >= limit, limit - time.Since(said)
 }
 
 func (w *Watcher[T]) errStale(confirmed *confirmation) error {
-	if confirmed.began.Before(w.opened) {
-		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(w.opened).Round(time.Millisecond))
+	if opened := w.ages.opened; confirmed.began.Before(opened) {
+		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(opened).Round(time.Millisecond))
 	}
 	return fmt.Errorf("value: get %q: %w: for %v", w.v.key, ErrStale, time.Since(confirmed.began).Round(time.Millisecond))
-}
-
-func (w *Watcher[T]) isClosed() bool {
-	select {
-	case <-w.done:
-		return true
-	default:
-		return false
-	}
 }
 
 func (w *Watcher[T]) errClosed() error {
