@@ -197,6 +197,27 @@ func TestEveryMutantIsCaught(t *testing.T) {
 	t.Logf("%d mutants: the guarantee that each breaks, what it does, and the check that caught it:\n%s", len(all), &table)
 }
 
+// A store whose watches never run out of batches must not keep the suite from its report.
+func TestAWatchThatRepeatsItselfEndsEachCheck(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var running sync.WaitGroup
+	for _, g := range conformance.Guarantees() {
+		if !strings.HasPrefix(g, "W") {
+			continue
+		}
+		running.Go(func() {
+			for _, path := range conformance.ChecksOf(g) {
+				err := conformance.CheckWith(ctx, backendOf(repeating), nil, path)
+				if ctx.Err() != nil || err != nil && strings.Contains(err.Error(), "hangs") {
+					t.Errorf("%s, of a store whose watches deliver their first events for ever: %v", path, err)
+				}
+			}
+		})
+	}
+	running.Wait()
+}
+
 // Every guarantee has a mutant: without one, nothing shows that its checks can fail.
 func TestEveryGuaranteeHasAMutant(t *testing.T) {
 	has := make(map[string]bool)

@@ -34,6 +34,24 @@ func outliving(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) it
 	}
 }
 
+// repeating is a watch that looks for what is next from where it was, instead of behind that.
+var repeating = breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return func(yield func(kv.Batch, error) bool) {
+		for b, err := range m.Store.Watch(ctx, r, after) {
+			for yield(b, err) {
+				if err != nil || b.IsBookmark() {
+					break
+				}
+				if ctx.Err() != nil {
+					yield(kv.Batch{}, ctx.Err())
+					return
+				}
+			}
+			return
+		}
+	}
+}}
+
 // watchMutants break what a Watch promises.
 var watchMutants = []mutation{
 	// which is to lose what lands between the Get and the Watch
@@ -53,6 +71,7 @@ var watchMutants = []mutation{
 		}
 		return []kv.Batch{b}
 	})}},
+	{guarantee: "W3", name: "delivers-its-first-events-for-ever", broken: repeating},
 	{guarantee: "W4", name: "loses-an-event-now-and-then", broken: breakage{watch: without(sometimes)}},
 	{guarantee: "W4", name: "never-tells-of-deletions", broken: breakage{watch: withoutDeletions}},
 	{guarantee: "W4", name: "keeps-only-the-newest-of-a-key-in-a-batch", broken: breakage{watch: change(func(b kv.Batch, _ kv.Revision) []kv.Batch {

@@ -26,9 +26,15 @@ type watching struct {
 	err    error         // how it ended; set before ended is closed, nil if it just stopped
 	extra  bool          // it went on after an error
 
-	batches []kv.Batch // what the check has read, bookmarks too
-	busy    bool       // the last batch was taken, and no other asked for
+	batches  []kv.Batch  // what the check has read, bookmarks too
+	busy     bool        // the last batch was taken, and no other asked for
+	furthest kv.Revision // the highest of batches
+	idle     int         // how many of the last batches went no further
 }
+
+// idleBatches is how many batches may follow each other that go no further than the ones before. A watch with more of them
+// repeats itself, and may do so for ever.
+const idleBatches = 1000
 
 func (w *watching) String() string {
 	return fmt.Sprintf("watch %d, of %s after %d", w.id, w.e.shortRange(w.r), w.after)
@@ -118,6 +124,13 @@ func (w *watching) nextWithin(d time.Duration) (batch kv.Batch, err error, ok bo
 		w.busy = true
 		w.batches = append(w.batches, batch)
 		w.e.Logf("  %s yields %s", w, describeBatches([]kv.Batch{batch}))
+		if w.idle++; batch.Revision > w.furthest {
+			w.furthest, w.idle = batch.Revision, 0
+		}
+		if w.idle > idleBatches {
+			w.e.Fatalf("%s repeats itself: it has yielded %d batches in a row that go no further than revision %d, the last being %s",
+				w, w.idle, w.furthest, w.lastBatches())
+		}
 		return batch, nil, true
 	case <-w.ended:
 		w.e.Logf("  %s ends: %v", w, w.err)
