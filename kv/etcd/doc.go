@@ -24,9 +24,9 @@
 //   - A watch requires its member to have a leader, so a member cut off from the others ends it with
 //     [kv.ErrUnavailable] rather than be silent.
 //   - A watch drops what lies at or below the revision it began after, and what is not in its range.
-//   - Replaced history is [kv.ErrReset]. The Store remembers the cluster, the highest revision and the highest raft term
-//     that any answer has named. A read or write that is answered from another cluster, or from an earlier point than
-//     was known before it was asked for, ends all running watches. So does an answer to a watch from another cluster. A
+//   - Replaced history is [kv.ErrReset]. The Store remembers the cluster, the highest revision and each member's raft
+//     term that its answers have named. A read or write that is answered from another cluster, or from an earlier point
+//     than was known before it was asked for, ends all running watches. So does an answer to a watch from another cluster. A
 //     watch that sees its own stream go back ends alone.
 //   - After a refusal (an expired token, a permission taken away) later watches use another connection stream: the
 //     old one would go on refusing with what it was opened with.
@@ -39,8 +39,9 @@
 // watch wait for one until their context ends: etcd's client does not say that it cannot connect.
 //
 // A cluster that is restored under its old identity, and passes the revision it had before anyone reads, cannot be told
-// from the one it was, unless its raft term is lower. Operators can make it so that it can: restore with
-// --bump-revision and --mark-compacted, and every watch of the old history ends with [kv.ErrCompacted].
+// from the one it was, unless the raft term of a member that was heard before is lower. Operators can make it so that
+// it can: restore with --bump-revision and --mark-compacted, and every watch of the old history ends with
+// [kv.ErrCompacted].
 //
 // # Errors
 //

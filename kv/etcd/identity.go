@@ -1,15 +1,20 @@
 package etcd
 
 import (
+	"maps"
 	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
 // identity is what the answers of etcd have told a Store about whose history it reads. Every answer names
-// the cluster, a revision and a raft term. The first never changes in the life of a cluster, and the other two
-// never fall, so an answer that says otherwise proves that the history was replaced: the cluster was
-// restored from a backup, or another one stands behind the address.
+// the cluster, a revision, and the member that gave it with its raft term. The cluster never changes in the
+// life of one, the revision never falls, and neither does the term of a member, so an answer that says otherwise
+// proves that the history was replaced: the cluster was restored from a backup, or another one stands behind the
+// address.
+//
+// Terms of different members are not compared. The one that a member names is that of the last entry of raft's log it has
+// applied; where it has caught up by a snapshot instead, it goes on naming the one from before until the next entry.
 //
 // A cluster restored under its old identity that is already past what the Store has seen cannot be told from
 // the old one.
@@ -23,15 +28,18 @@ type history struct {
 	replaced chan struct{} // closed, once, when the history is found to be no longer etcd's
 	cluster  uint64        // zero until an answer named it
 	revision int64         // the highest that was heard of
-	term     uint64        // the highest that was heard of
+	terms    terms         // the highest that each member has named
 }
+
+// terms are raft terms, by member. They are replaced, never changed: those that a question has seen stay.
+type terms map[uint64]uint64
 
 // question is what was known when a request was made. The answer to a linearizable request is never older
 // than that, however answers overtake one another.
 type question struct {
 	history  *history
 	revision int64
-	term     uint64
+	terms    terms
 }
 
 // now returns the history that etcd was last seen to have.
@@ -53,7 +61,7 @@ func (id *identity) ask() question {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	h := id.nowLocked()
-	return question{history: h, revision: h.revision, term: h.term}
+	return question{history: h, revision: h.revision, terms: h.terms}
 }
 
 // answered is called with the header of the answer, and returns the history the answer is of; nil where it was
@@ -64,7 +72,7 @@ func (id *identity) answered(q question, header *pb.ResponseHeader) *history {
 	if q.history != id.current {
 		return nil
 	}
-	if id.isOther(header) || header.GetRevision() < q.revision || header.GetRaftTerm() < q.term {
+	if id.isOther(header) || header.GetRevision() < q.revision || header.GetRaftTerm() < q.terms[header.GetMemberId()] {
 		id.replace(header)
 	} else {
 		id.remember(header)
@@ -99,7 +107,14 @@ func (id *identity) remember(header *pb.ResponseHeader) {
 		h.cluster = cluster
 	}
 	h.revision = max(h.revision, header.GetRevision())
-	h.term = max(h.term, header.GetRaftTerm())
+	if member, term := header.GetMemberId(), header.GetRaftTerm(); term > h.terms[member] {
+		known := maps.Clone(h.terms)
+		if known == nil {
+			known = make(terms)
+		}
+		known[member] = term
+		h.terms = known
+	}
 }
 
 func (id *identity) replace(header *pb.ResponseHeader) {

@@ -8,6 +8,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
@@ -103,6 +104,48 @@ func TestAnotherClusterBehindTheAddressIsSaid(t *testing.T) {
 	}
 }
 
+// Such a member goes on naming the raft term from before, though it has all that was written since.
+func TestAMemberThatCaughtUpByASnapshotIsNoOtherHistory(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 3, snapshotsSoon)
+	if err := cluster.MoveLeader(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	client := cluster.Client(1, 2)
+	store := etcd.New(client)
+	cluster.Partition(0)
+	must(cluster.WaitLeader(ctx))(t) // of a higher term, which member 0 hears of from nobody
+	var rev kv.Revision
+	for range 50 {
+		rev = must(store.Put(ctx, "k", nil))(t)
+	}
+	cluster.Heal()
+	must(cluster.WaitLeader(ctx))(t)
+	r := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+	r.batch()
+	caughtUp := must(cluster.Client(0).Get(ctx, "k"))(t).Header
+	current := must(client.Get(ctx, "k"))(t).Header
+	t.Logf("member 0 names raft term %d, another %d", caughtUp.RaftTerm, current.RaftTerm)
+	client.SetEndpoints(cluster.Endpoints(0)...)
+	for range 10 {
+		must(store.Get(ctx, kv.Key("k")))(t)
+	}
+	client.SetEndpoints(cluster.Endpoints()...)
+	for range 10 {
+		must(store.Get(ctx, kv.Key("k")))(t)
+	}
+	rev = must(store.Put(ctx, "k", nil))(t)
+	if got := r.batch().Revision; got != rev {
+		t.Errorf("got revision %d, want %d", got, rev)
+	}
+}
+
+// snapshotsSoon has members keep so little of raft's log that one which misses something catches up by a snapshot.
+var snapshotsSoon = etcdtest.WithConfig(func(_ int, config *embed.Config) {
+	config.SnapshotCount, config.SnapshotCatchUpEntries = 10, 5
+})
+
 func TestStoresOfTwoClustersKnowNothingOfEachOther(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
@@ -119,19 +162,21 @@ func TestStoresOfTwoClustersKnowNothingOfEachOther(t *testing.T) {
 // The answers of a fake, which come in the order a test wants.
 func TestWhatAnAnswerProves(t *testing.T) {
 	type answer struct {
-		cluster, term uint64
-		revision      int64
+		cluster, member, term uint64
+		revision              int64
 	}
 	for name, test := range map[string]struct {
 		before, after answer
 		reset         bool
 	}{
-		"the same":           {answer{1, 2, 10}, answer{1, 2, 10}, false},
-		"later":              {answer{1, 2, 10}, answer{1, 3, 11}, false},
-		"an older revision":  {answer{1, 2, 10}, answer{1, 2, 9}, true},
-		"an older term":      {answer{1, 3, 10}, answer{1, 2, 11}, true},
-		"another cluster":    {answer{1, 2, 10}, answer{2, 2, 10}, true},
-		"a nameless cluster": {answer{1, 2, 10}, answer{0, 2, 10}, false},
+		"the same":                 {answer{1, 1, 2, 10}, answer{1, 1, 2, 10}, false},
+		"later":                    {answer{1, 1, 2, 10}, answer{1, 1, 3, 11}, false},
+		"an older revision":        {answer{1, 1, 2, 10}, answer{1, 1, 2, 9}, true},
+		"another's older revision": {answer{1, 1, 2, 10}, answer{1, 2, 2, 9}, true},
+		"an older term":            {answer{1, 1, 3, 10}, answer{1, 1, 2, 11}, true},
+		"another's older term":     {answer{1, 1, 3, 10}, answer{1, 2, 2, 11}, false}, // it caught up by a snapshot
+		"another cluster":          {answer{1, 1, 2, 10}, answer{2, 1, 2, 10}, true},
+		"a nameless cluster":       {answer{1, 1, 2, 10}, answer{0, 1, 2, 10}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
@@ -139,22 +184,20 @@ func TestWhatAnAnswerProves(t *testing.T) {
 			s := newScript(progress(10))
 			store := etcd.New(&fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
 				return &clientv3.GetResponse{Header: &pb.ResponseHeader{
-					ClusterId: next.cluster, MemberId: 1, RaftTerm: next.term, Revision: next.revision,
+					ClusterId: next.cluster, MemberId: next.member, RaftTerm: next.term, Revision: next.revision,
 				}}, nil
 			}})
 			must(store.Get(t.Context(), kv.Key("k")))(t)
 			next = test.after
-			ctx, cancel := context.WithCancel(within(t, patience))
-			defer cancel()
-			r := read(t, store.Watch(ctx, kv.Key("k"), 10))
+			r := read(t, store.Watch(within(t, patience), kv.Key("k"), 10))
 			r.pull() // the bookmark: the stream runs
-			must(store.Get(ctx, kv.Key("k")))(t)
-			if !test.reset {
-				cancel()
-				r.end(context.Canceled)
+			must(store.Get(t.Context(), kv.Key("k")))(t)
+			if test.reset {
+				r.end(kv.ErrReset)
 				return
 			}
-			r.end(kv.ErrReset)
+			s.say(changed("k", 20))
+			r.batch()
 		})
 	}
 }
