@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -98,8 +95,8 @@ func (w *stream) receive(fragment bool) error {
 	// Of its own, so that whatever the reason to return, etcd's client lets go of the watch.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
 	defer cancel()
-	generation := w.store.generation.Load()
 	key, rangeEnd := bounds(w.r)
+	lane := w.store.lane.Load()
 	from := max(w.after, w.delivered)
 	from = max(from, from+1) // at the last revision there can be, stay there
 	opts := []clientv3.OpOption{
@@ -108,7 +105,7 @@ func (w *stream) receive(fragment bool) error {
 	if fragment {
 		opts = append(opts, clientv3.WithFragment())
 	}
-	responses := w.begin(ctx, cancel, generation, key, opts)
+	responses := w.begin(ctx, cancel, lane, key, opts)
 	for heard := false; ; heard = true {
 		var resp clientv3.WatchResponse
 		var ok bool
@@ -126,7 +123,7 @@ func (w *stream) receive(fragment bool) error {
 		batch, err := w.accept(resp)
 		if err != nil {
 			if resp.Canceled && resp.CompactRevision == 0 {
-				w.store.generation.CompareAndSwap(generation, generations.Add(1))
+				w.store.lane.CompareAndSwap(lane, newLane(lanes.Add(1)))
 			}
 			return err
 		}
@@ -144,12 +141,25 @@ func (w *stream) receive(fragment bool) error {
 const createGrace = 250 * time.Millisecond
 
 // begin has etcd's client begin a watch that ends with ctx. The call returns once the server has begun it, and waits
-// for as long as no member is in reach. It may return no channel if ctx ends meanwhile.
+// for as long as no member is in reach. It may return no channel if the stream ends or the client is closed meanwhile.
 //
 // A watch that is cancelled between its request and the answer is one that etcd's client forgets and the server does
 // not: it stays there, with its stream, until an event comes for it. So a stream that ends just then is given a moment for
 // the answer. Where that does not come, the connection is likely to be gone and with it the watch.
-func (w *stream) begin(ctx context.Context, cancel func(), generation uint64, key string, opts []clientv3.OpOption) clientv3.WatchChan {
+//
+// etcd's client makes the requests of a gRPC stream one after the other, and each would wait there, out of sight, for
+// longer than that moment when there are many. So they wait here: of those that end meanwhile there is no request.
+func (w *stream) begin(ctx context.Context, cancel func(), in *lane, key string, opts []clientv3.OpOption) clientv3.WatchChan {
+	select {
+	case in.turn <- struct{}{}:
+		defer func() { <-in.turn }()
+	case <-w.ctx.Done():
+	case <-w.store.closed:
+		return nil
+	}
+	if w.ctx.Err() != nil {
+		return nil
+	}
 	begun := make(chan struct{})
 	var ending sync.WaitGroup
 	ending.Add(1)
@@ -163,7 +173,7 @@ func (w *stream) begin(ctx context.Context, cancel func(), generation uint64, ke
 		}
 		cancel()
 	})
-	responses := w.store.client.Watch(watchContext(ctx, generation), key, opts...)
+	responses := w.store.client.Watch(in.context(ctx), key, opts...)
 	close(begun)
 	if stop() {
 		ending.Done()
@@ -272,17 +282,4 @@ func event(e *mvccpb.Event) kv.Event {
 		}}
 	}
 	return kv.Event{Type: kv.EventPut, Entry: entry(e.Kv)}
-}
-
-// generations numbers what has to be set apart, over all Stores of the program: they may share a client.
-var generations atomic.Uint64
-
-// watchContext returns the context to open a watch with. etcd's client gives watches of the same metadata
-// one gRPC stream. Under a key of their own, those of this package share one, and none with the program's other
-// watches, which could end them or keep progress from them. The key's value changes after a refusal:
-// a stream keeps the token it was opened with, however long that has been invalid, and goes on giving out
-// the error of the refusal.
-func watchContext(ctx context.Context, generation uint64) context.Context {
-	ctx = metadata.AppendToOutgoingContext(ctx, "watchkv-stream", strconv.FormatUint(generation, 10))
-	return clientv3.WithRequireLeader(ctx)
 }

@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"google.golang.org/grpc"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
@@ -308,4 +311,43 @@ func TestAWatchThatIsGivenUpWhileItBeginsIsNotLeftAtTheServer(t *testing.T) {
 	if err := cluster.WaitWatchers(ctx, 0, 0); err != nil {
 		t.Error(err)
 	}
+}
+
+// Of those that wait for their turn when they are given up, none must be asked for any more.
+func TestManyWatchesThatAreGivenUpAtOnceAreNotLeftAtTheServer(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 1, etcdtest.WithConfig(func(_ int, config *embed.Config) {
+		config.GRPCAdditionalServerOptions = append(config.GRPCAdditionalServerOptions,
+			grpc.ChainStreamInterceptor(func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+				return handler(srv, slowToBegin{stream})
+			}))
+	}))
+	store := etcd.New(cluster.Client())
+	rev := must(store.Put(ctx, "other", nil))(t)
+	keeps := read(t, store.Watch(ctx, kv.Key("other"), rev-1)) // the client's stream from ending with the last of them
+	keeps.batch()
+	givenUp, giveUp := context.WithCancel(ctx)
+	time.AfterFunc(time.Millisecond, giveUp)
+	var watching sync.WaitGroup
+	for range 100 {
+		watching.Go(func() {
+			for range store.Watch(givenUp, kv.Key("k"), 1) {
+			}
+		})
+	}
+	watching.Wait()
+	if err := cluster.WaitWatchers(ctx, 0, 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// slowToBegin takes its time to answer that a watch has begun.
+type slowToBegin struct{ grpc.ServerStream }
+
+func (s slowToBegin) SendMsg(m any) error {
+	if r, ok := m.(*pb.WatchResponse); ok && r.Created {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return s.ServerStream.SendMsg(m)
 }

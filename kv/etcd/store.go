@@ -27,8 +27,7 @@ type Store struct {
 	page     int64
 	buffer   int
 	identity identity
-	// generation sets the watches of this Store apart from those that etcd refused: see watchContext.
-	generation atomic.Uint64
+	lane     atomic.Pointer[lane] // that watches begin in
 	// fragment is set once a message was too large for the client: see drain.
 	fragment atomic.Bool
 }
@@ -48,6 +47,7 @@ func New(client Client, opts ...Option) *Store {
 		page:    defaultPageSize,
 		buffer:  defaultBuffer,
 	}
+	s.lane.Store(newLane(0))
 	for _, opt := range opts {
 		opt(s)
 	}
