@@ -80,14 +80,33 @@ func (w *stream) close() {
 // etcd can be asked to cut large responses into messages, but takes time quadratic in the number of events for it,
 // which is minutes for the changes of a few busy seconds. So it is asked only once a message turned out to be too large for
 // the client. That ends all watches of the client's stream; each goes on from where it was.
+//
+// It may also be the request that is too large, which looks the same. So one that could be has a lane of its own.
 func (w *stream) drain() error {
 	fragment := w.store.fragment.Load()
 	err := w.receive(fragment)
 	if !fragment && isOversize(err) {
-		w.store.fragment.Store(true)
+		if !w.isLong() {
+			w.store.fragment.Store(true)
+		}
 		err = w.receive(true)
 	}
 	return err
+}
+
+// isLong reports whether the keys of the watch's range alone could be more than fits into a message.
+func (w *stream) isLong() bool {
+	const long = 64 << 10
+	key, rangeEnd := bounds(w.r)
+	return len(key)+len(rangeEnd) > long
+}
+
+// lane returns the lane to open a watch in.
+func (w *stream) lane() *lane {
+	if w.isLong() {
+		return newLane(lanes.Add(1))
+	}
+	return w.store.lane.Load()
 }
 
 // receive opens one watch of etcd's client, after what the stream has brought so far, and takes what comes.
@@ -95,8 +114,8 @@ func (w *stream) receive(fragment bool) error {
 	// Of its own, so that whatever the reason to return, etcd's client lets go of the watch.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
 	defer cancel()
+	lane := w.lane()
 	key, rangeEnd := bounds(w.r)
-	lane := w.store.lane.Load()
 	from := max(w.after, w.delivered)
 	from = max(from, from+1) // at the last revision there can be, stay there
 	opts := []clientv3.OpOption{

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -241,4 +242,27 @@ func unflatten(code codes.Code, text string) (codes.Code, string) {
 		}
 	}
 	return code, desc
+}
+
+// shorten quotes a key for a message. A key that etcd refuses for its size would fill the log.
+func shorten(key string) string {
+	const most = 256
+	if len(key) <= most {
+		return fmt.Sprintf("%q", key)
+	}
+	return fmt.Sprintf("%q... (%d bytes)", key[:most], len(key))
+}
+
+// shortenRange returns r as [kv.Range.String] does, with its keys shortened.
+func shortenRange(r kv.Range) string {
+	if key, ok := r.Key(); ok {
+		return shorten(key)
+	}
+	if prefix, ok := r.Prefix(); ok {
+		return shorten(prefix) + "*"
+	}
+	if from, to, bounded := r.Bounds(); bounded {
+		return fmt.Sprintf("[%s, %s)", shorten(from), shorten(to))
+	}
+	return r.String()
 }

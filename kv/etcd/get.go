@@ -13,7 +13,7 @@ import (
 
 // Get implements [kv.Store]. The read is linearizable.
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
-	op := func() string { return "get " + r.String() }
+	op := func() string { return "get " + shortenRange(r) }
 	if err := r.Validate(); err != nil {
 		return kv.Snapshot{}, invalid(op, err)
 	}

@@ -303,6 +303,38 @@ func TestWritesThatNoStoreTakesAreRefused(t *testing.T) {
 	}
 }
 
+// Its request fits into no message. etcd's client ends the whole stream that it was sent on.
+func TestAWatchOfAKeyThatIsTooLargeEndsAlone(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	store := etcd.New(etcdtest.Start(t, 1).Client())
+	rev := must(store.Put(ctx, "k", nil))(t)
+	other := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+	other.batch()
+	large := strings.Repeat("k", 3<<20)
+	for _, r := range []kv.Range{kv.Key(large), kv.Prefix(large), kv.Interval("k", large)} {
+		_, err := read(t, store.Watch(ctx, r, rev)).end(kv.ErrTooLarge)
+		if len(err.Error()) > 2000 {
+			t.Errorf("the message of a watch is %d bytes long", len(err.Error()))
+		}
+		_, err = store.Get(ctx, r)
+		if !errors.Is(err, kv.ErrTooLarge) || len(err.Error()) > 2000 {
+			t.Errorf("a get gives an error of %d bytes, which matches %v: %t", len(err.Error()), kv.ErrTooLarge, errors.Is(err, kv.ErrTooLarge))
+		}
+		rev = must(store.Put(ctx, "k", nil))(t)
+		if got := other.batch().Revision; got != rev {
+			t.Errorf("the other watch is at %d, want %d", got, rev)
+		}
+	}
+	// What is only long is watched like any other.
+	long := strings.Repeat("k", 100<<10)
+	w := read(t, store.Watch(ctx, kv.Key(long), rev))
+	rev = must(store.Put(ctx, long, nil))(t)
+	if got := w.batch().Revision; got != rev {
+		t.Errorf("a watch of a long key is at %d, want %d", got, rev)
+	}
+}
+
 func TestBytesAreTheCallers(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)

@@ -16,7 +16,7 @@ import (
 // turns out to have been replaced, which it learns from the answers to all calls of this Store. It never
 // begins again by itself.
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-	op := func() string { return fmt.Sprintf("watch %v after %d", r, after) }
+	op := func() string { return fmt.Sprintf("watch %s after %d", shortenRange(r), after) }
 	return func(yield func(kv.Batch, error) bool) {
 		err := r.Validate()
 		if err == nil && after < 0 {

@@ -111,12 +111,3 @@ func (s *Store) send(ctx context.Context, ops []kv.Op) (header *pb.ResponseHeade
 	}
 	return resp.Header, resp.Succeeded, nil
 }
-
-// shorten quotes a key for a message. A key that etcd refuses for its size would fill the log.
-func shorten(key string) string {
-	const most = 256
-	if len(key) <= most {
-		return fmt.Sprintf("%q", key)
-	}
-	return fmt.Sprintf("%q... (%d bytes)", key[:most], len(key))
-}
