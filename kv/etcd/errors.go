@@ -53,7 +53,18 @@ func (s *Store) failed(ctx context.Context, op func() string, err error) error {
 			reason = kv.ErrClosed
 		}
 	}
-	return &kv.OpError{Store: storeName, Op: op(), Reason: reason, Cause: err}
+	return &kv.OpError{Store: storeName, Op: op(), Reason: reason, Cause: withoutContext(err, reason)}
+}
+
+// withoutContext returns err so that it matches no context's error but reason. Contexts of etcd's client, and of this
+// package, end as well, and a caller takes the end of a context for that of its own.
+func withoutContext(err, reason error) error {
+	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {
+		if end != reason && errors.Is(err, end) {
+			return errors.New(err.Error())
+		}
+	}
+	return err
 }
 
 func isPastDeadline(ctx context.Context) bool {
