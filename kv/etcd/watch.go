@@ -46,10 +46,10 @@ func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.S
 	}
 }
 
-// ended returns err as the last error of a watch.
+// ended returns err as the last error of a watch. Whatever else has happened, an ended context is what is said.
 func (s *Store) ended(ctx context.Context, op func() string, err error) error {
-	if err == ctx.Err() {
-		return &kv.OpError{Store: storeName, Op: op(), Reason: err}
+	if ctx.Err() != nil {
+		return &kv.OpError{Store: storeName, Op: op(), Reason: ctx.Err()}
 	}
 	var known *kv.OpError
 	if errors.As(err, &known) {
