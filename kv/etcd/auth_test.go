@@ -3,9 +3,13 @@ package etcd_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 
@@ -194,6 +198,73 @@ func TestAnExpiredTokenIsReplaced(t *testing.T) {
 	// The watch that was there all the time does not notice.
 	rev = must(store.Put(ctx, "/app/k", nil))(t)
 	if got := keeps.batch().Revision; got != rev {
+		t.Errorf("got revision %d, want %d", got, rev)
+	}
+}
+
+// A signed token says which state of the users and roles it was given out for: any change to any of them makes it old.
+func TestASignedTokenThatIsOldIsReplaced(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("a secret of the members"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := startGuarded(t, etcdtest.WithConfig(func(_ int, config *embed.Config) {
+		config.AuthToken = "jwt,sign-method=HS256,ttl=5m,priv-key=" + secret
+	}))
+	store := etcd.New(g.as("reader"))
+	rev := must(store.Put(ctx, "/app/k", nil))(t)
+	keeps := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)) // the stream from ending
+	keeps.batch()
+	for i := range 3 {
+		must(g.root.UserAdd(ctx, fmt.Sprint("somebody else ", i), "secret"))(t)
+		// It passes, and what passes is no permission that was taken away.
+		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrUnavailable)
+		// No read is needed for that: a stream of its own gets a token of its own.
+		if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
+		}
+		must(g.root.UserAdd(ctx, fmt.Sprint("yet another ", i), "secret"))(t)
+		must(store.Get(ctx, kv.Key("/app/k")))(t)
+		rev = must(store.Put(ctx, "/app/k", nil))(t)
+		// The watch that was there all the time does not notice.
+		if got := keeps.batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
+		}
+	}
+}
+
+func TestACallerWithoutANameIsRefused(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	store := etcd.New(startGuarded(t).Client())
+	_, err := store.Get(ctx, kv.Key("/app/k"))
+	checkError(t, "a get", err, kv.ErrPermission, rpctypes.ErrUserEmpty)
+	_, err = store.Put(ctx, "/app/k", nil)
+	checkError(t, "a put", err, kv.ErrPermission, rpctypes.ErrUserEmpty)
+	_, err = read(t, store.Watch(ctx, kv.Key("/app/k"), 1)).end(kv.ErrPermission)
+	checkError(t, "a watch", err, kv.ErrPermission, nil)
+}
+
+// What etcd does not tell: only a new watch or a read finds out.
+func TestARunningWatchIsNotToldThatItsPermissionIsGone(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	g := startGuarded(t)
+	store := etcd.New(g.as("reader"))
+	rev := must(store.Put(ctx, "/app/k", nil))(t)
+	running := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1))
+	running.batch()
+	must(g.root.UserDelete(ctx, "reader"))(t)
+	rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
+	if got := running.batch().Revision; got != rev {
+		t.Errorf("got revision %d, want %d", got, rev)
+	}
+	// Nor is it ended by the refusal of another.
+	read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrPermission)
+	rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
+	if got := running.batch().Revision; got != rev {
 		t.Errorf("got revision %d, want %d", got, rev)
 	}
 }

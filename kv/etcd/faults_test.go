@@ -42,6 +42,67 @@ func TestACompactedPastIsSaidWithTheOldestRevisionKept(t *testing.T) {
 	}
 }
 
+// A member that has missed more than the others keep is sent their state, not what led to it.
+func TestAMemberThatCaughtUpByASnapshotEndsItsWatchesAsCompacted(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 3, snapshotsSoon)
+	if err := cluster.MoveLeader(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	store, others := etcd.New(cluster.Client(0)), etcd.New(cluster.Client(1, 2))
+	rev := must(store.Put(ctx, "k", nil))(t)
+	must(store.Put(ctx, "idle", nil))(t)
+	r := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+	idle := read(t, store.Watch(ctx, kv.Key("idle"), rev))
+	r.batch()
+	idle.batch()
+	cluster.Partition(0) // for less than the member needs to notice that it has no leader
+	var last kv.Revision
+	for range 50 {
+		last = must(others.Put(ctx, "k", nil))(t)
+	}
+	if err := cluster.Compact(ctx, int64(last)); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Heal()
+	for name, w := range map[string]*reader{"k": r, "idle": idle} { // the one has missed something, the other has not
+		_, err := w.end(kv.ErrCompacted)
+		var compacted *kv.CompactedError
+		if !errors.As(err, &compacted) || compacted.Oldest != last {
+			t.Errorf("%s: %v, want %d as the oldest revision", name, err, last)
+		}
+	}
+	if got := read(t, store.Watch(ctx, kv.Key("k"), last-1)).batch().Revision; got != last {
+		t.Errorf("got revision %d, want %d", got, last)
+	}
+}
+
+// For an idle watch etcd's client remembers where it began, not how far it has heard that nothing happened.
+func TestAnIdleWatchThatIsCutOffMayEndAsCompacted(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 1)
+	store := etcd.New(cluster.Client())
+	rev := must(store.Put(ctx, "k", nil))(t)
+	idle := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+	idle.batch()
+	must(store.Put(ctx, "other", nil))(t)
+	last := must(store.Put(ctx, "other", nil))(t)
+	if err := cluster.Compact(ctx, int64(last)); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Stop()
+	if err := cluster.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, err := idle.end(kv.ErrCompacted)
+	var compacted *kv.CompactedError
+	if !errors.As(err, &compacted) || compacted.Oldest != last {
+		t.Errorf("%v, want %d as the oldest revision", err, last)
+	}
+}
+
 func TestAWatchInTheFutureWaits(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)

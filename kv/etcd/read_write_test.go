@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
@@ -300,6 +302,23 @@ func TestWritesThatNoStoreTakesAreRefused(t *testing.T) {
 	}
 	if got := must(store.Get(ctx, kv.All()))(t); len(got.Entries) != 0 {
 		t.Errorf("there is now %v", got)
+	}
+}
+
+func TestAFullDatabaseTakesDeletionsAlone(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	store := etcd.New(etcdtest.Start(t, 1, etcdtest.WithConfig(func(_ int, config *embed.Config) {
+		config.QuotaBackendBytes = 4 << 20
+	})).Client())
+	must(store.Put(ctx, "k", nil))(t)
+	var err error
+	for i := 0; err == nil && i < 100; i++ {
+		_, err = store.Put(ctx, fmt.Sprint(i), make([]byte, 1<<20))
+	}
+	checkError(t, "a put", err, kv.ErrUnavailable, rpctypes.ErrNoSpace)
+	if rev := must(store.Delete(ctx, "k"))(t); must(store.Get(ctx, kv.All()))(t).Revision != rev {
+		t.Errorf("the deletion at %d is not the last change", rev)
 	}
 }
 

@@ -39,7 +39,7 @@ func TestCompactIsSeenByAllMembersAtOnce(t *testing.T) {
 func TestCompactBehindAMembersBack(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
-	put(t, cluster.Client(), "key", "old")
+	put(t, cluster.Client(0), "key", "old") // which it has then
 	cluster.Partition(0)
 	cluster.Stop(1)
 	check(t, cluster.Restart(bounded(t), 1))
