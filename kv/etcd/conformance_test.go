@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,8 +122,26 @@ func direct(client *clientv3.Client) etcd.Client { return client }
 // inNamespace gives a client keys of its own, the way etcd's documentation says.
 func inNamespace(client *clientv3.Client) etcd.Client {
 	client.KV = namespace.NewKV(client.KV, "namespace/")
-	client.Watcher = namespace.NewWatcher(client.Watcher, "namespace/")
+	client.Watcher = &ordered{Watcher: namespace.NewWatcher(client.Watcher, "namespace/")}
 	return client
+}
+
+// ordered lets the race detector see that a watch was begun before Close was called. A Watcher in a namespace counts its
+// watches with a sync.WaitGroup, which Close waits for, and nothing else tells the two apart.
+type ordered struct {
+	clientv3.Watcher
+	begun atomic.Int64
+}
+
+func (o *ordered) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+	responses := o.Watcher.Watch(ctx, key, opts...)
+	o.begun.Add(1)
+	return responses
+}
+
+func (o *ordered) Close() error {
+	o.begun.Load()
+	return o.Watcher.Close()
 }
 
 // network is how one client reaches the cluster. It can be cut.
