@@ -36,7 +36,9 @@
 //
 // What it does not add is a second try. A write is sent once: where its error is [kv.ErrUnavailable], or its context's,
 // it may or may not have happened. A watch that ends is not begun again. With no member in reach, a read and a
-// watch wait for one until their context ends: etcd's client does not say that it cannot connect.
+// watch wait for one until their context ends: etcd's client does not say that it cannot connect. A member that has no
+// leader refuses a watch, but keeps a read or a write for seconds, and then the client sends it again, for minutes: give
+// calls a context that ends.
 //
 // A cluster that is restored under its old identity, and passes the revision it had before anyone reads, cannot be told
 // from the one it was, unless the raft term of a member that was heard before is lower. Operators can make it so that

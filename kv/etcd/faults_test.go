@@ -163,6 +163,39 @@ func TestAMemberWithoutALeaderEndsItsWatches(t *testing.T) {
 	}
 }
 
+func TestWithoutALeaderAWatchIsRefusedAndTheRestWaitsForItsContext(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 3)
+	store := etcd.New(cluster.Client(0))
+	rev := must(store.Put(ctx, "k", nil))(t)
+	r := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+	r.batch()
+	cluster.Stop(1, 2)
+	r.end(kv.ErrUnavailable)
+	read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrUnavailable)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ends := make(chan error)
+	go func() { _, err := store.Get(ctx, kv.Key("k")); ends <- err }()
+	go func() { _, err := store.Put(ctx, "k", nil); ends <- err }()
+	select {
+	case err := <-ends:
+		t.Fatalf("without a leader a call is answered: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	start := time.Now()
+	cancel()
+	for range 2 {
+		if err := <-ends; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+	}
+	if took := time.Since(start); took > atOnce {
+		t.Errorf("it took %v", took)
+	}
+}
+
 func TestAWatchOutlivesItsMember(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)

@@ -13,8 +13,9 @@ import (
 // Put implements [kv.Writer]. The Store sends a write once: an error that matches [kv.ErrUnavailable], or the
 // context's own, leaves open whether it happened.
 //
-// etcd's client sends a write again that was answered as cancelled though its context goes on, as a proxy may answer;
-// the first may have happened. A client whose configuration has MaxUnaryRetries at 1 never does.
+// etcd's client sends a write again that was answered as cancelled or out of time though its context goes on. A proxy may
+// answer so, where the first may have happened; and a member without a leader does, after some seconds in which it
+// could not begin. A client whose configuration has MaxUnaryRetries at 1 sends nothing again.
 func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
 	op := func() string { return "put " + shorten(key) }
 	return s.write(ctx, op, []kv.Op{kv.PutOp(key, value, conditions...)})
