@@ -255,13 +255,16 @@ func (c *Cluster) initialCluster() string {
 func (c *Cluster) inTurn(f func() error) error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
-	c.mu.Lock()
-	closed := c.closed
-	c.mu.Unlock()
-	if closed {
+	if c.isClosed() {
 		return errClosed
 	}
 	return f()
+}
+
+func (c *Cluster) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
 }
 
 // announce tells those who wait for a leader to look again. The caller holds mu.

@@ -17,12 +17,16 @@ func (c *Cluster) Leader() (member int, ok bool) {
 	return leader, leader >= 0
 }
 
-// WaitLeader waits until the cluster has a leader in the sense of [Cluster.Leader], and returns it.
+// WaitLeader waits until the cluster has a leader in the sense of [Cluster.Leader], and returns it. It returns an error
+// when ctx ends or the cluster is closed.
 func (c *Cluster) WaitLeader(ctx context.Context) (int, error) {
 	for {
 		leader, news := c.electorate()
 		if leader >= 0 {
 			return leader, nil
+		}
+		if c.isClosed() {
+			return 0, fmt.Errorf("etcdtest: wait for a leader: %w", errClosed)
 		}
 		cases := []reflect.SelectCase{receive(ctx.Done())}
 		for _, ch := range news {

@@ -53,3 +53,26 @@ func TestLeaderStops(t *testing.T) {
 	t.Logf("another leader after %v", time.Since(began))
 	put(t, cluster.Client((old+1)%3, (old+2)%3), "key", "value")
 }
+
+func TestNobodyWaitsForTheLeaderOfAClosedCluster(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 3)
+	cluster.Stop()
+	waited := make(chan error)
+	go func() {
+		_, err := cluster.WaitLeader(bounded(t))
+		waited <- err
+	}()
+	check(t, cluster.Close())
+	if err := <-waited; err == nil || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("to wait for a leader while the cluster is closed gives %v", err)
+	}
+	for what, err := range map[string]error{
+		"to move its leader": cluster.MoveLeader(bounded(t), 0),
+		"to compact it":      cluster.Compact(bounded(t), 1),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "closed") {
+			t.Errorf("%s gives %v", what, err)
+		}
+	}
+}
