@@ -196,6 +196,48 @@ func TestWithoutALeaderAWatchIsRefusedAndTheRestWaitsForItsContext(t *testing.T)
 	}
 }
 
+// Such a member could answer from what it has, which is old.
+func TestAMemberThatIsCutOffAnswersNothing(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 3)
+	if err := cluster.MoveLeader(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	store := etcd.New(cluster.Client(0))
+	first := must(store.Put(ctx, "k", nil))(t)
+	watch := read(t, store.Watch(ctx, kv.Key("k"), first-1))
+	watch.batch()
+	cluster.Partition(0)
+	rev := must(etcd.New(cluster.Client(1, 2)).Put(ctx, "k", nil))(t)
+	type answer struct {
+		what string
+		rev  kv.Revision
+		err  error
+	}
+	answers := make(chan answer)
+	for _, r := range []kv.Range{kv.Key("k"), kv.Prefix("k"), kv.All()} {
+		go func() {
+			got, err := store.Get(ctx, r)
+			answers <- answer{"get " + r.String(), got.Revision, err}
+		}()
+	}
+	go func() {
+		got, err := store.Commit(ctx)
+		answers <- answer{"commit nothing", got, err}
+	}()
+	watch.end(kv.ErrUnavailable) // time enough to answer
+	cluster.Heal()
+	for range 4 {
+		switch a := <-answers; {
+		case a.err != nil:
+			t.Errorf("%s: %v", a.what, a.err)
+		case a.rev != rev:
+			t.Errorf("%s: revision %d, want %d", a.what, a.rev, rev)
+		}
+	}
+}
+
 func TestAWatchOutlivesItsMember(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
