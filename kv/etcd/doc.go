@@ -26,8 +26,9 @@
 //   - A watch drops what lies at or below the revision it began after, and what is not in its range.
 //   - Replaced history is [kv.ErrReset]. The Store remembers the cluster, the highest revision and each member's raft
 //     term that its answers have named. A read or write that is answered from another cluster, or from an earlier point
-//     than was known before it was asked for, ends all running watches. So does an answer to a watch from another cluster. A
-//     watch that sees its own stream go back ends alone.
+//     than was known before it was asked for, ends all running watches. So does an answer to a watch from another
+//     cluster, and one that says that a watch has begun at a member which is not where it was any more. A watch that
+//     sees its own stream go back ends alone.
 //   - After a refusal (an expired token, a permission taken away) later watches use another connection stream: the
 //     old one would go on refusing with what it was opened with.
 //   - A watch that is given up between its request and etcd's answer waits for that, for a quarter of a second at most:

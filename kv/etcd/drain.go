@@ -120,12 +120,14 @@ func (w *stream) receive(fragment bool) error {
 	from = max(from, from+1) // at the last revision there can be, stay there
 	opts := []clientv3.OpOption{
 		clientv3.WithRange(rangeEnd), clientv3.WithRev(int64(from)), clientv3.WithProgressNotify(),
+		clientv3.WithCreatedNotify(), // says where the member is, which may be before where it was
 	}
 	if fragment {
 		opts = append(opts, clientv3.WithFragment())
 	}
+	asked, before := w.store.identity.opening()
 	responses := w.begin(ctx, cancel, lane, key, opts)
-	for heard := false; ; heard = true {
+	for heard := false; ; {
 		var resp clientv3.WatchResponse
 		var ok bool
 		select {
@@ -139,6 +141,13 @@ func (w *stream) receive(fragment bool) error {
 		case !ok:
 			return w.silence(heard)
 		}
+		if resp.Created && !resp.Canceled {
+			if !w.store.identity.opened(asked, before, resp.Header) {
+				return errReplaced
+			}
+			continue
+		}
+		heard = true
 		batch, err := w.accept(resp)
 		if err != nil {
 			if resp.Canceled && resp.CompactRevision == 0 {

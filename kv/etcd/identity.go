@@ -29,10 +29,18 @@ type history struct {
 	cluster  uint64        // zero until an answer named it
 	revision int64         // the highest that was heard of
 	terms    terms         // the highest that each member has named
+	reached  reached       // the highest revision that each member has answered a request at
 }
 
 // terms are raft terms, by member. They are replaced, never changed: those that a question has seen stay.
 type terms map[uint64]uint64
+
+// reached are revisions, by member.
+type reached map[uint64]int64
+
+func newHistory() *history {
+	return &history{replaced: make(chan struct{}), reached: make(reached)}
+}
 
 // question is what was known when a request was made. The answer to a linearizable request is never older
 // than that, however answers overtake one another.
@@ -51,7 +59,7 @@ func (id *identity) now() *history {
 
 func (id *identity) nowLocked() *history {
 	if id.current == nil {
-		id.current = &history{replaced: make(chan struct{})}
+		id.current = newHistory()
 	}
 	return id.current
 }
@@ -77,7 +85,36 @@ func (id *identity) answered(q question, header *pb.ResponseHeader) *history {
 	} else {
 		id.remember(header)
 	}
+	// What a watch delivers may be a moment ahead of what its member answers, so only answers count.
+	at := id.current.reached
+	at[header.GetMemberId()] = max(at[header.GetMemberId()], header.GetRevision())
 	return id.current
+}
+
+// opening is called before a watch is opened. The answer may be of a member that lags behind others, but none lags
+// behind itself.
+func (id *identity) opening() (question, reached) {
+	q := id.ask()
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return q, maps.Clone(q.history.reached)
+}
+
+// opened is called with the header of the answer that a watch has begun, and reports whether it is of the history that
+// it was opened under.
+func (id *identity) opened(q question, before reached, header *pb.ResponseHeader) bool {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	if q.history != id.current {
+		return false
+	}
+	member := header.GetMemberId()
+	if id.isOther(header) || header.GetRevision() < before[member] || header.GetRaftTerm() < q.terms[member] {
+		id.replace(header)
+		return false
+	}
+	id.remember(header)
+	return true
 }
 
 // heard is called with each header of a watch that was opened under h, and reports whether it is of h. What a
@@ -119,6 +156,6 @@ func (id *identity) remember(header *pb.ResponseHeader) {
 
 func (id *identity) replace(header *pb.ResponseHeader) {
 	close(id.current.replaced)
-	id.current = &history{replaced: make(chan struct{})}
+	id.current = newHistory()
 	id.remember(header)
 }

@@ -73,6 +73,73 @@ func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextWrite(t *testing.T) {
 	r.end(kv.ErrReset)
 }
 
+// A watch that goes on from where another has ended need not read first.
+func TestReplacedHistoryIsSaidWhenAWatchBegins(t *testing.T) {
+	for name, replace := range map[string]func(context.Context, *etcdtest.Cluster, *etcdtest.Backup) error{
+		"restored": func(ctx context.Context, c *etcdtest.Cluster, b *etcdtest.Backup) error { return c.Restore(ctx, b) },
+		"another":  func(ctx context.Context, c *etcdtest.Cluster, _ *etcdtest.Backup) error { return c.Replace(ctx) },
+	} {
+		for where, wrap := range map[string]func(*clientv3.Client) etcd.Client{
+			"plain":     func(c *clientv3.Client) etcd.Client { return c },
+			"namespace": func(c *clientv3.Client) etcd.Client { return namespaced(c, "/space/") },
+		} {
+			t.Run(name+"/"+where, func(t *testing.T) {
+				leaktest.Check(t)
+				ctx := within(t, patience)
+				cluster := etcdtest.Start(t, 1)
+				store := etcd.New(wrap(cluster.Client()))
+				must(store.Put(ctx, "k", nil))(t)
+				backup := must(cluster.Backup(ctx))(t)
+				rev := must(store.Put(ctx, "k", nil))(t)
+				if err := replace(ctx, cluster, backup); err != nil {
+					t.Fatal(err)
+				}
+				read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
+				// It is said once: who watches now is taken to know.
+				again := read(t, store.Watch(ctx, kv.Key("k"), rev))
+				for got := kv.Revision(0); got <= rev; {
+					got = must(store.Put(ctx, "k", nil))(t)
+				}
+				again.batch()
+			})
+		}
+	}
+}
+
+// A watch may begin at a member that lags behind others.
+func TestWhatTheBeginningOfAWatchProves(t *testing.T) {
+	begun := func(cluster, member, term uint64, revision int64) clientv3.WatchResponse {
+		return clientv3.WatchResponse{Created: true, Header: &pb.ResponseHeader{
+			ClusterId: cluster, MemberId: member, RaftTerm: term, Revision: revision,
+		}}
+	}
+	for name, test := range map[string]struct {
+		begun clientv3.WatchResponse
+		reset bool
+	}{
+		"the member is where it was": {begun(1, 1, 2, 10), false},
+		"the member has gone back":   {begun(1, 1, 2, 9), true},
+		"its term has gone back":     {begun(1, 1, 1, 10), true},
+		"another member is behind":   {begun(1, 2, 1, 9), false},
+		"another cluster":            {begun(2, 1, 2, 10), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Check(t)
+			s := newScript(test.begun, changed("k", 11))
+			store := etcd.New(&fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
+				return &clientv3.GetResponse{Header: header(10)}, nil
+			}})
+			must(store.Get(t.Context(), kv.Key("k")))(t)
+			running := read(t, store.Watch(within(t, patience), kv.Key("k"), 10))
+			if test.reset {
+				running.end(kv.ErrReset)
+			} else if got := running.batch().Revision; got != 11 {
+				t.Errorf("got revision %d, want 11", got)
+			}
+		})
+	}
+}
+
 func TestAnotherClusterBehindTheAddressIsSaid(t *testing.T) {
 	for name, wrap := range map[string]func(*clientv3.Client) etcd.Client{
 		"plain":     func(c *clientv3.Client) etcd.Client { return c },
