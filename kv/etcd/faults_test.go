@@ -46,7 +46,9 @@ func TestACompactedPastIsSaidWithTheOldestRevisionKept(t *testing.T) {
 func TestAMemberThatCaughtUpByASnapshotEndsItsWatchesAsCompacted(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
-	cluster := etcdtest.Start(t, 3, snapshotsSoon)
+	cluster := etcdtest.Start(t, 3, snapshotsSoon, etcdtest.WithConfig(func(_ int, config *embed.Config) {
+		config.ElectionMs = 3000 // so that a member is slow to notice that it is cut off
+	}))
 	if err := cluster.MoveLeader(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -57,9 +59,9 @@ func TestAMemberThatCaughtUpByASnapshotEndsItsWatchesAsCompacted(t *testing.T) {
 	idle := read(t, store.Watch(ctx, kv.Key("idle"), rev))
 	r.batch()
 	idle.batch()
-	cluster.Partition(0) // for less than the member needs to notice that it has no leader
+	cluster.Partition(0)
 	var last kv.Revision
-	for range 50 {
+	for range 30 {
 		last = must(others.Put(ctx, "k", nil))(t)
 	}
 	if err := cluster.Compact(ctx, int64(last)); err != nil {
