@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -235,6 +236,12 @@ func TestAnEndedContextIsTheErrorOfItsCall(t *testing.T) {
 		_, got := store.Get(ctx, kv.Key("k"))
 		checkError(t, name, got, context.Canceled, err)
 	}
+	// etcd knows of the deadline, and its clock may be the first to reach it.
+	late := status.Error(codes.DeadlineExceeded, "context deadline exceeded")
+	_, got := etcd.New(&fake{get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
+		return nil, late
+	}}).Get(overdue{t.Context()}, kv.Key("k"))
+	checkError(t, "a deadline", got, context.DeadlineExceeded, late)
 	// What etcd has decided stays true.
 	ctx, cancel := context.WithCancel(t.Context())
 	store := etcd.New(&fake{txn: func(context.Context, []clientv3.Op) (*clientv3.TxnResponse, error) {
@@ -244,6 +251,11 @@ func TestAnEndedContextIsTheErrorOfItsCall(t *testing.T) {
 	_, err := store.Put(ctx, "k", nil)
 	checkError(t, "decided", err, kv.ErrTooLarge, rpctypes.ErrRequestTooLarge)
 }
+
+// overdue is a context whose deadline has passed, and which has not noticed.
+type overdue struct{ context.Context }
+
+func (overdue) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
 
 func TestACallWithAnEndedContextDoesNotReachEtcd(t *testing.T) {
 	leaktest.Check(t)
