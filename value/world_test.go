@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,8 +60,12 @@ func inBubble(t *testing.T, promise string, test func(w *world)) {
 	})
 }
 
+// worlds counts them, so that a test that is run again on the one server has a key that nobody has written.
+var worlds atomic.Int64
+
 func newWorld(t testing.TB, promise string, b backend) *world {
-	w := &world{TB: t, promise: promise, backend: b, Store: fault.New(b), key: "/" + t.Name()}
+	key := fmt.Sprintf("/%s/%d", t.Name(), worlds.Add(1))
+	w := &world{TB: t, promise: promise, backend: b, Store: fault.New(b), key: key}
 	t.Cleanup(func() { // after the watchers are closed
 		if n := w.Counts().Streams; n != 0 {
 			w.broken("%d watches of the store are left when all watchers are closed", n)
