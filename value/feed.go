@@ -51,15 +51,15 @@ func (f *feed[T]) begin(s kv.Snapshot) (after kv.Revision) {
 	case !f.v.backlog.recording(), f.streamed.sameAs(&now) && f.streamed.nothingBetween(now):
 		f.jump(now, s)
 	case f.streamed.nothingBetween(now):
-		f.v.backlog.append(f.update(now, s))
 		f.jump(now, s)
-		f.publish() // jump does not, where a read had shown it before
+		f.v.backlog.append(f.update(now, s))
+		f.publish() // again: what jump may have published was without the backlog
 	case lost != nil:
 		f.log(slog.LevelWarn, "history was lost", "after", f.streamed.revision, "upTo", now.revision)
+		f.jump(now, s)
 		u := *f.update(now, s)
 		u.gap = lost
 		f.v.backlog.append(&u)
-		f.jump(now, s)
 		f.publish()
 	default:
 		f.show(now, s) // the stream will bring what led there
@@ -93,7 +93,6 @@ func (f *feed[T]) deliver(b kv.Batch) error {
 	if recording {
 		for i, ev := range news {
 			updates[i] = f.event(ev)
-			f.v.backlog.append(updates[i])
 		}
 	}
 	if f.streamed.revision > f.newest.revision {
@@ -106,6 +105,11 @@ func (f *feed[T]) deliver(b kv.Batch) error {
 			}
 			f.shown = updates[last]
 			f.keepLatest(news, updates)
+		}
+	}
+	if recording { // last: whoever reads beside this is told of nothing that is newer than the Latest
+		for _, u := range updates {
+			f.v.backlog.append(u)
 		}
 	}
 	if len(news) > 0 {

@@ -60,6 +60,35 @@ func TestV14LatestIsKeptCurrent(t *testing.T) {
 	})
 }
 
+func TestV14LatestIsNeverBehindAWatcherOfEveryUpdate(t *testing.T) {
+	inBubble(t, v14+"; no watcher is told of a good value before it", func(w *world) {
+		decoding := make(chan struct{})
+		goOn := sync.OnceFunc(func() { close(decoding) })
+		w.putNumbers(0, 0)
+		v := value.New(w.Store, w.key, func(b []byte) (int, error) {
+			if string(b) == "x" {
+				<-decoding
+			}
+			return threes(b)
+		})
+		a := watch(w, v, value.EveryUpdate())
+		w.Cleanup(goOn)
+		wantNumbers(w, a, 0, 0)
+		w.streaming(1)
+		w.Cut(fault.Watches)
+		w.put("3")
+		w.put("x")
+		w.Heal() // both come at once
+		w.settle()
+		if got, err := a.TryGet(); err == nil {
+			wantValueOf(w, v, got)
+		}
+		goOn()
+		w.settle()
+		wantValueOf(w, v, 3)
+	})
+}
+
 func TestV14LatestOfADefault(t *testing.T) {
 	inBubble(t, v14, func(w *world) {
 		v := w.text(value.WithDefault("none"))

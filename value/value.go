@@ -105,9 +105,9 @@ type Reading[T any] struct {
 func (r Reading[T]) Age() time.Duration { return time.Since(r.Confirmed) }
 
 // Latest returns the newest good value that is at hand, without blocking or asking the store: for hot paths. It
-// is kept current while a watcher is open, whether or not that is read from, and then stays as it is. A value that
-// does not decode does not replace a good one. ok is false before the first, and, without a default, while the key
-// is deleted.
+// is kept current while a watcher is open, whether or not that is read from, and then stays as it is: no watcher is told
+// of a good value before Latest has it, or a newer one. A value that does not decode does not replace a good one. ok is
+// false before the first, and, without a default, while the key is deleted.
 func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	confirmed := v.fresh.confirmed.Load() // first: what it confirms is in what is loaded after it
 	u := v.latest.Load()
