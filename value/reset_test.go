@@ -36,6 +36,7 @@ func TestV5RestoredBehind(t *testing.T) {
 		}
 		w.put("new")
 		wantValue(w, a, "new")
+		w.settle() // Status tells of a revision only when the watchers know of it
 		if s := v.Status(); s.Resets != 1 || s.Revision != 3 {
 			w.broken("after a restore and a put Status is %+v", s)
 		}
