@@ -3,6 +3,8 @@ package value_test
 import (
 	"context"
 	"errors"
+	"iter"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,7 +84,8 @@ func TestV11RoleThatIsRevokedIsToldAndOneGivenBackIsNoticed(t *testing.T) {
 func TestV11TokenThatExpiresIsNotTold(t *testing.T) {
 	leaktest.Check(t)
 	root, app := guarded(t, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
-	admin, store := etcd.New(root), fault.New(etcd.New(app))
+	admin, watched := etcd.New(root), &refusals{Store: etcd.New(app), first: make(chan struct{})}
+	store := fault.New(watched)
 	put(t, admin, key, "one")
 	x := openString(t, store)
 	gives(t, x, "one")
@@ -93,17 +96,38 @@ func TestV11TokenThatExpiresIsNotTold(t *testing.T) {
 		}
 	}()
 	// Each watch is a use of the token and makes it last longer, so the tries grow rarer.
-	for wait := time.Second; !errors.Is(x.of.Status().LastError, kv.ErrPermission); wait *= 2 {
+	for wait, refused := time.Second, false; !refused; wait *= 2 {
 		select {
 		case <-time.After(wait):
+			store.EndStreams(kv.ErrUnavailable, fault.On(kv.Key(key)))
+		case <-watched.first:
+			refused = true
 		case <-ctx.Done():
 			t.Fatalf("no watch was refused; status %+v", x.of.Status())
 		}
-		store.EndStreams(kv.ErrUnavailable, fault.On(kv.Key(key)))
-		store.Wait(ctx, func(n fault.Counts) bool { return n.Streams == 2 })
 	}
 	put(t, admin, key, "two")
 	gives(t, x, "two")
+}
+
+// refusals is a store that tells when a watch of it is refused.
+type refusals struct {
+	kv.Store
+	once  sync.Once
+	first chan struct{} // closed at the first refusal
+}
+
+func (s *refusals) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return func(yield func(kv.Batch, error) bool) {
+		for b, err := range s.Store.Watch(ctx, r, after) {
+			if errors.Is(err, kv.ErrPermission) {
+				s.once.Do(func() { close(s.first) })
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
 }
 
 // What is wrong is said by the first Get that meets it, and what could still work does.
