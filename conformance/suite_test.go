@@ -98,7 +98,7 @@ func TestAWatchAfterALostOneMaySayThatHistoryWasReplaced(t *testing.T) {
 			}
 		}
 	}
-	if err := conformance.Check(t.Context(), backendOf(breakage{watch: sound}), "W13"); err != nil {
+	if err := conformance.Check(t.Context(), withPatience(backendOf(breakage{watch: sound})), "W13"); err != nil {
 		t.Error(err)
 	}
 }
@@ -159,15 +159,15 @@ func TestAStoreThatPanicsOrHangsDoesNotStopTheRun(t *testing.T) {
 	t.Parallel() // it waits for a hanging store to be given up
 	released := make(chan struct{})
 	t.Cleanup(func() { close(released) })
-	for want, get := range map[string]func(*mutant, context.Context, kv.Range) (kv.Snapshot, error){
-		"panic: out of order": func(*mutant, context.Context, kv.Range) (kv.Snapshot, error) { panic("out of order") },
-		"does not heed its context": func(*mutant, context.Context, kv.Range) (kv.Snapshot, error) {
-			<-released
-			return kv.Snapshot{}, errors.New("too late")
-		},
-	} {
-		b := backendOf(breakage{get: get})
-		b.Patience = 100 * time.Millisecond
+	panics := withPatience(backendOf(breakage{get: func(*mutant, context.Context, kv.Range) (kv.Snapshot, error) {
+		panic("out of order")
+	}}))
+	hangs := backendOf(breakage{get: func(*mutant, context.Context, kv.Range) (kv.Snapshot, error) {
+		<-released
+		return kv.Snapshot{}, errors.New("too late")
+	}})
+	hangs.Patience = 100 * time.Millisecond
+	for want, b := range map[string]conformance.Backend{"panic: out of order": panics, "does not heed its context": hangs} {
 		err := conformance.Check(t.Context(), b, "S4/never-there", "S4/deleted")
 		if err == nil || strings.Count(err.Error(), want) != 2 {
 			t.Errorf("want both checks to fail with %q: %v", want, err)
