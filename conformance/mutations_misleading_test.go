@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -32,12 +33,12 @@ var misleadingMutants = []mutation{
 	})}},
 	{guarantee: "V12", name: "keeps-a-watch-for-a-while-that-has-ended", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 		return func(yield func(kv.Batch, error) bool) {
-			lives, cancel := context.WithTimeout(context.Background(), 2*patience)
+			lives, cancel := context.WithCancel(context.Background())
 			go func() {
-				defer cancel()
 				for range m.memory.Watch(lives, r, after) {
 				}
 			}()
+			defer time.AfterFunc(2*patience, cancel)
 			for b, err := range m.Store.Watch(ctx, r, after) {
 				if !yield(b, err) {
 					return

@@ -21,11 +21,13 @@ func fromNow(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter
 
 var withoutDeletions = without(func(e kv.Event) bool { return e.Type == kv.EventDelete })
 
-// outliving is a watch that goes on for longer than the suite has patience, though its context has ended.
+// outliving is a watch that goes on, once its context has ended, for longer than the suite has patience.
 func outliving(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	return func(yield func(kv.Batch, error) bool) {
-		lives, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*patience)
+		lives, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
+		stop := context.AfterFunc(ctx, func() { time.AfterFunc(2*patience, cancel) })
+		defer stop()
 		for b, err := range m.Store.Watch(lives, r, after) {
 			if !yield(b, err) {
 				return
@@ -214,7 +216,7 @@ var watchMutants = []mutation{
 	}}},
 	{guarantee: "W12", name: "outlives-its-context", broken: breakage{watch: outliving}},
 	{guarantee: "W12", name: "leaves-a-goroutine", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-		go func() { <-time.After(3 * time.Second) }()
+		go func() { <-time.After(time.Minute) }() // much longer than the check takes
 		return m.Store.Watch(ctx, r, after)
 	}}},
 	{guarantee: "W12", name: "goes-on-after-cancel-while-there-is-more", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
