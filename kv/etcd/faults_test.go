@@ -244,6 +244,10 @@ func TestAWatchOutlivesItsMember(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
 	cluster := etcdtest.Start(t, 3)
+	// Not the one that stops: a member without a leader would end the watch that comes to it.
+	if err := cluster.MoveLeader(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
 	client := cluster.Client(0)
 	store := etcd.New(client)
 	rev := must(store.Put(ctx, "k", nil))(t)
