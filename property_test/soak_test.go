@@ -70,13 +70,15 @@ type soak struct {
 // round fails the test at the first broken promise.
 func (s *soak) round(t *testing.T) {
 	seed := *soakSeed + uint64(s.arena.rounds)
-	ctx, cancel := context.WithTimeout(t.Context(), min(2*roundTime, *soakFor))
-	defer cancel()
 	key := fmt.Sprintf("/value/%d", s.arena.rounds)
-	log, err := follow.Begin(ctx, s.ground, key)
+	begin, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	log, err := follow.Begin(begin, s.ground, key)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), min(2*roundTime, *soakFor))
+	defer cancel()
 	crowd := follow.Gather(s.watched, key, follow.Config{
 		Seed: seed, Pace: 10 * time.Millisecond,
 		Options: []value.Option{value.WithRetry(5*time.Millisecond, 200*time.Millisecond), value.WithCheck(500 * time.Millisecond)},
