@@ -39,9 +39,9 @@ func TestV11ARefusedReadIsToldOnceAnAttempt(t *testing.T) {
 				a := watch(w, v, opts...)
 				wantValue(w, a, "one")
 				w.settle()
+				before, began := w.Counts().Gets, time.Now() // the next read may be begun before EndStreams returns
 				refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
 				w.EndStreams(kv.ErrPermission)
-				before, began := w.Counts().Gets, time.Now()
 				const told = 20
 				for range told {
 					wantErr(w, a, kv.ErrPermission)
