@@ -135,11 +135,16 @@ func TestV4OneGapWhenCompactedHalfwayThroughCatchingUp(t *testing.T) {
 }
 
 func TestV4CatchingUpDuringAnOutage(t *testing.T) {
-	for name, out := range map[string]func(w *world){
-		"cut":       func(w *world) { w.Cut() },
-		"no leader": func(w *world) { w.Fail(-1, kv.ErrUnavailable, fault.Reads); w.EndStreams(kv.ErrUnavailable) },
-		"cut at last": func(w *world) {
+	for name, out := range map[string]func(w *world, begin func()){ // begin has a watcher catch up
+		"cut": func(w *world, begin func()) { begin(); w.Cut() },
+		"no leader": func(w *world, begin func()) {
+			begin()
+			w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+			w.EndStreams(kv.ErrUnavailable)
+		},
+		"cut at last": func(w *world, begin func()) {
 			h := w.Hold(fault.Watches)
+			begin()
 			w.held(h)
 			w.Cut()
 			h.Release()
@@ -153,11 +158,12 @@ func TestV4CatchingUpDuringAnOutage(t *testing.T) {
 				w.putNumbers(1, 10_000)
 				w.settle()
 				c := make(chan struct{})
-				go func() {
-					defer close(c)
-					wantNumbers(w, a, 1, 10_000)
-				}()
-				out(w)
+				out(w, func() {
+					go func() {
+						defer close(c)
+						wantNumbers(w, a, 1, 10_000)
+					}()
+				})
 				w.pass(10 * time.Minute)
 				w.Clear()
 				<-c
