@@ -65,7 +65,8 @@ func (s *Store) startWatch(ctx context.Context, r kv.Range, after kv.Revision) (
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	w := &watch{wake: make(chan struct{}, 1), from: after + 1}
+	from := max(after, after+1) // the last revision there can be has none after it
+	w := &watch{wake: make(chan struct{}, 1), from: from}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

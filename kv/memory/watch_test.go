@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -43,6 +44,22 @@ func TestWatchStartsInThePastThePresentAndTheFuture(t *testing.T) {
 			f.got(five)
 			f.stop()
 			f.gotEnd(context.Canceled)
+		}
+	})
+}
+
+func TestWatchAfterTheLastRevisionThereCanBeWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		for _, r := range []kv.Range{kv.Key("/a"), kv.Prefix("/"), kv.Interval("/", "/b"), kv.All()} {
+			never := follow(t, s, r, math.MaxInt64)
+			put(t, s, "/a", "1")
+			if err := s.RequestProgress(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			never.got()
+			never.stop()
+			never.gotEnd(context.Canceled)
 		}
 	})
 }
