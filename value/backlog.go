@@ -115,10 +115,11 @@ func (b *backlog[T]) dropLocked(n int) {
 	}
 }
 
-// next returns the next update behind r's cursor that is after revision seen, and moves the cursor over
-// it; nil if there is none. If the backlog no longer goes back to seen, it says up to which revision r has
-// to read the store's own history first.
-func (b *backlog[T]) next(r *every[T], seen kv.Revision) (u *update[T], readTo kv.Revision) {
+// next returns the next update behind r's cursor that is after revision seen of the history epoch, and moves the
+// cursor over it; nil if there is none. It does not go on to another history: r has to be told of that first, and
+// nothing that follows is to be lost to it. If the backlog no longer goes back to seen, it says up to which revision
+// r has to read the store's own history first.
+func (b *backlog[T]) next(r *every[T], seen kv.Revision, epoch uint64) (u *update[T], readTo kv.Revision) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if seen < b.from {
@@ -126,7 +127,11 @@ func (b *backlog[T]) next(r *every[T], seen kv.Revision) (u *update[T], readTo k
 	}
 	r.cursor = max(r.cursor, b.first)
 	for u == nil && r.cursor < b.first+uint64(len(b.updates)) {
-		if next := b.updates[r.cursor-b.first]; next.revision > seen {
+		next := b.updates[r.cursor-b.first]
+		if next.epoch != epoch {
+			break
+		}
+		if next.revision > seen {
 			u = next
 		}
 		r.cursor++

@@ -110,12 +110,12 @@ func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], erro
 	if e.isReading() {
 		return nil, nil
 	}
-	u, readTo := e.w.v.backlog.next(e, e.at.revision)
+	u, readTo := e.w.v.backlog.next(e, e.at.revision, e.epoch)
 	switch {
 	case readTo > 0:
 		e.read(readTo)
 		return nil, nil
-	case u == nil || u.epoch != e.epoch: // the state of that epoch is about to be published
+	case u == nil:
 		return nil, nil
 	case u.gap != nil && !e.at.nothingBetween(u.place): // the watch that was lost may have been behind this watcher
 		e.goOnFrom(u, u.place)

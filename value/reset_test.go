@@ -1,6 +1,7 @@
 package value_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -226,6 +227,51 @@ func TestV4UpdatesSinceAReplacedHistoryAreAGap(t *testing.T) {
 		w.Heal()
 		wantGap(w, a, seen, last, kv.ErrReset)
 		wantErr(w, a, value.ErrDeleted)
+	})
+}
+
+// Filters and decoders are the program's own code, and may take their time.
+func TestV4WhatFollowsAResetIsNotMissedByAWatcherThatIsBusy(t *testing.T) {
+	inBubble(t, v4+", also those that follow a replaced history", func(w *world) {
+		w.putNumbers(0, 0)
+		w.backup()
+		decoding, decode := make(chan struct{}), make(chan struct{})
+		v := value.New(w.Store, w.key, func(b []byte) (int, error) {
+			if string(b) == "20" {
+				close(decoding)
+				<-decode
+			}
+			return value.JSON[int](b)
+		})
+		a, idle := watch(w, v, value.EveryUpdate()), watch(w, v, value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		wantNumbers(w, idle, 0, 0)
+		seen := w.putNumbers(1, 5)
+		w.settle()
+		asking, answer := make(chan struct{}), make(chan struct{})
+		c := begin(w, a, value.Where(func(n int) bool {
+			if n == 5 {
+				close(asking)
+				<-answer
+			}
+			return n == 0
+		}))
+		<-asking
+		h := w.Hold(fault.Watches)
+		w.restore()
+		w.held(h)
+		w.putNumbers(10, 20) // some at revisions that the watcher has seen, some beyond
+		h.Release()
+		<-decoding // the last of them
+		close(answer)
+		_, err := c.end()
+		var gap *value.GapError
+		if !errors.As(err, &gap) || gap.From != seen || gap.To != 2 || !errors.Is(err, kv.ErrReset) {
+			w.broken("Get returned the error %v, want a *GapError from %d to 2", err, seen)
+		}
+		wantValue(w, a, 0)
+		close(decode)
+		wantNumbers(w, a, 10, 20)
 	})
 }
 
