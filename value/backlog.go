@@ -60,11 +60,15 @@ func (b *backlog[T]) recording() bool {
 	return len(b.readers) > 0
 }
 
-func (b *backlog[T]) append(u *update[T]) {
+// append adds what one batch brought, all at once: no watcher falls behind the backlog, to read the store's
+// history, before the state is published that follows the batch.
+func (b *backlog[T]) append(updates ...*update[T]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.updates = append(b.updates, u)
-	b.size += u.size
+	b.updates = append(b.updates, updates...)
+	for _, u := range updates {
+		b.size += u.size
+	}
 	if b.trimAt = max(b.trimAt, firstTrim); len(b.updates) >= b.trimAt || b.size > backlogBytes {
 		b.trimLocked()
 		b.trimAt = 2 * max(len(b.updates), firstTrim)

@@ -149,6 +149,50 @@ func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
 	})
 }
 
+func TestV5NeverBackwardsBesideADecoderThatTakesItsTime(t *testing.T) {
+	inBubble(t, v5+", also where history is lost to a watcher while a batch is decoded", func(w *world) {
+		w.putNumbers(0, 0)
+		decoding, decode := make(chan string), make(chan struct{})
+		slow := map[string]bool{"2": true, "5": true}
+		v := value.New(w.Store, w.key, func(b []byte) (int, error) {
+			if slow[string(b)] {
+				decoding <- string(b)
+				<-decode
+			}
+			return value.JSON[int](b)
+		}, value.WithBacklog(2))
+		a := watch(w, v, value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		h := w.Hold(fault.Watches)
+		w.EndStreams(kv.ErrUnavailable)
+		w.held(h)
+		w.putNumbers(1, 5) // which the watch brings in one batch
+		h.Release()
+		<-decoding
+		last := a.Revision()
+		rises := func(n int, err error) {
+			w.Helper()
+			var gap *value.GapError
+			if errors.As(err, &gap) && gap.To < last || a.Revision() < last {
+				w.broken("after revision %d there is %s at %d", last, describe(n, err), a.Revision())
+			}
+			last = a.Revision()
+		}
+		rises(a.TryGet()) // the first, if it can be had already
+		decode <- struct{}{}
+		<-decoding
+		w.compact()
+		for range 4 { // it may try to catch up, and finds that history is gone
+			rises(a.TryGet())
+			w.settle()
+		}
+		decode <- struct{}{}
+		for last < 7 {
+			rises(get(w, a))
+		}
+	})
+}
+
 func TestV5AnOldReadDoesNotOverruleTheWatch(t *testing.T) {
 	each(t, v5, func(w *world) {
 		w.put("one")

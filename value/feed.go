@@ -88,8 +88,8 @@ func (f *feed[T]) deliver(b kv.Batch) error {
 		f.holeAt = at
 		return err
 	}
-	recording := f.v.backlog.recording()
 	updates := make([]*update[T], len(news)) // those of news that are decoded
+	recording := f.v.backlog.recording()
 	if recording {
 		for i, ev := range news {
 			updates[i] = f.event(ev)
@@ -108,9 +108,7 @@ func (f *feed[T]) deliver(b kv.Batch) error {
 		}
 	}
 	if recording { // last: whoever reads beside this is told of nothing that is newer than the Latest
-		for _, u := range updates {
-			f.v.backlog.append(u)
-		}
+		f.v.backlog.append(updates...)
 	}
 	if len(news) > 0 {
 		f.publish()
