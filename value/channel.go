@@ -48,6 +48,9 @@ func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
 		case w.every != nil:
 			changed = nil // each is told
 		case !stale && s.newest != nil && w.isNews(s.newest):
+			if w.told = before; !w.isNews(s.newest) {
+				return true // what was not taken is undone, and there is nothing to tell
+			}
 			r = w.result(w.answer(w.tell(s.newest, &getConfig[T]{})))
 		}
 		if w.ages != nil && !stale {

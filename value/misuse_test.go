@@ -201,6 +201,56 @@ func TestChanGivesTheNewest(t *testing.T) {
 	})
 }
 
+func TestChanTellsNothingOfWhatIsUndoneUntaken(t *testing.T) {
+	inBubble(t, "V6, V13: a deletion is told once, of a value that was, and what is unchanged is not news", func(w *world) {
+		out := channel(w, w.text())
+		want := func(v string, err error) {
+			w.Helper()
+			w.settle()
+			select {
+			case r := <-out:
+				if r.Value != v || !errors.Is(r.Err, err) {
+					w.broken("the channel gave %+v, want %q and %v", r, v, err)
+				}
+			default:
+				w.broken("the channel has nothing, want %q and %v", v, err)
+			}
+		}
+		wantNothing := func() {
+			w.Helper()
+			w.settle()
+			select {
+			case r := <-out:
+				w.broken("the channel gave %+v, want nothing", r)
+			default:
+			}
+		}
+		comesAndGoes := func() {
+			w.settle()
+			w.put("untaken")
+			w.settle()
+			w.delete()
+		}
+		comesAndGoes()
+		wantNothing()
+		w.put("one")
+		want("one", nil)
+		w.delete()
+		want("", value.ErrDeleted)
+		comesAndGoes()
+		wantNothing()
+		w.put("two")
+		want("two", nil)
+		w.backup()
+		w.put("untaken")
+		w.settle()
+		w.restore()
+		wantNothing()
+		comesAndGoes()
+		want("", value.ErrDeleted)
+	})
+}
+
 func TestChanEndsWithItsContext(t *testing.T) {
 	for mode, opts := range modes {
 		t.Run(mode, func(t *testing.T) {
