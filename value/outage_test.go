@@ -132,6 +132,18 @@ func TestV11DelaysGrowToTheirCapWithJitter(t *testing.T) {
 	})
 }
 
+func TestV11DelaysNeedNoCap(t *testing.T) {
+	inBubble(t, v11backoff, func(w *world) {
+		w.put("one")
+		w.Fail(4, kv.ErrUnavailable, fault.Reads)
+		start := time.Now()
+		wantValue(w, watch(w, w.text(value.WithRetry(time.Second, math.MaxInt64))), "one")
+		if d := time.Since(start); d < 15*time.Second/2 || d > 15*time.Second*3/2 {
+			w.broken("four delays from a second on took %v, want about %v", d, 15*time.Second)
+		}
+	})
+}
+
 func TestV11AConnectionThatDiesAtOnceIsNoProgress(t *testing.T) {
 	for name, begin := range map[string]func(s *tampered, w *world){
 		"unavailable": func(_ *tampered, w *world) { w.Fail(-1, kv.ErrUnavailable, fault.Watches) },

@@ -79,7 +79,7 @@ func helpedByReading(err error) bool {
 func (u *upstream) newRetry() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.Multiplier, b.RandomizationFactor = 2, 0.5
-	b.MaxInterval = max(u.config.retryMost*2/3, 1)
+	b.MaxInterval = max(u.config.retryMost/3*2, 1)
 	b.InitialInterval = min(u.config.retryFirst, b.MaxInterval)
 	b.Reset()
 	return b
