@@ -1,7 +1,9 @@
 package value_test
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -324,6 +326,41 @@ func TestV11StatusIsHonest(t *testing.T) {
 		a.Close()
 		if s := v.Status(); s.Connected || s.Watchers != 0 {
 			w.broken("after Close Status is %+v", s)
+		}
+	})
+}
+
+// asking is a handler of log records that asks for the Status, as one does that adds it to each.
+type asking struct {
+	slog.Handler
+	ask func()
+}
+
+func (a asking) Enabled(context.Context, slog.Level) bool { return true }
+
+func (a asking) Handle(context.Context, slog.Record) error {
+	a.ask()
+	return nil
+}
+
+func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
+	inBubble(t, "V11, Status may be asked for from anywhere, also by what handles the log", func(w *world) {
+		var v *value.Value[string]
+		asked := 0
+		v = w.text(value.WithLogger(slog.New(asking{slog.DiscardHandler, func() {
+			v.Status()
+			v.Latest()
+			asked++
+		}})))
+		a := watch(w, v)
+		w.pass(6 * time.Second) // the key does not exist
+		w.put("one")
+		wantValue(w, a, "one")
+		w.Fail(5, kv.ErrUnavailable, fault.Reads)
+		w.EndStreams(kv.ErrUnavailable)
+		w.pass(time.Minute)
+		if asked != 3 {
+			w.broken("%d records were logged, want one of an absent key, an outage, and its end", asked)
 		}
 	})
 }

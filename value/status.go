@@ -56,21 +56,24 @@ func (h *health) connected() {
 // steady says that a connection lasts: one that dies at once does not end an outage.
 func (h *health) steady() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.out {
-		h.out = false
+	was := h.out
+	h.out = false
+	h.mu.Unlock()
+	if was {
 		h.log(slog.LevelInfo, "the store is back")
 	}
 }
 
 // failed takes the end of a connection, or of an attempt at one. A passing one is met by trying again at once.
 func (h *health) failed(err error, passing bool) {
+	told := isTold(err) && !errors.Is(err, errRefused)
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.setLocked(false)
 	h.status.LastError = err
-	if told := isTold(err) && !errors.Is(err, errRefused); !h.out && !passing && !told {
-		h.out = true
+	begins := !h.out && !passing && !told
+	h.out = h.out || begins
+	h.mu.Unlock()
+	if begins {
 		h.log(slog.LevelWarn, "the store cannot be reached; trying again until it can", "error", err)
 	}
 }
@@ -120,6 +123,7 @@ func (h *health) load() Status {
 	return h.status
 }
 
+// log is called without the mutex: what handles a record may ask for the Status.
 func (h *health) log(level slog.Level, msg string, args ...any) {
 	if h.config.logger != nil {
 		h.config.logger.Log(context.Background(), level, msg, append([]any{"key", h.key}, args...)...)
