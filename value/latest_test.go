@@ -107,6 +107,30 @@ func TestV14LatestOfADefault(t *testing.T) {
 	})
 }
 
+func TestV14LatestIsConfirmedFromTheFirst(t *testing.T) {
+	inBubble(t, v14+", and it says when the store confirmed it", func(w *world) {
+		w.put("one")
+		for range 1000 {
+			v := w.text()
+			seen := make(chan value.Reading[string])
+			go func() {
+				for {
+					if got, ok := v.Latest(); ok {
+						seen <- got
+						return
+					}
+				}
+			}()
+			a := v.Watch()
+			got := <-seen
+			a.Close()
+			if got.Confirmed.IsZero() || got.Age() > time.Minute {
+				w.broken("the first that Latest gave was %+v, of age %v", got, got.Age())
+			}
+		}
+	})
+}
+
 func TestV14LatestIsAtomic(t *testing.T) {
 	inBubble(t, v14, func(w *world) {
 		type pair struct{ a, b byte }

@@ -111,8 +111,8 @@ func (r Reading[T]) Age() time.Duration { return time.Since(r.Confirmed) }
 func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	confirmed := v.fresh.confirmed.Load() // first: what it confirms is in what is loaded after it
 	u := v.latest.Load()
-	if u == nil {
-		return r, false
+	if u == nil || confirmed.began.IsZero() {
+		return r, false // or the first read is just being taken
 	}
 	return Reading[T]{Value: u.value, Revision: u.revision, Confirmed: confirmed.began}, true
 }
