@@ -1,6 +1,8 @@
 package value_test
 
 import (
+	"context"
+	"iter"
 	"slices"
 	"testing"
 	"time"
@@ -37,6 +39,54 @@ func TestV16ALostPutIsFound(t *testing.T) {
 		w.putNumbers(4, 5)
 		wantNumbers(w, every, 4, 5)
 		if s := v.Status(); s.Holes != 1 || !s.Connected {
+			w.broken("after one lost event Status is %+v", s)
+		}
+	})
+}
+
+// fromZero is a store that is at revision zero when it is empty, as one may be.
+type fromZero struct{ kv.Store }
+
+func (s fromZero) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	snapshot, err := s.Store.Get(ctx, r)
+	snapshot.Revision--
+	for i := range snapshot.Entries {
+		snapshot.Entries[i].CreateRevision--
+		snapshot.Entries[i].ModRevision--
+	}
+	return snapshot, err
+}
+
+func (s fromZero) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return func(yield func(kv.Batch, error) bool) {
+		for b, err := range s.Store.Watch(ctx, r, after+1) {
+			b.Revision--
+			for i, ev := range b.Events {
+				if b.Events[i].ModRevision--; ev.Type == kv.EventPut {
+					b.Events[i].CreateRevision--
+				}
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestV16ALostPutIsFoundAtRevisionZero(t *testing.T) {
+	inBubble(t, v16, func(w *world) {
+		v := value.New(fromZero{w.Store}, w.key, value.JSON[int])
+		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
+		wantNothing(w, newest)
+		wantNothing(w, every)
+		w.streaming(1)
+		w.Drop(1)
+		w.putNumbers(1, 1)
+		w.settle()
+		w.putNumbers(2, 2)
+		wantNumbers(w, every, 1, 2) // the history still has the first
+		wantValue(w, newest, 2, value.AtLeast[int](every.Revision()))
+		if s := v.Status(); s.Holes != 1 || s.Revision != 2 {
 			w.broken("after one lost event Status is %+v", s)
 		}
 	})

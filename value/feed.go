@@ -25,7 +25,7 @@ type feed[T any] struct {
 
 	replaced bool        // the stream or a check said that history was replaced
 	lost     error       // why the store cannot give what comes after streamed; nil if it can
-	holeAt   kv.Revision // where streamed was when the last hole was found
+	holeAt   kv.Revision // where streamed was when the last hole was found; negative before the first
 
 	hasWaited bool // the log has said what is waited for
 }

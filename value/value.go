@@ -179,7 +179,7 @@ func (v *Value[T]) open() {
 // run is the upstream of the watchers that are open, from the first to the last.
 func (v *Value[T]) run(ctx context.Context) {
 	v.publish(nil, nil)
-	f := &feed[T]{v: v, epoch: v.epoch}
+	f := &feed[T]{v: v, epoch: v.epoch, holeAt: -1}
 	defer func() { v.epoch = f.epoch }()
 	u := &upstream{store: v.store, key: v.key, config: &v.config, feed: f, health: v.health, fresh: v.fresh}
 	defer v.health.stopped()
