@@ -2,6 +2,7 @@ package value_test
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -117,6 +118,40 @@ func TestV5NeverBackwardsByDuplicates(t *testing.T) {
 		wantNothing(w, newest)
 		wantNothing(w, every)
 	})
+}
+
+func TestV5NeverBackwardsWithinABatch(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, v5+", also where no version tells that a batch is in the wrong order", func(w *world) {
+				w.put("0")
+				store := &tampered{Store: w.Store}
+				v := value.New(store, w.key, value.JSON[int])
+				a := watch(w, v, opts...)
+				wantValue(w, a, 0)
+				h := w.Hold(fault.Watches)
+				w.EndStreams(kv.ErrUnavailable)
+				w.held(h)
+				w.delete()
+				w.put("1")
+				last := w.delete()
+				store.tamper(func(b kv.Batch) []kv.Batch {
+					slices.Reverse(b.Events)
+					return []kv.Batch{b}
+				})
+				h.Release()
+				for before := a.Revision(); before < last; before = a.Revision() {
+					if _, err := get(w, a); a.Revision() < before || errors.Is(err, value.ErrDeleted) && a.Revision() != last {
+						w.broken("after revision %d Get returned the error %v at %d", before, err, a.Revision())
+					}
+				}
+				w.settle()
+				if s := v.Status(); s.Holes == 0 {
+					w.broken("after a batch in the wrong order Status is %+v", s)
+				}
+			})
+		})
+	}
 }
 
 func TestV5NeverBackwardsThroughResyncs(t *testing.T) {

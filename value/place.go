@@ -87,10 +87,13 @@ func (p place) contradicts(q place) bool {
 	return q.entry.CreateRevision <= p.revision
 }
 
-// follow moves p over one event of its key. It returns ErrLostEvent if the event cannot be the next one: a
-// version rises by one a put, and begins at one.
+// follow moves p over one event of its key. It returns ErrLostEvent if the event cannot be the next one: revisions do
+// not fall, and a version rises by one a put and begins at one.
 func (p *place) follow(ev kv.Event) error {
 	was := *p
+	if ev.ModRevision < was.revision {
+		return fmt.Errorf("%w: revision %d follows revision %d", ErrLostEvent, ev.ModRevision, was.revision)
+	}
 	p.revision = ev.ModRevision
 	if ev.Type == kv.EventDelete {
 		p.delete()
