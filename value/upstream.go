@@ -109,7 +109,10 @@ func (u *upstream) read(ctx context.Context) (r reading) {
 	limited, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
 	defer cancel()
 	r.snapshot, r.err = u.store.Get(limited, kv.Key(u.key))
-	if r.err != nil && ctx.Err() == nil && limited.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
+		r.err = ctx.Err() // whatever the store answered: the ticket may be that of a watcher opened since, see open
+	case r.err != nil && limited.Err() != nil:
 		r.err = errNoAnswer
 	}
 	return r

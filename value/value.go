@@ -152,16 +152,17 @@ func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 	}
 	if v.misuse == nil {
 		w.faults = v.state.Load().faults
-		w.ticket = v.fresh.want(true) // first, so that the read an upstream begins with serves it
-		v.open()
+		w.ticket = v.open()
 	}
 	return w
 }
 
-// open counts a watcher in, and starts the upstream for the first.
-func (v *Value[T]) open() {
+// open counts a watcher in, and starts the upstream for the first. It returns the ticket of the watcher's first read,
+// which an upstream that the last watcher has just stopped does not serve: the next one may begin with another history.
+func (v *Value[T]) open() (ticket uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	ticket = v.fresh.want(true) // first, so that the read an upstream begins with serves it
 	if v.watchers++; v.watchers == 1 {
 		ctx, cancel := context.WithCancel(context.Background())
 		before, stopped := v.stopped, make(chan struct{})
@@ -174,6 +175,7 @@ func (v *Value[T]) open() {
 			v.run(ctx)
 		}()
 	}
+	return ticket
 }
 
 // run is the upstream of the watchers that are open, from the first to the last.
