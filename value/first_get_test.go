@@ -76,8 +76,12 @@ func TestV1AReadBegunBeforeTheCallIsNotEnough(t *testing.T) {
 		w.put("two")
 		c := begin(w, a)
 		c.wantWaiting(w)
+		began := time.Now()
 		answer.Release()
 		c.want(w, "two")
+		if d := time.Since(began); w.bubble && d != 0 {
+			w.broken("the read after the call was begun %v after the one before it", d)
+		}
 		event.Release()
 	})
 }

@@ -212,6 +212,38 @@ func TestV11DelaysBeginAnewOnProgress(t *testing.T) {
 	})
 }
 
+// Either is enough: an update from a connection that dies young, or one that lasts and has nothing to bring.
+func TestV11WhatCountsAsProgress(t *testing.T) {
+	for name, connection := range map[string]func(w *world){
+		"an update": func(w *world) {
+			w.put("two")
+			w.settle()
+		},
+		"lasting longer than the longest delay": func(w *world) { w.pass(3 * time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, v11backoff, func(w *world) {
+				w.put("one")
+				v := w.text(value.WithRetry(time.Second, 2*time.Minute), value.WithCheck(0))
+				a := watch(w, v)
+				wantValue(w, a, "one")
+				w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+				w.EndStreams(kv.ErrUnavailable)
+				w.pass(time.Hour)
+				w.Clear()
+				w.streaming(1)
+				connection(w)
+				w.EndStreams(kv.ErrUnavailable)
+				w.put("three")
+				w.pass(1600 * time.Millisecond)
+				if got, err := a.TryGet(); err != nil || got != "three" {
+					w.broken("1.6s after a connection of use ended TryGet returned %s", describe(got, err))
+				}
+			})
+		})
+	}
+}
+
 func TestV11ANewWatcherNeedNotSitOutALongDelay(t *testing.T) {
 	inBubble(t, "V11, a watcher that is opened in an outage is served soon when that is over", func(w *world) {
 		w.put("one")
@@ -225,5 +257,36 @@ func TestV11ANewWatcherNeedNotSitOutALongDelay(t *testing.T) {
 		if got, err := a.TryGet(); err != nil || got != "one" {
 			w.broken("a second after it was opened TryGet returned %s", describe(got, err))
 		}
+	})
+}
+
+func TestV11WhatTheReadAfterAnOutageShowsIsToldAtOnce(t *testing.T) {
+	inBubble(t, "V1, V3, V11: the newest is told as it is read, before the watch brings what led there", func(w *world) {
+		w.putNumbers(0, 0)
+		v := w.number()
+		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
+		wantNumbers(w, newest, 0, 0)
+		wantNumbers(w, every, 0, 0)
+		w.streaming(1)
+		read := w.Hold(fault.Gets)
+		w.EndStreams(kv.ErrUnavailable)
+		w.held(read)
+		last := w.putNumbers(1, 5)
+		again := w.Hold(fault.Watches)
+		read.Release()
+		w.held(again)
+		w.settle()
+		if s := v.Status(); s.Revision != last {
+			w.broken("Status is %+v, want revision %d", s, last)
+		}
+		if got, ok := v.Latest(); !ok || got.Value != 5 || got.Revision != last {
+			w.broken("Latest is %+v", got)
+		}
+		if got, err := newest.TryGet(); got != 5 || err != nil {
+			w.broken("TryGet returned %s, want 5", describe(got, err))
+		}
+		wantNothing(w, every)
+		again.Release()
+		wantNumbers(w, every, 1, 5)
 	})
 }

@@ -113,6 +113,101 @@ func TestV5RestoredUnnoticedByTheStream(t *testing.T) {
 	})
 }
 
+// Between the check and the read that follows it, the new history may grow to look like the old one gone on.
+func TestV5WhatTheCheckHasFoundReplacedStaysSo(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		restore func(w *world)
+		after   func(w *world) kv.Revision
+	}{
+		{"a revision that went back", func(w *world) { w.restore() }, func(w *world) kv.Revision {
+			for range 20 {
+				w.putOther()
+			}
+			return w.put("new")
+		}},
+		{"another entry", func(w *world) {
+			w.restore()
+			w.put("other")
+			for range 20 {
+				w.putOther()
+			}
+		}, func(w *world) kv.Revision {
+			w.delete()
+			return w.put("new")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, v5reset+", and a gap to a watcher for every update", func(w *world) {
+				seen := w.put("old")
+				w.backup()
+				v := w.text()
+				a := watch(w, v, value.EveryUpdate())
+				wantValue(w, a, "old")
+				w.streaming(1)
+				for range 9 {
+					w.putOther()
+				}
+				if c.name == "another entry" {
+					seen = w.put("one")
+					wantValue(w, a, "one")
+				}
+				w.Silence()
+				w.pass(61 * time.Second) // the check sees that all is well
+				check := w.Hold(fault.Gets, fault.Answered)
+				c.restore(w)
+				w.pass(61 * time.Second)
+				w.held(check)
+				again := w.Hold(fault.Gets)
+				check.Release()
+				w.held(again)
+				last := c.after(w)
+				again.Release()
+				wantGap(w, a, max(seen, a.Revision()), last, kv.ErrReset)
+				wantValue(w, a, "new")
+				if s := v.Status(); s.Resets != 1 {
+					w.broken("after one restore Status is %+v", s)
+				}
+			})
+		})
+	}
+}
+
+func TestV4OutagesAfterAResetAreNoGaps(t *testing.T) {
+	inBubble(t, outages+", also after a reset and after a gap", func(w *world) {
+		w.backup()
+		w.putNumbers(1, 3)
+		v := w.number()
+		a := watch(w, v, value.EveryUpdate())
+		wantNumbers(w, a, 3, 3)
+		w.streaming(1)
+		outage := func(first, last int) {
+			w.Cut()
+			w.EndStreams(kv.ErrUnavailable)
+			w.settle()
+			w.putNumbers(first, last)
+			w.Heal()
+			wantNumbers(w, a, first, last)
+			w.settle()
+		}
+		w.restore()
+		wantErr(w, a, kv.ErrReset)
+		wantErr(w, a, value.ErrDeleted)
+		outage(11, 20)
+		w.Cut()
+		seen := a.Revision()
+		last := w.putNumbers(21, 30)
+		w.compact()
+		w.Heal()
+		wantGap(w, a, seen, last, kv.ErrCompacted)
+		wantNumbers(w, a, 30, 30)
+		outage(31, 40)
+		if s := v.Status(); s.Resets != 1 || s.Revision < a.Revision() {
+			w.broken("after one reset and two outages Status is %+v", s)
+		}
+	})
+}
+
 func TestV5RestoredToTheVeryEntry(t *testing.T) {
 	inBubble(t, v5same, func(w *world) {
 		w.put("one")

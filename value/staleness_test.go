@@ -210,6 +210,39 @@ func TestV11TheCheckFindsADeadStream(t *testing.T) {
 	}
 }
 
+func TestV11TheCheckFindsADeadStreamThatWasOnlySlowBefore(t *testing.T) {
+	inBubble(t, v11check+": a stream that is slow goes on, and when it dies later that is found as well", func(w *world) {
+		w.putNumbers(0, 0)
+		v := w.number()
+		a := watch(w, v, value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		w.streaming(1)
+		watches := w.Counts().Watches
+		slow := w.Delay(3*time.Second, fault.Watches, fault.Answered)
+		w.pass(58 * time.Second)
+		w.putNumbers(1, 1)
+		for i := 2; i <= 20; i++ { // the check falls into this, and the stream moves all the time
+			w.pass(time.Second)
+			w.putNumbers(i, i)
+			watch(w, v) // whose first read shows the newest
+		}
+		w.pass(10 * time.Second)
+		wantNumbers(w, a, 1, 20)
+		slow.Remove()
+		w.pass(30 * time.Second)
+		if n := w.Counts().Watches; n != watches {
+			w.broken("a stream that was slow was opened again %d times", n-watches)
+		}
+		w.Silence()
+		w.putNumbers(21, 21)
+		began := time.Now()
+		wantNumbers(w, a, 21, 21)
+		if d := time.Since(began); d > 70*time.Second {
+			w.broken("what a dead stream did not bring was told after %v", d)
+		}
+	})
+}
+
 func TestV11TheCheckFindsADeadStreamWhoseHistoryIsGone(t *testing.T) {
 	inBubble(t, v11check+", also where what it missed is compacted", func(w *world) {
 		seen := w.putNumbers(1, 1)
@@ -277,6 +310,12 @@ func TestV11NoCheckWhileTheWatchDelivers(t *testing.T) {
 		if n := w.Counts().Gets - before; n != 0 {
 			w.broken("a watch that is never silent for a minute was checked %d times", n)
 		}
+		w.Silence()
+		w.put("unseen")
+		w.pass(2 * time.Second)
+		if got, err := a.TryGet(); got != "unseen" || err != nil {
+			w.broken("after a minute of silence TryGet returned %s", describe(got, err))
+		}
 	})
 }
 
@@ -302,6 +341,12 @@ func TestV11StatusIsHonest(t *testing.T) {
 		if s := v.Status(); s.Revision != rev || !s.Confirmed.Equal(start) {
 			w.broken("after an event Status is %+v", s)
 		}
+		rev = w.putOther()
+		w.pass(61 * time.Second)
+		if s := v.Status(); s.Revision != rev || time.Since(s.Confirmed) > 5*time.Second {
+			w.broken("after a check at revision %d Status is %+v", rev, s)
+		}
+		start = v.Status().Confirmed
 		if log.String() != "" {
 			w.broken("nothing is wrong and the log says:\n%s", &log)
 		}
@@ -316,6 +361,16 @@ func TestV11StatusIsHonest(t *testing.T) {
 			w.broken("in an outage the log says:\n%s", &log)
 		}
 		w.Clear()
+		w.streaming(1)
+		w.settle()
+		if log.count("is back") != 0 {
+			w.broken("a connection that has neither lasted nor brought anything ended the outage:\n%s", &log)
+		}
+		w.put("three")
+		w.settle()
+		if log.count("is back") != 1 {
+			w.broken("an update did not end the outage:\n%s", &log)
+		}
 		w.pass(time.Minute)
 		if s := v.Status(); !s.Connected || !s.Since.After(out) || s.LastError == nil {
 			w.broken("after an outage Status is %+v", s)

@@ -234,3 +234,35 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 		}
 	}
 }
+
+func TestV13ABookmarkIsNoNews(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, "V13: a bookmark is not news, and is seen by Status", func(w *world) {
+				w.put("one")
+				v := w.text()
+				a := watch(w, v, opts...)
+				wantValue(w, a, "one")
+				w.streaming(1)
+				for range 3 {
+					c := begin(w, a)
+					rev := w.putOther()
+					w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
+					c.wantWaiting(w)
+					if s := v.Status(); s.Revision != rev {
+						w.broken("after a bookmark at %d Status is %+v", rev, s)
+					}
+					c.cancel()
+					c.end()
+				}
+				w.put("two")
+				wantValue(w, a, "two")
+				w.delete()
+				wantErr(w, a, value.ErrDeleted)
+				w.putOther()
+				w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
+				wantNothing(w, a)
+			})
+		})
+	}
+}

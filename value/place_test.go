@@ -1,0 +1,84 @@
+package value
+
+import (
+	"testing"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// at is where a key that exists was seen: its entry, and the revision up to which it is known to be that.
+func at(revision, create, mod kv.Revision, version int64, bytes string) place {
+	p := place{}
+	p.put(kv.Entry{Key: "/a", Value: []byte(bytes), CreateRevision: create, ModRevision: mod, Version: version})
+	p.revision = revision
+	return p
+}
+
+func absent(revision kv.Revision) place { return place{revision: revision} }
+
+func TestV5OneHistoryHoldsBothOrWasReplaced(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		was, now place
+		replaced bool
+	}{
+		{"nothing happened", at(9, 3, 5, 2, "x"), at(9, 3, 5, 2, "x"), false},
+		{"nothing happened to this key", at(9, 3, 5, 2, "x"), at(12, 3, 5, 2, "x"), false},
+		{"nothing happened to no key", absent(9), absent(12), false},
+		{"the revision went back", at(9, 3, 5, 2, "x"), at(8, 3, 5, 2, "x"), true},
+		{"the revision went back to before the key", at(9, 3, 5, 2, "x"), absent(8), true},
+		{"the revision of an absence went back", absent(9), absent(8), true},
+		{"put", at(9, 3, 5, 2, "x"), at(12, 3, 11, 3, "y"), false},
+		{"put at the next revision", at(9, 3, 9, 2, "x"), at(10, 3, 10, 3, "y"), false},
+		{"put with every revision", at(9, 3, 5, 2, "x"), at(12, 3, 12, 5, "y"), false},
+		{"put more often than there were revisions", at(9, 3, 5, 2, "x"), at(12, 3, 12, 6, "y"), true},
+		{"put and no newer version", at(9, 3, 5, 2, "x"), at(12, 3, 11, 2, "y"), true},
+		{"put and an older version", at(9, 3, 5, 2, "x"), at(12, 3, 11, 1, "y"), true},
+		{"put at a revision that had passed", at(9, 3, 5, 2, "x"), at(12, 3, 8, 3, "y"), true},
+		{"put at the revision that was the last", at(9, 3, 5, 2, "x"), at(12, 3, 9, 3, "y"), true},
+		{"other bytes at the same revision", at(9, 3, 5, 2, "x"), at(12, 3, 5, 2, "y"), true},
+		{"another version at the same revision", at(9, 3, 5, 2, "x"), at(12, 3, 5, 1, "x"), true},
+		{"made at another revision", at(9, 3, 5, 2, "x"), at(12, 4, 5, 2, "x"), true},
+		{"deleted", at(9, 3, 5, 2, "x"), absent(10), false},
+		{"gone and the revision is the same", at(9, 3, 5, 2, "x"), absent(9), true},
+		{"deleted and made again", at(9, 3, 5, 2, "x"), at(12, 11, 11, 1, "x"), false},
+		{"made again at a revision that had passed", at(9, 3, 5, 2, "x"), at(12, 8, 11, 2, "x"), true},
+		{"made again at the revision that was the last", at(9, 3, 5, 2, "x"), at(12, 9, 11, 2, "x"), true},
+		{"made", absent(9), at(12, 10, 10, 1, "x"), false},
+		{"made at a revision that had passed", absent(9), at(12, 8, 8, 1, "x"), true},
+		{"made before, and put since", absent(9), at(12, 8, 11, 2, "x"), true},
+		{"made when it was absent", absent(9), at(12, 9, 10, 2, "x"), true},
+		{"put, by a store that counts no versions", at(9, 3, 5, 0, "x"), at(12, 3, 11, 0, "y"), false},
+		{"put, and versions are counted from now on", at(9, 3, 5, 0, "x"), at(12, 3, 11, 9, "y"), false},
+		{"put, and versions are counted no more", at(9, 3, 5, 2, "x"), at(12, 3, 11, 0, "y"), false},
+	} {
+		if got := c.was.contradicts(c.now); got != c.replaced {
+			t.Errorf("%s: after %+v comes %+v: replaced is %v, want %v", c.name, c.was, c.now, got, c.replaced)
+		}
+	}
+}
+
+func TestV4NothingIsBetweenOrItIsToldAsAGap(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		was, now place
+		nothing  bool
+	}{
+		{"the same", at(9, 3, 5, 2, "x"), at(12, 3, 5, 2, "x"), true},
+		{"one put", at(9, 3, 5, 2, "x"), at(12, 3, 11, 3, "y"), true},
+		{"two puts", at(9, 3, 5, 2, "x"), at(12, 3, 11, 4, "y"), false},
+		{"puts that are not counted", at(9, 3, 5, 0, "x"), at(12, 3, 11, 0, "y"), false},
+		{"made again, with the version that is next", at(9, 3, 5, 1, "x"), at(12, 10, 11, 2, "y"), false},
+		{"deleted at the next revision", at(9, 3, 5, 2, "x"), absent(10), true},
+		{"deleted some time", at(9, 3, 5, 2, "x"), absent(11), false},
+		{"made at the next revision", absent(9), at(10, 10, 10, 1, "x"), true},
+		{"made some time", absent(9), at(11, 10, 10, 1, "x"), false},
+		{"absent still", absent(9), absent(9), true},
+		{"absent at the next revision", absent(9), absent(10), true},
+		{"absent again, perhaps", absent(9), absent(11), false},
+	} {
+		if got := c.was.nothingBetween(c.now); got != c.nothing {
+			t.Errorf("%s: between %+v and %+v nothing is %v, want %v", c.name, c.was, c.now, got, c.nothing)
+		}
+	}
+}
