@@ -86,6 +86,32 @@ func TestV1AReadBegunBeforeTheCallIsNotEnough(t *testing.T) {
 	})
 }
 
+func TestV1AReadUnderWayIsNotEnough(t *testing.T) {
+	inBubble(t, v1+", at once when one begun before it is answered", func(w *world) {
+		w.put("one")
+		v := w.text()
+		wantValue(w, watch(w, v), "one")
+		w.streaming(1)
+		read := w.Hold(fault.Gets, fault.Answered)
+		before := begin(w, watch(w, v))
+		w.held(read)
+		event := w.Hold(fault.Watches, fault.Answered)
+		w.put("two")
+		after := begin(w, watch(w, v))
+		after.wantWaiting(w)
+		began := time.Now()
+		read.Release()
+		if got, err := before.end(); err != nil || got != "one" && got != "two" {
+			w.broken("the Get before the put returned %s", describe(got, err))
+		}
+		after.want(w, "two")
+		if d := time.Since(began); d != 0 {
+			w.broken("the read after the call was begun %v after the one before it", d)
+		}
+		event.Release()
+	})
+}
+
 func TestV1AnAbsentKeyIsWaitedFor(t *testing.T) {
 	each(t, "V1, where the key is absent Get waits until it is created", func(w *world) {
 		a := watch(w, w.text())

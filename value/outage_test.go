@@ -3,6 +3,7 @@ package value_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -261,32 +262,36 @@ func TestV11ANewWatcherNeedNotSitOutALongDelay(t *testing.T) {
 }
 
 func TestV11WhatTheReadAfterAnOutageShowsIsToldAtOnce(t *testing.T) {
-	inBubble(t, "V1, V3, V11: the newest is told as it is read, before the watch brings what led there", func(w *world) {
-		w.putNumbers(0, 0)
-		v := w.number()
-		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		wantNumbers(w, newest, 0, 0)
-		wantNumbers(w, every, 0, 0)
-		w.streaming(1)
-		read := w.Hold(fault.Gets)
-		w.EndStreams(kv.ErrUnavailable)
-		w.held(read)
-		last := w.putNumbers(1, 5)
-		again := w.Hold(fault.Watches)
-		read.Release()
-		w.held(again)
-		w.settle()
-		if s := v.Status(); s.Revision != last {
-			w.broken("Status is %+v, want revision %d", s, last)
-		}
-		if got, ok := v.Latest(); !ok || got.Value != 5 || got.Revision != last {
-			w.broken("Latest is %+v", got)
-		}
-		if got, err := newest.TryGet(); got != 5 || err != nil {
-			w.broken("TryGet returned %s, want 5", describe(got, err))
-		}
-		wantNothing(w, every)
-		again.Release()
-		wantNumbers(w, every, 1, 5)
-	})
+	for _, puts := range []int{1, 5} {
+		t.Run(fmt.Sprintf("after %d puts", puts), func(t *testing.T) {
+			inBubble(t, "V1, V3, V11: the newest is told as it is read, before the watch brings what led there", func(w *world) {
+				w.putNumbers(0, 0)
+				v := w.number()
+				newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
+				wantNumbers(w, newest, 0, 0)
+				wantNumbers(w, every, 0, 0)
+				w.streaming(1)
+				read := w.Hold(fault.Gets)
+				w.EndStreams(kv.ErrUnavailable)
+				w.held(read)
+				last := w.putNumbers(1, puts)
+				again := w.Hold(fault.Watches)
+				read.Release()
+				w.held(again)
+				w.settle()
+				if s := v.Status(); s.Revision != last {
+					w.broken("Status is %+v, want revision %d", s, last)
+				}
+				if got, ok := v.Latest(); !ok || got.Value != puts || got.Revision != last {
+					w.broken("Latest is %+v", got)
+				}
+				if got, err := newest.TryGet(); got != puts || err != nil {
+					w.broken("TryGet returned %s, want %d", describe(got, err), puts)
+				}
+				again.Release()
+				wantNumbers(w, every, 1, puts)
+				wantNothing(w, every)
+			})
+		})
+	}
 }

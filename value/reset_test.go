@@ -306,6 +306,22 @@ func TestV4UnreadUpdatesOfAReplacedHistoryAreAGap(t *testing.T) {
 	})
 }
 
+func TestV4AGapBeginsWhereTheWatcherIs(t *testing.T) {
+	inBubble(t, "V4, a *GapError says from which revision on, also halfway through catching up", func(w *world) {
+		w.backup()
+		w.putNumbers(0, 0)
+		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
+		wantNumbers(w, a, 0, 0)
+		w.putNumbers(1, 9)
+		w.settle()
+		wantNumbers(w, a, 1, 4)
+		w.restore()
+		w.settle()
+		wantGap(w, a, a.Revision(), 1, kv.ErrReset)
+		wantErr(w, a, value.ErrDeleted)
+	})
+}
+
 func TestV4UpdatesSinceAReplacedHistoryAreAGap(t *testing.T) {
 	inBubble(t, "V4, every update or one honest gap, when history is replaced", func(w *world) {
 		w.backup()
