@@ -49,7 +49,9 @@ func New(opts ...Option) *Store {
 		watches:   newIndex(),
 	}
 	for _, opt := range opts {
-		opt(&s.settings)
+		if opt != nil {
+			opt(&s.settings)
+		}
 	}
 	return s
 }

@@ -125,7 +125,7 @@ func TestCommitIsOneRevisionOrNothing(t *testing.T) {
 
 func TestLimitsCanBeSet(t *testing.T) {
 	leaktest.Check(t)
-	s := memory.New(memory.WithMaxOps(1), memory.WithMaxRequestBytes(100))
+	s := memory.New(memory.WithMaxOps(1), nil, memory.WithMaxRequestBytes(100)) // a nil option is none
 	if _, err := s.Commit(t.Context(), kv.PutOp("/a", nil), kv.PutOp("/b", nil)); !errors.Is(err, kv.ErrTooLarge) {
 		t.Errorf("two operations where one is allowed: %v, want ErrTooLarge", err)
 	}
