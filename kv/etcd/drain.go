@@ -15,30 +15,45 @@ import (
 
 // stream is one iteration of a watch.
 //
-// etcd's client keeps what it received for a watch that does not ask, without a bound. So a goroutine asks
-// all the time, and keeps no more than a buffer holds: past that it lets go of etcd altogether, and next
-// starts another goroutine where it left off, once the consumer has emptied the buffer. There is at most
-// one goroutine at a time, started by open and waited for by close.
+// etcd's client keeps what it received for a watch that does not ask, without a bound. So there is always somebody who
+// asks. While the consumer waits that is the consumer itself, so that an update takes no way round. While it is busy
+// with a batch for longer than a moment, a stand-in takes what comes, and keeps no more than a buffer holds: past that it lets go of
+// etcd altogether, and the consumer opens another watch where the last one left off, once it has emptied the buffer.
 type stream struct {
 	store   *Store
 	r       kv.Range
 	after   kv.Revision
 	history *history // which the revisions of this stream belong to
-	held    *buffer
+	held    *buffer  // what the stand-in has taken
 
-	ctx    context.Context // ends the goroutine
+	ctx    context.Context
 	cancel context.CancelFunc
-	done   chan struct{} // closed when the goroutine has returned
 
-	// Owned by the goroutine while there is one, and by the consumer in between.
-	delivered  kv.Revision // the highest revision put in the buffer; zero at first
+	// Owned by the stand-in while there is one, and by the consumer otherwise.
+	source     *source     // nil while there is none
+	fragment   bool        // etcd is to cut large responses into messages
+	delivered  kv.Revision // the highest revision that was received and kept; zero at first
 	byBookmark bool        // delivered is that of a bookmark
 	terms      map[uint64]uint64
+
+	standIn standIn
+}
+
+// source is a watch of etcd's client.
+type source struct {
+	responses clientv3.WatchChan
+	cancel    context.CancelFunc // has the client let go of the watch
+	lane      *lane
+	asked     question // when it was opened
+	before    reached
+	heard     bool // more than that it has begun
 }
 
 var (
-	// errFull ends a drain whose buffer is full. The consumer never sees it.
-	errFull = errors.New("the buffer is full")
+	// errAgain ends a source in whose place another is to be opened.
+	errAgain = errors.New("open another watch")
+	// errStopped is that of a receive that was told to stop.
+	errStopped = errors.New("stopped")
 	// errReplaced ends a stream whose history is no longer etcd's, as another answer has shown.
 	errReplaced = &kv.OpError{Reason: kv.ErrReset}
 )
@@ -53,45 +68,53 @@ func (s *Store) newStream(ctx context.Context, r kv.Range, after kv.Revision) *s
 		terms:   make(map[uint64]uint64),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
-	w.open()
 	return w
 }
 
-// open starts the goroutine that fills the buffer. Only the consumer calls it, and only while there is none
-// running: at first, and after errFull.
-func (w *stream) open() {
-	w.held.reopen()
-	done := make(chan struct{})
-	w.done = done
-	go func() {
-		defer close(done)
-		w.held.finish(w.drain())
-	}()
-}
-
-// close ends the stream and waits for its goroutine.
+// close ends the stream, and whatever runs for it.
 func (w *stream) close() {
 	w.cancel()
-	<-w.done
+	w.takeBack()
+	w.letGo()
 }
 
-// drain receives from etcd until the stream ends, and returns why it did.
+// letGo ends the watch of etcd's client.
+func (w *stream) letGo() {
+	if w.source != nil {
+		w.source.cancel()
+		w.source = nil
+	}
+}
+
+// took counts batch as kept: another source need not bring it again.
+func (w *stream) took(batch kv.Batch) { w.delivered, w.byBookmark = batch.Revision, batch.IsBookmark() }
+
+// receive returns what comes next, of a source that it opens if there is none. An error other than errStopped ends that.
 //
 // etcd can be asked to cut large responses into messages, but takes time quadratic in the number of events for it,
 // which is minutes for the changes of a few busy seconds. So it is asked only once a message turned out to be too large for
 // the client. That ends all watches of the client's stream; each goes on from where it was.
 //
 // It may also be the request that is too large, which looks the same. So one that could be has a lane of its own.
-func (w *stream) drain() error {
-	fragment := w.store.fragment.Load()
-	err := w.receive(fragment)
-	if !fragment && isOversize(err) {
+func (w *stream) receive(stop <-chan struct{}) (kv.Batch, error) {
+	if w.source == nil {
+		if err := w.open(stop); err != nil {
+			return kv.Batch{}, err
+		}
+	}
+	batch, err := w.fromSource(stop)
+	if err == nil || err == errStopped {
+		return batch, err
+	}
+	w.letGo()
+	if !w.fragment && isOversize(err) {
 		if !w.isLong() {
 			w.store.fragment.Store(true)
 		}
-		err = w.receive(true)
+		w.fragment = true
+		err = errAgain
 	}
-	return err
+	return kv.Batch{}, err
 }
 
 // isLong reports whether the keys of the watch's range alone could be more than fits into a message.
@@ -109,12 +132,11 @@ func (w *stream) lane() *lane {
 	return w.store.lane.Load()
 }
 
-// receive opens one watch of etcd's client, after what the stream has brought so far, and takes what comes.
-func (w *stream) receive(fragment bool) error {
-	// Of its own, so that whatever the reason to return, etcd's client lets go of the watch.
+// open opens a watch of etcd's client, after what the stream has brought so far.
+func (w *stream) open(stop <-chan struct{}) error {
+	// Of its own, so that a watch that is given up while it begins can be kept until it has.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
-	defer cancel()
-	lane := w.lane()
+	w.fragment = w.fragment || w.store.fragment.Load()
 	key, rangeEnd := bounds(w.r)
 	from := max(w.after, w.delivered)
 	from = max(from, from+1) // at the last revision there can be, stay there
@@ -122,46 +144,64 @@ func (w *stream) receive(fragment bool) error {
 		clientv3.WithRange(rangeEnd), clientv3.WithRev(int64(from)), clientv3.WithProgressNotify(),
 		clientv3.WithCreatedNotify(), // says where the member is, which may be before where it was
 	}
-	if fragment {
+	if w.fragment {
 		opts = append(opts, clientv3.WithFragment())
 	}
-	asked, before := w.store.identity.opening()
-	responses := w.begin(ctx, cancel, lane, key, opts)
-	for heard := false; ; {
+	opened := &source{cancel: cancel, lane: w.lane()}
+	opened.asked, opened.before = w.store.identity.opening()
+	begun := make(chan struct{})
+	go func() {
+		defer close(begun)
+		opened.responses = w.begin(ctx, cancel, opened.lane, key, opts)
+	}()
+	select {
+	case <-begun:
+		w.source = opened
+		return nil
+	case <-stop:
+		w.cancel()
+		<-begun
+		cancel()
+		return errStopped
+	}
+}
+
+// fromSource returns what the source brings next.
+func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
+	from := w.source
+	for {
 		var resp clientv3.WatchResponse
 		var ok bool
 		select {
-		case resp, ok = <-responses:
+		case resp, ok = <-from.responses:
 		case <-w.store.closed:
 		case <-w.ctx.Done():
+		case <-stop:
+			return kv.Batch{}, errStopped
 		}
 		switch {
 		case w.ctx.Err() != nil:
-			return w.ctx.Err()
+			return kv.Batch{}, w.ctx.Err()
 		case !ok:
-			return w.silence(heard)
+			return kv.Batch{}, w.silence(from.heard)
 		}
 		if resp.Created && !resp.Canceled {
-			if !w.store.identity.opened(asked, before, resp.Header) {
-				return errReplaced
+			if !w.store.identity.opened(from.asked, from.before, resp.Header) {
+				return kv.Batch{}, errReplaced
 			}
 			continue
 		}
-		heard = true
+		from.heard = true
 		batch, err := w.accept(resp)
 		if err != nil {
 			if resp.Canceled && resp.CompactRevision == 0 {
-				w.store.lane.CompareAndSwap(lane, newLane(lanes.Add(1)))
+				w.store.lane.CompareAndSwap(from.lane, newLane(lanes.Add(1)))
 			}
-			return err
+			return kv.Batch{}, err
 		}
-		if batch.Revision == 0 {
-			continue
+		if batch.Revision != 0 {
+			return batch, nil
 		}
-		if !w.held.add(batch) {
-			return errFull
-		}
-		w.delivered, w.byBookmark = batch.Revision, batch.IsBookmark()
 	}
 }
 

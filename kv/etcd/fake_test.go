@@ -51,27 +51,53 @@ type openFake struct {
 
 func (f *openFake) Ctx() context.Context { return f.ctx }
 
-// script is a watch that says what it is fed, and then no more until its context ends.
+// script is a watch that says what it is fed, and then no more until its context ends. Of several that are open, any may say it,
+// but none whose context has ended.
 type script struct {
-	responses chan clientv3.WatchResponse
-	over      chan struct{}
-	end       func()
+	over chan struct{}
+	end  func()
 
-	mu    sync.Mutex
-	opens []clientv3.Op     // every watch that was opened
-	ctxs  []context.Context // and its context
+	mu     sync.Mutex
+	unsaid []clientv3.WatchResponse
+	fed    chan struct{}     // closed and replaced when there is more to say
+	opens  []clientv3.Op     // every watch that was opened
+	ctxs   []context.Context // and its context
 }
 
 func newScript(responses ...clientv3.WatchResponse) *script {
-	s := &script{responses: make(chan clientv3.WatchResponse, 1000), over: make(chan struct{})}
+	s := &script{fed: make(chan struct{}), over: make(chan struct{})}
 	s.end = sync.OnceFunc(func() { close(s.over) })
 	s.say(responses...)
 	return s
 }
 
 func (s *script) say(responses ...clientv3.WatchResponse) {
-	for _, r := range responses {
-		s.responses <- r
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsaid = append(s.unsaid, responses...)
+	close(s.fed)
+	s.fed = make(chan struct{})
+}
+
+// next takes what is to be said next. ok is false when there is no more, or ctx has ended.
+func (s *script) next(ctx context.Context) (r clientv3.WatchResponse, ok bool) {
+	for over := false; ; {
+		s.mu.Lock()
+		fed := s.fed
+		if ctx.Err() == nil && len(s.unsaid) > 0 {
+			r, s.unsaid = s.unsaid[0], s.unsaid[1:]
+			ok = true
+		}
+		s.mu.Unlock()
+		if ok || over || ctx.Err() != nil {
+			return r, ok
+		}
+		select {
+		case <-fed:
+		case <-s.over:
+			over = true // once what is unsaid was said
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -85,17 +111,9 @@ func (s *script) watch(ctx context.Context, op clientv3.Op) clientv3.WatchChan {
 	go func() {
 		defer close(out)
 		for {
-			var r clientv3.WatchResponse
-			select {
-			case r = <-s.responses:
-			default:
-				select {
-				case r = <-s.responses:
-				case <-s.over:
-					return
-				case <-ctx.Done():
-					return
-				}
+			r, ok := s.next(ctx)
+			if !ok {
+				return
 			}
 			select {
 			case out <- r:

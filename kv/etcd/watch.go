@@ -33,15 +33,17 @@ func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.S
 		w := s.newStream(ctx, r, after)
 		defer w.close()
 		for {
-			batch, err := w.next(ctx)
+			batch, err := w.next()
 			if err != nil {
 				w.close() // before the consumer is told: nothing is left running when it hears of the end
 				yield(kv.Batch{}, s.ended(ctx, op, err))
 				return
 			}
+			w.lend()
 			if !yield(batch, nil) {
 				return
 			}
+			w.takeBack()
 		}
 	}
 }
@@ -59,30 +61,33 @@ func (s *Store) ended(ctx context.Context, op func() string, err error) error {
 }
 
 // next returns what comes next in the stream, and waits for it.
-func (w *stream) next(ctx context.Context) (kv.Batch, error) {
+func (w *stream) next() (kv.Batch, error) {
 	for {
 		// The end comes before what is held: it is to be prompt.
 		select {
-		case <-ctx.Done():
-			return kv.Batch{}, ctx.Err()
+		case <-w.ctx.Done():
+			return kv.Batch{}, w.ctx.Err()
 		case <-w.history.replaced:
 			return kv.Batch{}, errReplaced
 		default:
 		}
 		batch, ok, err := w.held.take()
-		switch {
-		case ok:
+		if ok {
 			return batch, nil
-		case errors.Is(err, errFull):
-			w.open() // all that was held is taken: fetch the rest
-			continue
-		case err != nil:
-			return kv.Batch{}, err
 		}
-		select {
-		case <-w.held.added:
-		case <-ctx.Done():
-		case <-w.history.replaced:
+		if err == nil {
+			batch, err = w.receive(w.history.replaced)
+		}
+		switch err {
+		case nil:
+			w.took(batch)
+			return batch, nil
+		case errAgain:
+			w.held.reopen()
+		case errStopped:
+			return kv.Batch{}, errReplaced
+		default:
+			return kv.Batch{}, err
 		}
 	}
 }
