@@ -8,8 +8,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// feed turns what an upstream reads and streams into what watchers are told. All of its methods are called
-// by the upstream's goroutine alone.
+// feed turns what an upstream reads and streams into what watchers are told. Its methods are called by
+// an upstream: one at a time.
 //
 // It keeps two places. The stream has delivered everything up to streamed. The newest state known is newest:
 // usually the same, but a read may have shown more than the stream has delivered so far. Watchers of the newest

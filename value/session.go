@@ -10,16 +10,19 @@ import (
 )
 
 // session is one connection of an upstream: a read, then a watch, with reads beside it, until something fails.
+//
+// It has two goroutines. The upstream's own takes what the watch brings, so that an update takes no way round; another minds
+// what happens beside that. What either does, it does with mu held, and the first error of either ends both.
 type session struct {
 	*upstream
-	ctx     context.Context // ends the goroutines
-	running sync.WaitGroup  // the goroutines
+	ctx     context.Context // ends both goroutines, and the reads
+	cancel  context.CancelFunc
+	running sync.WaitGroup // but for the upstream's own
+	reads   chan reading   // has room for the one read that may be under way
 
-	batches chan kv.Batch
-	ended   chan error   // has room for the one error of the watch, which comes after its batches
-	reads   chan reading // has room for the one read that may be under way
-	reading bool         // one is
-
+	mu       sync.Mutex
+	over     error       // why the session ends; nil while it goes on
+	reading  bool        // a read is under way
 	progress bool        // the watch has come further than the read before it
 	heard    time.Time   // when the watch, or with a limit to staleness the last read, was heard of
 	check    *time.Timer // when to see whether that is too long ago
@@ -58,80 +61,85 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 	s := &session{
 		upstream: u,
 		ctx:      ctx,
-		batches:  make(chan kv.Batch),
-		ended:    make(chan error, 1),
+		cancel:   cancel,
 		reads:    make(chan reading, 1),
 		heard:    r.began,
 		check:    newTimer(u.checkInterval()),
 		notice:   newTimer(0),
 		steady:   newTimer(steadyAfter),
 	}
-	defer s.running.Wait()
-	defer cancel()
 	defer s.check.Stop()
 	defer s.notice.Stop()
 	defer s.steady.Stop()
 	defer s.lag.stop()
+	defer s.running.Wait()
+	defer cancel()
 
 	watching := time.Now()
-	s.running.Go(func() { s.watch(after) })
-	for {
-		if err := s.next(); err != nil {
-			return s.progress || time.Since(watching) > u.config.retryMost, err
-		}
-	}
+	s.do(func() error { return nil })
+	s.running.Go(s.mind)
+	s.watch(after)
+	return s.progress || time.Since(watching) > u.config.retryMost, s.over
 }
 
-// next waits for the next thing to happen and takes it. An error ends the session.
-func (s *session) next() error {
+// do does one thing, unless the session is over, which an error makes it. It reports whether it goes on.
+func (s *session) do(one func() error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over != nil {
+		return false
+	}
+	s.over = one()
 	if was := s.waiting; was != s.feed.isWaiting() {
 		if s.waiting = !was; s.waiting {
 			s.notice.Reset(absentNotice)
 		}
 	}
-	select {
-	case b := <-s.batches:
-		return s.take(b)
-	case err := <-s.ended:
-		return s.watchFailed(err)
-	case r := <-s.reads:
-		return s.takeReading(r)
-	case <-s.fresh.demand:
-		s.readIfWanted()
-	case <-s.check.C:
-		if left := s.checkInterval() - time.Since(s.heard); left > 0 {
-			s.check.Reset(left)
-		} else {
-			s.read()
-		}
-	case <-s.notice.C:
-		if s.feed.isWaiting() {
-			s.feed.logWaiting()
-		}
-	case <-s.steady.C:
-		s.health.steady()
-	case <-s.lag.C():
-		return errBehind
-	case <-s.ctx.Done():
-		return s.ctx.Err()
-	}
-	return nil
+	return s.over == nil
 }
 
-// watch hands the batches of a watch over to next.
+// watch takes what a watch brings until the session is over.
 func (s *session) watch(after kv.Revision) {
 	for b, err := range s.store.Watch(s.ctx, kv.Key(s.key), after) {
 		if err != nil {
-			s.ended <- err
+			s.do(func() error { return s.watchFailed(err) })
 			return
 		}
-		select {
-		case s.batches <- b:
-		case <-s.ctx.Done():
+		if !s.do(func() error { return s.take(b) }) {
 			return
 		}
 	}
-	s.ended <- errEnded
+	s.do(func() error { return s.watchFailed(errEnded) })
+}
+
+// mind does what is to be done beside the watch, until the session is over, and then ends that.
+func (s *session) mind() {
+	defer s.cancel()
+	for {
+		s.mu.Lock()
+		lag := s.lag.C()
+		s.mu.Unlock()
+		var one func() error
+		select {
+		case r := <-s.reads:
+			one = func() error { return s.takeReading(r) }
+		case <-s.fresh.demand:
+			one = s.readIfWanted
+		case <-s.check.C:
+			one = s.readIfSilent
+		case <-s.notice.C:
+			one = s.logIfWaiting
+		case <-s.steady.C:
+			one = func() error { s.health.steady(); return nil }
+		case <-lag:
+			one = s.lag.over
+		case <-s.ctx.Done():
+			return
+		}
+		if !s.do(one) {
+			return
+		}
+	}
 }
 
 func (s *session) take(b kv.Batch) error {
@@ -165,10 +173,28 @@ func (s *session) read() {
 }
 
 // readIfWanted begins one if somebody waits for it that the last one did not serve.
-func (s *session) readIfWanted() {
+func (s *session) readIfWanted() error {
 	if s.fresh.isWanted() {
 		s.read()
 	}
+	return nil
+}
+
+// readIfSilent begins one if nothing has been heard for too long.
+func (s *session) readIfSilent() error {
+	if left := s.checkInterval() - time.Since(s.heard); left > 0 {
+		s.check.Reset(left)
+	} else {
+		s.read()
+	}
+	return nil
+}
+
+func (s *session) logIfWaiting() error {
+	if s.feed.isWaiting() {
+		s.feed.logWaiting()
+	}
+	return nil
 }
 
 func (s *session) takeReading(r reading) error {
@@ -188,15 +214,18 @@ func (s *session) takeReading(r reading) error {
 	if d := s.checkInterval(); d > 0 {
 		s.check.Reset(max(0, d-time.Since(s.heard)))
 	}
-	s.readIfWanted()
-	return nil
+	return s.readIfWanted()
 }
 
 // lagWatch notices a stream that stays behind what a read has shown without moving.
-type lagWatch struct{ timer *time.Timer }
+type lagWatch struct {
+	timer *time.Timer // nil while the stream is not behind
+	until time.Time   // when that is too long
+}
 
 func (l *lagWatch) start() {
 	if l.timer == nil {
+		l.until = time.Now().Add(lagTimeout) // first: the timer must not fire before
 		l.timer = time.NewTimer(lagTimeout)
 	}
 }
@@ -206,10 +235,19 @@ func (l *lagWatch) moved(behind bool) {
 	switch {
 	case l.timer == nil:
 	case behind:
+		l.until = time.Now().Add(lagTimeout)
 		l.timer.Reset(lagTimeout)
 	default:
 		l.stop()
 	}
+}
+
+// over is called when the timer has fired, and returns an error unless the stream has moved since.
+func (l *lagWatch) over() error {
+	if l.timer == nil || time.Now().Before(l.until) {
+		return nil
+	}
+	return errBehind
 }
 
 func (l *lagWatch) stop() {
