@@ -38,10 +38,13 @@ var errRestart = errors.New("the range was read too slowly: its revision was gon
 
 func (s *Store) read(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	var err error
-	limit := s.page
+	p := paging{limit: s.page, grows: s.page == 0}
+	if p.grows {
+		p.limit = firstPage
+	}
 	for range maxRestarts {
 		var snapshot kv.Snapshot
-		snapshot, err = s.readOnce(ctx, r, &limit)
+		snapshot, err = s.readOnce(ctx, r, &p)
 		if !errors.Is(err, errRestart) {
 			return snapshot, err
 		}
@@ -50,13 +53,13 @@ func (s *Store) read(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 }
 
 // readOnce reads r from its beginning to its end, in pages, at the revision of the first.
-func (s *Store) readOnce(ctx context.Context, r kv.Range, limit *int64) (kv.Snapshot, error) {
+func (s *Store) readOnce(ctx context.Context, r kv.Range, p *paging) (kv.Snapshot, error) {
 	var snapshot kv.Snapshot
 	var of *history // which all pages have to be of
 	from, rangeEnd := bounds(r)
 	for {
 		asked := s.identity.ask()
-		resp, err := s.readPage(ctx, from, rangeEnd, snapshot.Revision, limit)
+		resp, err := s.readPage(ctx, from, rangeEnd, snapshot.Revision, p)
 		if err != nil {
 			if of != nil && (describes(err, rpctypes.ErrGRPCCompacted) || describes(err, rpctypes.ErrGRPCFutureRev)) {
 				err = errRestart
@@ -70,7 +73,7 @@ func (s *Store) readOnce(ctx context.Context, r kv.Range, limit *int64) (kv.Snap
 		case of == nil:
 			of = answered
 			snapshot.Revision = kv.Revision(resp.Header.GetRevision())
-			snapshot.Entries = make([]kv.Entry, 0, len(resp.Kvs))
+			snapshot.Entries = make([]kv.Entry, 0, max(int(resp.Count), len(resp.Kvs))) // Count is that of all pages
 		case of != answered:
 			return kv.Snapshot{}, errRestart
 		}
@@ -82,23 +85,53 @@ func (s *Store) readOnce(ctx context.Context, r kv.Range, limit *int64) (kv.Snap
 		if !resp.More || len(resp.Kvs) == 0 {
 			return snapshot, nil
 		}
+		p.took(resp)
 		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 	}
 }
 
-// readPage makes one request for up to *limit keys at rev, or at the newest revision if that is zero. Where
-// so many do not fit into a message it asks for fewer, and lowers *limit for those to come.
-func (s *Store) readPage(ctx context.Context, from, rangeEnd string, rev kv.Revision, limit *int64) (*clientv3.GetResponse, error) {
+// paging is how many keys one Get asks etcd for at a time. Each page makes etcd count the rest of the range, so few large ones
+// cost less than many small ones.
+type paging struct {
+	limit int64 // of the next page
+	grows bool  // it follows the size of what was read
+}
+
+const (
+	firstPage = 10_000
+	// pageBytes is how large pages are made, once it is known how large keys and values are.
+	pageBytes = 16 << 20
+)
+
+// took sets the limit by the size of a page.
+func (p *paging) took(resp *clientv3.GetResponse) {
+	if !p.grows {
+		return
+	}
+	const perKey = 32 // beside key and value, about
+	size := 0
+	for _, pair := range resp.Kvs {
+		size += perKey + len(pair.Key) + len(pair.Value)
+	}
+	p.limit = max(1, int64(pageBytes/(size/len(resp.Kvs))))
+}
+
+// wereTooMany lowers the limit for good.
+func (p *paging) wereTooMany() { p.limit, p.grows = p.limit/2, false }
+
+// readPage makes one request for a page at rev, or at the newest revision if that is zero. Where so many keys do not fit into a
+// message it asks for fewer.
+func (s *Store) readPage(ctx context.Context, from, rangeEnd string, rev kv.Revision, p *paging) (*clientv3.GetResponse, error) {
 	if rangeEnd == "" {
 		return s.client.Get(ctx, from)
 	}
 	for {
 		resp, err := s.client.Get(ctx, from, clientv3.WithRange(rangeEnd),
-			clientv3.WithRev(int64(rev)), clientv3.WithLimit(*limit))
-		if *limit == 1 || !isOversize(err) {
+			clientv3.WithRev(int64(rev)), clientv3.WithLimit(p.limit))
+		if p.limit == 1 || !isOversize(err) {
 			return resp, err
 		}
-		*limit /= 2
+		p.wereTooMany()
 	}
 }
 

@@ -3,21 +3,12 @@ package etcd
 // Option changes how a [Store] works. See [New].
 type Option func(*Store)
 
-const (
-	// A page is read in one request. Each page makes etcd count the rest of the range, so few large ones
-	// cost less than many small ones.
-	defaultPageSize = 10_000
-	defaultBuffer   = 4 << 20
-)
+const defaultBuffer = 4 << 20
 
-// WithPageSize sets how many keys Get asks etcd for at a time: 10,000 unless set. A range with more keys is
-// read in several requests, all at the revision of the first. Below one means the default.
+// WithPageSize sets how many keys Get asks etcd for at a time. A range with more keys is read in several requests, all at the
+// revision of the first. Unless set that is 10,000 at first, and then as many as make about 16 MiB. Below one means the default.
 func WithPageSize(keys int) Option {
-	return func(s *Store) {
-		if keys > 0 {
-			s.page = int64(keys)
-		}
-	}
+	return func(s *Store) { s.page = int64(max(keys, 0)) }
 }
 
 // WithBuffer sets how many bytes a watch holds for a consumer that does not keep up: 4 MiB unless set. Past

@@ -24,7 +24,7 @@ type Store struct {
 	client   Client
 	missing  error           // why there is no client to use; nil when there is one
 	closed   <-chan struct{} // closed with the client; nil where the client does not tell
-	page     int64
+	page     int64           // zero for the default
 	buffer   int
 	identity identity
 	lane     atomic.Pointer[lane] // that watches begin in
@@ -44,7 +44,6 @@ func New(client Client, opts ...Option) *Store {
 	s := &Store{
 		client:  client,
 		missing: missing(client),
-		page:    defaultPageSize,
 		buffer:  defaultBuffer,
 	}
 	s.lane.Store(newLane(0))
