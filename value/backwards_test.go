@@ -157,7 +157,8 @@ func TestV5NeverBackwardsWithinABatch(t *testing.T) {
 func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
 	each(t, v5, func(w *world) {
 		w.put("0")
-		a := watch(w, w.number())
+		// Streams end here before they have brought anything, so the delays grow.
+		a := watch(w, w.number(value.WithRetry(10*time.Millisecond, 100*time.Millisecond)))
 		wantValue(w, a, 0)
 		last := a.Revision()
 		for i := 1; i <= 60; i++ {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -127,6 +128,23 @@ func TestV7APanicIsADecodeError(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What waits for a decoder must wait in a way that lets a bubble's time go on.
+func TestADecoderMaySleepInABubble(t *testing.T) {
+	inBubble(t, "a Value works in a synctest bubble if its store does", func(w *world) {
+		v := value.New(w.Store, w.key, func(b []byte) (string, error) {
+			time.Sleep(time.Minute)
+			return string(b), nil
+		}, value.WithMaxStaleness(time.Hour), value.WithCheck(time.Second))
+		a := watch(w, v)
+		w.put("one")
+		wantValue(w, a, "one")
+		w.put("two")
+		b := watch(w, v) // asks for a read while the other's watch decodes
+		wantValue(w, a, "two")
+		wantValue(w, b, "two")
+	})
 }
 
 func TestV7TheCauseIsKept(t *testing.T) {

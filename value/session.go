@@ -12,7 +12,7 @@ import (
 // session is one connection of an upstream: a read, then a watch, with reads beside it, until something fails.
 //
 // It has two goroutines. The upstream's own takes what the watch brings, so that an update takes no way round; another minds
-// what happens beside that. What either does, it does with mu held, and the first error of either ends both.
+// what happens beside that. What either does, it does in its turn, and the first error of either ends both.
 type session struct {
 	*upstream
 	ctx     context.Context // ends both goroutines, and the reads
@@ -20,7 +20,9 @@ type session struct {
 	running sync.WaitGroup // but for the upstream's own
 	reads   chan reading   // has room for the one read that may be under way
 
-	mu       sync.Mutex
+	// turn holds a token while one of the goroutines has its turn, and guards what follows. It is no mutex, because a decoder
+	// may take its time, and what waits for a mutex keeps a synctest bubble from going on.
+	turn     chan struct{}
 	over     error       // why the session ends; nil while it goes on
 	reading  bool        // a read is under way
 	progress bool        // the watch has come further than the read before it
@@ -63,6 +65,7 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 		ctx:      ctx,
 		cancel:   cancel,
 		reads:    make(chan reading, 1),
+		turn:     make(chan struct{}, 1),
 		heard:    r.began,
 		check:    newTimer(u.checkInterval()),
 		notice:   newTimer(0),
@@ -84,8 +87,8 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 
 // do does one thing, unless the session is over, which an error makes it. It reports whether it goes on.
 func (s *session) do(one func() error) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	if s.over != nil {
 		return false
 	}
@@ -116,9 +119,9 @@ func (s *session) watch(after kv.Revision) {
 func (s *session) mind() {
 	defer s.cancel()
 	for {
-		s.mu.Lock()
+		s.turn <- struct{}{}
 		lag := s.lag.C()
-		s.mu.Unlock()
+		<-s.turn
 		var one func() error
 		select {
 		case r := <-s.reads:
