@@ -32,6 +32,8 @@ const (
 
 	// backlogBytes bounds the backlog by the encoded size of its updates, beside their number.
 	backlogBytes = 16 << 20
+	// atOnceEvery is how often the store is read and watched again without a delay.
+	atOnceEvery = 50 * time.Millisecond
 	// answerTimeout is how long one read may take before it counts as failed and is tried again.
 	answerTimeout = 10 * time.Second
 	// lagTimeout is how long a stream may stay behind what a read has shown, without moving at all, before
@@ -80,8 +82,8 @@ func WithDefault[T any](v T) Option {
 	return func(c *config) { c.fallback, c.hasFallback = v, true }
 }
 
-// WithLogger has the Value log what no Get tells: outages and their end, history that was lost or replaced,
-// lost events that the audit found, and once, after a few seconds, that it waits for a key to be created. The
+// WithLogger has the Value log what no Get tells: outages and their end, a watch that died unnoticed, history that was lost
+// or replaced, lost events that the audit found, and once, after a few seconds, that it waits for a key to be created. The
 // default is not to log.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
 
@@ -128,7 +130,8 @@ type getConfig[T any] struct {
 }
 
 // Where has Get pass over values that keep does not want. A later Get does not return what was passed over.
-// Errors and deletions are returned all the same; a default value is asked about like any other.
+// Errors and deletions are returned all the same; a default value is asked about like any other. A keep that panics does so
+// in Get, and has passed the value over.
 func Where[T any](keep func(T) bool) GetOption[T] {
 	return func(c *getConfig[T]) { c.keep = append(c.keep, keep) }
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,27 @@ func TestV11AnOutageFromTheBeginning(t *testing.T) {
 		}
 		w.Clear()
 		c.want(w, "one")
+	})
+}
+
+// stuck is a store whose reads say what they waited for, once their context has ended.
+type stuck struct{ kv.Store }
+
+func (stuck) Get(ctx context.Context, _ kv.Range) (kv.Snapshot, error) {
+	<-ctx.Done()
+	return kv.Snapshot{}, fmt.Errorf("no route to 10.0.0.1: %w", ctx.Err())
+}
+
+func TestV11WhatAReadThatTookTooLongSaidIsNotHidden(t *testing.T) {
+	inBubble(t, v11+", and Status gives the last error", func(w *world) {
+		v := value.New(stuck{w.Store}, w.key, value.String)
+		c := begin(w, watch(w, v))
+		w.pass(time.Minute)
+		c.wantWaiting(w)
+		err := v.Status().LastError
+		if !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "no route to 10.0.0.1") {
+			w.broken("the last error is %v", err)
+		}
 	})
 }
 
@@ -181,8 +203,36 @@ func TestV11AConnectionThatDiesAtOnceIsNoProgress(t *testing.T) {
 				if name != "reset" && log.count("\n") > 4 { // each of those is a replaced history of its own
 					w.broken("in an hour of one outage the log has %d lines, beginning with\n%.1000s", log.count("\n"), &log)
 				}
-				if log.count("cannot be reached") == 0 {
-					w.broken("an outage of an hour is not logged:\n%s", &log)
+				says := "cannot be reached"
+				if name == "refused" || name == "compacted" || name == "reset" { // the store is there, and answers reads
+					says = "the watch ends each time"
+				}
+				if log.count("trying again until") != 1 || log.count(says) != 1 {
+					w.broken("of an hour of one outage the log does not say once that %s:\n%.1000s", says, &log)
+				}
+			})
+		})
+	}
+}
+
+func TestV11ProgressBetweenFailuresIsNoReasonToSpin(t *testing.T) {
+	for name, err := range map[string]error{"reset": kv.ErrReset, "compacted": &kv.CompactedError{}, "refused": kv.ErrPermission} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, v11backoff, func(w *world) {
+				w.put("one")
+				store := &tampered{Store: w.Store}
+				watches := 0
+				store.greet = func(after kv.Revision) []kv.Batch {
+					if watches++; watches > 5000 {
+						return nil // it spins, and time would never pass
+					}
+					return []kv.Batch{{Revision: after + 1}}
+				}
+				w.Fail(-1, err, fault.Watches)
+				watch(w, value.New(store, w.key, value.String))
+				w.pass(time.Minute)
+				if watches > 1300 {
+					w.broken("of a store that has each watch end once it has brought something, %d were begun in a minute", watches)
 				}
 			})
 		})

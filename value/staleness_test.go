@@ -187,7 +187,8 @@ func TestV11TheCheckFindsADeadStream(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			inBubble(t, v11check+", which finds a stream that died unnoticed", func(w *world) {
 				w.put("one")
-				v := w.text(value.WithCheck(20 * time.Second))
+				var log logbook
+				v := w.text(value.WithCheck(20*time.Second), log.option())
 				a := watch(w, v, opts...)
 				wantValue(w, a, "one")
 				w.streaming(1)
@@ -204,6 +205,9 @@ func TestV11TheCheckFindsADeadStream(t *testing.T) {
 				wantValue(w, a, "three")
 				if d := time.Since(began); d != 0 {
 					w.broken("the stream was not opened again: the next update took %v", d)
+				}
+				if log.count("had stopped delivering") != 1 || log.count("\n") != 1 {
+					w.broken("of a stream that died unnoticed the log says:\n%s", &log)
 				}
 			})
 		})

@@ -73,8 +73,13 @@ func (h *health) failed(err error, passing bool) {
 	begins := !h.out && !passing && !told
 	h.out = h.out || begins
 	h.mu.Unlock()
-	if begins {
+	switch {
+	case begins && helpedByReading(err):
+		h.log(slog.LevelWarn, "the watch ends each time before it is of use; trying again until it is", "error", err)
+	case begins:
 		h.log(slog.LevelWarn, "the store cannot be reached; trying again until it can", "error", err)
+	case passing && errors.Is(err, errBehind):
+		h.log(slog.LevelWarn, "the watch had stopped delivering; reading and watching again", "error", err)
 	}
 }
 

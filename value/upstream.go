@@ -46,7 +46,8 @@ var (
 // run supplies the feed until ctx is done.
 func (u *upstream) run(ctx context.Context) {
 	retry := u.newRetry()
-	atOnce := true // the next failure is met by trying again at once, if it is of the kind that helps
+	atOnce := true         // the next failure is met by trying again at once, if it is of the kind that helps
+	var earliest time.Time // or then, where one was a moment ago: progress between them or not, that is no spin
 	for {
 		progress, err := u.session(ctx)
 		if ctx.Err() != nil {
@@ -60,6 +61,10 @@ func (u *upstream) run(ctx context.Context) {
 		u.health.failed(err, passing)
 		if passing {
 			atOnce = false
+			if !u.pause(ctx, time.Until(earliest)) {
+				return
+			}
+			earliest = time.Now().Add(atOnceEvery)
 			continue
 		}
 		if !u.pause(ctx, retry.NextBackOff()) {
@@ -106,14 +111,14 @@ func (u *upstream) pause(ctx context.Context, d time.Duration) bool {
 // read is one linearizable read of the key.
 func (u *upstream) read(ctx context.Context) (r reading) {
 	r.ticket, r.began = u.fresh.wanted.Load(), time.Now()
-	limited, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
+	limited, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	r.snapshot, r.err = u.store.Get(limited, kv.Key(u.key))
 	switch {
 	case ctx.Err() != nil:
 		r.err = ctx.Err() // whatever the store answered: the ticket may be that of a watcher opened since, see open
 	case r.err != nil && limited.Err() != nil:
-		r.err = errNoAnswer
+		r.err = fmt.Errorf("%w: %v", errNoAnswer, r.err)
 	}
 	return r
 }
