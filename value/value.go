@@ -45,8 +45,9 @@ type state[T any] struct {
 }
 
 // New returns the Value of key in store, decoded by decode: [JSON], [StrictJSON], [Text], [String], [Bytes], or any
-// function. decode may keep the bytes that it is given, and has to allow being called from several goroutines at once.
-// Nothing is read before the Value is used. If an argument or an option is wrong, every Get fails and says so.
+// function. decode may keep the bytes that it is given, and has to allow being called from several goroutines at once. It has
+// to come back, if only by a panic: not to end its goroutine, as a test's FailNow does. Nothing is read before the Value is used. If an argument or an option is
+// wrong, every Get fails and says so.
 func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts ...Option) *Value[T] {
 	v := &Value[T]{store: store, key: key, decode: decode, config: newConfig(opts), fresh: newFreshness()}
 	v.health = &health{config: &v.config, key: key}

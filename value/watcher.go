@@ -60,7 +60,7 @@ func (w *Watcher[T]) Get(ctx context.Context, opts ...GetOption[T]) (T, error) {
 
 // TryGet is a [Watcher.Get] that never waits. Where Get would, the error matches [ErrNothingNew]; so it does
 // before the read made when the watcher was opened is answered. The value returned is as fresh as that read, or
-// what the watch has brought since.
+// what the watch has brought since: TryGet asks the store for nothing, with [AtLeast] neither.
 func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
 	u, err := w.get(context.Background(), newGetConfig(opts), false)
 	if err != nil {
@@ -98,8 +98,8 @@ func (w *Watcher[T]) Revision() kv.Revision {
 }
 
 // Close ends the watcher. A Get under way returns [ErrClosed]. The last watcher of a Value to be closed ends
-// the Value's watch of the store, and Close waits for that: do not call it from a decoder. It may be called more
-// than once, and always returns nil.
+// the Value's watch of the store, and Close waits for that: do not call it from a decoder or from what handles the log. It may
+// be called more than once, and always returns nil.
 func (w *Watcher[T]) Close() error {
 	w.closing.Do(func() {
 		w.closed.Store(true)
