@@ -12,11 +12,12 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// A Put must cost the same however many watches there are on other keys. They are there in both cases, so that the
+// What is of the memory store alone. The module in bench compares it with others.
+
+// A Put must cost the same however many watches there are on other prefixes and intervals. They are there in both cases, so that the
 // garbage collector has the same to do, but in one of them they watch another store.
 func BenchmarkPutWithWatchesOnOtherKeys(b *testing.B) {
 	elsewhere := map[string]func(i int) kv.Range{
-		"keys":      func(i int) kv.Range { return kv.Key(fmt.Sprintf("/other/%d", i)) },
 		"prefixes":  func(i int) kv.Range { return kv.Prefix(fmt.Sprintf("/other/%d/", i)) },
 		"intervals": func(i int) kv.Range { return kv.Interval(fmt.Sprintf("/other/%d/", i), fmt.Sprintf("/other/%d0", i)) },
 	}
@@ -46,106 +47,6 @@ func BenchmarkPutWithWatchesOnOtherKeys(b *testing.B) {
 	}
 }
 
-// The time from a put until all watches of its key have got it.
-func BenchmarkWake(b *testing.B) {
-	for _, n := range []int{1, 100, 10_000} {
-		b.Run(fmt.Sprintf("%d watches of the key", n), func(b *testing.B) {
-			leaktest.Check(b)
-			s := memory.New(memory.WithHistory(10_000))
-			ctx, cancel := context.WithCancel(b.Context())
-			var running, got sync.WaitGroup
-			for range n {
-				running.Go(func() {
-					for _, err := range s.Watch(ctx, kv.Key("/a"), 0) {
-						if err == nil {
-							got.Done()
-						}
-					}
-				})
-			}
-			for s.Watches() < n {
-				runtime.Gosched()
-			}
-			for b.Loop() {
-				got.Add(n)
-				if _, err := s.Put(ctx, "/a", nil); err != nil {
-					b.Fatal(err)
-				}
-				got.Wait()
-			}
-			cancel()
-			running.Wait()
-		})
-	}
-	for _, n := range []int{1, 100, 10_000} {
-		b.Run(fmt.Sprintf("%d closing one channel", n), func(b *testing.B) {
-			leaktest.Check(b)
-			ctx, cancel := context.WithCancel(b.Context())
-			var running, got sync.WaitGroup
-			var mu sync.RWMutex
-			ch := make(chan struct{})
-			var listening sync.WaitGroup
-			listening.Add(n)
-			for range n {
-				running.Go(func() {
-					mu.RLock()
-					c := ch
-					mu.RUnlock()
-					listening.Done()
-					for {
-						select {
-						case <-c:
-							mu.RLock()
-							c = ch
-							mu.RUnlock()
-							got.Done()
-						case <-ctx.Done():
-							return
-						}
-					}
-				})
-			}
-			listening.Wait()
-			for b.Loop() {
-				got.Add(n)
-				mu.Lock()
-				old := ch
-				ch = make(chan struct{})
-				mu.Unlock()
-				close(old)
-				got.Wait()
-			}
-			cancel()
-			running.Wait()
-		})
-	}
-}
-
-func BenchmarkPutAmongAMillionKeys(b *testing.B) {
-	leaktest.Check(b)
-	const n = 1_000_000
-	keys := make([]string, n)
-	for i := range keys {
-		keys[i] = fmt.Sprintf("/app/%08d", i*7919%n)
-	}
-	value := make([]byte, 32)
-	before := heap()
-	s := memory.New()
-	for _, key := range keys {
-		if _, err := s.Put(b.Context(), key, value); err != nil {
-			b.Fatal(err)
-		}
-	}
-	perKey := float64(heap()-before) / n
-	for i := 0; b.Loop(); i++ {
-		if _, err := s.Put(b.Context(), keys[i*31%n], value); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(perKey, "B/key")
-	runtime.KeepAlive(keys)
-}
-
 func BenchmarkPutBesideLargeGet(b *testing.B) {
 	leaktest.Check(b)
 	s := memory.New(memory.WithHistory(1000))
@@ -170,22 +71,6 @@ func BenchmarkPutBesideLargeGet(b *testing.B) {
 	}
 	cancel()
 	reading.Wait()
-}
-
-func BenchmarkGetKey(b *testing.B) {
-	leaktest.Check(b)
-	s := memory.New()
-	for i := range 10_000 {
-		if _, err := s.Put(b.Context(), fmt.Sprint(i), make([]byte, 100)); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := s.Get(b.Context(), kv.Key("5000")); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
 
 // Reports the heap a watch that waits takes: its own, and what its goroutine has there beside its stack.
