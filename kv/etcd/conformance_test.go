@@ -22,25 +22,29 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
+// Most of what the checks wait for is etcd, which sends what is past every tenth of a second. So these run at the same time.
 func TestConformance(t *testing.T) {
 	leaktest.Check(t)
-	conformance.Run(t, backend(etcdtest.Start(t, 3, bookmarksOften), direct))
-}
-
-func TestConformanceOfOneMember(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the test on three members is enough for a short run")
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, c := range []struct {
+		name    string
+		members int
+		connect func(*clientv3.Client) etcd.Client
+	}{
+		{"three members", 3, direct},
+		{"one member", 1, direct},
+		{"in a namespace", 1, inNamespace},
+	} {
+		running.Go(func() { // t.Parallel would have no more of them run than there are processors
+			t.Run(c.name, func(t *testing.T) {
+				if testing.Short() && c.members == 1 {
+					t.Skip("the test on three members is enough for a short run")
+				}
+				conformance.Run(t, backend(etcdtest.Start(t, c.members, bookmarksOften), c.connect))
+			})
+		})
 	}
-	leaktest.Check(t)
-	conformance.Run(t, backend(etcdtest.Start(t, 1, bookmarksOften), direct))
-}
-
-func TestConformanceInANamespace(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the test on three members is enough for a short run")
-	}
-	leaktest.Check(t)
-	conformance.Run(t, backend(etcdtest.Start(t, 1, bookmarksOften), inNamespace))
 }
 
 // The adapter cannot ask for progress: its client does that for it, and etcd every ten minutes.
