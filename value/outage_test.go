@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -237,6 +238,22 @@ func TestV11ProgressBetweenFailuresIsNoReasonToSpin(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
+	inBubble(t, "V11, what reading afresh helps is read afresh at once, before a bubble comes to rest", func(w *world) {
+		w.put("one")
+		a := watch(w, w.text())
+		wantValue(w, a, "one")
+		w.streaming(1)
+		w.Silence()
+		w.put("two")
+		w.EndStreams(&kv.CompactedError{})
+		synctest.Wait()
+		if got, err := a.TryGet(); err != nil || got != "two" {
+			w.broken("when all had come to rest TryGet returned %s", describe(got, err))
+		}
+	})
 }
 
 func TestV11DelaysBeginAnewOnProgress(t *testing.T) {
