@@ -205,8 +205,8 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 	}
 }
 
-// createGrace is how long a watch that is given up is kept until the server has begun it. Tests change it.
-var createGrace = 250 * time.Millisecond
+// createGrace is how long a watch that is given up is kept until the server has begun it.
+const createGrace = 250 * time.Millisecond
 
 // begin has etcd's client begin a watch that ends with ctx. The call returns once the server has begun it, and waits
 // for as long as no member is in reach. It may return no channel if the stream ends or the client is closed meanwhile.

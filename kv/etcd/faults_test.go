@@ -437,7 +437,6 @@ func TestAClientThatIsClosedEndsAGetUnderWay(t *testing.T) {
 // etcd's client forgets a watch that is cancelled before the server has answered its request; the server does not.
 func TestAWatchThatIsGivenUpWhileItBeginsIsNotLeftAtTheServer(t *testing.T) {
 	leaktest.Check(t)
-	etcd.SetCreateGrace(t, patience) // etcd's client begins so many one after the other, and each has to wait for its turn
 	ctx := within(t, patience)
 	cluster := etcdtest.Start(t, 1)
 	store := etcd.New(cluster.Client())
