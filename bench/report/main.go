@@ -92,7 +92,8 @@ func measure(passes int, benchtime, only, results string) error {
 	if err != nil {
 		return fmt.Errorf("list the benchmarks: %w", err)
 	}
-	file, err := os.Create(results)
+	unfinished := results + ".unfinished" // what was measured before is kept until there is as much again
+	file, err := os.Create(unfinished)
 	if err != nil {
 		return err
 	}
@@ -113,5 +114,8 @@ func measure(passes int, benchtime, only, results string) error {
 			}
 		}
 	}
-	return file.Close()
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, results)
 }
