@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -100,6 +101,45 @@ func TestAWatchThatEndsWithoutAnErrorIsFoundOut(t *testing.T) {
 		got := program.Run(t.Context(), store, 1, p, synctest.Wait)
 		if want := (program.Answers{"end: unforeseen: it ended without an error"}); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("the answer is %q, want %q", got, want)
+		}
+	})
+}
+
+// Before a watch is ended, what it has still to say is waited for: or a program would show a mistake one time and not another,
+// and could not be shortened.
+func TestWhatAWatchShouldNotDeliverIsSeenHoweverLate(t *testing.T) {
+	p := program.Program{
+		program.Watch(kv.All(), program.Now(0)),
+		program.Resume(0, 0),
+	}
+	synctest.Test(t, func(t *testing.T) {
+		model := program.NewModel()
+		store := liar{model, tellsOf(model, func(b kv.Batch) []kv.Batch { return []kv.Batch{b, b} })}
+		repeated := store.watch
+		store.watch = func(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+			return func(yield func(kv.Batch, error) bool) {
+				for batch, err := range repeated(ctx, r, after) {
+					if !yield(batch, err) {
+						return
+					}
+					for range 1000 {
+						runtime.Gosched()
+					}
+					if ctx.Err() != nil {
+						yield(kv.Batch{}, ctx.Err())
+						return
+					}
+				}
+			}
+		}
+		start, err := program.Begin(t.Context(), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step, answer := range program.Run(t.Context(), store, start, p, synctest.Wait) {
+			if !strings.Contains(answer, "WRONG") {
+				t.Errorf("the watch of step %d delivers everything twice, and its answer is\n%s", step, answer)
+			}
 		}
 	})
 }

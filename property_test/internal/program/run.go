@@ -15,13 +15,14 @@ const patience = 30 * time.Second
 type Answers []string
 
 // Run runs p on store, which is at the revision start, and returns the answers when nothing of p is running any more. After
-// each step it calls settle, which in a bubble is [testing/synctest.Wait]: what a step has set off is then over, and the
-// same program always takes the same course.
-func Run(ctx context.Context, store Store, start kv.Revision, p Program, settle func()) Answers {
+// each step, and before it ends a watch, it calls rest, which in a bubble is [testing/synctest.Wait]: what has been set off
+// is then over, and the same program always takes the same course, also on a store that delivers what it should not.
+func Run(ctx context.Context, store Store, start kv.Revision, p Program, rest func()) Answers {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &run{
 		ctx:     ctx,
+		rest:    rest,
 		store:   store,
 		start:   start,
 		now:     start,
@@ -32,7 +33,7 @@ func Run(ctx context.Context, store Store, start kv.Revision, p Program, settle 
 	for i, step := range p {
 		r.step = i
 		r.answers[i] = step.do(r)
-		settle()
+		rest()
 	}
 	r.finish()
 	return r.answers
@@ -41,6 +42,7 @@ func Run(ctx context.Context, store Store, start kv.Revision, p Program, settle 
 // run is a program on its way. What it knows of its store is only what the store has answered.
 type run struct {
 	ctx     context.Context
+	rest    func()
 	store   Store
 	start   kv.Revision
 	now     kv.Revision            // the highest that a write has returned

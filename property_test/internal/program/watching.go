@@ -31,6 +31,7 @@ func (s resume) do(r *run) string {
 	}
 	old := r.watchers[s.watch]
 	r.settle(old)
+	r.rest()
 	old.stop()
 	r.answers[old.step] = r.watched(old.follower)
 
@@ -104,6 +105,7 @@ func (r *run) finish() {
 	for r.mark(r.watchers) && r.now <= furthest {
 	}
 	r.settle(r.watchers...)
+	r.rest()
 	for _, w := range r.watchers {
 		w.stop()
 		r.answers[w.step] = r.watched(w.follower)
