@@ -168,9 +168,11 @@ func (w *world) until(what string, holds func(fault.Counts) bool) {
 	}
 }
 
+// streaming waits until n watches run, and in a bubble until the store knows them too.
 func (w *world) streaming(n int) {
 	w.Helper()
 	w.until(fmt.Sprintf("%d watches run", n), func(c fault.Counts) bool { return c.Streams == n })
+	w.settle()
 }
 
 // held waits until a call is held.
