@@ -31,8 +31,9 @@ type Condition struct {
 	mod Revision
 }
 
-// IfRevision holds while the key's ModRevision is rev: since the caller read it at rev nobody else has
-// written it. IfRevision(0) is [IfAbsent].
+// IfRevision holds while the key's ModRevision is rev: since the caller read an entry with that
+// ModRevision nobody else has written it. The Revision of a [Snapshot] is the store's, and not what is asked for
+// here. IfRevision(0) is [IfAbsent].
 func IfRevision(rev Revision) Condition { return Condition{set: true, mod: rev} }
 
 // IfAbsent holds while the key does not exist.

@@ -32,15 +32,17 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("it is %s\n", now.Entries[0].Value)
+	entry := now.Entries[0]
+	fmt.Printf("it is %s\n", entry.Value)
 
-	// Whatever happens before the watch begins is not missed: it begins after what was read.
-	if _, err := store.Put(ctx, "/app/limits", []byte("20"), kv.IfRevision(now.Revision)); err != nil {
+	// It is only changed if nobody else has done so since. A condition is about the key, so it names the key's revision.
+	if _, err := store.Put(ctx, "/app/limits", []byte("20"), kv.IfRevision(entry.ModRevision)); err != nil {
 		log.Fatal(err)
 	}
 	if _, err := store.Delete(ctx, "/app/limits"); err != nil {
 		log.Fatal(err)
 	}
+	// What happens before the watch begins is not missed: it begins after the store's revision that was read.
 	for batch, err := range store.Watch(ctx, kv.Key("/app/limits"), now.Revision) {
 		if err != nil {
 			log.Fatal(err)
