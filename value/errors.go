@@ -50,7 +50,7 @@ type GapError struct {
 }
 
 func (e *GapError) Error() string {
-	return fmt.Sprintf("value: %q: updates after revision %d up to %d may be lost: %v", e.Key, e.From, e.To, e.Err)
+	return fmt.Sprintf("value: %q: updates after revision %d may be lost, going on from revision %d: %v", e.Key, e.From, e.To, e.Err)
 }
 
 // Unwrap returns why the updates are lost.

@@ -84,7 +84,7 @@ func WithDefault[T any](v T) Option {
 
 // WithLogger has the Value log what no Get tells: outages and their end, a watch that died unnoticed, history that was lost
 // or replaced, lost events that the audit found, and once, after a few seconds, that it waits for a key to be created. The
-// default is not to log.
+// default is not to log. An outage counts as ended once the new watch has lasted for some seconds.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
 
 // WithRetry sets the delays between attempts to reach a store that fails: about first, then doubling up
@@ -102,8 +102,10 @@ func WithCheck(silence time.Duration) Option { return func(c *config) { c.checkE
 
 // WithMaxStaleness has every Get say [ErrStale], rather than return old news, once the store has not
 // confirmed the value by a linearizable read begun less than d ago. The key is then read every d/2, so a
-// small d costs requests. While the store cannot be reached each watcher is told once every d, and goes on
-// as before when it can be again. The default, zero, is no limit.
+// small d costs requests. While the store cannot be reached each watcher is told once every d, at each TryGet, and goes
+// on as before when it can be again. That it can is not told where the value is what it was: keep the value, and
+// ask the Age of [Value.Latest], which has no limit of its own, or [Status].Confirmed, whether it may be acted on again.
+// The default, zero, is no limit.
 func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.maxStaleness = d } }
 
 // WithBacklog sets how many updates a Value keeps in memory for all its [EveryUpdate] watchers together, until each has
@@ -118,7 +120,8 @@ type watchConfig struct{ every bool }
 // EveryUpdate gives the watcher each update once and in order, instead of the newest only. It begins at its first
 // Get, which returns the value as it is then: what came before, also since Watch was called, is not told. Two changes of
 // the key in one revision are one update. A watcher that falls further behind than [WithBacklog] reads on from the
-// store's own history; where that was compacted it is told so by one [*GapError], and goes on from the newest.
+// store's own history; where that was compacted it is told so by one [*GapError], and goes on from the newest. After a
+// restore to the very entry it returned last it is told nothing (V5), though it may not have seen all of what was undone.
 func EveryUpdate() WatchOption { return func(c *watchConfig) { c.every = true } }
 
 // GetOption narrows down what a Get of a Watcher[T] returns.
