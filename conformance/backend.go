@@ -39,7 +39,8 @@ type Backend struct {
 	Open func(t T) Store
 
 	// Again returns a second store onto the same data as s, as another process would open it: it shares nothing
-	// with s but the data, no connection and no cache. Again arranges with t.Cleanup that it is closed when
+	// with s but the data, no connection, no lock and no cache. Where a process can open the data only once it may share
+	// the handle, and nothing else. Again arranges with t.Cleanup that it is closed when
 	// the check is over. Other functions of the Backend may be given it as well.
 	Again func(t T, s Store) Store
 

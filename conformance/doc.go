@@ -30,7 +30,8 @@
 // [Backend] says what the store can do. A check that needs what it cannot is skipped and named in the summary
 // that ends the log (go test -v shows it): a guarantee all of whose checks were skipped is "not claimed", and one
 // of which only some were run "held in part". Where a backend cannot give a guarantee at all,
-// Backend.NotClaimed says so and why.
+// Backend.NotClaimed says so and why. Checks about commits have nothing to look at in a store that has none: they
+// are listed as "nothing to check", and count neither way.
 //
 // docs/writing-a-backend.md in the repository takes a store from an empty file to a green run, with the reason for each
 // guarantee and the mistakes that each is there to find.
