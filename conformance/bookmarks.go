@@ -51,6 +51,17 @@ var bookmarkChecks = []check{
 			truthful(e, w.through(last))
 		}
 	}},
+	{"W7", "busy-consumer", "asks for a bookmark while the consumer of a watch is busy, and writes before it reads on: the bookmark is not ahead of that", progress, func(e *env) {
+		w := e.watch(e.all(), e.get(e.all()).Revision)
+		w.through(e.put(e.key("k"), "first"))
+		for i := range 10 {
+			e.progress()
+			e.put(e.key("k"), fmt.Sprint(i))
+			w.through(e.put(e.key("k"), fmt.Sprint(i, " again")))
+		}
+		truthful(e, w)
+		w.expectAll()
+	}},
 	{"W7", "idle", "asks for a bookmark while only other keys are written: it comes, and what follows it is later", progress, func(e *env) {
 		key := e.key("here")
 		w := e.watch(kv.Key(key), e.get(kv.Key(key)).Revision)
@@ -58,6 +69,15 @@ var bookmarkChecks = []check{
 		elsewhere := e.put(e.key("elsewhere"), "v")
 		w.bookmarkAfter(elsewhere)
 		truthful(e, w.through(e.put(key, "2")))
+		w.expectAll()
+	}},
+	{"W7", "restored", "takes the store back to a backup, and asks for a bookmark of a watch begun then: it is not ahead of what is written then", progress | backup, func(e *env) {
+		_, was := e.watchPastBackup()
+		e.readable()
+		e.ledger.forget(was.Revision)
+		w := e.watch(e.all(), e.get(e.all()).Revision)
+		w.bookmarkAfter(w.through(e.put(e.key("k"), "another future")).position())
+		truthful(e, w.through(e.put(e.key("k"), "and on")))
 		w.expectAll()
 	}},
 }
@@ -86,6 +106,11 @@ func truthful(e *env, w *watching) {
 		}
 		if n := len(b.Events); n > 0 && b.Revision != b.Events[n-1].ModRevision {
 			e.Errorf("a batch has revision %d, and its last event %d: only a bookmark may say more than events show", b.Revision, b.Events[n-1].ModRevision)
+			return
+		}
+		if b.Revision < position {
+			e.Errorf("a batch said that the watch of %s is complete up to %d, and the next one %d: who goes on after that is told again; the batches: %s",
+				w.e.shortRange(w.r), position, b.Revision, describeBatches(w.batches[:i+1]))
 			return
 		}
 		position = b.Revision

@@ -9,31 +9,34 @@ import (
 
 // compactionChecks are those of W8: history that is gone.
 var compactionChecks = []check{
-	{"W8", "compacted-past", "compacts, and watches after revisions before that: each that would miss something ends with a CompactedError that says where to begin", compact, func(e *env) {
+	{"W8", "compacted-past", "compacts, twice, and watches after revisions before that: each that would miss something ends with a CompactedError that says where to begin", compact, func(e *env) {
 		start := e.get(e.all()).Revision
 		var revs []kv.Revision
-		for i := range 20 {
+		for i := range 24 {
 			revs = append(revs, e.someWrite(i))
 		}
-		at, last := revs[12], revs[19]
-		e.compact(at)
-		tried := make(map[kv.Revision]bool)
-		for i, after := range []kv.Revision{start, revs[0], revs[5], revs[10]} {
-			w := e.watch(e.all(), after)
-			var oldest kv.Revision
-			if i == 0 {
-				err := w.untilEnd()
-				e.expectNoEvents(w)
-				oldest = e.expectCompacted(err, after)
-			} else {
-				oldest = e.expectCompactedOrAll(w, after, last) // what comes next may be live, and so be there
+		last := revs[23]
+		for _, at := range []int{12, 18} {
+			e.compact(revs[at])
+			tried := make(map[kv.Revision]bool)
+			for i, after := range []kv.Revision{start, revs[0], revs[at/2], revs[at-2]} {
+				w := e.watch(e.all(), after)
+				var oldest kv.Revision
+				if i == 0 {
+					err := w.untilEnd()
+					e.expectNoEvents(w)
+					oldest = e.expectCompacted(err, after)
+				} else {
+					oldest = e.expectCompactedOrAll(w, after, last) // what comes next may be live, and so be there
+				}
+				if oldest == 0 || tried[oldest] {
+					continue
+				}
+				tried[oldest] = true
+				e.watch(e.all(), oldest-1).through(last).expectAll()
+				e.expectCompactedOrAll(e.watch(e.all(), oldest-2), oldest-2, last)
+				e.expectOldest(oldest)
 			}
-			if oldest == 0 || tried[oldest] {
-				continue
-			}
-			tried[oldest] = true
-			e.watch(e.all(), oldest-1).through(last).expectAll()
-			e.expectCompactedOrAll(e.watch(e.all(), oldest-2), oldest-2, last)
 		}
 	}},
 	{"W8", "boundary", "deletes a key, compacts at that revision, and watches from it on: the deletion comes", compact, func(e *env) {
@@ -167,6 +170,7 @@ func (e *env) expectCompacted(err error, after kv.Revision) kv.Revision {
 		e.Errorf("the watch after %d, whose history is gone, ended with %q, which does not match kv.ErrCompacted", after, err)
 		return 0
 	}
+	e.expectNoOther(fmt.Sprintf("the watch after %d", after), err, kv.ErrCompacted)
 	var compacted *kv.CompactedError
 	if !errors.As(err, &compacted) {
 		e.Errorf("the watch after %d ended with %q, which matches kv.ErrCompacted but is no *kv.CompactedError", after, err)
@@ -177,6 +181,32 @@ func (e *env) expectCompacted(err error, after kv.Revision) kv.Revision {
 		return 0
 	}
 	return compacted.Oldest
+}
+
+// expectOldest requires that no change from before oldest can be watched any more, where it would be history alone: each
+// of its keys was written again since, so that nothing that is live can be meant.
+func (e *env) expectOldest(oldest kv.Revision) {
+	newest, live := kv.Revision(0), make(map[string]bool)
+	events := e.ledger.eventsAfter(e.all(), 0)
+	for i := len(events) - 1; i >= 0; i-- {
+		event := events[i]
+		if event.ModRevision < oldest && event.ModRevision > newest && live[event.Key] {
+			newest = event.ModRevision
+		}
+		live[event.Key] = true
+	}
+	if newest == 0 {
+		return
+	}
+	w := e.watch(e.all(), newest-1)
+	b, _, ok := w.tryNext()
+	for ok && b.IsBookmark() {
+		b, _, ok = w.tryNext()
+	}
+	if ok && b.Events[0].ModRevision < oldest {
+		e.Errorf("a watch ended as compacted, and its error says that the oldest revision kept is %d; but one after %d begins with revision %d",
+			oldest, newest-1, b.Events[0].ModRevision)
+	}
 }
 
 func (e *env) expectNoEvents(w *watching) {

@@ -24,10 +24,14 @@ var endChecks = []check{
 			e.expectEnd(w, context.Canceled)
 		}
 	}},
-	{"W12", "cancel-before", "watches with a context that is done already", 0, func(e *env) {
+	{"W12", "cancel-before", "watches with a context that is done already, or is when the sequence is iterated: nothing comes before the error", 0, func(e *env) {
 		now := e.put(e.key("k"), "v")
-		e.expectEnd(e.watchVia(e.canceled(), e.store, e.all(), now-1), context.Canceled)
-		e.expectEnd(e.watchVia(e.expired(), e.store, e.all(), now-1), context.DeadlineExceeded)
+		e.expectEndAlone(e.watchVia(e.canceled(), e.store, e.all(), now-1), context.Canceled)
+		e.expectEndAlone(e.watchVia(e.expired(), e.store, e.all(), now-1), context.DeadlineExceeded)
+		ctx, cancel := context.WithCancel(e.Context())
+		sequence := e.store.Watch(ctx, e.all(), now-1)
+		cancel()
+		e.expectEndAlone(e.watchVia(e.Context(), sequenceOf{e.store, sequence}, e.all(), now-1), context.Canceled)
 	}},
 	{"W12", "deadline", "watches with a context that has a deadline, and waits for it", 0, func(e *env) {
 		ctx, cancel := context.WithTimeout(e.Context(), 50*time.Millisecond)
@@ -89,16 +93,53 @@ var endChecks = []check{
 		before, _ := e.goroutines()
 		const n = 60
 		e.beginAndEnd(n)
-		// A goroutine that has done its last may be seen for a moment still.
-		for begin := time.Now(); ; runtime.Gosched() {
-			after, stacks := e.goroutines()
-			if after <= before+n/4 {
-				return
+		e.expectGoroutines(before, n, "watches began and ended")
+	}},
+	{"W12", "no-goroutines-after-a-cut", "ends many watches while the store is cut off, half by break and half by cancel, and heals it: no goroutines are left", cut, func(e *env) {
+		e.beginAndEnd(4)
+		now := e.put(e.key("k"), "v")
+		before, _ := e.goroutines()
+		const n = 60
+		var watches []*watching
+		for range n {
+			watches = append(watches, e.watch(e.all(), now-1))
+		}
+		for _, w := range watches {
+			w.through(now)
+		}
+		heal := e.cut()
+		for i, w := range watches {
+			if i%2 == 0 {
+				close(w.brk)
+			} else {
+				w.cancel()
 			}
-			if time.Since(begin) > e.atOnce() {
-				e.Errorf("%d goroutines run, before there were %d, and in between %d watches began and ended. The goroutines:\n%s",
-					after, before, n, stacks)
-				return
+		}
+		for i, w := range watches {
+			if i%2 == 1 {
+				w.nextWithin(e.atOnce()) // its end
+			}
+			if !w.finished(e.atOnce()) {
+				e.Fatalf("a watch that was ended while cut off has not returned %v later", e.atOnce())
+			}
+		}
+		heal() // before that a client may have some that would tell the server
+		e.expectGoroutines(before, n, "watches were ended while cut off")
+	}},
+	{"W12", "never-iterated", "calls Watch many times and iterates nothing: nothing is begun", 0, func(e *env) {
+		now := e.put(e.key("k"), "v")
+		e.beginAndEnd(4)
+		before, _ := e.goroutines()
+		const n = 60
+		for range n {
+			e.store.Watch(context.WithoutCancel(e.Context()), e.all(), now-1)
+		}
+		e.expectGoroutines(before, n, "sequences were made that nobody iterated")
+		if e.backend.WaitIdle != nil {
+			ctx, cancel := e.bounded()
+			defer cancel()
+			if err := e.backend.WaitIdle(ctx, e.store); err != nil {
+				e.Errorf("nobody has iterated, and the server serves watches: %v", err)
 			}
 		}
 	}},
@@ -112,17 +153,38 @@ var endChecks = []check{
 	}},
 	{"W12", "errors-are-last", "ends watches in several ways: the error is the last that comes, with a zero batch", 0, func(e *env) {
 		for name, watch := range map[string]*watching{
-			"of an invalid range":      e.watch(kv.Range{}, 0),
-			"with a cancelled context": e.watchVia(e.canceled(), e.store, e.all(), 0),
+			"of an invalid range":       e.watch(kv.Range{}, 0),
+			"after a negative revision": e.watch(e.all(), -1),
+			"with a cancelled context":  e.watchVia(e.canceled(), e.store, e.all(), 0),
 		} {
 			if err := watch.untilEnd(); err == nil || errors.Is(err, errInVain) {
 				e.Errorf("a watch %s: %s", name, endText(err))
 			}
-			if len(watch.batches) > 0 || watch.extra {
+			if len(watch.batches) > 0 || watch.extra || watch.beside {
 				e.Errorf("a watch %s delivered more than its error", name)
 			}
 		}
+		w := e.watch(e.all(), e.get(e.all()).Revision)
+		w.through(e.put(e.key("k"), "v"))
+		w.cancel()
+		e.expectEnd(w, context.Canceled)
 	}},
+}
+
+// expectGoroutines requires that no more goroutines run than before, but for a few, after n times something was done.
+func (e *env) expectGoroutines(before, n int, done string) {
+	// A goroutine that has done its last may be seen for a moment still.
+	for begin := time.Now(); ; runtime.Gosched() {
+		after, stacks := e.goroutines()
+		if after <= before+n/4 {
+			return
+		}
+		if time.Since(begin) > e.atOnce() {
+			e.Errorf("%d goroutines run, before there were %d, and in between %d %s. The goroutines:\n%s",
+				after, before, n, done, stacks)
+			return
+		}
+	}
 }
 
 // canceled returns a context that is cancelled, and expired one whose deadline is past.
@@ -158,6 +220,17 @@ func (e *env) expectEnd(w *watching, want error, or ...error) {
 		if w.extra {
 			e.Errorf("the watch after %d went on after its error", w.after)
 		}
+		if w.beside {
+			e.Errorf("the watch after %d ended with an error and, beside it, a batch that is not zero", w.after)
+		}
+	}
+}
+
+// expectEndAlone requires that of a watch that must not deliver anything before.
+func (e *env) expectEndAlone(w *watching, want error) {
+	e.expectEnd(w, want)
+	if len(w.batches) > 0 {
+		e.Errorf("the context of the watch after %d was done before, and it delivered: %s", w.after, describeBatches(w.batches))
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // entryChecks are those of S3 and S4: what an entry says of itself, and what a range without entries is.
 var entryChecks = []check{
-	{"S3", "put-delete-put", "puts two keys in turns, deletes and puts them again, and gets them after each step", 0, func(e *env) {
+	{"S3", "put-delete-put", "puts two keys in turns, deletes and puts them again, and gets them after each step, alone and together", 0, func(e *env) {
 		a, b := e.key("a"), e.key("b")
 		for _, step := range []func() kv.Revision{
 			func() kv.Revision { return e.put(a, "1") },
@@ -25,11 +25,15 @@ var entryChecks = []check{
 			func() kv.Revision { return e.put(b, "3") },
 		} {
 			step()
-			e.expectSnapshot(e.all(), e.get(e.all()))
+			for _, r := range []kv.Range{e.all(), kv.Key(a), kv.Key(b), kv.Interval(a, b+"\x00")} {
+				e.expectSnapshot(r, e.get(r))
+			}
 		}
 	}},
-	{"S3", "commit", "puts some new, some existing and some deleted keys in each of several commits", commit, func(e *env) {
+	{"S3", "commit", "puts some new, some existing and some deleted keys in each of several commits, gets them and watches", commit, func(e *env) {
 		a, b, c := e.key("a"), e.key("b"), e.key("c")
+		start := e.get(e.all()).Revision
+		live := e.watch(e.all(), start)
 		for _, ops := range [][]kv.Op{
 			{kv.PutOp(a, []byte("1")), kv.PutOp(b, []byte("1"))},
 			{kv.PutOp(b, []byte("2")), kv.PutOp(c, []byte("1"))},
@@ -37,9 +41,11 @@ var entryChecks = []check{
 			{kv.PutOp(c, []byte("2")), kv.PutOp(a, []byte("2")), kv.DeleteOp(b)},
 			{kv.PutOp(b, []byte("4"))},
 		} {
-			e.commit(ops...)
+			live.through(e.commit(ops...))
 			e.expectSnapshot(e.all(), e.get(e.all()))
 		}
+		live.expectAll()
+		e.watch(e.all(), start).through(e.ledger.last()).expectAll()
 	}},
 	{"S3", "conditional-puts", "puts a key on conditions that hold, across its deletion", 0, func(e *env) {
 		key := e.key("k")
@@ -53,9 +59,10 @@ var entryChecks = []check{
 		e.put(key, "5", kv.IfRevision(rev))
 		e.expectSnapshot(e.all(), e.get(e.all()))
 	}},
-	{"S3", "events", "watches keys being put, deleted and put again: events carry the same metadata, deletions only key and revision", 0, func(e *env) {
+	{"S3", "events", "watches keys being put, deleted and put again, as that happens and from before: events carry the same metadata, deletions only key and revision", 0, func(e *env) {
 		start := e.get(e.all()).Revision
 		a, b := e.key("a"), e.key("b")
+		live, single := e.watch(e.all(), start), e.watch(kv.Key(a), start)
 		e.put(a, "1")
 		e.put(b, "1")
 		e.put(a, "2")
@@ -63,7 +70,10 @@ var entryChecks = []check{
 		e.put(a, "3")
 		e.delete(b)
 		last := e.put(a, "4")
+		live.through(last).expectAll()
+		single.through(last).expectAll()
 		e.watch(e.all(), start).through(last).expectAll()
+		e.watch(kv.Key(a), start).through(last).expectAll()
 	}},
 	{"S4", "never-there", "gets a key, a prefix and an interval in which nothing ever was", 0, func(e *env) {
 		last := e.put(e.key("other"), "v")
@@ -123,6 +133,8 @@ func edgeKeys(p string) []string {
 		p + "a", p + "a\x00", p + "a\x00\x00", p + "a/", p + "aa", p + "a\xfe", p + "a\xff", p + "a\xff\x00", p + "a\xff\xff", p + "a\xff\xffz",
 		p + "b", p + "b\x00", p + "bb", p + "c", p + "A", p + "\x00", p + "\xff", p + "\xff\xff",
 		"\xff" + p, "\xff\xff" + p, "\xfe" + p, "\x00" + p,
+		// what means something in the patterns of others, and what it would mean
+		p + "w_x", p + "w%x", p + "w*x", p + "w?x", p + "w.x", p + "w>x", p + "w[y]x", p + `w\x`, p + "wyx", p + "wyyx", p + "wx", p + "w/y/x",
 	}
 }
 
@@ -135,5 +147,7 @@ func edgeRanges(p string) []kv.Range {
 		kv.Interval(p+"a", p+"b"), kv.Interval(p+"a\x00", p+"b\x00"), kv.Interval(p+"a", p+"a\x00"), kv.Interval(p+"a/", p+"a\xff"),
 		kv.Interval("", p+"b"), kv.Interval(p+"b", "\xff\xff\xff"),
 		kv.All(),
+		kv.Prefix(p + "w_"), kv.Prefix(p + "w%"), kv.Prefix(p + "w*"), kv.Prefix(p + "w?"), kv.Prefix(p + "w."), kv.Prefix(p + "w>"), kv.Prefix(p + "w["),
+		kv.Prefix(p + "w[y]"), kv.Prefix(p + `w\`), kv.Key(p + "w_x"), kv.Key(p + "w%x"), kv.Key(p + "w*x"), kv.Key(p + "w?x"), kv.Key(p + "w[y]x"),
 	}
 }

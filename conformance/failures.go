@@ -26,11 +26,25 @@ var errorChecks = []check{
 			{kv.PutOp(e.key("a"), []byte("1")), kv.PutOp(e.key("a"), []byte("2"))},
 			{kv.PutOp(e.key("a"), []byte("1")), kv.PutOp(e.key("b"), nil), kv.DeleteOp(e.key("a"))},
 			{kv.DeleteOp(e.key("k")), kv.DeleteOp(e.key("k"))},
+			{kv.DeleteOp(e.key("missing")), kv.DeleteOp(e.key("missing"))},
 		} {
 			_, err := e.tryCommit(e.store, ops...)
 			e.expectError("a commit that names a key twice", err, kv.ErrInvalidKey)
 			e.expectUnchanged(start)
 		}
+	}},
+	{"Errors", "conflict", "writes on conditions that do not hold: ErrConflict, and nothing that says that the write may have happened", 0, func(e *env) {
+		key := e.key("k")
+		start := e.put(key, "v")
+		_, err := e.tryPut(e.store, key, "no", kv.IfAbsent())
+		e.expectError("a put", err, kv.ErrConflict)
+		_, err = e.tryDelete(e.store, key, kv.IfRevision(start+1))
+		e.expectError("a delete", err, kv.ErrConflict)
+		if e.backend.Commit {
+			_, err = e.tryCommit(e.store, kv.PutOp(e.key("other"), nil), kv.DeleteOp(key, kv.IfRevision(start+1)))
+			e.expectError("a commit", err, kv.ErrConflict)
+		}
+		e.expectUnchanged(start)
 	}},
 	{"Errors", "too-large", "puts a value that is larger than the store takes: ErrTooLarge, and nothing is written", tooLarge, func(e *env) {
 		start := e.put(e.key("k"), "v")
@@ -40,25 +54,29 @@ var errorChecks = []check{
 		e.put(e.key("k"), "the store still works")
 		e.expectSnapshot(e.all(), e.get(e.all()))
 	}},
-	{"Errors", "unsupported", "asks for what the store cannot do: a commit, if it has none, else an operation of an unknown type", 0, func(e *env) {
+	{"Errors", "unsupported", "asks for what the store cannot do: a commit, if it has none, else an operation of an unknown type, alone and among others", 0, func(e *env) {
 		start := e.put(e.key("k"), "v")
 		c, ok := e.store.(committer)
 		if !ok {
 			return // nothing can be asked for: that a method is missing says it
 		}
-		op := kv.PutOp(e.key("k"), nil)
+		attempts := [][]kv.Op{{kv.PutOp(e.key("k"), nil)}}
 		if e.backend.Commit {
-			op.Type = 77
+			unknown := kv.PutOp(e.key("k"), nil)
+			unknown.Type = 77
+			attempts = [][]kv.Op{{unknown}, {kv.PutOp(e.key("a"), nil), unknown}, {unknown, kv.PutOp(e.key("z"), nil)}}
 		}
-		ctx, cancel := e.bounded()
-		defer cancel()
-		_, err := c.Commit(ctx, op)
-		if err == nil && !e.backend.Commit {
-			e.Fatalf("the store commits: Backend.Commit is false, and should be true")
+		for _, ops := range attempts {
+			ctx, cancel := e.bounded()
+			defer cancel()
+			_, err := c.Commit(ctx, ops...)
+			if err == nil && !e.backend.Commit {
+				e.Fatalf("the store commits: Backend.Commit is false, and should be true")
+			}
+			e.expectError("what the store cannot do", err, kv.ErrUnsupported)
+			e.expectError("what the store cannot do", err, errors.ErrUnsupported)
+			e.expectUnchanged(start)
 		}
-		e.expectError("what the store cannot do", err, kv.ErrUnsupported)
-		e.expectError("what the store cannot do", err, errors.ErrUnsupported)
-		e.expectUnchanged(start)
 	}},
 	{"Errors", "closed", "closes the store: running watches end with ErrClosed, and so does every call after", closing, func(e *env) {
 		start := e.put(e.key("k"), "v")
@@ -75,7 +93,27 @@ var errorChecks = []check{
 		e.expectError("put", err, kv.ErrClosed)
 		_, err = e.tryDelete(e.store, e.key("k"))
 		e.expectError("delete", err, kv.ErrClosed)
+		if e.backend.Commit {
+			_, err = e.tryCommit(e.store, kv.PutOp(e.key("k"), nil))
+			e.expectError("commit", err, kv.ErrClosed)
+		}
 		e.expectError("a new watch", e.watch(e.all(), start).untilEnd(), kv.ErrClosed)
+	}},
+	{"Errors", "lost-stream", "ends the streams of the store beside watches of the past, the present and the future: each goes on, or ends with ErrUnavailable", endStreams, func(e *env) {
+		start := e.put(e.key("k"), "v")
+		watches := []*watching{e.watch(e.all(), start-1), e.watch(kv.Key(e.key("k")), start), e.watch(e.all(), start+1)}
+		e.underWay(watches...)
+		watches[0].through(e.ledger.last())
+		e.endStreams()
+		last := e.put(e.key("k"), "last")
+		for _, w := range watches {
+			for w.position() < last {
+				if _, err, ok := w.tryNext(); !ok {
+					e.expectError("a watch whose stream was ended", err, kv.ErrUnavailable)
+					break
+				}
+			}
+		}
 	}},
 	{"Errors", "say-what-failed", "makes calls fail, and looks for the operation and the key in each message", 0, func(e *env) {
 		key := e.key("named")
@@ -94,6 +132,28 @@ var errorChecks = []check{
 		}
 	}},
 }
+
+// portable are the errors of package kv, which say different things: what may be tried again and what may not, what has
+// happened and what has not.
+var portable = []error{
+	kv.ErrCompacted, kv.ErrConflict, kv.ErrReset, kv.ErrNotFound, kv.ErrInvalidKey, kv.ErrInvalidRange, kv.ErrTooLarge,
+	kv.ErrUnsupported, kv.ErrPermission, kv.ErrUnavailable, kv.ErrClosed, context.Canceled, context.DeadlineExceeded,
+}
+
+// expectNoOther requires err, which matches want, to match nothing that says otherwise: a reader who looks for that
+// first would be misled.
+func (e *env) expectNoOther(what string, err, want error) {
+	for _, other := range portable {
+		if ofContext(other) && !ofContext(want) {
+			continue // a timeout of the store's own is ErrUnavailable, and may be what caused it
+		}
+		if errors.Is(err, other) && !errors.Is(want, other) && !errors.Is(other, want) {
+			e.Errorf("%s failed with %q, which matches not only %q but also %q", what, err, want, other)
+		}
+	}
+}
+
+func ofContext(err error) bool { return err == context.Canceled || err == context.DeadlineExceeded }
 
 // expectMessage requires err to name the operation and the key.
 func (e *env) expectMessage(err error, op, key string) {
@@ -134,28 +194,50 @@ var contextChecks = []check{
 		}
 		e.expectUnchanged(start)
 	}},
-	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of a get, a put and a watch that hang", cut, func(e *env) {
+	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of calls of every kind and of a watch that hang, by cancelling them and by a deadline", cut, func(e *env) {
 		start := e.put(e.key("k"), "v")
 		heal := e.cut()
+		type hanging struct {
+			what string
+			call func(context.Context) error
+		}
+		calls := []hanging{
+			{"get", func(ctx context.Context) error { _, err := e.store.Get(ctx, e.all()); return err }},
+			{"put", func(ctx context.Context) error {
+				_, err := e.store.Put(ctx, e.key("other"), []byte("v"))
+				return err
+			}},
+			{"delete", func(ctx context.Context) error { _, err := e.store.Delete(ctx, e.key("other")); return err }},
+		}
+		if e.backend.Commit {
+			calls = append(calls, hanging{"commit", func(ctx context.Context) error {
+				_, err := e.store.(committer).Commit(ctx, kv.PutOp(e.key("other"), []byte("v")))
+				return err
+			}})
+		}
 		ctx, cancel := context.WithCancel(e.Context())
 		defer cancel()
-		results := make(chan error, 2)
-		go func() {
-			_, err := e.store.Get(ctx, e.all())
-			results <- err
-		}()
-		go func() {
-			_, err := e.store.Put(ctx, e.key("other"), []byte("v"))
-			results <- err
-		}()
+		soon, done := context.WithTimeout(e.Context(), 50*time.Millisecond)
+		defer done()
+		type result struct {
+			what      string
+			err, want error
+		}
+		results := make(chan result, 2*len(calls))
+		for _, h := range calls {
+			go func() { results <- result{"a " + h.what + " that hung", h.call(ctx), context.Canceled} }()
+			go func() {
+				results <- result{"a " + h.what + " that hung until its deadline", h.call(soon), context.DeadlineExceeded}
+			}()
+		}
 		w := e.watchVia(ctx, e.store, e.all(), start)
 		cancel()
-		for range 2 {
+		for range cap(results) {
 			select {
-			case err := <-results:
+			case r := <-results:
 				// A store may also know that it is cut off, and say so before the context ends.
-				if !errors.Is(err, kv.ErrUnavailable) {
-					e.expectContextError("a call that hung", err, context.Canceled)
+				if !errors.Is(r.err, kv.ErrUnavailable) {
+					e.expectContextError(r.what, r.err, r.want)
 				}
 			case <-time.After(e.atOnce()):
 				e.Fatalf("a call whose context has ended does not return while the store is cut off")

@@ -71,7 +71,7 @@ func inTurn() []guarantee {
 		switch {
 		case g.id == "W13":
 			return 0
-		case g.id == "V5":
+		case g.id == "V5", g.id == "W7":
 			return 1
 		case g.id == "W8":
 			return 3

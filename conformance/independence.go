@@ -10,12 +10,16 @@ import (
 // independenceChecks are those of W11: what a consumer that does not ask for more does to others. What is held for
 // it in memory is bounded by the same guarantee, and not measured here.
 var independenceChecks = []check{
-	{"W11", "stuck-consumer", "lets a consumer stand still while five megabytes are written and another watch reads them; then it reads on", 0, func(e *env) {
+	{"W11", "stuck-consumer", "lets a consumer stand still while five megabytes are put, keys deleted and committed, and another watch reads that; then it reads on", 0, func(e *env) {
 		start := e.get(e.all()).Revision
 		stuck, other := e.watch(e.all(), start), e.watch(e.all(), start)
 		first := e.put(e.key("first"), "v")
 		stuck.through(first)
 		e.fillHistory(100, 50<<10)
+		e.delete(e.key("0"))
+		if e.backend.Commit {
+			e.commit(kv.PutOp(e.key("0"), nil), kv.DeleteOp(e.key("1")))
+		}
 		last := e.put(e.key("last"), "v")
 		other.through(last).expectAll()
 		e.expectSnapshot(e.all(), e.get(e.all()))

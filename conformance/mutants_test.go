@@ -28,12 +28,14 @@ type mutant struct {
 	turn  chan struct{}   // for take and give
 	page  chan []kv.Entry // for swapPage; holds one
 	known sync.Map        // what a mutation remembers
+
+	shared *sync.Map // what mutants of the same data remember
 }
 
 func newMutant(m *memory.Store, broken breakage) *mutant {
 	page := make(chan []kv.Entry, 1)
 	page <- nil
-	return &mutant{Store: fault.New(m), memory: m, broken: broken, turn: make(chan struct{}, 1), page: page}
+	return &mutant{Store: fault.New(m), memory: m, broken: broken, turn: make(chan struct{}, 1), page: page, shared: new(sync.Map)}
 }
 
 // now is the store's revision.
@@ -47,6 +49,18 @@ func (m *mutant) swapPage(page []kv.Entry) []kv.Entry {
 	before := <-m.page
 	m.page <- slices.Clone(page)
 	return before
+}
+
+// Cut and Heal are remembered, by mutations that know what to do about them.
+func (m *mutant) Cut() {
+	m.known.Store("cut", true)
+	m.Store.Cut()
+}
+
+func (m *mutant) Heal() {
+	m.known.Delete("cut")
+	m.known.Store("healed", m.now())
+	m.Store.Heal()
 }
 
 // take waits until nobody else has the turn, until give.
@@ -116,7 +130,9 @@ func backendOf(broken breakage) conformance.Backend {
 			return newMutant(memory.New(), broken)
 		},
 		Again: func(_ conformance.T, s store) store {
-			return newMutant(of(s).memory, broken)
+			other := newMutant(of(s).memory, broken)
+			other.shared = of(s).shared
+			return other
 		},
 		Commit:   true,
 		Compact:  func(ctx context.Context, s store, rev kv.Revision) error { return of(s).memory.Compact(ctx, rev) },

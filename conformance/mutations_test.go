@@ -18,7 +18,8 @@ type mutation struct {
 	value           conformance.NewValue // sound if nil
 }
 
-var mutants = slices.Concat(readMutants, watchMutants, resumeMutants, misleadingMutants, valueMutants)
+var mutants = slices.Concat(readMutants, watchMutants, resumeMutants, misleadingMutants, valueMutants,
+	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants)
 
 type watchFunc = func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error]
 

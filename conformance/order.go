@@ -53,6 +53,20 @@ var gapChecks = []check{
 			w.through(last).expectAll()
 		}
 	}},
+	{"W1", "cut-off-before-anything-came", "cuts the store off from a watch that has delivered nothing yet, and puts: once healed that comes, or the watch ends with an error", cut | again, func(e *env) {
+		other := e.backend.Again(e, e.store)
+		key := e.key("k")
+		start := e.get(kv.Key(key)).Revision
+		w := e.watch(kv.Key(key), start)
+		e.underWay(w)
+		heal := e.cut()
+		for i := range 3 {
+			_, err := e.tryPut(other, key, fmt.Sprint("meanwhile ", i))
+			e.must("put", err)
+		}
+		heal()
+		e.lossless(w, e.put(key, "after"))
+	}},
 	{"W1", "next-write-only", "gets, watches, and makes one write, many times: the first batch is that write", 0, func(e *env) {
 		key := e.key("k")
 		for i := range 20 {
@@ -73,8 +87,11 @@ var orderChecks = append(append(append(
 		start := e.get(e.all()).Revision
 		w := e.watch(e.all(), start)
 		var last kv.Revision
-		for range 10 {
+		for i := range 10 {
 			last = e.put(e.key("k"), "same")
+			if e.backend.Commit {
+				last = e.commit(kv.PutOp(e.key("k"), []byte("same")), kv.PutOp(e.key("other"), fmt.Append(nil, i/2)))
+			}
 		}
 		w.through(last).expectAll()
 		e.watch(e.all(), start).through(last).expectAll()
@@ -95,16 +112,31 @@ var orderChecks = append(append(append(
 		w.through(last).expectAll()
 		e.watch(e.all(), start).through(last).expectAll()
 	}},
-	check{"W4", "iterated-twice", "ranges over one sequence twice: each time is a watch of its own, from the same revision", 0, func(e *env) {
+	check{"W4", "after-zero", "watches after revision zero, which is before all there ever was and not now: everything comes, or what is gone is said to be", 0, func(e *env) {
+		e.put(e.key("k"), "1")
+		last := e.put(e.key("k"), "2")
+		w := e.watch(e.all(), 0)
+		e.underWay(w) // one that begins now has begun
+		e.expectCompactedOrAll(w, 0, last)
+	}},
+	check{"W4", "iterated-twice", "ranges over one sequence several times, at once and after one was left: each time is a watch of its own, from the same revision", 0, func(e *env) {
 		start := e.get(e.all()).Revision
-		last := e.put(e.key("k"), "v")
-		sequence := e.store.Watch(e.Context(), e.all(), start)
-		for i := range 2 {
-			w := e.watchVia(e.Context(), sequenceOf{e.store, sequence}, e.all(), start)
-			w.through(last).expectAll()
-			e.Logf("that was iteration %d", i+1)
-			w.stop()
-		}
+		first := e.put(e.key("k"), "1")
+		ctx, cancel := context.WithCancel(e.Context())
+		defer cancel()
+		sequence := sequenceOf{e.store, e.store.Watch(ctx, e.all(), start)}
+		a := e.watchVia(ctx, sequence, e.all(), start)
+		a.through(first)
+		second := e.put(e.key("k"), "2")
+		a.through(second).expectAll()
+		b := e.watchVia(ctx, sequence, e.all(), start)
+		b.through(second).expectAll()
+		third := e.put(e.key("k"), "3")
+		a.through(third).expectAll()
+		b.through(third).expectAll()
+		a.stop()
+		e.watchVia(ctx, sequence, e.all(), start).through(third).expectAll()
+		b.through(e.put(e.key("k"), "4")).expectAll()
 	}},
 	check{"W4", "cut-and-healed", "cuts the store off while a watch runs and others write, and heals it: nothing is lost, or the watch ends with an error", cut | again, func(e *env) {
 		other := e.backend.Again(e, e.store)

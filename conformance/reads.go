@@ -1,9 +1,11 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -36,6 +38,39 @@ var readChecks = []check{
 			e.expectFresh(reader, e.all(), rev)
 		}
 	}},
+	{"S1", "own-commits", "commits puts and deletions, and gets each of the keys, and all of them, after each and before", commit, func(e *env) {
+		keys := []string{e.key("a"), e.key("b"), e.key("c")}
+		for i := range 12 {
+			var ops []kv.Op
+			for n, key := range keys {
+				if (i+n)%3 == 2 {
+					ops = append(ops, kv.DeleteOp(key))
+				} else {
+					ops = append(ops, kv.PutOp(key, fmt.Append(nil, i)))
+				}
+			}
+			rev := e.commit(ops...)
+			for _, key := range keys {
+				e.expectFresh(e.store, kv.Key(key), rev)
+			}
+			e.expectFresh(e.store, e.all(), rev)
+		}
+	}},
+	{"S1", "cut-off", "gets, is cut off, and others write: a get fails while that lasts, and knows all when it is healed", cut | again, func(e *env) {
+		other := e.backend.Again(e, e.store)
+		key := e.key("k")
+		e.expectFresh(e.store, kv.Key(key), e.put(key, "before"))
+		heal := e.cut()
+		rev, err := e.tryPut(other, key, "meanwhile")
+		e.must("put", err)
+		ctx, cancel := context.WithTimeout(e.Context(), 50*time.Millisecond)
+		defer cancel()
+		if got, err := e.store.Get(ctx, kv.Key(key)); err == nil {
+			e.Errorf("a get of a store that is cut off returned %v, of revision %d", seenEntries(got.Entries), got.Revision)
+		}
+		heal()
+		e.expectFresh(e.store, kv.Key(key), rev)
+	}},
 	{"S1", "beside-writers", "gets while four others put, and each time requires all that was acknowledged before", 0, func(e *env) {
 		others := e.writers(4)
 		for range 25 {
@@ -58,6 +93,17 @@ var readChecks = []check{
 		})
 		for _, snapshot := range got {
 			e.expectSnapshot(e.all(), snapshot)
+		}
+	}},
+	{"S2", "deletions", "deletes keys of a range, the newest and the oldest among them, and gets what is left after each", 0, func(e *env) {
+		for i := range 6 {
+			e.put(e.key(fmt.Sprint(i)), "v")
+		}
+		for _, i := range []int{5, 0, 3, 4} {
+			e.delete(e.key(fmt.Sprint(i)))
+			for _, r := range []kv.Range{e.all(), kv.Interval(e.key("0"), e.key("9")), kv.Key(e.key("1"))} {
+				e.expectSnapshot(r, e.get(r))
+			}
 		}
 	}},
 	{"S2", "commits-whole", "gets a range while commits give many keys across it the same value", commit, func(e *env) {

@@ -9,11 +9,11 @@ import (
 
 // resetChecks are those of W13: a past that is no longer the store's.
 var resetChecks = []check{
-	{"W13", "restored", "watches a busy key and an idle one, takes the store back to a backup, and reads: that is the backup, the busy watch ends with ErrReset, and the idle one does too or brings what is new", backup, func(e *env) {
+	{"W13", "restored", "watches busy keys, twice, and an idle one, takes the store back to a backup, and reads: that is the backup, the busy watches end with ErrReset, and the idle one does too or brings what is new", backup, func(e *env) {
 		e.put(e.key("idle"), "v")
 		idle := e.watch(kv.Key(e.key("idle")), e.ledger.last()-1).through(e.ledger.last())
-		w, was := e.watchPastBackup()
-		e.afterRestore(w, was.Revision)
+		watches, was := e.watchPastBackup()
+		e.afterRestore(was.Revision, watches...)
 
 		got := e.get(e.all())
 		if diff := e.difference(seenEntries(was.Entries), seenEntries(got.Entries)); diff != "" {
@@ -24,9 +24,26 @@ var resetChecks = []check{
 		next.through(e.put(e.key("k"), "another future")).expectAll()
 		e.afterRestoreIdle(idle, was.Revision)
 	}},
+	{"W13", "restored-again", "takes the store back to a backup twice: what is watched between ends with ErrReset as well", backup, func(e *env) {
+		for range 2 {
+			watches, was := e.watchPastBackup()
+			e.afterRestore(was.Revision, watches...)
+			e.ledger.forget(was.Revision)
+		}
+	}},
+	{"W13", "bookmarked", "has bookmarks say how far the watch of an idle key is, and takes the store back to before that: it ends with ErrReset", backup | progress, func(e *env) {
+		idle := e.watch(kv.Key(e.key("idle")), e.get(e.all()).Revision)
+		idle.through(e.put(e.key("idle"), "v"))
+		was := e.get(e.all())
+		restore := e.backup()
+		e.put(e.key("k"), "1")
+		idle.bookmarkAfter(e.put(e.key("k"), "2"))
+		restore()
+		e.afterRestore(was.Revision, idle)
+	}},
 	{"W13", "restored-and-written", "takes the store back to a backup and writes past the old revisions: a running watch passes none of that on as if it followed", backup, func(e *env) {
-		w, was := e.watchPastBackup()
-		before := w.position()
+		watches, was := e.watchPastBackup()
+		before := watches[0].position()
 		e.readable()
 		for i := 0; ; i++ {
 			rev, err := e.tryPut(e.store, e.key("k"), fmt.Sprint("another future ", i))
@@ -35,29 +52,37 @@ var resetChecks = []check{
 				break
 			}
 		}
-		e.afterRestore(w, was.Revision)
+		e.afterRestore(was.Revision, watches...)
 	}},
 }
 
-// watchPastBackup backs the store up, writes, reads that from a watch, and takes the store back.
-func (e *env) watchPastBackup() (w *watching, was kv.Snapshot) {
+// watchPastBackup backs the store up, writes, reads that from two watches, and takes the store back.
+func (e *env) watchPastBackup() (watches []*watching, was kv.Snapshot) {
 	e.put(e.key("k"), "before")
 	was = e.get(e.all())
 	restore := e.backup()
-	w = e.watch(e.all(), was.Revision-1)
+	watches = []*watching{e.watch(e.all(), was.Revision-1), e.watch(e.all(), was.Revision-1)}
 	var last kv.Revision
 	for i := range 5 {
 		last = e.put(e.key("k"), fmt.Sprint("after ", i))
 	}
-	w.through(last).expectAll()
+	for _, w := range watches {
+		w.through(last).expectAll()
+	}
 	restore()
-	return w, was
+	return watches, was
 }
 
-// afterRestore requires w to end with ErrReset, without having told of the store's other future.
-func (e *env) afterRestore(w *watching, backedUp kv.Revision) {
-	read := len(w.events())
+// afterRestore requires watches to end with ErrReset, without having told of the store's other future.
+func (e *env) afterRestore(backedUp kv.Revision, watches ...*watching) {
 	e.readable()
+	for _, w := range watches {
+		e.endsWithReset(w, backedUp)
+	}
+}
+
+func (e *env) endsWithReset(w *watching, backedUp kv.Revision) {
+	read := len(w.events())
 	err := w.endOfPast()
 	if more := len(w.events()) - read; more > 0 {
 		e.Errorf("the store was taken back to revision %d, and the watch went on with %d events as if they followed", backedUp, more)

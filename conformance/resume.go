@@ -105,6 +105,34 @@ var resumeChecks = []check{
 		e.watch(e.all(), start).expectEvents(got, start, position)
 		e.resumeUntil(position, e.put(e.key("last"), "v"))
 	}},
+	{"W6", "lost-stream-again", "ends the streams of the store several times while the consumer of one watch is busy, and puts before and after: it loses and repeats nothing, or ends, and is begun again", endStreams | again, func(e *env) {
+		start := e.get(e.all()).Revision
+		other := e.backend.Again(e, e.store)
+		put := func(text string) kv.Revision {
+			rev, err := e.tryPut(other, e.key("k"), text)
+			e.must("put", unhurt(err))
+			return rev
+		}
+		w := e.watch(e.all(), start)
+		var got []kv.Event
+		position := start
+		for i := range 4 {
+			w.through(put(fmt.Sprint(i)))
+			put(fmt.Sprint(i, " before the streams end"))
+			e.endStreams()
+			last := put(fmt.Sprint(i, " after the streams have ended"))
+			for w.position() < last {
+				if _, err, ok := w.tryNext(); !ok {
+					if err == nil || err == errInVain {
+						e.Fatalf("the streams were ended for the %d. time of this watch, and %s", i+1, endText(err))
+					}
+					got, position = append(got, w.events()...), w.position()
+					w = e.watch(e.all(), position)
+				}
+			}
+		}
+		w.expectEvents(append(got, w.events()...), start, w.position())
+	}},
 	{"W6", "lost-stream-behind", "ends the streams of the store when a watch has read one batch of a long past: nothing of the rest is lost", endStreams, func(e *env) {
 		long := e.longHistory()
 		w := long.watch(long.all(), long.start)
@@ -123,20 +151,25 @@ var resumeChecks = []check{
 		next := e.watch(e.all(), w.position())
 		next.through(e.put(e.key("k"), "after")).expectAll()
 	}},
-	{"W6", "after-a-bookmark", "begins again after bookmarks, with writes before and after them", progress, func(e *env) {
-		position := e.get(e.all()).Revision
+	{"W6", "after-a-bookmark", "begins again after bookmarks, the first that comes after events, with writes before and after them", progress, func(e *env) {
+		start := e.get(e.all()).Revision
+		position, got := start, []kv.Event(nil)
 		for i := range 3 {
 			w := e.watch(e.all(), position)
 			e.put(e.key("k"), fmt.Sprint(i))
-			last := e.put(e.key("k"), "again")
-			w.through(last)
-			bookmark := w.bookmarkAfter(last)
-			w.expectAll()
+			w.through(e.put(e.key("k"), "again"))
+			for {
+				e.progress()
+				if w.next().IsBookmark() {
+					break
+				}
+			}
+			got, position = append(got, w.events()...), w.position()
 			w.stop()
-			position = bookmark.Revision
 		}
 		w := e.watch(e.all(), position)
-		w.through(e.put(e.key("last"), "v")).expectAll()
+		w.through(e.put(e.key("last"), "v"))
+		w.expectEvents(append(got, w.events()...), start, w.position())
 	}},
 }
 

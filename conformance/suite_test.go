@@ -127,7 +127,7 @@ func TestTheSummaryTellsWhatCannotBeAskedFromWhatIsNotClaimed(t *testing.T) {
 	summary := conformance.Summary(t.Context(), conformance.Backend{Open: openOneKey, NotClaimed: map[string]string{"S6/keys": "not these keys"}})
 	for _, want := range []string{
 		`W5 +held  +atomic.*\n +nothing to check: W5/live \(the store has no commits\)`,
-		`W1 +held  +no gap`,
+		`W2 +held  +ordered`,
 		`S6 +held in part .*\n +not claimed: S6/keys \(the backend says: not these keys\)`,
 		`W13 +not claimed .*\n +not claimed: W13/restored \(needs Backend.Backup\)`,
 		`of \d+ guarantees \d+ held, \d+ held in part, 0 broken, \d+ not claimed`,

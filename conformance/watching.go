@@ -25,6 +25,7 @@ type watching struct {
 	ended  chan struct{} // closed when the sequence has returned
 	err    error         // how it ended; set before ended is closed, nil if it just stopped
 	extra  bool          // it went on after an error
+	beside bool          // the error came with a batch that is not zero
 
 	batches  []kv.Batch  // what the check has read, bookmarks too
 	busy     bool        // the last batch was taken, and no other asked for
@@ -63,7 +64,7 @@ func (e *env) watchVia(ctx context.Context, s kv.Store, r kv.Range, after kv.Rev
 				return
 			}
 			if err != nil {
-				w.err = err
+				w.err, w.beside = err, batch.Revision != 0 || batch.Events != nil
 				continue
 			}
 			select {

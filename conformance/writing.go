@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
+	"sync/atomic"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -32,7 +32,7 @@ var writerChecks = []check{
 		}
 		w.through(e.put(e.key("last"), "v")).expectAll()
 	}},
-	{"Writer", "delete-missing", "deletes keys that do not exist: that succeeds, makes no revision and no event", 0, func(e *env) {
+	{"Writer", "delete-missing", "deletes keys that do not exist, or no longer: that succeeds, makes no revision and no event", 0, func(e *env) {
 		start := e.put(e.key("k"), "v")
 		w := e.watch(e.all(), start)
 		for range 3 {
@@ -42,27 +42,38 @@ var writerChecks = []check{
 		}
 		e.delete(e.key("missing"), kv.IfAbsent())
 		e.expectUnchanged(start)
+		e.put(e.key("gone"), "v")
+		e.delete(e.key("gone"))
+		now := e.put(e.key("k"), "v")
+		for range 2 {
+			if rev := e.delete(e.key("gone")); rev != now {
+				e.Errorf("deleting a key that was deleted before returned revision %d, not the current one, %d", rev, now)
+			}
+		}
+		e.expectUnchanged(now)
 		w.through(e.put(e.key("last"), "v")).expectAll()
 	}},
 	{"Writer", "conditions", "puts and deletes on conditions that hold and that do not: what does not hold changes nothing", 0, func(e *env) {
 		live, gone, never := e.key("live"), e.key("gone"), e.key("never")
 		for _, try := range []struct {
 			key   string
-			about func(first, second kv.Revision) []kv.Condition
+			about func(first, second, deleted kv.Revision) []kv.Condition
 			holds bool
 		}{
-			{live, func(_, second kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(second)} }, true},
-			{live, func(first, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
-			{live, func(_, second kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(second + 1)} }, false},
-			{live, func(_, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, false},
-			{live, func(_, _ kv.Revision) []kv.Condition { return []kv.Condition{{}} }, true},
-			{live, func(_, second kv.Revision) []kv.Condition {
+			{live, func(_, second, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(second)} }, true},
+			{live, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
+			{live, func(_, second, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(second + 1)} }, false},
+			{live, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(-1)} }, false},
+			{live, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, false},
+			{live, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{{}} }, true},
+			{live, func(_, second, _ kv.Revision) []kv.Condition {
 				return []kv.Condition{kv.IfRevision(second), kv.IfAbsent()}
 			}, false},
-			{gone, func(_, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, true},
-			{gone, func(first, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
-			{never, func(_, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, true},
-			{never, func(first, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
+			{gone, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, true},
+			{gone, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
+			{gone, func(_, _, deleted kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(deleted)} }, false},
+			{never, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, true},
+			{never, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
 		} {
 			for _, remove := range []bool{false, true} {
 				e.delete(never)
@@ -70,7 +81,7 @@ var writerChecks = []check{
 				second := e.put(live, "2")
 				e.put(gone, "1")
 				before := e.delete(gone)
-				conditions := try.about(first, second)
+				conditions := try.about(first, second, before)
 				var rev kv.Revision
 				var err error
 				if remove {
@@ -92,64 +103,96 @@ var writerChecks = []check{
 		}
 	}},
 	{"Writer", "compare-and-swap", "counts in one key, five at once, each putting only if nobody else has: none is lost", 0, func(e *env) {
-		key := e.key("counter")
-		e.put(key, "0")
-		const writers, each = 5, 8
-		var mu sync.Mutex
-		conflicts := 0
-		e.parallel(writers, func(int) error {
-			for done := 0; done < each; {
-				got, err := e.tryGet(e.store, kv.Key(key))
-				if err != nil {
-					return err
-				}
-				if len(got.Entries) != 1 {
-					return fmt.Errorf("the counter is gone: %+v", got)
-				}
-				n, err := strconv.Atoi(string(got.Entries[0].Value))
-				if err != nil {
-					return err
-				}
-				_, err = e.tryPut(e.store, key, strconv.Itoa(n+1), kv.IfRevision(got.Entries[0].ModRevision))
-				switch {
-				case err == nil:
-					done++
-				case errors.Is(err, kv.ErrConflict):
-					mu.Lock()
-					conflicts++
-					mu.Unlock()
-				default:
+		e.count(5, 8, e.store)
+	}},
+	{"Writer", "two-stores", "puts one key, and counts in another, through two stores onto the same data at once: no write is lost, and each has a revision of its own", again, func(e *env) {
+		other := e.backend.Again(e, e.store)
+		w := e.watch(e.all(), e.get(e.all()).Revision)
+		e.parallel(4, func(n int) error {
+			s := []Store{e.store, other}[n%2]
+			for i := range 10 {
+				if _, err := e.tryPut(s, e.key("same"), fmt.Sprint(n, " ", i)); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
-		e.Logf("%d conflicts", conflicts)
-		got := e.get(kv.Key(key))
-		if len(got.Entries) != 1 || string(got.Entries[0].Value) != strconv.Itoa(writers*each) {
-			e.Errorf("%d increments gave %v", writers*each, seenEntries(got.Entries))
-		}
-		e.expectSnapshot(e.all(), got)
+		e.count(4, 8, e.store, other)
+		w.through(e.put(e.key("last"), "v")).expectAll()
+		e.expectSnapshot(e.all(), e.get(e.all()))
 	}},
 	{"Writer", "create-once", "creates one key on the condition that it is absent, eight at once: one succeeds", 0, func(e *env) {
 		for i := range 5 {
 			key := e.key(fmt.Sprint(i))
-			errs := make([]error, 8)
-			e.parallel(len(errs), func(n int) error {
-				_, errs[n] = e.tryPut(e.store, key, fmt.Sprint(n), kv.IfAbsent())
-				return nil
+			e.onlyOne("create the same key", func(n int) error {
+				_, err := e.tryPut(e.store, key, fmt.Sprint(n), kv.IfAbsent())
+				return err
 			})
-			created := 0
-			for _, err := range errs {
-				if err == nil {
-					created++
-				} else {
-					e.expectError("creating a key that another creates", err, kv.ErrConflict)
+		}
+		e.expectSnapshot(e.all(), e.get(e.all()))
+	}},
+	{"Writer", "delete-once", "deletes one key on the condition that it is at its revision, eight at once: one succeeds", 0, func(e *env) {
+		for i := range 10 {
+			key := e.key(fmt.Sprint(i % 2))
+			rev := e.put(key, fmt.Sprint(i))
+			e.onlyOne("delete the same revision", func(int) error {
+				_, err := e.tryDelete(e.store, key, kv.IfRevision(rev))
+				return err
+			})
+		}
+		e.expectSnapshot(e.all(), e.get(e.all()))
+	}},
+	{"Writer", "several-at-once", "puts, by eight at once: each returns the revision that its own entry and event have", 0, func(e *env) {
+		start := e.get(e.all()).Revision
+		w := e.watch(e.all(), start)
+		e.parallel(8, func(n int) error {
+			for i := range 20 {
+				if _, err := e.tryPut(e.store, e.key(fmt.Sprint(n)), fmt.Sprint(i)); err != nil {
+					return err
 				}
 			}
-			if created != 1 {
-				e.Errorf("%d of %d created the same key", created, len(errs))
+			return nil
+		})
+		e.expectSnapshot(e.all(), e.get(e.all()))
+		w.through(e.put(e.key("last"), "v")).expectAll()
+	}},
+	{"Writer", "commit-conditions", "commits on conditions that hold and that do not, one and several to an operation: what does not hold changes nothing", commit, func(e *env) {
+		live, gone := e.key("live"), e.key("gone")
+		created := e.put(live, "1")
+		e.put(gone, "1")
+		deleted := e.delete(gone)
+		now := e.put(live, "2")
+		for _, try := range []struct {
+			key        string
+			conditions []kv.Condition
+		}{
+			{live, []kv.Condition{kv.IfRevision(created)}},
+			{live, []kv.Condition{kv.IfRevision(now + 1)}},
+			{live, []kv.Condition{kv.IfRevision(now), kv.IfAbsent()}},
+			{live, []kv.Condition{{}, kv.IfRevision(created)}},
+			{gone, []kv.Condition{kv.IfRevision(deleted)}},
+			{gone, []kv.Condition{kv.IfAbsent(), kv.IfRevision(deleted)}},
+		} {
+			for _, op := range []kv.Op{kv.PutOp(try.key, []byte("no"), try.conditions...), kv.DeleteOp(try.key, try.conditions...)} {
+				_, err := e.tryCommit(e.store, kv.PutOp(e.key("with it"), nil), op)
+				e.expectError("a commit whose condition does not hold", err, kv.ErrConflict)
+				e.expectUnchanged(now)
 			}
+		}
+		now = e.commit(kv.PutOp(live, []byte("3"), kv.Condition{}, kv.IfRevision(now)), kv.PutOp(gone, []byte("2"), kv.IfAbsent(), kv.Condition{}))
+		e.expectSnapshot(e.all(), e.get(e.all()))
+		e.commit(kv.DeleteOp(live, kv.Condition{}), kv.DeleteOp(gone, kv.IfRevision(now), kv.IfRevision(now)), kv.PutOp(e.key("new"), nil, kv.Condition{}))
+		e.expectSnapshot(e.all(), e.get(e.all()))
+	}},
+	{"Writer", "commit-once", "commits on the condition that a key is at its revision, or absent, eight at once: one succeeds", commit, func(e *env) {
+		guard := e.key("guard")
+		rev := kv.Revision(0) // which is for absent
+		for range 10 {
+			e.onlyOne("commit on the same condition", func(n int) error {
+				_, err := e.tryCommit(e.store, kv.PutOp(e.key(fmt.Sprint(n)), nil), kv.PutOp(guard, fmt.Append(nil, n), kv.IfRevision(rev)))
+				return err
+			})
+			rev = e.ledger.last()
 		}
 		e.expectSnapshot(e.all(), e.get(e.all()))
 	}},
@@ -196,4 +239,65 @@ var writerChecks = []check{
 		}
 		w.through(e.put(e.key("last"), "v")).expectAll()
 	}},
+}
+
+// count has so many writers at once count in one key, each so often and in turns through stores, and requires that none
+// is lost.
+func (e *env) count(writers, each int, stores ...Store) {
+	key := e.key("counter")
+	e.put(key, "0")
+	var conflicts atomic.Int64
+	e.parallel(writers, func(n int) error {
+		s := stores[n%len(stores)]
+		for done := 0; done < each; {
+			got, err := e.tryGet(s, kv.Key(key))
+			if err != nil {
+				return err
+			}
+			if len(got.Entries) != 1 {
+				return fmt.Errorf("the counter is gone: %+v", got)
+			}
+			n, err := strconv.Atoi(string(got.Entries[0].Value))
+			if err != nil {
+				return err
+			}
+			_, err = e.tryPut(s, key, strconv.Itoa(n+1), kv.IfRevision(got.Entries[0].ModRevision))
+			switch {
+			case err == nil:
+				done++
+			case errors.Is(err, kv.ErrConflict):
+				conflicts.Add(1)
+			default:
+				return err
+			}
+		}
+		return nil
+	})
+	e.Logf("%d conflicts", conflicts.Load())
+	got := e.get(kv.Key(key))
+	if len(got.Entries) != 1 || string(got.Entries[0].Value) != strconv.Itoa(writers*each) {
+		e.Errorf("%d increments gave %v", writers*each, seenEntries(got.Entries))
+	}
+	e.expectSnapshot(kv.Key(key), got)
+}
+
+// onlyOne has eight write at once, each on the same condition, which stops holding with the first, and requires one to
+// succeed and the others to be told of a conflict.
+func (e *env) onlyOne(what string, write func(n int) error) {
+	errs := make([]error, 8)
+	e.parallel(len(errs), func(n int) error {
+		errs[n] = write(n)
+		return nil
+	})
+	succeeded := 0
+	for _, err := range errs {
+		if err == nil {
+			succeeded++
+		} else {
+			e.expectError("a write whose condition another has made false", err, kv.ErrConflict)
+		}
+	}
+	if succeeded != 1 {
+		e.Errorf("%d of %d could %s", succeeded, len(errs), what)
+	}
 }
