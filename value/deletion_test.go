@@ -213,3 +213,33 @@ func TestV6ADeletionIsToldToAWatcherThatIsBehindWhenTheStoreIsReadAgain(t *testi
 		wantNothing(w, a)
 	})
 }
+
+// An absence says nothing of what was there since the last one. The stream owes what a read has shown.
+func TestV6DeletionIsToldThoughTheWatchIsDeadThatHadToBringTheKey(t *testing.T) {
+	inBubble(t, "V6, a deletion is told, also when the watch died before it brought what was deleted", func(w *world) {
+		v := w.text()
+		newest := watch(w, v)
+		w.streaming(1)
+		down := w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+		w.EndStreams(kv.ErrUnavailable)
+		w.settle()
+		w.put("one")
+		w.put("two")
+		every := watch(w, v, value.EveryUpdate())
+		first, firstOfEvery := begin(w, newest), begin(w, every)
+		w.settle()
+		held := w.Hold(fault.Watches)
+		down.Remove()
+		w.held(held)
+		w.Silence() // the watch that is begun now is dead from the beginning
+		held.Release()
+		first.want(w, "two")
+		firstOfEvery.want(w, "two")
+		w.delete()
+		wantErr(w, newest, value.ErrDeleted)
+		wantErr(w, every, value.ErrDeleted)
+		w.put("three")
+		wantValue(w, newest, "three")
+		wantValue(w, every, "three")
+	})
+}

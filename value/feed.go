@@ -18,10 +18,11 @@ type feed[T any] struct {
 	v        *Value[T]
 	started  bool
 	streamed place
-	newest   place      // as of its revision, which may be later than its entry's
-	shown    *update[T] // newest, as watchers see it
-	decoded  *update[T] // the last one that was decoded, so that, with shown, nothing is decoded twice
-	epoch    uint64     // how often history was replaced
+	newest   place       // as of its revision, which may be later than its entry's
+	owed     kv.Revision // that of the newest entry a read has shown since the last jump: the stream has to bring it
+	shown    *update[T]  // newest, as watchers see it
+	decoded  *update[T]  // the last one that was decoded, so that, with shown, nothing is decoded twice
+	epoch    uint64      // how often history was replaced
 
 	replaced bool        // the stream or a check said that history was replaced
 	lost     error       // why the store cannot give what comes after streamed; nil if it can
@@ -71,7 +72,7 @@ func (f *feed[T]) begin(s kv.Snapshot) (after kv.Revision) {
 
 // jump goes on from what a read has shown, without what lies between.
 func (f *feed[T]) jump(now place, s kv.Snapshot) {
-	f.streamed = now
+	f.streamed, f.owed = now, 0
 	f.show(now, s)
 }
 
@@ -124,12 +125,9 @@ func (f *feed[T]) check(s kv.Snapshot, floor kv.Revision) (behind bool, err erro
 		return false, kv.ErrReset // a read sees all that was delivered before it began
 	}
 	now := placeOf(s)
-	if now.revision >= f.streamed.revision {
-		if f.streamed.contradicts(now) {
-			f.replaced = true
-			return false, kv.ErrReset
-		}
-		behind = !f.streamed.sameAs(&now)
+	if now.revision >= f.streamed.revision && f.streamed.contradicts(now) {
+		f.replaced = true
+		return false, kv.ErrReset
 	}
 	if now.revision >= f.newest.revision {
 		if f.newest.contradicts(now) {
@@ -139,11 +137,12 @@ func (f *feed[T]) check(s kv.Snapshot, floor kv.Revision) (behind bool, err erro
 		f.show(now, s)
 		f.v.health.saw(now.revision)
 	}
-	return behind, nil
+	return f.isBehind(), nil
 }
 
 // show makes now, which s holds, the newest state.
 func (f *feed[T]) show(now place, s kv.Snapshot) {
+	f.owed = max(f.owed, now.entry.ModRevision)
 	if f.shown != nil && f.shown.epoch == f.epoch && f.newest.sameAs(&now) {
 		f.newest = now
 		return
@@ -222,7 +221,10 @@ func (f *feed[T]) streamFailed(err error) {
 
 func (f *feed[T]) position() kv.Revision { return f.streamed.revision }
 
-func (f *feed[T]) isBehind() bool { return !f.streamed.sameAs(&f.newest) }
+// isBehind reports whether the stream has yet to bring what a read has shown. What came and went since is not in the newest.
+func (f *feed[T]) isBehind() bool {
+	return !f.streamed.sameAs(&f.newest) || f.streamed.revision < f.owed
+}
 
 func (f *feed[T]) known() (upTo kv.Revision, epoch uint64) { return f.newest.revision, f.epoch }
 
