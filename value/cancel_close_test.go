@@ -258,6 +258,31 @@ func TestV9CloseFromManySides(t *testing.T) {
 	})
 }
 
+// A mutex that the second waited for would keep the bubble's clock from going on, and so the decoder.
+func TestV9CloseTwiceBesideASlowDecoder(t *testing.T) {
+	inBubble(t, v9+", and waits for a decoder", func(w *world) {
+		w.put("one")
+		decoded := false
+		v := value.New(w.Store, w.key, func(b []byte) (string, error) {
+			time.Sleep(time.Second)
+			decoded = true
+			return string(b), nil
+		})
+		a := watch(w, v)
+		w.settle()
+		var closing sync.WaitGroup
+		for range 2 {
+			closing.Go(func() {
+				a.Close()
+				if !decoded {
+					w.Errorf("Close returned while the decoder ran")
+				}
+			})
+		}
+		closing.Wait()
+	})
+}
+
 func TestV9OpenedAgain(t *testing.T) {
 	for mode, opts := range modes {
 		t.Run(mode, func(t *testing.T) {

@@ -47,7 +47,7 @@ func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
 			r = Result[T]{Err: w.errStale(confirmed)}
 		case w.every != nil:
 			changed = nil // each is told
-		case !stale && s.newest != nil && w.isNews(s.newest):
+		case !stale && w.started && w.isNews(s.newest):
 			if w.told = before; !w.isNews(s.newest) {
 				return true // what was not taken is undone, and there is nothing to tell
 			}

@@ -26,6 +26,7 @@ func TestWhatIsWrongWithAValueIsSaidByEveryGet(t *testing.T) {
 		{"empty key", value.New(store, "", value.String), "empty key"},
 		{"default of another type", value.New(store, "/a", value.String, value.WithDefault(7)), "got int, want string"},
 		{"default of a pointer", value.New(store, "/a", value.String, value.WithDefault(new("x"))), "got *string, want string"},
+		{"default without a type", value.New(store, "/a", value.String, value.WithDefault[any](nil)), "got <nil>, want string"},
 		{"delays of zero", value.New(store, "/a", value.String, value.WithRetry(0, time.Second)), "WithRetry"},
 		{"delays that shrink", value.New(store, "/a", value.String, value.WithRetry(time.Second, time.Millisecond)), "WithRetry"},
 		{"negative check", value.New(store, "/a", value.String, value.WithCheck(-1)), "WithCheck"},
@@ -171,6 +172,108 @@ func TestUpdatesGoOnUntilTheEnd(t *testing.T) {
 			break
 		}
 	})
+}
+
+func TestUpdatesEndWithTheContextsError(t *testing.T) {
+	inBubble(t, "the last that Updates yields is the error of its context, also when that ended beside another error", func(w *world) {
+		w.put("one")
+		a := watch(w, w.text())
+		wantValue(w, a, "one")
+		w.delete()
+		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
+		defer cancel()
+		var last error
+		for _, err := range a.Updates(ctx) {
+			last = err
+			if errors.Is(err, value.ErrDeleted) {
+				cancel()
+			}
+		}
+		if last != context.Canceled {
+			w.broken("the last error is %v", last)
+		}
+	})
+}
+
+func TestV7NoErrorOfADecoderEndsUpdates(t *testing.T) {
+	inBubble(t, "V7: the watcher goes on after a bad value, whatever the decoder's error is", func(w *world) {
+		another := memory.New()
+		another.Close()
+		reads := func(b []byte) (string, error) {
+			if string(b) != "elsewhere" {
+				return string(b), nil
+			}
+			_, err := another.Get(context.Background(), kv.All())
+			return "", err
+		}
+		v := value.New(w.Store, w.key, reads)
+		a, out := watch(w, v), channel(w, v)
+		w.put("elsewhere")
+		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
+		defer cancel()
+		var seen []string
+		for s, err := range a.Updates(ctx) {
+			if errors.Is(err, kv.ErrClosed) {
+				s = "closed"
+				w.put("here")
+			} else if err != nil {
+				s = "end"
+			} else {
+				cancel()
+			}
+			seen = append(seen, s)
+		}
+		if want := []string{"closed", "here", "end"}; !slices.Equal(seen, want) {
+			w.broken("Updates yielded %q, want %q", seen, want)
+		}
+		w.settle()
+		if r, open := <-out; !open || r.Value != "here" {
+			w.broken("the channel gave %+v, open: %t", r, open)
+		}
+		w.put("elsewhere")
+		if r, open := <-out; !open || !errors.Is(r.Err, kv.ErrClosed) {
+			w.broken("the channel gave %+v, open: %t", r, open)
+		}
+		w.put("here again")
+		if r, open := <-out; !open || r.Value != "here again" {
+			w.broken("the channel gave %+v, open: %t", r, open)
+		}
+	})
+}
+
+func TestV1ChanBeginsNoOlderThanItsCall(t *testing.T) {
+	for name, refuse := range map[string]error{"refused": kv.ErrPermission, "closed": kv.ErrClosed} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, "V1: the first that a channel gives is no older than the call, or an error that says why not", func(w *world) {
+				w.put("old")
+				v := w.text()
+				other := watch(w, v) // which knows the old value
+				wantValue(w, other, "old")
+				w.settle()
+				down := w.Fail(-1, refuse, fault.Reads)
+				w.EndStreams(refuse)
+				w.put("new")
+				w.pass(time.Hour)
+				out := channel(w, v)
+				w.pass(time.Minute)
+				if r := <-out; !errors.Is(r.Err, refuse) {
+					w.broken("the channel gave %+v, want the error %q", r, refuse)
+				}
+				if refuse == kv.ErrClosed {
+					return // that was its last
+				}
+				down.Remove()
+				for r := range out {
+					if r.Err == nil && r.Value == "new" {
+						return
+					}
+					if !errors.Is(r.Err, refuse) {
+						w.broken("the channel gave %+v, want \"new\"", r)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestChanGivesTheNewest(t *testing.T) {

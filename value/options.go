@@ -102,8 +102,8 @@ func WithCheck(silence time.Duration) Option { return func(c *config) { c.checkE
 
 // WithMaxStaleness has every Get say [ErrStale], rather than return old news, once the store has not
 // confirmed the value by a linearizable read begun less than d ago. The key is then read every d/2, so a
-// small d costs requests. While the store cannot be reached each watcher is told once every d, at each TryGet, and goes
-// on as before when it can be again. That it can is not told where the value is what it was: keep the value, and
+// small d costs requests. While the store cannot be reached each watcher is told once every d, or at each TryGet, and
+// goes on as before when it can be again. That it can is not told where the value is what it was: keep the value, and
 // ask the Age of [Value.Latest], which has no limit of its own, or [Status].Confirmed, whether it may be acted on again.
 // The default, zero, is no limit.
 func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.maxStaleness = d } }

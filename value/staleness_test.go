@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"testing"
 	"time"
 
@@ -420,6 +421,38 @@ func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
 		w.pass(time.Minute)
 		if asked != 3 {
 			w.broken("%d records were logged, want one of an absent key, an outage, and its end", asked)
+		}
+	})
+}
+
+// What was read of the store's history is not taken while it may not be told. To wait for it then would be to spin, which
+// in a bubble never ends.
+func TestV11AnEveryUpdateGetRestsWhileStale(t *testing.T) {
+	inBubble(t, v11stale+", and waits meanwhile", func(w *world) {
+		const limit = 2 * time.Second
+		w.put("0")
+		v := w.text(value.WithBacklog(1), value.WithMaxStaleness(limit))
+		a := watch(w, v, value.EveryUpdate())
+		wantValue(w, a, "0")
+		for i := range 3 {
+			w.put(strconv.Itoa(i + 1))
+		}
+		w.settle()
+		if got, err := a.TryGet(); !errors.Is(err, value.ErrNothingNew) {
+			w.broken("TryGet returned %s while the history is read", describe(got, err))
+		}
+		w.settle()
+		w.Cut()
+		w.pass(limit)
+		wantErr(w, a, value.ErrStale)
+		ctx, cancel := context.WithTimeout(w.Context(), limit/2)
+		defer cancel()
+		if got, err := a.Get(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			w.broken("Get returned %s, want it to wait until its context ends", describe(got, err))
+		}
+		w.Heal()
+		for i := range 3 {
+			wantValue(w, a, strconv.Itoa(i+1))
 		}
 	})
 }

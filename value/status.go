@@ -17,7 +17,7 @@ type Status struct {
 	// nothing of an outage, as etcd's client when all members are gone, it stays true until the read of [WithCheck]
 	// is not answered.
 	Connected bool
-	// Since is when Connected last changed; zero if it never did.
+	// Since is when Connected last changed, or when the first attempt of all failed; zero before that.
 	Since time.Time
 	// LastError is what last ended a connection or an attempt at one; nil if nothing has. It is kept when the
 	// connection is back.

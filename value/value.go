@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,8 +66,9 @@ func (v *Value[T]) validate() error {
 	}
 	if v.config.hasFallback {
 		var ok bool
-		if v.fallback, ok = v.config.fallback.(T); !ok && v.config.fallback != nil {
-			return fmt.Errorf("WithDefault: got %T, want %T", v.config.fallback, v.fallback)
+		want := reflect.TypeFor[T]()
+		if v.fallback, ok = v.config.fallback.(T); !ok && (v.config.fallback != nil || want.Kind() != reflect.Interface) {
+			return fmt.Errorf("WithDefault: got %T, want %v", v.config.fallback, want)
 		}
 	}
 	return v.config.validate(v.store, v.key)

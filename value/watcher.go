@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,8 +17,8 @@ type Watcher[T any] struct {
 	v       *Value[T]
 	bell    *bell
 	ticket  uint64 // of the first read, asked for when the watcher was opened
-	closing sync.Once
 	closed  atomic.Bool
+	closing atomic.Pointer[chan struct{}] // set by the first Close, which closes it when it is done
 
 	getting atomic.Bool // a Get is under way; what follows is its own
 	started bool        // a first read was answered
@@ -43,8 +42,8 @@ type ages struct {
 //
 // The error matches [ErrDeleted] when the key was deleted, and is a [*DecodeError] for a value that does not
 // decode. [kv.ErrPermission], and [ErrClosed] of a closed store, come back when a read has confirmed them, once for
-// each attempt to reach the store; [ErrStale] once every [WithMaxStaleness]; a [*GapError] only to an EveryUpdate watcher. After each of
-// these the watcher is as good as before, and the next Get waits for what comes next. Outages are not errors:
+// each attempt to reach the store; [ErrStale] once every [WithMaxStaleness]; a [*GapError] only to an EveryUpdate
+// watcher. After each of these the watcher is as good as before, and the next Get waits for what comes next. Outages are not errors:
 // Get waits for their end, which [Value.Status] and the log show.
 //
 // When ctx ends first Get returns its error, and nothing is lost: the next Get returns what this one would have.
@@ -59,8 +58,9 @@ func (w *Watcher[T]) Get(ctx context.Context, opts ...GetOption[T]) (T, error) {
 }
 
 // TryGet is a [Watcher.Get] that never waits. Where Get would, the error matches [ErrNothingNew]; so it does
-// before the read made when the watcher was opened is answered. The value returned is as fresh as that read, or
-// what the watch has brought since: TryGet asks the store for nothing, with [AtLeast] neither.
+// before the read made when the watcher was opened is answered. While the value is older than [WithMaxStaleness]
+// allows it is ErrStale, each time. The value returned is as fresh as that read, or what the watch has brought since:
+// TryGet asks the store for nothing, with [AtLeast] neither.
 func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
 	u, err := w.get(context.Background(), newGetConfig(opts), false)
 	if err != nil {
@@ -85,7 +85,10 @@ func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq
 
 // isLast reports whether err, of a Get, is one that each later Get would return at once.
 func isLast(ctx context.Context, err, misuse error) bool {
-	return ctx.Err() != nil || misuse != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrConcurrentGet)
+	if bad := new(DecodeError); errors.As(err, &bad) {
+		return false // whatever the decoder's error matches
+	}
+	return err == ctx.Err() || misuse != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrConcurrentGet)
 }
 
 // Revision returns the revision behind what Get last returned: that of the put, or for a deletion that of the
@@ -101,17 +104,22 @@ func (w *Watcher[T]) Revision() kv.Revision {
 // the Value's watch of the store, and Close waits for that: do not call it from a decoder or from what handles the log. It may
 // be called more than once, and always returns nil.
 func (w *Watcher[T]) Close() error {
-	w.closing.Do(func() {
-		w.closed.Store(true)
-		w.bell.ring()
-		w.v.bells.leave(w.bell)
-		if w.every != nil {
-			w.every.close()
-		}
-		if w.v.misuse == nil {
-			w.v.close()
-		}
-	})
+	// No sync.Once: what waits for its mutex keeps a synctest bubble from going on, and there may be a decoder to wait for.
+	done := make(chan struct{})
+	if !w.closing.CompareAndSwap(nil, &done) {
+		<-*w.closing.Load()
+		return nil
+	}
+	defer close(done)
+	w.closed.Store(true)
+	w.bell.ring()
+	w.v.bells.leave(w.bell)
+	if w.every != nil {
+		w.every.close()
+	}
+	if w.v.misuse == nil {
+		w.v.close()
+	}
 	return nil
 }
 
@@ -177,7 +185,11 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 			rung = w.bell.wait() // which is not rung for what came before: look again
 			continue
 		}
-		w.wait(ctx, rung, confirmed, asked.atLeast > 0, due)
+		var history <-chan struct{}
+		if w.every != nil && !stale { // or nobody would take what was read, and there is nothing to wait for
+			history = w.every.reading()
+		}
+		w.wait(ctx, rung, history, confirmed, asked.atLeast > 0, due)
 		rung = nil
 	}
 }
@@ -220,9 +232,9 @@ func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
 	return u
 }
 
-// wait returns when there may be more to tell than before rung was asked for, and than confirmed, when ctx or the
-// watcher ended, and, if there is a limit to staleness, after due.
-func (w *Watcher[T]) wait(ctx context.Context, rung <-chan struct{}, confirmed *confirmation, asksRevision bool, due time.Duration) {
+// wait returns when there may be more to tell than before rung was asked for, and than confirmed, when history was read,
+// when ctx or the watcher ended, and, if there is a limit to staleness, after due.
+func (w *Watcher[T]) wait(ctx context.Context, rung, history <-chan struct{}, confirmed *confirmation, asksRevision bool, due time.Duration) {
 	var stale <-chan time.Time
 	limited := w.ages != nil
 	if limited {
@@ -230,12 +242,9 @@ func (w *Watcher[T]) wait(ctx context.Context, rung <-chan struct{}, confirmed *
 		defer timer.Stop()
 		stale = timer.C
 	}
-	var confirm, history <-chan struct{}
+	var confirm <-chan struct{}
 	if !w.started || asksRevision || limited {
 		confirm = confirmed.next // to the others a read that shows nothing new is nothing to wake for
-	}
-	if w.every != nil {
-		history = w.every.reading()
 	}
 	select {
 	case <-rung:
