@@ -79,6 +79,36 @@ func TestErrorsOfAContextThatEndsInTheStoreAreTheStores(t *testing.T) {
 	})
 }
 
+// The store is given another context than the caller's, which has then ended in another way.
+func TestAStreamEndsWithTheErrorOfItsCallersContext(t *testing.T) {
+	for name, happens := range map[string]func(s *fault.Store){
+		"cut":         func(s *fault.Store) { s.Cut() },
+		"silence":     func(s *fault.Store) { s.Silence() },
+		"end streams": func(s *fault.Store) { s.EndStreams(kv.ErrUnavailable) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
+				if _, err := under.Put(ctx, "k", nil); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(ctx, time.Second)
+				defer cancel()
+				for _, err := range s.Watch(ctx, kv.Key("k"), 0) {
+					if err != nil {
+						wantError(t, err, context.DeadlineExceeded)
+						if errors.Is(err, context.Canceled) {
+							t.Errorf("%v matches context.Canceled too", err)
+						}
+						break
+					}
+					happens(s)
+					time.Sleep(2 * time.Second) // the consumer is busy past its deadline
+				}
+			})
+		})
+	}
+}
+
 func TestInvalidCallsAreTheStoresToRefuse(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		s.Cut()
@@ -93,6 +123,10 @@ func TestInvalidCallsAreTheStoresToRefuse(t *testing.T) {
 		wantError(t, err, kv.ErrInvalidKey)
 		_, err = s.Commit(ctx, kv.PutOp("", nil))
 		wantError(t, err, kv.ErrInvalidKey)
+		_, err = s.Commit(ctx, kv.PutOp("twice", nil), kv.DeleteOp("twice"))
+		wantError(t, err, kv.ErrInvalidKey)
+		_, err = s.Commit(ctx, kv.Op{Type: 9, Key: "k"})
+		wantError(t, err, kv.ErrUnsupported)
 		want(t, "counts", s.Counts().String(), "nothing")
 	})
 }

@@ -84,7 +84,10 @@ func (s *Store) follow(st *stream, yield func(kv.Batch, error) bool) bool {
 		return false
 	}
 	for batch, err := range s.store.Watch(ctx, st.call.Range, st.position) {
-		if err != nil && st.caller.Err() != nil {
+		if ended := st.caller.Err(); err != nil && ended != nil {
+			if ctx.Err() != ended {
+				err = st.call.ended(st.caller) // the store speaks of the connection, which had ended before
+			}
 			yield(kv.Batch{}, err)
 			return false
 		}
