@@ -23,7 +23,7 @@ var (
 	ErrInvalidKey = errors.New("invalid key")
 	// ErrInvalidRange: a range that no store takes, such as one that can hold no key, or a negative revision.
 	ErrInvalidRange = errors.New("invalid range")
-	// ErrTooLarge: a write larger than the store takes. Nothing was written.
+	// ErrTooLarge: a write larger than the store takes, or a range of longer keys. Nothing was written.
 	ErrTooLarge = errors.New("too large")
 	// ErrUnsupported: the store cannot do this. It matches [errors.ErrUnsupported] as well.
 	ErrUnsupported = fmt.Errorf("%w by this store", errors.ErrUnsupported)
@@ -59,7 +59,7 @@ func (e *CompactedError) Is(target error) bool { return target == ErrCompacted }
 //	kv/etcd: watch "/app/limits" after 812: permission denied
 type OpError struct {
 	Store  string // the package of the store: "kv/etcd"
-	Op     string // the operation and its range or all its keys: `watch "/app/limits" after 812`
+	Op     string // the operation and its range or its key, or of several the first: `watch "/app/limits" after 812`
 	Reason error  // an error that matches one of this package's, such as a *CompactedError, or a context's
 	Cause  error  // the backend's own error; nil where there is none
 }

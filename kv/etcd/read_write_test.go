@@ -378,7 +378,7 @@ func TestBytesAreTheCallers(t *testing.T) {
 }
 
 func TestMessagesNameOperationAndKey(t *testing.T) {
-	store := etcd.New(nil)
+	store := etcd.New(nil, nil) // a nil option is none
 	ctx := context.Background()
 	_, get := store.Get(ctx, kv.Prefix("/p/"))
 	_, put := store.Put(ctx, "/k", nil)

@@ -48,7 +48,9 @@ func New(client Client, opts ...Option) *Store {
 	}
 	s.lane.Store(newLane(0))
 	for _, opt := range opts {
-		opt(s)
+		if opt != nil {
+			opt(s)
+		}
 	}
 	if s.missing != nil {
 		return s

@@ -41,7 +41,7 @@ func (s *Store) compact(revision kv.Revision) error {
 	case s.closed:
 		return kv.ErrClosed
 	case revision <= s.compacted:
-		return &kv.CompactedError{Oldest: s.compacted}
+		return &kv.CompactedError{Oldest: max(s.compacted, 0)}
 	case revision > s.revision:
 		return fmt.Errorf("%w: the store is at %d", ErrFutureRevision, s.revision)
 	}

@@ -23,7 +23,8 @@ func WithHistory(n int) Option {
 }
 
 // WithMaxRequestBytes sets the size above which a write is [kv.ErrTooLarge]. It counts keys, values and a few
-// bytes for each operation, as etcd does. The default is etcd's, 1.5 MiB; with n below one there is no limit.
+// bytes for each operation and each condition, which names its key again, as etcd does. A range to read or to watch may have keys
+// of half a megabyte more. The default is etcd's, 1.5 MiB; with n below one there is no limit.
 func WithMaxRequestBytes(n int) Option {
 	return func(s *settings) { s.maxRequest = n }
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/tidwall/btree"
@@ -74,6 +75,31 @@ const (
 	getUnasked = 4096
 )
 
+// tooLong returns an error if r's keys are longer than a request may be, which for one that writes nothing is half a
+// megabyte more than for one that does.
+func (s *Store) tooLong(r kv.Range) error {
+	const more = 512 << 10
+	from, to, _ := r.Bounds()
+	bytes := len(from)
+	if _, ok := r.Key(); !ok {
+		bytes += len(to)
+	}
+	if most := s.settings.maxRequest + more; s.settings.maxRequest > 0 && bytes > most {
+		return fmt.Errorf("%w: about %d bytes, %d are allowed", kv.ErrTooLarge, bytes, most)
+	}
+	return nil
+}
+
+// unlessClosed returns err, or that the store is closed.
+func (s *Store) unlessClosed(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return kv.ErrClosed
+	}
+	return err
+}
+
 // Get returns the entries of r at the store's current revision.
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	if err := r.Validate(); err != nil {
@@ -81,6 +107,9 @@ func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return kv.Snapshot{}, fail("get "+r.String(), err)
+	}
+	if err := s.tooLong(r); err != nil {
+		return kv.Snapshot{}, fail("get "+r.String(), s.unlessClosed(err))
 	}
 	var room [1]*record
 	records := room[:0]

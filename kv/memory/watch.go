@@ -65,6 +65,9 @@ func (s *Store) startWatch(ctx context.Context, r kv.Range, after kv.Revision) (
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := s.tooLong(r); err != nil {
+		return nil, s.unlessClosed(err)
+	}
 	from := max(after, after+1) // the last revision there can be has none after it
 	w := &watch{wake: make(chan struct{}, 1), from: from}
 	s.mu.Lock()
