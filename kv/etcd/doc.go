@@ -80,6 +80,9 @@
 // instead of half a second. So the package asks for that only where the client was told to take no large messages
 // (MaxCallRecvMsgSize) and has met one. Leave that setting alone, or above what a thousand transactions may amount to.
 //
+// A watch that ends while no member is in reach leaves a goroutine of etcd's client behind until one is again, or the
+// client is closed: it has the server's watch to end.
+//
 // The gRPC proxy of etcd is not supported: it merges the watches of its clients into one, and answers no requests for
 // progress or for smaller messages.
 package etcd

@@ -56,8 +56,8 @@ func WithConfig(f func(member int, cfg *embed.Config)) Option {
 }
 
 // Start starts a cluster of as many members and returns when all of them serve clients. It fails the test at once if it
-// cannot. When the test ends the cluster is closed, with the clients it made; the servers' logs are shown if the test
-// has failed.
+// cannot. When the test ends the cluster is closed, with the clients it made; if the test has failed the end of the servers'
+// logs is shown, or with go test -v all of them.
 func Start(t testing.TB, members int, opts ...Option) *Cluster {
 	t.Helper()
 	c, err := start(t.Context(), members, opts)
@@ -69,7 +69,11 @@ func Start(t testing.TB, members int, opts ...Option) *Cluster {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("etcd's logs:\n%s", c.Logs())
+			logs := c.Logs()
+			if !testing.Verbose() {
+				logs = lastLines(logs, 50)
+			}
+			t.Logf("etcd's logs:\n%s", logs)
 		}
 	})
 	return c

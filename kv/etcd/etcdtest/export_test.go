@@ -9,3 +9,6 @@ func (c *Cluster) KillBehindItsBack(member int) error {
 	<-child.exited
 	return err
 }
+
+// LastLines is what is shown of logs.
+var LastLines = lastLines

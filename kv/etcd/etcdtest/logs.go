@@ -2,7 +2,9 @@ package etcdtest
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"go.uber.org/zap"
@@ -53,6 +55,20 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.buf)
+}
+
+// lastLines returns the last n lines of logs, and says how many there are before: the failure of the test stands above
+// them, and is not to be searched for.
+func lastLines(logs string, n int) string {
+	lines := strings.SplitAfter(logs, "\n")
+	if last := len(lines) - 1; lines[last] == "" {
+		lines = lines[:last]
+	}
+	if len(lines) <= n {
+		return logs
+	}
+	left := len(lines) - n
+	return fmt.Sprintf("(%d lines before these are shown by go test -v)\n%s", left, strings.Join(lines[left:], ""))
 }
 
 // dyingWords shows the logs when a server is about to end the process, which would take them with it.
