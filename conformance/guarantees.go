@@ -71,14 +71,16 @@ func inTurn() []guarantee {
 		switch {
 		case g.id == "W13":
 			return 0
-		case g.id == "V5", g.id == "W7":
+		case g.id == "V5":
 			return 1
+		case g.id == "W7": // its first check
+			return 2
 		case g.id == "W8":
-			return 3
-		case strings.HasPrefix(g.id, "V"):
 			return 4
+		case strings.HasPrefix(g.id, "V"):
+			return 5
 		}
-		return 2
+		return 3
 	}
 	sorted := slices.Clone(guarantees)
 	slices.SortStableFunc(sorted, func(a, b guarantee) int { return turn(a) - turn(b) })
