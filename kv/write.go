@@ -1,6 +1,9 @@
 package kv
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Writer is a store that can be written to, one key at a time. Its methods may be called concurrently.
 type Writer interface {
@@ -21,7 +24,7 @@ type Committer interface {
 	// then the error matches [ErrConflict]. Conditions are about the store before the commit. Ops that
 	// change nothing (no ops, or deletions of keys that do not exist) make no revision: the one returned is
 	// then the store's current one. A key named by two ops is [ErrInvalidKey], an op of an unknown Type
-	// [ErrUnsupported].
+	// [ErrUnsupported]; [ValidateOps] finds both.
 	Commit(ctx context.Context, ops ...Op) (Revision, error)
 }
 
@@ -53,6 +56,32 @@ type Op struct {
 	Key        string
 	Value      []byte      // of a put; copied before Commit returns
 	Conditions []Condition // all must hold
+}
+
+// ValidateOps returns nil, or what is wrong with ops whatever the store holds, of several mistakes the first: an error that
+// matches [ErrInvalidKey] for the empty key and for one that an op before has named, or [ErrUnsupported] for an op that is
+// neither a put nor a deletion.
+func ValidateOps(ops []Op) error {
+	var named map[string]struct{}
+	if len(ops) > 1 {
+		named = make(map[string]struct{}, len(ops))
+	}
+	for i := range ops {
+		key := ops[i].Key
+		if err := ValidateKey(key); err != nil {
+			return err
+		}
+		if t := ops[i].Type; t != EventPut && t != EventDelete {
+			return fmt.Errorf("%w: an operation of type %d", ErrUnsupported, uint8(t))
+		}
+		if _, twice := named[key]; twice {
+			return fmt.Errorf("%w: %.64q is named twice", ErrInvalidKey, key)
+		}
+		if named != nil {
+			named[key] = struct{}{}
+		}
+	}
+	return nil
 }
 
 // PutOp sets key to value, on conditions.

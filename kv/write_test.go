@@ -1,6 +1,7 @@
 package kv_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
@@ -69,5 +70,29 @@ func TestBookmarkIsABatchWithoutEvents(t *testing.T) {
 	}
 	if kv.EventPut.String() != "put" || kv.EventDelete.String() != "delete" {
 		t.Errorf("events are called %v and %v", kv.EventPut, kv.EventDelete)
+	}
+}
+
+func TestOpsAreValidatedInTheirOrder(t *testing.T) {
+	leaktest.Check(t)
+	put, unknown := kv.PutOp("a", nil), kv.Op{Type: 9, Key: "b"}
+	tests := []struct {
+		name string
+		ops  []kv.Op
+		want error
+	}{
+		{"none", nil, nil},
+		{"one", []kv.Op{put}, nil},
+		{"of several keys", []kv.Op{put, kv.DeleteOp("b"), kv.PutOp("c", nil, kv.IfAbsent())}, nil},
+		{"of the empty key", []kv.Op{kv.DeleteOp("")}, kv.ErrInvalidKey},
+		{"of an unknown type", []kv.Op{unknown}, kv.ErrUnsupported},
+		{"of one key twice", []kv.Op{put, kv.DeleteOp("b"), kv.DeleteOp("a")}, kv.ErrInvalidKey},
+		{"twice, then unknown", []kv.Op{put, put, unknown}, kv.ErrInvalidKey},
+		{"unknown, then twice", []kv.Op{unknown, put, put}, kv.ErrUnsupported},
+	}
+	for _, test := range tests {
+		if err := kv.ValidateOps(test.ops); !errors.Is(err, test.want) {
+			t.Errorf("ops %s: the error is %v, want %v", test.name, err, test.want)
+		}
 	}
 }

@@ -51,19 +51,13 @@ func (s *Store) commit(ctx context.Context, what string, ops ...kv.Op) (rev kv.R
 }
 
 func validate(ops []kv.Op) error {
-	seen := make(map[string]bool)
+	if err := kv.ValidateOps(ops); err != nil {
+		return err
+	}
 	for _, op := range ops {
-		switch err := kv.ValidateKey(op.Key); {
-		case err != nil:
-			return err
-		case seen[op.Key]:
-			return fmt.Errorf("%w: %q is named twice", kv.ErrInvalidKey, op.Key)
-		case len(op.Value) > MaxValue:
+		if len(op.Value) > MaxValue {
 			return fmt.Errorf("%w: a value of %d bytes", kv.ErrTooLarge, len(op.Value))
-		case op.Type != kv.EventPut && op.Type != kv.EventDelete:
-			return fmt.Errorf("%w: an operation of type %d", kv.ErrUnsupported, op.Type)
 		}
-		seen[op.Key] = true
 	}
 	return nil
 }

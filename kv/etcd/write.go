@@ -43,7 +43,7 @@ func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 }
 
 func (s *Store) write(ctx context.Context, op func() string, ops []kv.Op) (kv.Revision, error) {
-	if err := validate(ops); err != nil {
+	if err := kv.ValidateOps(ops); err != nil {
 		return 0, invalid(op, err)
 	}
 	if err := s.ready(ctx, op); err != nil {
@@ -61,24 +61,6 @@ func (s *Store) write(ctx context.Context, op func() string, ops []kv.Op) (kv.Re
 		return 0, &kv.OpError{Store: storeName, Op: op(), Reason: kv.ErrConflict}
 	}
 	return kv.Revision(header.GetRevision()), nil
-}
-
-// validate refuses what etcd would take in another sense or not at all.
-func validate(ops []kv.Op) error {
-	seen := make(map[string]struct{}, len(ops))
-	for _, o := range ops {
-		if err := kv.ValidateKey(o.Key); err != nil {
-			return err
-		}
-		if o.Type != kv.EventPut && o.Type != kv.EventDelete {
-			return fmt.Errorf("%w: an op that is neither a put nor a delete", kv.ErrUnsupported)
-		}
-		if _, twice := seen[o.Key]; twice {
-			return fmt.Errorf("%w: %s is named twice", kv.ErrInvalidKey, shorten(o.Key))
-		}
-		seen[o.Key] = struct{}{}
-	}
-	return nil
 }
 
 // send makes one request of ops; done is false if a condition did not hold.

@@ -75,17 +75,14 @@ func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Conditi
 // Commit is [kv.Committer]'s Commit of the wrapped store, with the faults that match.
 func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 	call := Call{Op: Commits, Keys: make([]string, len(ops))}
-	valid, named := true, make(map[string]bool, len(ops))
 	for i, op := range ops {
 		call.Keys[i] = op.Key
-		valid = valid && kv.ValidateKey(op.Key) == nil && op.Type <= kv.EventDelete && !named[op.Key]
-		named[op.Key] = true
 	}
 	store, ok := s.store.(kv.Committer)
 	if !ok {
 		return 0, call.failure(kv.ErrUnsupported)
 	}
-	if !valid {
+	if kv.ValidateOps(ops) != nil {
 		return store.Commit(ctx, ops...)
 	}
 	return answer(ctx, s, call, func() (kv.Revision, error) { return store.Commit(ctx, ops...) })

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/tidwall/btree"
@@ -74,31 +73,6 @@ const (
 	// getUnasked is how many entries Get collects between two looks at its context.
 	getUnasked = 4096
 )
-
-// tooLong returns an error if r's keys are longer than a request may be, which for one that writes nothing is half a
-// megabyte more than for one that does.
-func (s *Store) tooLong(r kv.Range) error {
-	const more = 512 << 10
-	from, to, _ := r.Bounds()
-	bytes := len(from)
-	if _, ok := r.Key(); !ok {
-		bytes += len(to)
-	}
-	if most := s.settings.maxRequest + more; s.settings.maxRequest > 0 && bytes > most {
-		return fmt.Errorf("%w: about %d bytes, %d are allowed", kv.ErrTooLarge, bytes, most)
-	}
-	return nil
-}
-
-// unlessClosed returns err, or that the store is closed.
-func (s *Store) unlessClosed(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return kv.ErrClosed
-	}
-	return err
-}
 
 // Get returns the entries of r at the store's current revision.
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {

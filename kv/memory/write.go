@@ -51,7 +51,7 @@ func describeCommit(ops []kv.Op) string {
 // write does ops in one revision, or none. It is all there is to Put, Delete and Commit. Of several mistakes it names the
 // one that kv/etcd does: what is wrong with ops in themselves is seen before they are sent, and their size by the server.
 func (s *Store) write(ctx context.Context, ops []kv.Op) (kv.Revision, error) {
-	if err := validate(ops); err != nil {
+	if err := kv.ValidateOps(ops); err != nil {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -65,62 +65,6 @@ func (s *Store) write(ctx context.Context, ops []kv.Op) (kv.Revision, error) {
 	wake(concerned)
 	return revision, err
 }
-
-// validate finds what is wrong with ops whatever the store holds.
-func validate(ops []kv.Op) error {
-	var seen map[string]struct{}
-	if len(ops) > 1 {
-		seen = make(map[string]struct{}, len(ops))
-	}
-	for i := range ops {
-		key := ops[i].Key
-		if err := kv.ValidateKey(key); err != nil {
-			return err
-		}
-		if ops[i].Type > kv.EventDelete {
-			return fmt.Errorf("%w: an operation of type %d", kv.ErrUnsupported, uint8(ops[i].Type))
-		}
-		if _, twice := seen[key]; twice {
-			return fmt.Errorf("%w: %q is named twice", kv.ErrInvalidKey, key)
-		}
-		if seen != nil {
-			seen[key] = struct{}{}
-		}
-	}
-	return nil
-}
-
-// tooLarge returns an error if ops are more, or take more bytes, than a request may.
-func (s *Store) tooLarge(ops []kv.Op) error {
-	conditions, bytes := 0, requestHeader
-	for i := range ops {
-		op := &ops[i]
-		bytes += perPart + len(op.Key)
-		if op.Type == kv.EventPut {
-			bytes += len(op.Value)
-		}
-		for _, c := range op.Conditions {
-			if _, ok := c.ModRevision(); ok {
-				conditions++
-				bytes += perPart + len(op.Key) // which it names again
-			}
-		}
-	}
-	if n := max(len(ops), conditions); s.settings.maxOps > 0 && n > s.settings.maxOps {
-		return fmt.Errorf("%w: %d operations or conditions, %d are allowed", kv.ErrTooLarge, n, s.settings.maxOps)
-	}
-	if s.settings.maxRequest > 0 && bytes > s.settings.maxRequest {
-		return fmt.Errorf("%w: about %d bytes, %d are allowed", kv.ErrTooLarge, bytes, s.settings.maxRequest)
-	}
-	return nil
-}
-
-// About how many bytes etcd counts beside keys and values. What it limits is the message that a member proposes to the others,
-// whose exact size depends on the member, because it has a number of its own in it.
-const (
-	requestHeader = 24
-	perPart       = 16 // of each operation and of each condition
-)
 
 // apply does ops if their conditions hold, and appends to concerned the watches that have to be woken.
 func (s *Store) apply(ops []kv.Op, concerned []*watch) (kv.Revision, []*watch, error) {
