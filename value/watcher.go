@@ -16,8 +16,7 @@ import (
 type Watcher[T any] struct {
 	v       *Value[T]
 	bell    *bell
-	ticket  uint64 // of the first read, asked for when the watcher was opened
-	closed  atomic.Bool
+	ticket  uint64                        // of the first read, asked for when the watcher was opened
 	closing atomic.Pointer[chan struct{}] // set by the first Close, which closes it when it is done
 
 	getting atomic.Bool // a Get is under way; what follows is its own
@@ -85,7 +84,7 @@ func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq
 
 // isLast reports whether err, of a Get, is one that each later Get would return at once.
 func isLast(ctx context.Context, err, misuse error) bool {
-	if bad := new(DecodeError); errors.As(err, &bad) {
+	if _, bad := errors.AsType[*DecodeError](err); bad {
 		return false // whatever the decoder's error matches
 	}
 	return err == ctx.Err() || misuse != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrConcurrentGet)
@@ -111,7 +110,6 @@ func (w *Watcher[T]) Close() error {
 		return nil
 	}
 	defer close(done)
-	w.closed.Store(true)
 	w.bell.ring()
 	w.v.bells.leave(w.bell)
 	if w.every != nil {
@@ -148,7 +146,7 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 	}
 	var rung <-chan struct{}
 	for {
-		if w.closed.Load() {
+		if w.closing.Load() != nil {
 			return nil, w.errClosed()
 		}
 		if err := ctx.Err(); err != nil {
