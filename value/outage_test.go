@@ -80,10 +80,14 @@ func TestV11AnOutageFromTheBeginning(t *testing.T) {
 		w.put("one")
 		w.Fail(-1, kv.ErrUnavailable)
 		v := w.text()
+		if s := v.Status(); !s.Since.IsZero() {
+			w.broken("before the first attempt Status is %+v", s)
+		}
+		out := time.Now()
 		c := begin(w, watch(w, v))
 		w.pass(20 * time.Minute)
 		c.wantWaiting(w)
-		if s := v.Status(); s.Connected || !errors.Is(s.LastError, kv.ErrUnavailable) || !s.Confirmed.IsZero() {
+		if s := v.Status(); s.Connected || !s.Since.Equal(out) || !errors.Is(s.LastError, kv.ErrUnavailable) || !s.Confirmed.IsZero() {
 			w.broken("before the first read was answered Status is %+v", s)
 		}
 		w.Clear()

@@ -427,6 +427,30 @@ func TestV5ResetAgainAndAgain(t *testing.T) {
 	})
 }
 
+// What reads have shown of the history that is gone is not owed by the watch of the one that there is.
+func TestV12TheWatchAfterARestoreIsNotBehind(t *testing.T) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			inBubble(t, "V12: one watch of the store, which is not begun again for what a restore has undone", func(w *world) {
+				w.put("old")
+				w.backup()
+				for range 10 {
+					w.put("new")
+				}
+				a := watch(w, w.text(), opts...)
+				wantValue(w, a, "new")
+				w.restore()
+				w.pass(time.Minute)
+				begun := w.Counts().Watches
+				w.pass(time.Hour)
+				if n := w.Counts().Watches - begun; n != 0 {
+					w.broken("nothing has happened for an hour, and the watch was begun %d times", n)
+				}
+			})
+		})
+	}
+}
+
 // What was written after a restore can have the revisions and the version of what the restore has undone.
 func TestV5RestoredAndWrittenToTheSameRevision(t *testing.T) {
 	inBubble(t, v5reset+", also where only its bytes are another's", func(w *world) {
