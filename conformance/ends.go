@@ -89,46 +89,25 @@ var endChecks = []check{
 		heal()
 	}},
 	{"W12", "no-goroutines", "begins and ends many watches, half by break and half by cancel: no goroutines are left", 0, func(e *env) {
-		e.beginAndEnd(4) // so that what a store starts once does not count
+		e.end(e.begin(4)) // so that what a store starts once does not count
 		before, _ := e.goroutines()
 		const n = 60
-		e.beginAndEnd(n)
+		e.end(e.begin(n))
 		e.expectGoroutines(before, n, "watches began and ended")
 	}},
 	{"W12", "no-goroutines-after-a-cut", "ends many watches while the store is cut off, half by break and half by cancel, and heals it: no goroutines are left", cut, func(e *env) {
-		e.beginAndEnd(4)
-		now := e.put(e.key("k"), "v")
+		e.end(e.begin(4))
 		before, _ := e.goroutines()
 		const n = 60
-		var watches []*watching
-		for range n {
-			watches = append(watches, e.watch(e.all(), now-1))
-		}
-		for _, w := range watches {
-			w.through(now)
-		}
+		watches := e.begin(n)
 		heal := e.cut()
-		for i, w := range watches {
-			if i%2 == 0 {
-				close(w.brk)
-			} else {
-				w.cancel()
-			}
-		}
-		for i, w := range watches {
-			if i%2 == 1 {
-				w.nextWithin(e.atOnce()) // its end
-			}
-			if !w.finished(e.atOnce()) {
-				e.Fatalf("a watch that was ended while cut off has not returned %v later", e.atOnce())
-			}
-		}
+		e.end(watches, kv.ErrUnavailable)
 		heal() // before that a client may have some that would tell the server
 		e.expectGoroutines(before, n, "watches were ended while cut off")
 	}},
 	{"W12", "never-iterated", "calls Watch many times and iterates nothing: nothing is begun", 0, func(e *env) {
 		now := e.put(e.key("k"), "v")
-		e.beginAndEnd(4)
+		e.end(e.begin(4))
 		before, _ := e.goroutines()
 		const n = 60
 		for range n {
@@ -144,7 +123,7 @@ var endChecks = []check{
 		}
 	}},
 	{"W12", "nothing-at-the-server", "begins and ends many watches: the server, too, has none left", waitIdle, func(e *env) {
-		e.beginAndEnd(20)
+		e.end(e.begin(20))
 		ctx, cancel := e.bounded()
 		defer cancel()
 		if err := e.backend.WaitIdle(ctx, e.store); err != nil {
@@ -234,8 +213,8 @@ func (e *env) expectEndAlone(w *watching, want error) {
 	}
 }
 
-// beginAndEnd begins n watches, all running at once, and ends them.
-func (e *env) beginAndEnd(n int) {
+// begin begins n watches, all running at once.
+func (e *env) begin(n int) []*watching {
 	now := e.put(e.key("k"), "v")
 	var watches []*watching
 	for range n {
@@ -244,6 +223,12 @@ func (e *env) beginAndEnd(n int) {
 	for _, w := range watches {
 		w.through(now)
 	}
+	return watches
+}
+
+// end ends watches, half by break and half by cancel, and requires the latter to end with the context's error or one of
+// the others.
+func (e *env) end(watches []*watching, or ...error) {
 	for i, w := range watches {
 		if i%2 == 0 {
 			close(w.brk)
@@ -253,7 +238,7 @@ func (e *env) beginAndEnd(n int) {
 	}
 	for i, w := range watches {
 		if i%2 == 1 {
-			e.expectEnd(w, context.Canceled)
+			e.expectEnd(w, context.Canceled, or...)
 		}
 		if !w.finished(e.atOnce()) {
 			e.Fatalf("a watch that was ended has not returned %v later", e.atOnce())

@@ -111,10 +111,6 @@ var databaseEndMutants = []mutation{
 		}
 	}}},
 	{guarantee: "W12", name: "leaves-a-goroutine-that-has-more-to-send", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-		type item struct {
-			b   kv.Batch
-			err error
-		}
 		return func(yield func(kv.Batch, error) bool) {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()
@@ -146,74 +142,29 @@ var databaseEndMutants = []mutation{
 			m.Store.Watch(ctx, r, after)(yield)
 		}
 	}}},
-	{guarantee: "W13", name: "tells-one-watch-of-each-range-only", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-		return func(yield func(kv.Batch, error) bool) {
-			for {
-				told := false
-				for b, err := range m.Store.Watch(ctx, r, after) {
-					if errors.Is(err, kv.ErrReset) {
-						if _, told = m.known.LoadOrStore(r, true); told {
-							break
-						}
-					}
-					after = max(after, b.Revision)
-					if !yield(b, err) {
-						return
-					}
-				}
-				if !told {
-					return
-				}
+	{guarantee: "W13", name: "tells-one-watch-of-each-range-only", broken: breakage{watch: goingOn(func(m *mutant, r kv.Range) decision {
+		return func(last kv.Batch, err error) (kv.Revision, bool) {
+			told := false
+			if errors.Is(err, kv.ErrReset) {
+				_, told = m.known.LoadOrStore(r, true)
 			}
+			return last.Revision, told
 		}
-	}}},
-	{guarantee: "W13", name: "knows-of-the-first-restore-only", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-		restores := func() int { n, _ := m.shared.LoadOrStore("restores", 0); return n.(int) }
-		began := restores()
-		return func(yield func(kv.Batch, error) bool) {
-			for {
-				again := false
-				for b, err := range m.Store.Watch(ctx, r, after) {
-					if errors.Is(err, kv.ErrReset) {
-						if began > 0 {
-							again = true
-							break
-						}
-						m.shared.Store("restores", 1)
-					}
-					after = max(after, b.Revision)
-					if !yield(b, err) {
-						return
-					}
-				}
-				if !again {
-					return
-				}
+	})}},
+	{guarantee: "W13", name: "knows-of-the-first-restore-only", broken: breakage{watch: goingOn(func(m *mutant, _ kv.Range) decision {
+		_, restored := m.shared.Load("restored")
+		return func(last kv.Batch, err error) (kv.Revision, bool) {
+			if errors.Is(err, kv.ErrReset) {
+				m.shared.Store("restored", true)
 			}
+			return last.Revision, restored && errors.Is(err, kv.ErrReset)
 		}
-	}}},
-	{guarantee: "W13", name: "does-not-count-a-bookmark-as-the-past", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-		return func(yield func(kv.Batch, error) bool) {
-			bookmark := false
-			for {
-				again := false
-				for b, err := range m.Store.Watch(ctx, r, after) {
-					if errors.Is(err, kv.ErrReset) && bookmark {
-						again = true
-						break
-					}
-					after = max(after, b.Revision)
-					bookmark = b.IsBookmark()
-					if !yield(b, err) {
-						return
-					}
-				}
-				if !again {
-					return
-				}
-			}
+	})}},
+	{guarantee: "W13", name: "does-not-count-a-bookmark-as-the-past", broken: breakage{watch: goingOn(func(*mutant, kv.Range) decision {
+		return func(last kv.Batch, err error) (kv.Revision, bool) {
+			return last.Revision, errors.Is(err, kv.ErrReset) && last.IsBookmark()
 		}
-	}}},
+	})}},
 	{guarantee: "W13", name: "says-that-a-reset-is-compacted-too", broken: breakage{watch: failing(also(kv.ErrReset, &kv.CompactedError{Oldest: 1}))}},
 }
 

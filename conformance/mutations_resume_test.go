@@ -56,10 +56,6 @@ var resumeMutants = []mutation{
 		return m.Store.Watch(ctx, r, max(after-1, min(after, 0)))
 	}}},
 	{guarantee: "W11", name: "drops-events-when-its-buffer-is-full", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-		type item struct {
-			b   kv.Batch
-			err error
-		}
 		return func(yield func(kv.Batch, error) bool) {
 			ctx, cancel := context.WithCancel(ctx)
 			defer cancel()

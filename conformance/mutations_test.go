@@ -42,6 +42,39 @@ func change(f func(b kv.Batch, after kv.Revision) []kv.Batch) watchFunc {
 	}
 }
 
+// item is what a watch yields.
+type item struct {
+	b   kv.Batch
+	err error
+}
+
+// decision says whether a watch that ended with err after last goes on, and after which revision. Before anything came last
+// has only the revision that the watch began after.
+type decision = func(last kv.Batch, err error) (after kv.Revision, goesOn bool)
+
+// goingOn makes a watch that does not tell of every end. Each watch decides by itself.
+func goingOn(decide func(m *mutant, r kv.Range) decision) watchFunc {
+	return func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+		ended := decide(m, r)
+		return func(yield func(kv.Batch, error) bool) {
+			last := kv.Batch{Revision: after}
+			for goesOn := true; goesOn; {
+				goesOn = false
+				for b, err := range m.Store.Watch(ctx, r, after) {
+					if err == nil {
+						last, after = b, max(after, b.Revision)
+					} else if after, goesOn = ended(last, err); goesOn {
+						break
+					}
+					if !yield(b, err) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
 // failing makes a watch whose error becomes another.
 func failing(f func(error) error) watchFunc {
 	return func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {

@@ -125,25 +125,14 @@ var watchMutants = []mutation{
 		}
 		return []kv.Batch{b}
 	})}},
-	{guarantee: "W8", name: "jumps-over-what-was-compacted", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-		return func(yield func(kv.Batch, error) bool) {
-			for {
-				again := false
-				for b, err := range m.Store.Watch(ctx, r, after) {
-					if compacted, ok := errors.AsType[*kv.CompactedError](err); ok {
-						after, again = compacted.Oldest-1, true
-						break
-					}
-					if !yield(b, err) {
-						return
-					}
-				}
-				if !again {
-					return
-				}
+	{guarantee: "W8", name: "jumps-over-what-was-compacted", broken: breakage{watch: goingOn(func(*mutant, kv.Range) decision {
+		return func(_ kv.Batch, err error) (kv.Revision, bool) {
+			if compacted, ok := errors.AsType[*kv.CompactedError](err); ok {
+				return compacted.Oldest - 1, true
 			}
+			return 0, false
 		}
-	}}},
+	})}},
 	{guarantee: "W8", name: "says-nothing-when-compacted", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 		return func(yield func(kv.Batch, error) bool) {
 			for b, err := range m.Store.Watch(ctx, r, after) {
@@ -241,26 +230,9 @@ var watchMutants = []mutation{
 		}
 	}}},
 	{guarantee: "W12", name: "stops-without-an-error", broken: breakage{watch: failing(func(error) error { return nil })}},
-	{guarantee: "W13", name: "goes-on-as-if-nothing-had-happened", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-		return func(yield func(kv.Batch, error) bool) {
-			for {
-				again := false
-				for b, err := range m.Store.Watch(ctx, r, after) {
-					if errors.Is(err, kv.ErrReset) {
-						again = true
-						break
-					}
-					after = max(after, b.Revision)
-					if !yield(b, err) {
-						return
-					}
-				}
-				if !again {
-					return
-				}
-			}
-		}
-	}}},
+	{guarantee: "W13", name: "goes-on-as-if-nothing-had-happened", broken: breakage{watch: goingOn(func(*mutant, kv.Range) decision {
+		return func(last kv.Batch, err error) (kv.Revision, bool) { return last.Revision, errors.Is(err, kv.ErrReset) }
+	})}},
 	{guarantee: "W13", name: "leaves-an-idle-watch-silent", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 		return func(yield func(kv.Batch, error) bool) {
 			batches := 0
