@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -24,7 +23,10 @@ type stream struct {
 	r       kv.Range
 	after   kv.Revision
 	history *history // which the revisions of this stream belong to
-	held    *buffer  // what the stand-in has taken
+
+	// acknowledged is called when the first watch of the stream has begun; nil after that.
+	acknowledged func()
+	held         *buffer // what the stand-in has taken
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -82,7 +84,16 @@ func (w *stream) close() {
 func (w *stream) letGo() {
 	if w.source != nil {
 		w.source.cancel()
+		w.store.lanes.release(w.source.lane)
 		w.source = nil
+	}
+}
+
+// acknowledge says, once, that the watch has begun.
+func (w *stream) acknowledge() {
+	if w.acknowledged != nil {
+		w.acknowledged()
+		w.acknowledged = nil
 	}
 }
 
@@ -124,46 +135,39 @@ func (w *stream) isLong() bool {
 	return len(key)+len(rangeEnd) > long
 }
 
-// lane returns the lane to open a watch in.
-func (w *stream) lane() *lane {
-	if w.isLong() {
-		return newLane(lanes.Add(1))
-	}
-	return w.store.lane.Load()
-}
-
 // open opens a watch of etcd's client, after what the stream has brought so far.
 func (w *stream) open(stop <-chan struct{}) error {
-	// Of its own, so that a watch that is given up while it begins can be kept until it has.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
 	w.fragment = w.fragment || w.store.fragment.Load()
 	key, rangeEnd := bounds(w.r)
 	from := max(w.after, w.delivered)
 	from = max(from, from+1) // at the last revision there can be, stay there
-	opts := []clientv3.OpOption{
+	p := &probe{client: w.store.client, closed: w.store.closed, key: key, opts: []clientv3.OpOption{
 		clientv3.WithRange(rangeEnd), clientv3.WithRev(int64(from)), clientv3.WithProgressNotify(),
 		clientv3.WithCreatedNotify(), // says where the member is, which may be before where it was
-	}
+	}}
 	if w.fragment {
-		opts = append(opts, clientv3.WithFragment())
+		p.opts = append(p.opts, clientv3.WithFragment())
 	}
-	opened := &source{cancel: cancel, lane: w.lane()}
+	opened := &source{}
 	opened.asked, opened.before = w.store.identity.opening()
-	begun := make(chan struct{})
-	go func() {
-		defer close(begun)
-		opened.responses = w.begin(ctx, cancel, opened.lane, key, opts)
-	}()
-	select {
-	case <-begun:
-		w.source = opened
-		return nil
-	case <-stop:
-		w.cancel()
-		<-begun
-		cancel()
+	in := w.store.lanes.now()
+	if w.isLong() {
+		in = newLane(laneNumbers.Add(1))
+	}
+	r := w.store.lanes.open(w.ctx, stop, in, p)
+	switch {
+	case r != nil:
+	case w.ctx.Err() != nil:
+		return w.ctx.Err()
+	case w.store.isClosed():
+		return &kv.OpError{Reason: kv.ErrClosed}
+	default:
 		return errStopped
 	}
+	opened.responses, opened.cancel, opened.lane = r.responses, r.cancel, r.lane
+	w.source = opened
+	w.store.lanes.use(r.lane, canaryOf(p, rangeEnd))
+	return nil
 }
 
 // fromSource returns what the source brings next.
@@ -176,6 +180,8 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 		case resp, ok = <-from.responses:
 		case <-w.store.closed:
 		case <-w.ctx.Done():
+		case <-from.lane.dead:
+			return kv.Batch{}, &kv.OpError{Reason: kv.ErrUnavailable, Cause: w.store.lanes.why(from.lane)}
 		case <-stop:
 			return kv.Batch{}, errStopped
 		}
@@ -185,17 +191,19 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 		case !ok:
 			return kv.Batch{}, w.silence(from.heard)
 		}
+		from.lane.hear()
 		if resp.Created && !resp.Canceled {
 			if !w.store.identity.opened(from.asked, from.before, resp.Header) {
 				return kv.Batch{}, errReplaced
 			}
+			w.acknowledge()
 			continue
 		}
 		from.heard = true
 		batch, err := w.accept(resp)
 		if err != nil {
 			if resp.Canceled && resp.CompactRevision == 0 {
-				w.store.lane.CompareAndSwap(from.lane, newLane(lanes.Add(1)))
+				w.store.lanes.refused(from.lane)
 			}
 			return kv.Batch{}, err
 		}
@@ -203,51 +211,6 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 			return batch, nil
 		}
 	}
-}
-
-// createGrace is how long a watch that is given up is kept until the server has begun it.
-const createGrace = 250 * time.Millisecond
-
-// begin has etcd's client begin a watch that ends with ctx. The call returns once the server has begun it, and waits
-// for as long as no member is in reach. It may return no channel if the stream ends or the client is closed meanwhile.
-//
-// A watch that is cancelled between its request and the answer is one that etcd's client forgets and the server does
-// not: it stays there, with its stream, until an event comes for it. So a stream that ends just then is given a moment for
-// the answer. Where that does not come, the connection is likely to be gone and with it the watch.
-//
-// etcd's client makes the requests of a gRPC stream one after the other, and each would wait there, out of sight, for
-// longer than that moment when there are many. So they wait here: of those that end meanwhile there is no request.
-func (w *stream) begin(ctx context.Context, cancel func(), in *lane, key string, opts []clientv3.OpOption) clientv3.WatchChan {
-	select {
-	case in.turn <- struct{}{}:
-		defer func() { <-in.turn }()
-	case <-w.ctx.Done():
-	case <-w.store.closed:
-		return nil
-	}
-	if w.ctx.Err() != nil {
-		return nil
-	}
-	begun := make(chan struct{})
-	var ending sync.WaitGroup
-	ending.Add(1)
-	stop := context.AfterFunc(w.ctx, func() {
-		defer ending.Done()
-		grace := time.NewTimer(createGrace)
-		defer grace.Stop()
-		select {
-		case <-begun:
-		case <-grace.C:
-		}
-		cancel()
-	})
-	responses := w.store.client.Watch(in.context(ctx), key, opts...)
-	close(begun)
-	if stop() {
-		ending.Done()
-	}
-	ending.Wait()
-	return responses
 }
 
 // accept returns what resp brings, or the error it ends the stream with. A batch at revision zero is nothing.

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -11,9 +12,19 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Get implements [kv.Store]. The read is linearizable.
+// Get implements [kv.Store]. The read is linearizable. A range that is compacted while its pages are read is read from its
+// beginning again, ten times at most; then the error matches [kv.ErrUnavailable].
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
-	op := func() string { return "get " + shortenRange(r) }
+	return s.snapshot(ctx, r, "get ")
+}
+
+// Stat implements [kv.Stater]. It is [Store.Get] without the values, which etcd does not send then.
+func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	return s.snapshot(ctx, r, "stat ", clientv3.WithKeysOnly())
+}
+
+func (s *Store) snapshot(ctx context.Context, r kv.Range, verb string, opts ...clientv3.OpOption) (kv.Snapshot, error) {
+	op := func() string { return verb + shortenRange(r) }
 	if err := r.Validate(); err != nil {
 		return kv.Snapshot{}, invalid(op, err)
 	}
@@ -22,7 +33,8 @@ func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 	open, end := s.whileOpen(ctx)
 	defer end()
-	snapshot, err := s.read(open, r)
+	s.pulses()
+	snapshot, err := s.read(open, r, opts)
 	if err != nil {
 		return kv.Snapshot{}, s.failed(ctx, op, err)
 	}
@@ -36,9 +48,9 @@ const maxRestarts = 10
 // errRestart says that the pages read so far cannot be completed.
 var errRestart = errors.New("the range was read too slowly: its revision was gone before its end")
 
-func (s *Store) read(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+func (s *Store) read(ctx context.Context, r kv.Range, opts []clientv3.OpOption) (kv.Snapshot, error) {
 	var err error
-	p := paging{limit: s.page, grows: s.page == 0}
+	p := paging{limit: s.page, grows: s.page == 0, opts: opts}
 	if p.grows {
 		p.limit = firstPage
 	}
@@ -73,7 +85,9 @@ func (s *Store) readOnce(ctx context.Context, r kv.Range, p *paging) (kv.Snapsho
 		case of == nil:
 			of = answered
 			snapshot.Revision = kv.Revision(resp.Header.GetRevision())
-			snapshot.Entries = make([]kv.Entry, 0, max(int(resp.Count), len(resp.Kvs))) // Count is that of all pages
+			if n := max(int(resp.Count), len(resp.Kvs)); n > 0 { // Count is that of all pages
+				snapshot.Entries = make([]kv.Entry, 0, n)
+			}
 		case of != answered:
 			return kv.Snapshot{}, errRestart
 		}
@@ -95,6 +109,7 @@ func (s *Store) readOnce(ctx context.Context, r kv.Range, p *paging) (kv.Snapsho
 type paging struct {
 	limit int64 // of the next page
 	grows bool  // it follows the size of what was read
+	opts  []clientv3.OpOption
 }
 
 const (
@@ -123,11 +138,11 @@ func (p *paging) wereTooMany() { p.limit, p.grows = p.limit/2, false }
 // message it asks for fewer.
 func (s *Store) readPage(ctx context.Context, from, rangeEnd string, rev kv.Revision, p *paging) (*clientv3.GetResponse, error) {
 	if rangeEnd == "" {
-		return s.client.Get(ctx, from)
+		return s.ask(ctx, from, p.opts...)
 	}
 	for {
-		resp, err := s.client.Get(ctx, from, clientv3.WithRange(rangeEnd),
-			clientv3.WithRev(int64(rev)), clientv3.WithLimit(p.limit))
+		resp, err := s.ask(ctx, from, append(slices.Clone(p.opts), clientv3.WithRange(rangeEnd),
+			clientv3.WithRev(int64(rev)), clientv3.WithLimit(p.limit))...)
 		if p.limit == 1 || !isOversize(err) {
 			return resp, err
 		}

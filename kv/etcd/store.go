@@ -27,7 +27,7 @@ type Store struct {
 	page     int64           // zero for the default
 	buffer   int
 	identity identity
-	lane     atomic.Pointer[lane] // that watches begin in
+	lanes    *lanes // that watches run in
 	// fragment is set once a message was too large for the client: see drain.
 	fragment atomic.Bool
 }
@@ -36,6 +36,10 @@ var (
 	_ kv.Store     = (*Store)(nil)
 	_ kv.Writer    = (*Store)(nil)
 	_ kv.Committer = (*Store)(nil)
+
+	_ kv.Stater            = (*Store)(nil)
+	_ kv.Acknowledger      = (*Store)(nil)
+	_ kv.ProgressRequester = (*Store)(nil)
 )
 
 // New returns a Store over client. It does not connect, and never closes client. Given no client, every
@@ -45,8 +49,8 @@ func New(client Client, opts ...Option) *Store {
 		client:  client,
 		missing: missing(client),
 		buffer:  defaultBuffer,
+		lanes:   newLanes(nil),
 	}
-	s.lane.Store(newLane(0))
 	for _, opt := range opts {
 		if opt != nil {
 			opt(s)
@@ -55,6 +59,7 @@ func New(client Client, opts ...Option) *Store {
 	if s.missing != nil {
 		return s
 	}
+	s.lanes = lanesOf(client)
 	if c, ok := client.(interface{ Ctx() context.Context }); ok && c.Ctx() != nil {
 		s.closed = c.Ctx().Done()
 	}

@@ -16,6 +16,11 @@ import (
 // turns out to have been replaced, which it learns from the answers to all calls of this Store. It never
 // begins again by itself.
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return s.WatchAcknowledged(ctx, r, after, nil)
+}
+
+// WatchAcknowledged implements [kv.Acknowledger]. acknowledged is called when a member has said that it serves the watch.
+func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 	op := func() string { return fmt.Sprintf("watch %s after %d", shortenRange(r), after) }
 	return func(yield func(kv.Batch, error) bool) {
 		err := r.Validate()
@@ -31,6 +36,7 @@ func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.S
 			return
 		}
 		w := s.newStream(ctx, r, after)
+		w.acknowledged = acknowledged
 		defer w.close()
 		for {
 			batch, err := w.next()
