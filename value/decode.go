@@ -59,8 +59,8 @@ func safely[T any](decode func([]byte) (T, error), e kv.Entry) (v T, err error) 
 			}
 			var zero T
 			v = zero
-			err = &DecodeError{Key: e.Key, Revision: e.ModRevision,
-				Err: fmt.Errorf("the decoder panicked: %w\n%s", cause, debug.Stack())}
+			err = &DecodeError{Key: e.Key, Revision: e.ModRevision, Stack: debug.Stack(),
+				Err: fmt.Errorf("the decoder panicked: %w", cause)}
 		}
 	}()
 	v, err = decode(e.Value)

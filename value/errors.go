@@ -14,6 +14,8 @@ var (
 	ErrDeleted = errors.New("the key was deleted")
 	// ErrClosed: the watcher, or the store beneath it, was closed. It is [kv.ErrClosed].
 	ErrClosed = kv.ErrClosed
+	// ErrWatcherClosed: the watcher was closed, and not the store. It matches ErrClosed too.
+	ErrWatcherClosed = fmt.Errorf("the watcher was %w", ErrClosed)
 	// ErrConcurrentGet: another Get of this watcher is under way. It is not disturbed.
 	ErrConcurrentGet = errors.New("another Get of this watcher is under way")
 	// ErrStale: the store has not confirmed the value for longer than [WithMaxStaleness] allows.
@@ -30,7 +32,8 @@ var (
 type DecodeError struct {
 	Key      string
 	Revision kv.Revision // of the update that could not be decoded
-	Err      error       // what the decoder said; for a decoder that panicked, what it panicked with
+	Err      error       // what the decoder said, which may quote the value; for a decoder that panicked, what it panicked with
+	Stack    []byte      // of a decoder that panicked; nil otherwise
 }
 
 func (e *DecodeError) Error() string {
@@ -55,6 +58,23 @@ func (e *GapError) Error() string {
 
 // Unwrap returns why the updates are lost.
 func (e *GapError) Unwrap() error { return e.Err }
+
+// IsFinal reports whether err, of a Get, is one that every later Get of the watcher returns too: the watcher or the store was
+// closed, or an argument of [New] is wrong. After any other error the watcher is as good as before, and a loop goes on:
+// a deletion, a bad value, a gap, a stale value, a permission that may be given back. The end of the caller's own
+// context is not final for the watcher.
+func IsFinal(err error) bool {
+	if _, bad := errors.AsType[*DecodeError](err); bad {
+		return false // whatever the decoder's error matches
+	}
+	_, wrong := errors.AsType[misuse](err)
+	return wrong || errors.Is(err, ErrClosed)
+}
+
+// misuse is the error of a Value that was made with a wrong argument.
+type misuse struct{ error }
+
+func (e misuse) Unwrap() error { return e.error }
 
 // isTold reports whether err, of a read, is for the program to know. Everything else is ridden out.
 func isTold(err error) bool {

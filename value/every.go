@@ -18,6 +18,8 @@ type every[T any] struct {
 	begun   bool         // the newest state was taken; what follows it is next
 	epoch   uint64       // the history that at is of
 	at      place        // what the key was when it was last fetched; everything up to here was
+	owed    bool         // a gap was reported: the newest is returned next, whatever was returned before
+	tried   kv.Revision  // where the store's history was looked for before a gap is reported
 	held    *update[T]   // fetched and not told: older than an AtLeast asks for, unless it is the newest
 	pending []*update[T] // read from the store's history, to be fetched next
 	reached place        // where that reading ended
@@ -52,7 +54,7 @@ func (e *every[T]) close() {
 func (e *every[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T]) (*update[T], error) {
 	for {
 		if h := e.held; h != nil && (h.revision >= asked.atLeast ||
-			confirmed.upTo(h.revision, h.epoch) >= asked.atLeast && h.sameAs(&s.newest.place)) {
+			confirmed.reaches(h.revision, h.epoch, asked.atLeast) && h.sameAs(&s.newest.place)) {
 			e.held = nil
 			if u := e.w.tell(h, asked); u != nil {
 				return u, nil
@@ -66,10 +68,11 @@ func (e *every[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T
 		if e.held != nil {
 			e.w.told, e.held = e.held, nil
 		}
-		if u != nil && e.w.isNews(u) {
-			e.held = u
+		if u != nil && (e.owed || e.w.isNews(u)) {
+			e.held, e.owed = u, false
 		}
 		if err != nil {
+			_, e.owed = errors.AsType[*GapError](err)
 			return nil, err
 		}
 	}
@@ -117,7 +120,12 @@ func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], erro
 		return nil, nil
 	case u == nil:
 		return nil, nil
-	case u.gap != nil && !e.at.nothingBetween(u.place): // the watch that was lost may have been behind this watcher
+	case u.gap != nil && !e.at.nothingBetween(u.place) && u.present && e.tried != e.at.revision:
+		// The watch that was lost may have been behind this watcher: the store may have what this one is to have.
+		e.tried = e.at.revision
+		e.read(u.revision)
+		return nil, nil
+	case u.gap != nil && !e.at.nothingBetween(u.place):
 		e.goOnFrom(u, u.place)
 		return nil, e.gap(u.revision, u.gap)
 	}

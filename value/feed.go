@@ -3,6 +3,7 @@ package value
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/watchkv/watchkv/kv"
@@ -28,19 +29,27 @@ type feed[T any] struct {
 	lost     error       // why the store cannot give what comes after streamed; nil if it can
 	holeAt   kv.Revision // where streamed was when the last hole was found; negative before the first
 
-	hasWaited bool // the log has said what is waited for
+	missed    error // a lost event, unless the next read shows that history was replaced
+	hasWaited bool  // the log has said what is waited for
 }
 
 // begin takes the read that begins a session, and returns the revision to watch after.
 func (f *feed[T]) begin(s kv.Snapshot) (after kv.Revision) {
 	now := placeOf(s)
+	if !f.replaced {
+		f.passedBy(now)
+	}
 	replaced := f.replaced || f.started && (f.streamed.contradicts(now) || f.newest.contradicts(now))
+	if f.missed != nil && !replaced {
+		f.hole(f.missed, f.streamed.revision)
+	}
 	lost := f.lost
-	f.replaced, f.lost = false, nil
+	f.replaced, f.lost, f.missed = false, nil, nil
 	switch {
 	case !f.started:
 		f.started = true
 		f.v.health.restarted(now.revision)
+		f.v.forgetLatest()
 		f.v.backlog.clear(now.since())
 		f.jump(now, s)
 	case replaced:
@@ -78,16 +87,18 @@ func (f *feed[T]) jump(now place, s kv.Snapshot) {
 
 // deliver takes the next batch of the stream. An error means that the stream cannot be relied on.
 func (f *feed[T]) deliver(b kv.Batch) error {
-	at := f.streamed.revision
+	at, was := f.streamed.revision, f.streamed
 	news, err := f.streamed.followAll(f.v.key, b)
 	if err != nil {
-		f.v.health.hole()
-		f.log(slog.LevelError, "the watch lost an event; resuming", "error", err)
-		if f.holeAt == at {
-			f.lost = err // a second time: the store itself does not have it
-		}
-		f.holeAt = at
+		f.hole(err, at)
 		return err
+	}
+	if at < f.newest.revision && f.streamed.revision >= f.newest.revision {
+		if shown := was.upTo(f.v.key, b, f.newest.revision); !shown.sameAs(&f.newest) {
+			f.streamed = was
+			f.missed = lostBefore(was, f.newest)
+			return f.missed
+		}
 	}
 	updates := make([]*update[T], len(news)) // those of news that are decoded
 	recording := f.v.backlog.recording()
@@ -105,9 +116,9 @@ func (f *feed[T]) deliver(b kv.Batch) error {
 				updates[last] = f.event(news[last])
 			}
 			f.shown = updates[last]
-			f.keepLatest(news, updates)
 		}
 	}
+	f.keepLatest(news, updates)
 	if recording { // last: whoever reads beside this is told of nothing that is newer than the Latest
 		f.v.backlog.append(updates...)
 	}
@@ -125,6 +136,9 @@ func (f *feed[T]) check(s kv.Snapshot, floor kv.Revision) (behind bool, err erro
 		return false, kv.ErrReset // a read sees all that was delivered before it began
 	}
 	now := placeOf(s)
+	if f.passedBy(now) {
+		return false, f.missed
+	}
 	if now.revision >= f.streamed.revision && f.streamed.contradicts(now) {
 		f.replaced = true
 		return false, kv.ErrReset
@@ -137,7 +151,39 @@ func (f *feed[T]) check(s kv.Snapshot, floor kv.Revision) (behind bool, err erro
 		f.show(now, s)
 		f.v.health.saw(now.revision)
 	}
+	if f.streamed.present && f.streamed.sameAs(&now) {
+		f.streamed.revision = max(f.streamed.revision, now.revision) // its version proves that nothing lies between
+	}
 	return f.isBehind(), nil
+}
+
+// passedBy moves the stream's place back to its last event, and reports true, if now proves that the stream has passed an
+// event without bringing it.
+func (f *feed[T]) passedBy(now place) bool {
+	if !f.started || !f.streamed.contradicts(now) || !f.streamed.mayPrecede(now) {
+		return false
+	}
+	if f.newest.sameAs(&f.streamed) {
+		f.newest.revision = f.streamed.since()
+	}
+	f.streamed.revision = f.streamed.since()
+	f.missed = lostBefore(f.streamed, now)
+	return true
+}
+
+func lostBefore(streamed, shown place) error {
+	return fmt.Errorf("%w: the watch has passed revision %d without what a read has shown there; its last event was of revision %d",
+		ErrLostEvent, shown.since(), streamed.since())
+}
+
+// hole counts and logs a lost event. The watch is begun again after the revision at.
+func (f *feed[T]) hole(err error, at kv.Revision) {
+	f.v.health.hole()
+	f.log(slog.LevelError, "the watch lost an event; resuming", "error", err)
+	if f.holeAt == at {
+		f.lost = err // a second time: the store itself does not have it
+	}
+	f.holeAt = at
 }
 
 // show makes now, which s holds, the newest state.
@@ -149,9 +195,7 @@ func (f *feed[T]) show(now place, s kv.Snapshot) {
 	}
 	f.newest = now
 	f.shown = f.update(now, s)
-	if f.shown.err == nil {
-		f.v.setLatest(f.shown)
-	}
+	f.v.offerLatest(f.shown)
 	f.publish()
 }
 
@@ -195,18 +239,26 @@ func newUpdate[T any](decode func([]byte) (T, error), e kv.Entry, epoch uint64) 
 // keepLatest keeps the newest good value of news for Latest. Those of updates that are nil are not yet decoded.
 func (f *feed[T]) keepLatest(news []kv.Event, updates []*update[T]) {
 	for i := len(news) - 1; i >= 0; i-- {
+		if news[i].ModRevision <= f.v.latestSince(f.epoch) {
+			return
+		}
 		u := updates[i]
 		if u == nil {
 			u = f.event(news[i])
 		}
 		if u.err == nil {
-			f.v.setLatest(u)
+			f.v.offerLatest(u)
 			return
 		}
 	}
 }
 
-func (f *feed[T]) publish() { f.v.publish(f.shown, nil) }
+func (f *feed[T]) publish() {
+	f.v.publish(f.shown, nil)
+	if f.shown != nil {
+		f.v.health.newest(f.shown.err)
+	}
+}
 
 // fault tells the watchers an error that is theirs to know.
 func (f *feed[T]) fault(err error) { f.v.publish(f.shown, err) }

@@ -34,8 +34,13 @@ const (
 	backlogBytes = 16 << 20
 	// atOnceEvery is how often the store is read and watched again without a delay.
 	atOnceEvery = 50 * time.Millisecond
-	// answerTimeout is how long one read may take before it counts as failed and is tried again.
+	// answerTimeout is how long a read may be without an answer before that counts as an outage, and the key is read
+	// once more at the same time.
 	answerTimeout = 10 * time.Second
+	// readAgainSlowly is the same for a store that looks after its own reads, where it is no outage.
+	readAgainSlowly = time.Minute
+	// mostReads is how many reads may be under way at the same time.
+	mostReads = 2
 	// lagTimeout is how long a stream may stay behind what a read has shown, without moving at all, before
 	// it counts as dead.
 	lagTimeout = 5 * time.Second

@@ -77,14 +77,32 @@ func (p place) contradicts(q place) bool {
 		return !p.sameAs(&q)
 	}
 	if p.present && q.entry.CreateRevision == p.entry.CreateRevision {
-		// The same life of the key: every put between the two has a revision and a version of its own.
-		if p.entry.Version == 0 || q.entry.Version == 0 {
-			return false
-		}
-		puts := q.entry.Version - p.entry.Version
-		return puts < 1 || puts > int64(q.entry.ModRevision-p.revision)
+		// The same life of the key: every put between the two has a version of its own. A revision may hold several.
+		return p.entry.Version != 0 && q.entry.Version != 0 && q.entry.Version <= p.entry.Version
 	}
 	return q.entry.CreateRevision <= p.revision
+}
+
+// mayPrecede reports whether q, read later, can follow the entry of p in one history, whatever p's revision says: then
+// p's stream has passed the events that led to q without bringing them.
+func (p place) mayPrecede(q place) bool {
+	if !p.present || !q.present || q.revision < p.revision {
+		return false
+	}
+	if p.entry.CreateRevision == q.entry.CreateRevision {
+		return q.entry.ModRevision > p.entry.ModRevision && q.entry.Version > p.entry.Version
+	}
+	return q.entry.CreateRevision > p.entry.ModRevision
+}
+
+// upTo is p after those events of b that are not after a revision.
+func (p place) upTo(key string, b kv.Batch, revision kv.Revision) place {
+	n := 0
+	for n < len(b.Events) && b.Events[n].ModRevision <= revision {
+		n++
+	}
+	p.followAll(key, kv.Batch{Events: b.Events[:n]})
+	return p
 }
 
 // follow moves p over one event of its key. It returns ErrLostEvent if the event cannot be the next one: revisions do

@@ -31,7 +31,7 @@ func TestV5OneHistoryHoldsBothOrWasReplaced(t *testing.T) {
 		{"put", at(9, 3, 5, 2, "x"), at(12, 3, 11, 3, "y"), false},
 		{"put at the next revision", at(9, 3, 9, 2, "x"), at(10, 3, 10, 3, "y"), false},
 		{"put with every revision", at(9, 3, 5, 2, "x"), at(12, 3, 12, 5, "y"), false},
-		{"put more often than there were revisions", at(9, 3, 5, 2, "x"), at(12, 3, 12, 6, "y"), true},
+		{"put more often than there were revisions: one may hold several puts", at(9, 3, 5, 2, "x"), at(12, 3, 12, 6, "y"), false},
 		{"put and no newer version", at(9, 3, 5, 2, "x"), at(12, 3, 11, 2, "y"), true},
 		{"put and an older version", at(9, 3, 5, 2, "x"), at(12, 3, 11, 1, "y"), true},
 		{"put at a revision that had passed", at(9, 3, 5, 2, "x"), at(12, 3, 8, 3, "y"), true},

@@ -26,6 +26,7 @@ type session struct {
 	over     error       // why the session ends; nil while it goes on
 	reading  bool        // a read is under way
 	progress bool        // the watch has come further than the read before it
+	served   bool        // the store has acknowledged the watch
 	heard    time.Time   // when the watch, or with a limit to staleness the last read, was heard of
 	check    *time.Timer // when to see whether that is too long ago
 	waiting  bool        // the key is absent, which is to be logged
@@ -57,7 +58,6 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 	after := u.feed.begin(r.snapshot)
 	u.confirm(r)
 	u.fresh.calm()
-	u.health.connected()
 
 	ctx, cancel := context.WithCancel(ctx)
 	s := &session{
@@ -69,7 +69,7 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 		heard:    r.began,
 		check:    newTimer(u.checkInterval()),
 		notice:   newTimer(0),
-		steady:   newTimer(steadyAfter),
+		steady:   newTimer(0),
 	}
 	defer s.check.Stop()
 	defer s.notice.Stop()
@@ -78,6 +78,9 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 	defer s.running.Wait()
 	defer cancel()
 
+	if d := u.checkInterval(); d > 0 {
+		s.check.Reset(max(0, d-time.Since(r.began)))
+	}
 	watching := time.Now()
 	s.do(func() error { return nil })
 	s.running.Go(s.mind)
@@ -103,7 +106,8 @@ func (s *session) do(one func() error) bool {
 
 // watch takes what a watch brings until the session is over.
 func (s *session) watch(after kv.Revision) {
-	for b, err := range s.store.Watch(s.ctx, kv.Key(s.key), after) {
+	acknowledged := func() { s.do(func() error { s.begun(); return nil }) }
+	for b, err := range kv.WatchAcknowledged(s.ctx, s.store, kv.Key(s.key), after, acknowledged) {
 		if err != nil {
 			s.do(func() error { return s.watchFailed(err) })
 			return
@@ -145,7 +149,18 @@ func (s *session) mind() {
 	}
 }
 
+// begun says that the store serves the watch.
+func (s *session) begun() {
+	if !s.served {
+		s.served = true
+		s.steady.Reset(steadyAfter)
+		s.health.connected()
+		s.lag.moved(s.feed.isBehind())
+	}
+}
+
 func (s *session) take(b kv.Batch) error {
+	s.begun()
 	before := s.feed.position()
 	if err := s.feed.deliver(b); err != nil {
 		return err
@@ -213,6 +228,10 @@ func (s *session) takeReading(r reading) error {
 		s.lag.start()
 	}
 	s.confirm(r)
+	if s.served {
+		s.health.connected()
+		s.steady.Reset(steadyAfter)
+	}
 	s.heard = r.began
 	if d := s.checkInterval(); d > 0 {
 		s.check.Reset(max(0, d-time.Since(s.heard)))

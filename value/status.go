@@ -13,15 +13,17 @@ import (
 
 // Status is what is going on between a [Value] and its store.
 type Status struct {
-	// Connected: the key was read and is being watched. It is false while no watcher is open. Where the store says
-	// nothing of an outage, as etcd's client when all members are gone, it stays true until the read of [WithCheck]
-	// is not answered.
+	// Connected: the key was read, and the store has acknowledged the watch. It is false while no watcher is open. Where
+	// the store reports no outage, it stays true until the read of [WithCheck] has had no answer for ten seconds.
 	Connected bool
 	// Since is when Connected last changed, or when the first attempt of all failed; zero before that.
 	Since time.Time
 	// LastError is what last ended a connection or an attempt at one; nil if nothing has. It is kept when the
 	// connection is back.
 	LastError error
+	// BadValue is the [*DecodeError] of the newest value; nil while the newest value is good, or absent. Latest then
+	// returns an older value.
+	BadValue error
 	// Revision is the newest of the store's that is known: nothing in the key's history up to it is unknown
 	// to a watcher of the newest.
 	Revision kv.Revision
@@ -68,8 +70,11 @@ func (h *health) steady() {
 func (h *health) failed(err error, passing bool) {
 	told := isTold(err) && !errors.Is(err, errRefused)
 	h.mu.Lock()
+	silenceAgain := err == errNoAnswer && h.out // which must not hide a cause that is known
 	h.setLocked(false)
-	h.status.LastError = err
+	if !silenceAgain {
+		h.status.LastError = err
+	}
 	begins := !h.out && !passing && !told
 	h.out = h.out || begins
 	h.mu.Unlock()
@@ -80,6 +85,17 @@ func (h *health) failed(err error, passing bool) {
 		h.log(slog.LevelWarn, "the store cannot be reached; trying again until it can", "error", err)
 	case passing && errors.Is(err, errBehind):
 		h.log(slog.LevelWarn, "the watch had stopped delivering; reading and watching again", "error", err)
+	}
+}
+
+// newest takes the error of the newest value, nil if it is good. A bad value is logged once.
+func (h *health) newest(bad error) {
+	h.mu.Lock()
+	was := h.status.BadValue
+	h.status.BadValue = bad
+	h.mu.Unlock()
+	if bad != nil && bad != was {
+		h.log(slog.LevelError, "the newest value does not decode; keeping the last good one", "error", bad)
 	}
 }
 
@@ -159,6 +175,12 @@ func (c *confirmation) upTo(revision kv.Revision, epoch uint64) kv.Revision {
 		return revision
 	}
 	return max(c.revision, revision)
+}
+
+// reaches reports whether an update that is the newest is known to be so at the revision wanted. A history that has
+// replaced another, and is not there yet, is not one that the revision wanted is of.
+func (c *confirmation) reaches(revision kv.Revision, epoch uint64, wanted kv.Revision) bool {
+	return c.upTo(revision, epoch) >= wanted || c.epoch == epoch && epoch > 0
 }
 
 func newFreshness() *freshness {

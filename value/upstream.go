@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -43,6 +44,15 @@ var (
 	errEnded    = fmt.Errorf("%w: the watch ended without an error", kv.ErrUnavailable)
 )
 
+// errReadFailed matches the end of a session by a read.
+var errReadFailed = errors.New("a read failed")
+
+// readError is the error of a read that ended a session.
+type readError struct{ error }
+
+func (e readError) Is(target error) bool { return target == errReadFailed }
+func (e readError) Unwrap() error        { return e.error }
+
 // run supplies the feed until ctx is done.
 func (u *upstream) run(ctx context.Context) {
 	retry := u.newRetry()
@@ -67,10 +77,19 @@ func (u *upstream) run(ctx context.Context) {
 			earliest = time.Now().Add(atOnceEvery)
 			continue
 		}
-		if !u.pause(ctx, retry.NextBackOff()) {
+		if !u.pause(ctx, u.untilRead(retry.NextBackOff(), err)) {
 			return
 		}
 	}
+}
+
+// untilRead is d, or less where a limit to staleness asks for a read before: a watch has failed with err, and reads may work.
+func (u *upstream) untilRead(d time.Duration, err error) time.Duration {
+	stale := u.config.maxStaleness
+	if stale == 0 || errors.Is(err, errReadFailed) {
+		return d
+	}
+	return min(d, max(time.Until(u.fresh.confirmed.Load().began.Add(stale/2)), u.config.retryFirst))
 }
 
 // helpedByReading reports whether err, which ended a watch, is no sign of trouble: reading afresh is the answer.
@@ -108,19 +127,86 @@ func (u *upstream) pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// read is one linearizable read of the key.
-func (u *upstream) read(ctx context.Context) (r reading) {
-	r.ticket, r.began = u.fresh.wanted.Load(), time.Now()
-	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+// read reads the key linearizably. No constant bounds it: a large value over a slow link takes minutes. When there is no
+// answer for long, the Status and the log say so, and the key is read once more at the same time, because a single
+// request may have been lost. The first answer is taken. Of more than two reads the oldest is given up; each has twice the
+// time of the one before.
+func (u *upstream) read(ctx context.Context) reading {
+	parent := ctx
+	ctx, cancel := context.WithCancel(ctx)
+	var reads sync.WaitGroup
+	defer reads.Wait()
 	defer cancel()
-	r.snapshot, r.err = u.store.Get(limited, kv.Key(u.key))
-	switch {
-	case ctx.Err() != nil:
-		r.err = ctx.Err() // whatever the store answered: the ticket may be that of a watcher opened since, see open
-	case r.err != nil && limited.Err() != nil:
-		r.err = fmt.Errorf("%w: %v", errNoAnswer, r.err)
+	answers := make(chan reading)
+	var running []context.CancelFunc
+	begin := func() {
+		one, giveUp := context.WithCancel(ctx)
+		running = append(running, giveUp)
+		reads.Go(func() {
+			defer giveUp()
+			r := u.readOnce(one)
+			if one.Err() != nil && r.err != nil {
+				r.err = givenUp{r.err}
+			}
+			select {
+			case answers <- r:
+			case <-ctx.Done():
+			}
+		})
 	}
+	begin()
+	again := time.NewTimer(u.readAgainAfter())
+	defer again.Stop()
+	silent := time.NewTimer(answerTimeout)
+	defer silent.Stop()
+	for after := u.readAgainAfter(); ; {
+		select {
+		case r := <-answers:
+			if lost, ok := errors.AsType[givenUp](r.err); ok && parent.Err() == nil {
+				u.health.failed(fmt.Errorf("%w: %v", errNoAnswer, lost.error), false)
+				continue
+			}
+			if parent.Err() != nil {
+				r.err = parent.Err() // whatever the store answered: the ticket may be that of a watcher opened since, see open
+			}
+			return r
+		case <-again.C:
+			if len(running) == mostReads {
+				running[0]()
+				running = running[1:]
+			}
+			begin()
+			after *= 2
+			again.Reset(after)
+		case <-silent.C:
+			u.health.failed(errNoAnswer, false)
+		case <-parent.Done():
+			return reading{err: parent.Err()}
+		}
+	}
+}
+
+// givenUp is the error of a read that another one has taken the place of.
+type givenUp struct{ error }
+
+// readOnce is one request.
+func (u *upstream) readOnce(ctx context.Context) (r reading) {
+	r.ticket, r.began = u.fresh.wanted.Load(), time.Now()
+	r.snapshot, r.err = u.store.Get(ctx, kv.Key(u.key))
 	return r
+}
+
+// readAgainAfter is how long a read may be without an answer before a second one is begun. A store that can read without
+// the values may have large ones, and looks after its own connections: a second read of it is seldom of use.
+func (u *upstream) readAgainAfter() time.Duration {
+	d := answerTimeout
+	if _, ok := u.store.(kv.Stater); ok {
+		d = readAgainSlowly
+	}
+	if stale := u.config.maxStaleness / 4; stale > 0 {
+		d = min(d, stale)
+	}
+	return d
 }
 
 // confirm tells those who wait for a read that r, which the feed has taken, is one.
@@ -134,14 +220,14 @@ func (u *upstream) readFailed(ctx context.Context, err error) error {
 	if ctx.Err() == nil && isTold(err) {
 		u.feed.fault(err)
 	}
-	return err
+	return readError{err}
 }
 
 // watchFailed is the end of a session by the watch's own end.
 func (u *upstream) watchFailed(err error) error {
 	u.feed.streamFailed(err)
 	switch {
-	case errors.Is(err, kv.ErrPermission):
+	case errors.Is(err, kv.ErrPermission), errors.Is(err, kv.ErrClosed):
 		return fmt.Errorf("%w: %w", errRefused, err)
 	case isTold(err):
 		u.feed.fault(err)

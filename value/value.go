@@ -30,6 +30,9 @@ type Value[T any] struct {
 	bells   bells                     // rung after state has changed
 	latest  atomic.Pointer[update[T]] // the newest good one
 
+	latestMu sync.Mutex
+	latestAt instant // of what was offered as latest and taken
+
 	mu       sync.Mutex
 	watchers int
 	stop     context.CancelFunc // ends the upstream; nil when there is none
@@ -55,7 +58,8 @@ func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts
 	v.backlog = &backlog[T]{most: v.config.backlog}
 	v.state.Store(new(state[T]))
 	if err := v.validate(); err != nil {
-		v.misuse = fmt.Errorf("value: New(%q): %w", key, err)
+		v.misuse = misuse{fmt.Errorf("value: New(%q): %w", key, err)}
+		v.health.status.LastError = v.misuse
 	}
 	return v
 }
@@ -120,12 +124,45 @@ func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	return Reading[T]{Value: u.value, Revision: u.revision, Confirmed: confirmed.began}, true
 }
 
-// setLatest is told each newest update that is not a bad value.
-func (v *Value[T]) setLatest(u *update[T]) {
+// offerLatest makes u the Latest, unless u is bad or older than what has been offered. It is called before a watcher can
+// return u.
+func (v *Value[T]) offerLatest(u *update[T]) {
+	if u.err != nil {
+		return
+	}
+	v.latestMu.Lock()
+	defer v.latestMu.Unlock()
+	if u.epoch < v.latestAt.epoch || u.epoch == v.latestAt.epoch && u.revision <= v.latestAt.revision {
+		return
+	}
+	v.latestAt = instant{u.epoch, u.revision}
 	if !u.present && !v.config.hasFallback {
 		u = nil
 	}
 	v.latest.Store(u)
+}
+
+// latestSince returns the revision in a history that Latest, or its absence, is of.
+func (v *Value[T]) latestSince(epoch uint64) kv.Revision {
+	v.latestMu.Lock()
+	defer v.latestMu.Unlock()
+	if v.latestAt.epoch != epoch {
+		return -1
+	}
+	return v.latestAt.revision
+}
+
+// forgetLatest lets Latest be of any revision again: the store may have been replaced while no watcher was open.
+func (v *Value[T]) forgetLatest() {
+	v.latestMu.Lock()
+	defer v.latestMu.Unlock()
+	v.latestAt.revision = -1
+}
+
+// instant is a revision of a history.
+type instant struct {
+	epoch    uint64
+	revision kv.Revision
 }
 
 // Status returns what is going on between the Value and its store.

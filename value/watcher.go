@@ -87,7 +87,7 @@ func isLast(ctx context.Context, err, misuse error) bool {
 	if _, bad := errors.AsType[*DecodeError](err); bad {
 		return false // whatever the decoder's error matches
 	}
-	return err == ctx.Err() || misuse != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrConcurrentGet)
+	return err == ctx.Err() || misuse != nil || IsFinal(err) || errors.Is(err, ErrConcurrentGet)
 }
 
 // Revision returns the revision behind what Get last returned: that of the put, or for a deletion that of the
@@ -141,7 +141,11 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 	defer w.getting.Store(false)
 
 	ticket := w.ticket
-	if wait && (!w.started || asked.atLeast > w.v.fresh.confirmed.Load().upTo(0, w.epoch())) {
+	if w.told == nil {
+		w.started = false // a Get that returned nothing was not the first
+	}
+	asksRead := wait && (!w.started || asked.atLeast > 0)
+	if asksRead {
 		ticket = w.v.fresh.want(false)
 	}
 	var rung <-chan struct{}
@@ -155,18 +159,22 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 		// The order matters: what is confirmed is in the state that is loaded after it.
 		confirmed := w.v.fresh.confirmed.Load()
 		s := w.v.state.Load()
-		if !w.started && s.newest != nil && confirmed.ticket >= ticket {
-			w.started = true
+		if s.newest != nil && confirmed.ticket >= ticket {
+			w.started, asksRead = true, false
 		}
 		stale, due := w.staleness(confirmed)
 		switch {
 		case stale && (due <= 0 || !wait):
 			w.ages.staleAt = time.Now()
 			return nil, w.errStale(confirmed)
-		case stale, !w.started, s.newest == nil:
+		case stale, !w.started, asksRead, s.newest == nil:
 			// What is known is too old to be told, or was known before the call.
 		default:
-			if u, err := w.next(s, confirmed, &asked); u != nil || err != nil {
+			u, err := w.next(s, confirmed, &asked)
+			if err != nil && w.closing.Load() != nil {
+				return nil, w.errClosed() // the reading of history ended for it
+			}
+			if u != nil || err != nil {
 				return u, err
 			}
 		}
@@ -192,21 +200,13 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 	}
 }
 
-// epoch is that of what is known.
-func (w *Watcher[T]) epoch() uint64 {
-	if u := w.v.state.Load().newest; u != nil {
-		return u.epoch
-	}
-	return 0
-}
-
 // next returns the next update in what is known, or nil if there is none to be told.
 func (w *Watcher[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T]) (*update[T], error) {
 	if w.every != nil {
 		return w.every.next(s, confirmed, asked)
 	}
 	u := s.newest
-	if !w.isNews(u) || confirmed.upTo(u.revision, u.epoch) < asked.atLeast {
+	if !w.isNews(u) || !confirmed.reaches(u.revision, u.epoch, asked.atLeast) {
 		return nil, nil
 	}
 	return w.tell(u, asked), nil
@@ -223,6 +223,7 @@ func (w *Watcher[T]) isNews(u *update[T]) bool {
 // tell counts u as told, and returns it unless it is a value that was not asked for.
 func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
 	w.told = u
+	w.v.offerLatest(u)
 	isValue := u.err == nil && (u.present || w.v.config.hasFallback)
 	if isValue && !asked.wants(u.value) {
 		return nil
@@ -263,11 +264,14 @@ func (w *Watcher[T]) staleness(confirmed *confirmation) (stale bool, due time.Du
 	if known.Before(w.ages.opened) {
 		known = w.ages.opened // no read can have been answered for this watcher before
 	}
+	if time.Since(known) < limit {
+		return false, limit - time.Since(known)
+	}
 	said := known
 	if said.Before(w.ages.staleAt) {
 		said = w.ages.staleAt
 	}
-	return time.Since(known) >= limit, limit - time.Since(said)
+	return true, limit - time.Since(said)
 }
 
 func (w *Watcher[T]) errStale(confirmed *confirmation) error {
@@ -278,5 +282,5 @@ func (w *Watcher[T]) errStale(confirmed *confirmation) error {
 }
 
 func (w *Watcher[T]) errClosed() error {
-	return fmt.Errorf("value: get %q: the watcher was %w", w.v.key, ErrClosed)
+	return fmt.Errorf("value: get %q: %w", w.v.key, ErrWatcherClosed)
 }
