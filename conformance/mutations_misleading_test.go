@@ -25,7 +25,7 @@ var misleadingMutants = []mutation{
 		},
 		watch: failing(unavailableIf(kv.ErrClosed)),
 	}},
-	{guarantee: "V11", name: "calls-a-lost-stream-a-closed-store", broken: breakage{watch: failing(func(err error) error {
+	{guarantee: "W6", name: "calls-a-lost-stream-a-closed-store", broken: breakage{watch: failing(func(err error) error {
 		if errors.Is(err, kv.ErrUnavailable) {
 			return &kv.OpError{Store: "mutant", Op: "watch", Reason: kv.ErrClosed}
 		}

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/watchkv/watchkv/kv"
@@ -123,6 +124,9 @@ var resumeChecks = []check{
 			last := put(fmt.Sprint(i, " after the streams have ended"))
 			for w.position() < last {
 				if _, err, ok := w.tryNext(); !ok {
+					if errors.Is(err, kv.ErrClosed) {
+						e.Fatalf("the streams were ended, the store was not closed, and %s: its reader gives up rather than begin again", endText(err))
+					}
 					if err == nil || err == errInVain {
 						e.Fatalf("the streams were ended for the %d. time of this watch, and %s", i+1, endText(err))
 					}
