@@ -22,8 +22,8 @@
 //     and they are sorted by key, however many there are.
 //   - S3, true metadata: CreateRevision, ModRevision and Version follow etcd's rules. The first put of a key
 //     sets all three anew, also after a deletion; each later put sets ModRevision and adds one to Version.
-//   - S4, absent is not an error: a range without entries gives an empty Snapshot with the Revision to
-//     watch after.
+//   - S4, absent is not an error: a range without entries gives a Snapshot with the Revision to watch after.
+//     Its Entries is nil.
 //   - S5, bytes are the caller's: changing a slice that was given to Put, or got from Get or in an Event,
 //     changes nothing that is stored or given to others.
 //   - S6, any bytes: keys hold NUL, 0xff and slashes and are up to 1 KiB long at least; values are empty or
@@ -79,4 +79,28 @@
 //
 // A Watch does nothing before it is iterated, and has no error to return: an invalid range or revision is the
 // first and last thing it yields. Iterated with a ctx that is done it yields that error, and nothing before it.
+//
+// A client that holds several connections may hang on one that died without a reset, while the others work. Nothing above
+// the store can know that. So where a Get can hang on one dead connection, the store itself should try another one.
+//
+// # What a store may offer beyond that
+//
+// Three small interfaces are optional. A reader finds out by type assertion, or calls the function of the same name, which
+// works with any Store. A wrapper of a store should pass all three on.
+//
+//   - [Stater] reads a range without its values. Readers use it to check that a silent watch still works. Offer it where
+//     the backend can leave out the values: without it each check transfers all of them. S1, S2, S3 and S4 hold of Stat
+//     too.
+//   - [Acknowledger] says when a server serves a watch. Readers use it to say that they are connected only when they are.
+//     Offer it where a request for a watch can wait for a server that is gone.
+//   - [ProgressRequester] asks the running watches for bookmarks. Programs use it to learn that nothing is missing
+//     up to now, and to have a recent revision to resume after. Offer it where the backend can tell progress on request.
+//     W7 holds of these bookmarks too.
+//
+// # Silence
+//
+// A watch can die without an error, and then looks like one of keys that do not change. Nothing in this package checks
+// that. The values of package value check silent watches with a small read. A program that watches a prefix through a bare
+// Store, and must not miss that, reads the range itself now and then, compares it with what the watch has
+// delivered, and watches again where the two differ.
 package kv

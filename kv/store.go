@@ -14,7 +14,7 @@ type Revision int64
 // package documentation states what each method guarantees (S1 to S6, W1 to W13).
 type Store interface {
 	// Get returns every entry in r, sorted by key, as they were at Snapshot.Revision. A range without
-	// entries is an empty snapshot, not an error. The snapshot and its bytes belong to the caller.
+	// entries is a snapshot whose Entries is nil, not an error. The snapshot and its bytes belong to the caller.
 	//
 	// When ctx ends first, Get returns promptly with an error that matches ctx's.
 	Get(ctx context.Context, r Range) (Snapshot, error)
@@ -34,7 +34,7 @@ type Store interface {
 // Snapshot is what a range held at one revision.
 type Snapshot struct {
 	Revision Revision // the revision the entries are of, and the one to watch after
-	Entries  []Entry  // every entry of the range, sorted by key
+	Entries  []Entry  // every entry of the range, sorted by key; nil where there is none
 }
 
 // Entry is a key with its value and its place in the store's history.

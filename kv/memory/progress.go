@@ -6,10 +6,15 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// RequestProgress makes every watch that has nothing left to deliver yield a bookmark at the store's current
-// revision, as etcd does when its client asks for progress. As with etcd a watch is passed over while it is
-// behind, and while it waits for a future revision, which is also that of a reader who watches after the current
-// one: it is told nothing until the next write, anywhere.
+// RequestProgress implements [kv.ProgressRequester]: every watch that has nothing left to deliver yields a bookmark at
+// the store's current revision. A watch is passed over while it is behind, and while it waits for a future
+// revision, which is also that of a reader who watches after the current one: it yields none until the next
+// write, anywhere.
+//
+// Of the two ways in which etcd tells progress this is the periodic one, which looks at each watch by itself. etcd
+// answers a request by its client for all watches of one gRPC stream together, and for none of them while one is behind
+// or in the future. Which watches share a stream is up to the client, so a program that needs a bookmark from one watch
+// cannot count on it there; here a watch never silences another.
 //
 // A consumer that is busy gets the bookmark when it asks for more; of several it gets the last.
 func (s *Store) RequestProgress(ctx context.Context) error {
@@ -21,15 +26,15 @@ func (s *Store) RequestProgress(ctx context.Context) error {
 		s.mu.Unlock()
 		return fail("request progress", kv.ErrClosed)
 	}
-	var told []*watch
+	var ready []*watch
 	for w := range s.watches.all() {
 		if w.pending == 0 && w.from <= s.revision {
 			w.bookmark = s.revision
-			told = append(told, w)
+			ready = append(ready, w)
 		}
 	}
 	s.mu.Unlock()
-	wake(told)
+	wake(ready)
 	return nil
 }
 

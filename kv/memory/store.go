@@ -10,13 +10,15 @@ import (
 )
 
 var (
-	_ kv.Store     = (*Store)(nil)
-	_ kv.Writer    = (*Store)(nil)
-	_ kv.Committer = (*Store)(nil)
+	_ kv.Stater            = (*Store)(nil)
+	_ kv.Acknowledger      = (*Store)(nil)
+	_ kv.ProgressRequester = (*Store)(nil)
+	_ kv.Writer            = (*Store)(nil)
+	_ kv.Committer         = (*Store)(nil)
 )
 
-// Store is a [kv.Store], [kv.Writer] and [kv.Committer] in memory. Make one with [New]. Its methods may be
-// called concurrently.
+// Store is a [kv.Store], [kv.Writer] and [kv.Committer] in memory, with all that package kv makes optional. Make one
+// with [New]. Its methods may be called concurrently.
 type Store struct {
 	settings settings
 
@@ -76,22 +78,40 @@ const (
 
 // Get returns the entries of r at the store's current revision.
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
-	if err := r.Validate(); err != nil {
+	var room [1]*record
+	revision, records, err := s.read(ctx, r, room[:0])
+	if err != nil {
 		return kv.Snapshot{}, fail("get "+r.String(), err)
+	}
+	return snapshot(revision, records, (*record).entry), nil
+}
+
+// Stat implements [kv.Stater]. It is [Store.Get] without the values, which it does not copy.
+func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	var room [1]*record
+	revision, records, err := s.read(ctx, r, room[:0])
+	if err != nil {
+		return kv.Snapshot{}, fail("stat "+r.String(), err)
+	}
+	return snapshot(revision, records, (*record).stat), nil
+}
+
+// read appends to records the live records of r at the store's current revision.
+func (s *Store) read(ctx context.Context, r kv.Range, records []*record) (kv.Revision, []*record, error) {
+	if err := r.Validate(); err != nil {
+		return 0, nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return kv.Snapshot{}, fail("get "+r.String(), err)
+		return 0, nil, err
 	}
 	if err := s.tooLong(r); err != nil {
-		return kv.Snapshot{}, fail("get "+r.String(), s.unlessClosed(err))
+		return 0, nil, s.unlessClosed(err)
 	}
-	var room [1]*record
-	records := room[:0]
 
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return kv.Snapshot{}, fail("get "+r.String(), kv.ErrClosed)
+		return 0, nil, kv.ErrClosed
 	}
 	revision := s.revision
 	if key, ok := r.Key(); ok {
@@ -99,10 +119,10 @@ func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 			records = append(records, rec)
 		}
 		s.mu.Unlock()
-		return snapshot(revision, records), nil
+		return revision, records, nil
 	}
 	from, _, _ := r.Bounds()
-	records, more := collect(s.live, r, from, nil, getAtOnce)
+	records, more := collect(s.live, r, from, records, getAtOnce)
 	var rest *btree.Map[string, *record]
 	if more != "" {
 		rest = s.live.Copy()
@@ -111,11 +131,11 @@ func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 
 	for more != "" {
 		if err := ctx.Err(); err != nil {
-			return kv.Snapshot{}, fail("get "+r.String(), err)
+			return 0, nil, err
 		}
 		records, more = collect(rest, r, more, records, getUnasked)
 	}
-	return snapshot(revision, records), nil
+	return revision, records, nil
 }
 
 // collect appends up to limit records of r to records, from the key from on, and returns the key to go on from,
@@ -136,29 +156,31 @@ func collect(tree *btree.Map[string, *record], r kv.Range, from string, records 
 	return records, more
 }
 
-func snapshot(revision kv.Revision, records []*record) kv.Snapshot {
+// snapshot returns what show makes of each of records.
+func snapshot(revision kv.Revision, records []*record, show func(*record) kv.Entry) kv.Snapshot {
 	snapshot := kv.Snapshot{Revision: revision}
 	if len(records) > 0 {
 		snapshot.Entries = make([]kv.Entry, len(records))
 	}
 	for i, rec := range records {
-		snapshot.Entries[i] = rec.entry()
+		snapshot.Entries[i] = show(rec)
 	}
 	return snapshot
 }
 
 // entry returns a copy of what a put left.
 func (r *record) entry() kv.Entry {
-	return kv.Entry{
-		Key:            r.key,
-		Value:          r.bytes(),
-		CreateRevision: r.create,
-		ModRevision:    r.modify,
-		Version:        r.version,
-	}
+	entry := r.stat()
+	entry.Value = r.bytes()
+	return entry
 }
 
-// event returns a copy of what watches are told.
+// stat returns what a put left, without its value.
+func (r *record) stat() kv.Entry {
+	return kv.Entry{Key: r.key, CreateRevision: r.create, ModRevision: r.modify, Version: r.version}
+}
+
+// event returns a copy of what watches deliver.
 func (r *record) event() kv.Event {
 	if r.version == 0 {
 		return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: r.key, ModRevision: r.modify}}

@@ -196,6 +196,7 @@ func TestNothingIsDoneOnceTheContextIsDone(t *testing.T) {
 	for _, ctx := range []context.Context{canceled, late} {
 		for name, err := range map[string]error{
 			"get":      second(s.Get(ctx, kv.All())),
+			"stat":     second(s.Stat(ctx, kv.All())),
 			"put":      second(s.Put(ctx, "/a", nil)),
 			"delete":   second(s.Delete(ctx, "/a")),
 			"commit":   second(s.Commit(ctx, kv.DeleteOp("/a"))),
@@ -225,6 +226,7 @@ func TestClosedStoreSaysSo(t *testing.T) {
 	for name, err := range map[string]error{
 		"get":       second(s.Get(t.Context(), kv.All())),
 		"get a key": second(s.Get(t.Context(), kv.Key("/a"))),
+		"stat":      second(s.Stat(t.Context(), kv.Key("/a"))),
 		"put":       second(s.Put(t.Context(), "/a", nil)),
 		"delete":    second(s.Delete(t.Context(), "/a")),
 		"commit":    second(s.Commit(t.Context())),

@@ -39,10 +39,17 @@ func wake(watches []*watch) {
 // single revision is larger, about a megabyte of values.
 // Bookmarks come only when asked for with [Store.RequestProgress].
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return s.WatchAcknowledged(ctx, r, after, func() {})
+}
+
+// WatchAcknowledged implements [kv.Acknowledger]. It is [Store.Watch], and calls acknowledged once the watch is among those
+// that writes look at, which is at once.
+func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 	return func(yield func(kv.Batch, error) bool) {
 		w, err := s.startWatch(ctx, r, after)
 		if err == nil {
 			defer s.stopWatch(w, r)
+			acknowledged()
 		}
 		for err == nil {
 			var batch kv.Batch
