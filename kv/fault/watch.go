@@ -85,8 +85,9 @@ func (s *Store) follow(st *stream, yield func(kv.Batch, error) bool) bool {
 	}
 	for batch, err := range s.store.Watch(ctx, st.call.Range, st.position) {
 		if ended := st.caller.Err(); err != nil && ended != nil {
-			if ctx.Err() != ended {
-				err = st.call.ended(st.caller) // the store speaks of the connection, which had ended before
+			// The connection ends a moment after the caller's context, or was ended before: then the store speaks of that.
+			if gone := ctx.Err(); gone != nil && gone != ended {
+				err = st.call.ended(st.caller)
 			}
 			yield(kv.Batch{}, err)
 			return false
