@@ -10,8 +10,9 @@ import (
 // Counts is what a [Store] has seen, and what runs in it now.
 type Counts struct {
 	// Calls begun, those that failed included. Invalid ones, which reach no store, are not counted. A stream
-	// that goes on after a cut is the same watch still.
-	Gets, Watches, Puts, Deletes, Commits int
+	// that goes on after a cut is the same watch still. A Stat is among the Gets. Progress is how often it was
+	// requested.
+	Gets, Watches, Puts, Deletes, Commits, Progress int
 
 	// Batches and Events handed to the consumers of watches.
 	Batches, Events int
@@ -32,7 +33,7 @@ func (c Counts) String() string {
 		n    int
 	}{
 		{"gets", c.Gets}, {"watches", c.Watches}, {"puts", c.Puts}, {"deletes", c.Deletes}, {"commits", c.Commits},
-		{"batches", c.Batches}, {"events", c.Events}, {"streams", c.Streams}, {"blocked", c.Blocked},
+		{"progress", c.Progress}, {"batches", c.Batches}, {"events", c.Events}, {"streams", c.Streams}, {"blocked", c.Blocked},
 	} {
 		if one.n == 0 {
 			continue
@@ -60,6 +61,8 @@ func (c *Counts) begin(op Ops) {
 		c.Deletes++
 	case Commits:
 		c.Commits++
+	case Progress:
+		c.Progress++
 	}
 }
 

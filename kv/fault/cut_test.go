@@ -75,6 +75,50 @@ func TestCutStreamsMeetCompactionOnHeal(t *testing.T) {
 	})
 }
 
+// A stream has no buffer, so it has received what it has delivered: a batch that is held is on its way, and read again.
+func TestCutStreamsResumeAfterWhatTheyDelivered(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
+		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))
+		want(t, "at first", watch.news(), "")
+		hold := s.Hold(fault.Watches, fault.Answered)
+		put(t, under, "/a", "1")
+		<-hold.Reached()
+		s.Cut()
+		rev := put(t, under, "/a", "2")
+		if err := under.Compact(ctx, rev); err != nil {
+			t.Fatal(err)
+		}
+		hold.Release()
+		want(t, "released, cut off", watch.news(), "")
+		s.Heal()
+		wantError(t, watch.ended(t), kv.ErrCompacted)
+		want(t, "delivered", watch.news(), "")
+	})
+}
+
+func TestABusyConsumerGetsNothingMoreInACut(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
+		busy := make(chan struct{})
+		watch := newFollower()
+		go watch.read(func(yield func(kv.Batch, error) bool) {
+			for batch, err := range s.Watch(ctx, kv.Key("/a"), 1) {
+				if !yield(batch, err) {
+					return
+				}
+				<-busy
+			}
+		})
+		put(t, under, "/a", "1")
+		want(t, "at first", watch.news(), "put /a=1")
+		put(t, under, "/a", "2")
+		s.Cut()
+		close(busy)
+		want(t, "in the cut", watch.news(), "")
+		s.Heal()
+		want(t, "after the heal", watch.news(), "put /a=2")
+	})
+}
+
 func TestFrozenStreamsOutliveCompaction(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))

@@ -18,8 +18,10 @@
 //   - [Store.Cut]: the client is partitioned from its members, or all members are down. etcd's client does
 //     not fail then: reads and new watches block until their context ends, running watches are silent, and
 //     once it is connected again it resumes them after what it last received. If history has been
-//     compacted past that point they end with [kv.ErrCompacted]. Cut(Writes, Answered) is the half-open
-//     network on which requests arrive and acknowledgements do not.
+//     compacted past that point they end with [kv.ErrCompacted]. One thing differs: etcd's client buffers
+//     what it receives for a consumer that is busy. A stream of a Store has no buffer, which would need a goroutine
+//     for each stream and memory without bound, so it has received what it has delivered, and no more.
+//     Cut(Writes, Answered) is the half-open network on which requests arrive and acknowledgements do not.
 //   - [Store.Freeze]: the program was suspended, or paused for long by its machine; its connections
 //     survived.
 //   - [Store.Fail] with [kv.ErrUnavailable]: there is no leader, or too many requests. Together with a Cut it
@@ -40,7 +42,7 @@
 //
 // Every fault takes matches, all of which a call must meet: [Ops], as in Gets|Watches; [On] a range of keys;
 // [Answered], for the moment after the store has answered instead of that before the call reaches it. With
-// none, every call is meant.
+// none, every call is meant. A Stat is one of the Gets, and a WatchAcknowledged one of the Watches.
 //
 // A call meets the delays that match it first, then one hold, then one failure, and last the cuts and
 // freezes; within each, in the order in which they were made. On the way back its answer does so again.

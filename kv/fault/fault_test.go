@@ -46,21 +46,25 @@ type follower struct {
 	end  chan error  // its error, or nil
 }
 
+func newFollower() *follower { return &follower{make(chan string, 100), make(chan error, 1)} }
+
 func follow(watch iter.Seq2[kv.Batch, error]) *follower {
-	f := &follower{make(chan string, 100), make(chan error, 1)}
-	go func() {
-		for batch, err := range watch {
-			if err != nil {
-				f.end <- err
-				return
-			}
-			for _, e := range batch.Events {
-				f.seen <- fmt.Sprintf("%v %s=%s", e.Type, e.Key, e.Value)
-			}
-		}
-		f.end <- nil
-	}()
+	f := newFollower()
+	go f.read(watch)
 	return f
+}
+
+func (f *follower) read(watch iter.Seq2[kv.Batch, error]) {
+	for batch, err := range watch {
+		if err != nil {
+			f.end <- err
+			return
+		}
+		for _, e := range batch.Events {
+			f.seen <- fmt.Sprintf("%v %s=%s", e.Type, e.Key, e.Value)
+		}
+	}
+	f.end <- nil
 }
 
 // news returns what came since it was last asked, once all is quiet.

@@ -83,9 +83,13 @@ func (h *Hold) String() string { return h.rule.String() }
 // What is on its way is caught as well: a call that the store is already answering hangs with its answer, so
 // that a write hanging in a cut may or may not have happened, as on a network.
 //
-// A stream that was cut off resumes as one of a reconnecting client does: it is opened again after the last
-// batch that it delivered. It delivers all that it missed; if that has been compacted meanwhile it ends
-// with [kv.ErrCompacted], also where nothing in its range has changed.
+// A stream that was cut off resumes as one of a reconnecting client does: it is opened again after the last batch
+// that it received, and delivers all that it missed. If that has been compacted meanwhile it ends with
+// [kv.ErrCompacted], also where nothing in its range has changed.
+//
+// What a stream has received is what it has delivered, because it has no buffer. A batch that a Hold or a Delay keeps back
+// is still on its way: the cut catches it, and after the heal it is read again. And a consumer that is busy when the cut
+// comes gets nothing more before the heal, while etcd's client would give it what the client had received until then.
 //
 // With [Answered], requests arrive and only the answers are cut off.
 func (s *Store) Cut(match ...Match) *Rule {

@@ -30,7 +30,8 @@ type Call struct {
 	Range kv.Range
 	// After is the revision that a Watch was asked to begin after.
 	After kv.Revision
-	// Keys are what a write writes, or what an event is about; nil for a Get or a Watch.
+	// Keys are what a write writes, or what an event is about. Nil for a Get or a Watch. Empty, and not nil, for what is
+	// about no key: a commit of nothing, a request for progress.
 	Keys []string
 	// Answered is set once the store has answered, and false before the call has reached it. Every batch and
 	// the error at its end are the answers to a Watch.
@@ -44,6 +45,8 @@ func (c Call) String() string {
 		return "get " + c.Range.String()
 	case Watches:
 		return fmt.Sprintf("watch %v after %d", c.Range, c.After)
+	case Progress:
+		return "request progress"
 	}
 	text := make([]string, len(c.Keys))
 	for i, key := range c.Keys {
@@ -84,6 +87,7 @@ const (
 	Puts
 	Deletes
 	Commits
+	Progress // requests for it, which are about no key: On matches none of them
 
 	Reads  = Gets | Watches
 	Writes = Puts | Deletes | Commits
@@ -95,7 +99,7 @@ func (o Ops) Matches(c Call) bool { return o&c.Op != 0 }
 // String returns the operations' names: "get", "put|delete".
 func (o Ops) String() string {
 	var names []string
-	for i, name := range []string{"get", "watch", "put", "delete", "commit"} {
+	for i, name := range []string{"get", "watch", "put", "delete", "commit", "progress"} {
 		if o&(1<<i) != 0 {
 			names = append(names, name)
 		}

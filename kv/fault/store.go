@@ -8,8 +8,10 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Store is a [kv.Store] that fails on request, and otherwise does as the store it wraps. It is a [kv.Writer]
-// and a [kv.Committer] too; where the wrapped store is not, these methods fail with [kv.ErrUnsupported].
+// Store is a [kv.Store] that fails on request, and otherwise does as the store it wraps. It is a [kv.Writer], a
+// [kv.Committer] and a [kv.ProgressRequester] too; where the wrapped store is not, these methods fail with
+// [kv.ErrUnsupported]. And it is a [kv.Stater] and a [kv.Acknowledger]; where the wrapped store is not, these methods do as
+// [kv.Stat] and [kv.WatchAcknowledged] do.
 //
 // All methods may be called concurrently.
 type Store struct {
@@ -24,9 +26,11 @@ type Store struct {
 }
 
 var (
-	_ kv.Store     = (*Store)(nil)
-	_ kv.Writer    = (*Store)(nil)
-	_ kv.Committer = (*Store)(nil)
+	_ kv.Stater            = (*Store)(nil)
+	_ kv.Acknowledger      = (*Store)(nil)
+	_ kv.ProgressRequester = (*Store)(nil)
+	_ kv.Writer            = (*Store)(nil)
+	_ kv.Committer         = (*Store)(nil)
 )
 
 // New wraps store. Without faults the wrapper is transparent: the guarantees that store gives are given
@@ -44,6 +48,27 @@ func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 	call := Call{Op: Gets, Range: r}
 	return answer(ctx, s, call, func() (kv.Snapshot, error) { return s.store.Get(ctx, r) })
+}
+
+// Stat is [kv.Stat] of the wrapped store. To faults it is a Get.
+func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	if r.Validate() != nil {
+		return kv.Stat(ctx, s.store, r)
+	}
+	call := Call{Op: Gets, Range: r}
+	return answer(ctx, s, call, func() (kv.Snapshot, error) { return kv.Stat(ctx, s.store, r) })
+}
+
+// RequestProgress is [kv.ProgressRequester]'s RequestProgress of the wrapped store, with the faults that match. Where the
+// request is cut off it hangs, as requests do. The bookmarks come through their streams, with the faults of those.
+func (s *Store) RequestProgress(ctx context.Context) error {
+	call := Call{Op: Progress, Keys: []string{}}
+	store, ok := s.store.(kv.ProgressRequester)
+	if !ok {
+		return call.failure(kv.ErrUnsupported)
+	}
+	_, err := answer(ctx, s, call, func() (struct{}, error) { return struct{}{}, store.RequestProgress(ctx) })
+	return err
 }
 
 // Put is [kv.Writer]'s Put of the wrapped store, with the faults that match.

@@ -10,11 +10,26 @@ import (
 
 // Watch is [kv.Store]'s Watch of the wrapped store, with the faults that match.
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return s.watch(ctx, r, after, nil)
+}
+
+// WatchAcknowledged is [kv.WatchAcknowledged] of the wrapped store, with the faults that match. A stream that begins cut
+// off, or held, is acknowledged once it has reached the store and the store has acknowledged it. It is acknowledged once,
+// however often it is cut off and resumed.
+//
+// An acknowledgement is an answer to cuts and freezes, which keep it back. To all other faults the answers to a
+// watch are its batches.
+func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
+	return s.watch(ctx, r, after, acknowledged)
+}
+
+// watch is Watch, and WatchAcknowledged where acknowledged is not nil.
+func (s *Store) watch(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 	if r.Validate() != nil || after < 0 {
-		return s.store.Watch(ctx, r, after)
+		return s.store.Watch(ctx, r, after) // which refuses it, so there is nothing to acknowledge
 	}
 	return func(yield func(kv.Batch, error) bool) {
-		st := s.begin(ctx, Call{Op: Watches, Range: r, After: after})
+		st := s.begin(ctx, Call{Op: Watches, Range: r, After: after}, acknowledged)
 		defer s.finish(st)
 		if err := s.meet(st.ctx, st.call); err != nil {
 			st.fail(yield, err)
@@ -29,9 +44,12 @@ func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.S
 // reach a stream that waits inside the wrapped store, the context which that store was given is ended, and
 // the store ends its watch at once (W12).
 type stream struct {
-	call     Call
-	caller   context.Context
-	position kv.Revision // what the stream has been through; used by the consumer's goroutine alone
+	call   Call
+	caller context.Context
+
+	// Used by the consumer's goroutine alone.
+	position     kv.Revision // what the stream has been through
+	acknowledged func()      // to be called; nil where it was, or nobody asked
 
 	// ctx ends with the caller's, or by end.
 	ctx context.Context
@@ -48,8 +66,8 @@ type streamEnd struct{ err error }
 
 func (e *streamEnd) Error() string { return "ended by EndStreams" }
 
-func (s *Store) begin(ctx context.Context, c Call) *stream {
-	st := &stream{call: c, caller: ctx, position: c.After, disconnect: func() {}}
+func (s *Store) begin(ctx context.Context, c Call, acknowledged func()) *stream {
+	st := &stream{call: c, caller: ctx, position: c.After, acknowledged: acknowledged, disconnect: func() {}}
 	st.ctx, st.end = context.WithCancelCause(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +101,7 @@ func (s *Store) follow(st *stream, yield func(kv.Batch, error) bool) bool {
 		st.fail(yield, err)
 		return false
 	}
-	for batch, err := range s.store.Watch(ctx, st.call.Range, st.position) {
+	for batch, err := range s.open(ctx, st) {
 		if ended := st.caller.Err(); err != nil && ended != nil {
 			// The connection ends a moment after the caller's context, or was ended before: then the store speaks of that.
 			if gone := ctx.Err(); gone != nil && gone != ended {
@@ -116,6 +134,25 @@ func (s *Store) follow(st *stream, yield func(kv.Batch, error) bool) bool {
 		return false
 	}
 	return ctx.Err() != nil // else the store ended without an error, and so does the stream
+}
+
+// open returns a watch of the wrapped store from where the stream stands.
+func (s *Store) open(ctx context.Context, st *stream) iter.Seq2[kv.Batch, error] {
+	if st.acknowledged == nil {
+		return s.store.Watch(ctx, st.call.Range, st.position)
+	}
+	return kv.WatchAcknowledged(ctx, s.store, st.call.Range, st.position, func() { s.acknowledge(ctx, st) })
+}
+
+// acknowledge passes on that the wrapped store has acknowledged its watch, once no cut and no freeze keeps its answers
+// back. If the watch is disconnected before that, the acknowledgement is lost with it, and that of the next one counts.
+func (s *Store) acknowledge(ctx context.Context, st *stream) {
+	if s.gate(ctx, st.call.answered()) != nil || ctx.Err() != nil || st.acknowledged == nil {
+		return
+	}
+	acknowledged := st.acknowledged
+	st.acknowledged = nil
+	acknowledged()
 }
 
 // connect waits until nothing bars the stream and returns the context for its next watch of the wrapped
