@@ -85,9 +85,14 @@ var bookmarkChecks = []check{
 
 // bookmarkAfter reads until a bookmark of at least rev comes, and returns it.
 func (w *watching) bookmarkAfter(rev kv.Revision) kv.Batch {
+	return w.bookmarkAfterAsking(rev, w.e.progress)
+}
+
+// bookmarkAfterAsking is bookmarkAfter for one way to ask.
+func (w *watching) bookmarkAfterAsking(rev kv.Revision, ask func()) kv.Batch {
 	for {
 		w.e.Logf("ask for bookmarks")
-		w.e.progress()
+		ask()
 		if b := w.next(); b.IsBookmark() && b.Revision >= rev {
 			return b
 		}

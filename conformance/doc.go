@@ -11,10 +11,10 @@
 //		})
 //	}
 //
-// Every guarantee of the contract (S1 to S6, W1 to W13, and those of writes and errors) is held by several
-// checks, each a subtest: go test -run 'Conformance/^W5$' runs those of W5. A check that fails says what was
-// promised, what it did, what it saw, and the command that runs it again alone. One run reports every
-// guarantee that is broken.
+// Every guarantee of the contract (S1 to S6, W1 to W13, those of writes and errors, and those of a kv.Stater and of a
+// kv.Acknowledger where the store is one) is held by several checks, each a subtest: go test -run 'Conformance/^W5$' runs
+// those of W5. A check that fails says what was promised, what it did, what it saw, and the command that runs it again
+// alone. One run reports every guarantee that is broken.
 //
 // # Values on top
 //
@@ -30,8 +30,9 @@
 // [Backend] says what the store can do. A check that needs what it cannot is skipped and named in the summary
 // that ends the log (go test -v shows it): a guarantee all of whose checks were skipped is "not claimed", and one
 // of which only some were run "held in part". Where a backend cannot give a guarantee at all,
-// Backend.NotClaimed says so and why. Checks about commits have nothing to look at in a store that has none: they
-// are listed as "nothing to check", and count neither way.
+// Backend.NotClaimed says so and why. Checks about commits have nothing to look at in a store that has none, nor have
+// those of kv.Stater, kv.Acknowledger and kv.ProgressRequester in a store that is none of them: they are listed as "nothing
+// to check", and count neither way. A wrapper that Open returns has to pass on what the suite is to look at.
 //
 // docs/writing-a-backend.md in the repository takes a store from an empty file to a green run, with the reason for each
 // guarantee and the mistakes that each is there to find.

@@ -117,13 +117,23 @@ var entryChecks = []check{
 // expectAbsent requires r to be empty, at a revision of at least last.
 func (e *env) expectAbsent(r kv.Range, last kv.Revision) {
 	got, err := e.tryGet(e.store, r)
-	switch {
-	case err != nil:
+	if err != nil {
 		e.Errorf("get of an empty range failed: %v", err)
+		return
+	}
+	e.expectNothing("get", r, got, last)
+}
+
+// expectNothing requires got to be what r is without entries, at a revision of at least last.
+func (e *env) expectNothing(what string, r kv.Range, got kv.Snapshot, last kv.Revision) {
+	switch {
 	case len(got.Entries) != 0:
-		e.Errorf("get of an empty range returned %d entries", len(got.Entries))
+		e.Errorf("%s %s, which is empty, returned %d entries", what, e.shortRange(r), len(got.Entries))
+	case got.Entries != nil:
+		e.Errorf("%s %s, which is empty, returned Entries that are empty, and should be nil", what, e.shortRange(r))
 	case got.Revision < last:
-		e.Errorf("get of an empty range returned revision %d, but the store is at %d: a watch after it would be told of the past", got.Revision, last)
+		e.Errorf("%s %s, which is empty, returned revision %d, but the store is at %d: a watch after it would be told of the past",
+			what, e.shortRange(r), got.Revision, last)
 	}
 }
 

@@ -34,6 +34,9 @@ func (e *env) key(name string) string { return e.prefix + name }
 // all is the range of all the check's own keys.
 func (e *env) all() kv.Range { return kv.Prefix(e.prefix) }
 
+// moot ends the check, because there is nothing to look at in this store.
+func (e *env) moot(reason string) { e.trace.moot(reason) }
+
 // bounded returns a context for one call. It ends when the call has taken longer than anything should.
 func (e *env) bounded() (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(e.Context(), e.backend.patience(), errInVain)

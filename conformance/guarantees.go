@@ -15,7 +15,7 @@ var guarantees = []guarantee{
 	{"S1", "linearizable: a Get sees every write acknowledged before it began"},
 	{"S2", "one revision: all entries are as they were at Snapshot.Revision, none newer, none missing, sorted by key"},
 	{"S3", "true metadata: CreateRevision, ModRevision and Version follow etcd's rules, across deletion and re-creation"},
-	{"S4", "absent is not an error: a range without entries is an empty Snapshot with a Revision to watch after"},
+	{"S4", "absent is not an error: a range without entries is a Snapshot with nil Entries and a Revision to watch after"},
 	{"S5", "bytes are the caller's: changing a slice that was given to or got from the store changes nothing stored"},
 	{"S6", "any bytes: keys with NUL, 0xff and slashes, 1 KiB long; values empty, or of 1 MiB; the empty key is ErrInvalidKey"},
 	{"W1", "no gap: a Watch after the revision of a Get loses nothing, whatever is written between and however late it starts"},
@@ -48,6 +48,8 @@ var guarantees = []guarantee{
 	{"V15", "read your own write: AtLeast asks Get for the value as of a revision or later"},
 	{"V16", "audited: a lost event is found by the versions, and healed; a store that loses none is not accused"},
 	{"Writer", "writes: each makes one new revision and returns it, conditions are checked in the same step, all or nothing happens"},
+	{"Stater", "reads without values: a Stat promises what a Get promises, and every Value is nil"},
+	{"Acknowledger", "acknowledged watches: once, when the watch has begun and before its first batch; one that is refused is not"},
 	{"Errors", "errors: every failure matches the error of package kv that says what it is, and names the operation and the key"},
 }
 
@@ -92,9 +94,9 @@ func allChecks() []check {
 	var all []check
 	for _, group := range [][]check{
 		resetChecks, readChecks, entryChecks, byteChecks,
-		gapChecks, orderChecks, atomicChecks, resumeChecks, bookmarkChecks,
+		gapChecks, orderChecks, atomicChecks, resumeChecks, bookmarkChecks, progressChecks,
 		futureChecks, rangeChecks, independenceChecks, endChecks,
-		writerChecks, errorChecks, contextChecks, compactionChecks,
+		writerChecks, statChecks, acknowledgeChecks, errorChecks, contextChecks, compactionChecks,
 		firstGetChecks, laterGetChecks, newestChecks, everyUpdateChecks, backwardsChecks, deletionChecks,
 		decodeChecks, cancelChecks, closeChecks, concurrentGetChecks, outageChecks,
 		sharingChecks, unchangedChecks, latestChecks, ownWriteChecks, auditChecks,

@@ -21,7 +21,7 @@ import (
 // mutant is the memory store, wrapped so that it can be cut off, with one thing about it broken: each field that is
 // not nil takes the place of a method of the sound store, which it is given.
 type mutant struct {
-	*fault.Store
+	Store
 	memory *memory.Store
 	broken breakage
 
@@ -32,10 +32,24 @@ type mutant struct {
 	shared *sync.Map // what mutants of the same data remember
 }
 
+// Store is the sound store of a mutant.
+type Store struct{ *fault.Store }
+
+// acknowledgedKey is the key in a context of what a watch begun with it calls when it is acknowledged. So a broken watch, which
+// begins the sound one with its context, can be acknowledged and need not know.
+type acknowledgedKey struct{}
+
+func (s Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	if acknowledged, ok := ctx.Value(acknowledgedKey{}).(func()); ok {
+		return s.Store.WatchAcknowledged(ctx, r, after, acknowledged)
+	}
+	return s.Store.Watch(ctx, r, after)
+}
+
 func newMutant(m *memory.Store, broken breakage) *mutant {
 	page := make(chan []kv.Entry, 1)
 	page <- nil
-	return &mutant{Store: fault.New(m), memory: m, broken: broken, turn: make(chan struct{}, 1), page: page, shared: new(sync.Map)}
+	return &mutant{Store: Store{fault.New(m)}, memory: m, broken: broken, turn: make(chan struct{}, 1), page: page, shared: new(sync.Map)}
 }
 
 // now is the store's revision.
@@ -81,6 +95,10 @@ type breakage struct {
 	put    func(m *mutant, ctx context.Context, key string, value []byte, conditions []kv.Condition) (kv.Revision, error)
 	delete func(m *mutant, ctx context.Context, key string, conditions []kv.Condition) (kv.Revision, error)
 	commit func(m *mutant, ctx context.Context, ops []kv.Op) (kv.Revision, error)
+
+	stat        func(m *mutant, ctx context.Context, r kv.Range) (kv.Snapshot, error)
+	acknowledge func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error]
+	progress    func(m *mutant, ctx context.Context) error
 }
 
 func (m *mutant) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
@@ -95,6 +113,33 @@ func (m *mutant) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.
 		return m.broken.watch(m, ctx, r, after)
 	}
 	return m.Store.Watch(ctx, r, after)
+}
+
+func (m *mutant) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	switch {
+	case m.broken.stat != nil:
+		return m.broken.stat(m, ctx, r)
+	case m.broken.get != nil:
+		return kv.Stat(ctx, struct{ kv.Store }{m}, r)
+	}
+	return m.Store.Stat(ctx, r)
+}
+
+func (m *mutant) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
+	if m.broken.acknowledge != nil {
+		return m.broken.acknowledge(m, ctx, r, after, acknowledged)
+	}
+	return func(yield func(kv.Batch, error) bool) {
+		var once sync.Once // a broken watch may begin several
+		m.Watch(context.WithValue(ctx, acknowledgedKey{}, func() { once.Do(acknowledged) }), r, after)(yield)
+	}
+}
+
+func (m *mutant) RequestProgress(ctx context.Context) error {
+	if m.broken.progress != nil {
+		return m.broken.progress(m, ctx)
+	}
+	return m.Store.RequestProgress(ctx)
 }
 
 func (m *mutant) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {

@@ -19,7 +19,7 @@ type mutation struct {
 }
 
 var mutants = slices.Concat(readMutants, watchMutants, resumeMutants, misleadingMutants, valueMutants,
-	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants)
+	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants, optionalMutants)
 
 type watchFunc = func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error]
 
@@ -233,6 +233,13 @@ var readMutants = []mutation{
 		s, err := m.Store.Get(ctx, r)
 		if len(s.Entries) == 0 {
 			s.Revision = 0
+		}
+		return s, err
+	}}},
+	{guarantee: "S4", name: "gives-no-nil-for-an-absent-key", broken: breakage{get: func(m *mutant, ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+		s, err := m.Store.Get(ctx, r)
+		if err == nil && s.Entries == nil {
+			s.Entries = []kv.Entry{}
 		}
 		return s, err
 	}}},

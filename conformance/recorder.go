@@ -25,6 +25,7 @@ type recorder struct {
 	marked   []step // those of them that are marked
 	moved    time.Time
 	failures []string
+	mooted   string // why there is nothing to check
 	cleanups []func()
 }
 
@@ -91,6 +92,21 @@ func (r *recorder) Errorf(format string, args ...any) {
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
 	runtime.Goexit()
+}
+
+// moot ends the goroutine that calls it, as Fatalf does, because there is nothing to check.
+func (r *recorder) moot(reason string) {
+	r.mu.Lock()
+	r.mooted = reason
+	r.mu.Unlock()
+	runtime.Goexit()
+}
+
+// verdict returns whether the check has failed, and otherwise why there was nothing to check, or "".
+func (r *recorder) verdict() (failed bool, moot string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.failures) > 0, r.mooted
 }
 
 func (r *recorder) Cleanup(f func()) {

@@ -37,6 +37,7 @@ func newSuite(ctx context.Context, b Backend) (*suite, error) {
 type outcome struct {
 	check      check
 	moot       string  // why there is nothing to check
+	lacking    bool    // it is moot because the store lacks what it is about
 	notClaimed string  // why it was not run
 	broken     *Broken // nil if held, or not run
 }
@@ -51,8 +52,8 @@ func (s *suite) run(c check, name string) outcome {
 	r := record(s.ctx, name, s.backend.patience(), func(r *recorder) {
 		c.run(s.open(r, c.path()))
 	})
-	if !r.failed() {
-		return outcome{check: c}
+	if failed, moot := r.verdict(); !failed {
+		return outcome{check: c, moot: moot, lacking: moot != ""}
 	}
 	b := &Broken{Guarantee: c.guarantee, Check: c.path(), Does: c.does, Seen: r.report()}
 	for _, g := range guarantees {
@@ -108,7 +109,7 @@ func summarize(outcomes []outcome) string {
 	held, inPart, broken, notClaimed := 0, 0, 0, 0
 	for _, g := range guarantees {
 		var failed, missing, moot, notes []string
-		total, ran := 0, 0
+		total, ran, lacking := 0, 0, false
 		for _, c := range allChecks() {
 			if c.guarantee == g.id {
 				total++
@@ -118,6 +119,7 @@ func summarize(outcomes []outcome) string {
 			switch {
 			case o.check.guarantee != g.id:
 			case o.moot != "":
+				lacking = lacking || o.lacking
 				moot = append(moot, fmt.Sprintf("\n                  nothing to check: %s (%s)", o.check.path(), o.moot))
 			case o.notClaimed != "":
 				missing = append(missing, fmt.Sprintf("\n                  not claimed: %s (%s)", o.check.path(), o.notClaimed))
@@ -133,6 +135,8 @@ func summarize(outcomes []outcome) string {
 		case len(failed) > 0:
 			verdict = "BROKEN"
 			broken++
+		case ran == 0 && lacking:
+			verdict = "not offered"
 		case ran == 0 && len(missing) > 0:
 			verdict = "not claimed"
 			notClaimed++
@@ -148,7 +152,7 @@ func summarize(outcomes []outcome) string {
 		default:
 			held++
 		}
-		lines = append(lines, fmt.Sprintf("  %-6s %-12s %s%s%s", g.id, verdict, g.words,
+		lines = append(lines, fmt.Sprintf("  %-12s %-12s %s%s%s", g.id, verdict, g.words,
 			strings.Join(notes, ""), strings.Join(slices.Concat(failed, missing, moot), "")))
 	}
 	return fmt.Sprintf("conformance: of %d guarantees %d held, %d held in part, %d broken, %d not claimed\n%s",
