@@ -85,7 +85,8 @@ func (s *Store) readOnce(ctx context.Context, r kv.Range, p *paging) (kv.Snapsho
 		case of == nil:
 			of = answered
 			snapshot.Revision = kv.Revision(resp.Header.GetRevision())
-			if n := max(int(resp.Count), len(resp.Kvs)); n > 0 { // Count is that of all pages
+			// Count is that of all pages. Where one key was asked for it may not be in r, so nothing is made for it yet.
+			if n := max(int(resp.Count), len(resp.Kvs)); n > 0 && rangeEnd != "" {
 				snapshot.Entries = make([]kv.Entry, 0, n)
 			}
 		case of != answered:

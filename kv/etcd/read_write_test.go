@@ -189,8 +189,12 @@ func TestEveryKindOfRangeIsReadAndWatchedAlike(t *testing.T) {
 						want = append(want, key)
 					}
 				}
-				for _, e := range must(store.Get(ctx, r))(t).Entries {
+				entries := must(store.Get(ctx, r))(t).Entries
+				for _, e := range entries {
 					got = append(got, e.Key)
+				}
+				if len(want) == 0 && entries != nil {
+					t.Errorf("get %v, which holds no key: the entries are empty, want nil", r)
 				}
 				if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
 					t.Errorf("get %v: %q, want %q", r, got, want)
