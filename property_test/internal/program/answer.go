@@ -74,6 +74,9 @@ func (r *run) snapshot(snapshot kv.Snapshot) string {
 	for _, entry := range snapshot.Entries {
 		lines = append(lines, r.entry(entry))
 	}
+	if len(snapshot.Entries) == 0 && snapshot.Entries != nil {
+		lines = append(lines, "WRONG: the entries are empty, and should be nil")
+	}
 	return strings.Join(lines, "\n")
 }
 
