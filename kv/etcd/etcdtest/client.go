@@ -31,21 +31,24 @@ func (c *Cluster) Client(members ...int) *clientv3.Client {
 }
 
 // ClientConfig returns the configuration of [Cluster.Client], to be changed at will and given to [clientv3.New]. Whoever
-// makes such a client closes it. The client logs nothing, and finds a member that was restarted within a few
-// hundredths of a second.
+// makes such a client closes it. The client logs nothing, finds a member that was restarted within a few
+// hundredths of a second, and connects through [Cluster.Network]: keep its DialOptions when adding others.
 func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
 	return clientv3.Config{
 		Endpoints: c.Endpoints(members...),
 		Logger:    zap.NewNop(),
-		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff: backoff.Config{
-				BaseDelay:  10 * time.Millisecond,
-				Multiplier: 1.5,
-				Jitter:     0.2,
-				MaxDelay:   50 * time.Millisecond,
-			},
-			MinConnectTimeout: 5 * time.Second,
-		})},
+		DialOptions: []grpc.DialOption{
+			grpc.WithContextDialer(c.network.Dial),
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff: backoff.Config{
+					BaseDelay:  10 * time.Millisecond,
+					Multiplier: 1.5,
+					Jitter:     0.2,
+					MaxDelay:   50 * time.Millisecond,
+				},
+				MinConnectTimeout: 5 * time.Second,
+			}),
+		},
 	}
 }
 

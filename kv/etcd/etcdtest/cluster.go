@@ -26,7 +26,9 @@ type Cluster struct {
 	members   []*member
 	configure []func(member int, cfg *embed.Config)
 	processes bool // each member has its own
+	proxied   bool // each member has a proxy before it
 	logs      *logs
+	network   *Network
 
 	// turn is held by whatever starts or stops members, so that such operations do not overlap. It is taken
 	// before mu.
@@ -93,6 +95,7 @@ func New(members int, opts ...Option) (*Cluster, error) {
 func start(ctx context.Context, members int, opts []Option) (*Cluster, error) {
 	c := &Cluster{
 		logs:    new(logs),
+		network: newNetwork(),
 		cuts:    make(map[link]bool),
 		changed: make(chan struct{}),
 	}
@@ -135,12 +138,19 @@ func (c *Cluster) create(ctx context.Context, members int) (err error) {
 		if err != nil {
 			return err
 		}
-		c.members = append(c.members, &member{
+		m := &member{
 			name:   fmt.Sprintf("m%d", i),
 			dir:    filepath.Join(c.dir, fmt.Sprint(i)),
 			socket: filepath.Join(c.dir, fmt.Sprintf("%d.sock", i)),
 			peers:  peers,
-		})
+		}
+		c.members = append(c.members, m)
+		r := c.network.add(m.socket)
+		if c.proxied {
+			if m.proxy, err = startProxy(c.network, r); err != nil {
+				return err
+			}
+		}
 	}
 	return c.restart(ctx, c.all())
 }
@@ -184,6 +194,7 @@ func (c *Cluster) Close() error {
 	c.announce()
 	c.mu.Unlock()
 
+	c.network.close() // first, as a client may wait for what is held
 	var errs []error
 	for _, client := range clients {
 		if err := client.Close(); err != nil && !errors.Is(err, context.Canceled) {
@@ -196,6 +207,9 @@ func (c *Cluster) Close() error {
 	c.mu.Unlock()
 	for _, m := range c.members {
 		errs = append(errs, m.peers.close())
+		if m.proxy != nil {
+			errs = append(errs, m.proxy.close())
+		}
 	}
 	if c.dir != "" {
 		errs = append(errs, os.RemoveAll(c.dir))

@@ -26,6 +26,11 @@
 // lives. A member therefore has the same addresses each time it is started, and any number of clusters run side by
 // side, in one process or in many.
 //
+// A client of [Cluster.ClientConfig] connects through [Cluster.Network], which can be made to fail. Its connections go
+// straight to the member until a fault touches them, so that the network costs nothing before. A client that is made of
+// [Cluster.Endpoints] alone does not use the network. To carry such clients too, also those of another program, give
+// the members proxies with [WithProxies].
+//
 // # Processes
 //
 // By default all members run in the current process. That is the fastest, and lets a test reach into a server, but a
@@ -36,7 +41,7 @@
 // a test. None of these processes outlives the one that started it, however that ends; on systems other than Linux
 // one that is frozen then stays until somebody thaws it.
 //
-// # Faults
+// # Faults of members
 //
 //   - [Cluster.Stop] kills members, [Cluster.Restart] starts them again on the data they had.
 //   - [Cluster.Freeze] stops members' processes where they are, [Cluster.Thaw] lets them go on.
@@ -48,6 +53,31 @@
 //   - [Cluster.Watchers] is how many watches a member serves, to prove that a program leaves none behind.
 //
 // What is not here is reached through [Cluster.Member], which is the server itself where it runs in this process.
+//
+// # Faults of the network
+//
+// What is between clients and members is a [Network]:
+//
+//   - [Network.Swallow] loses all packets. Connections go silent without an end, and new ones hang.
+//     [Network.SwallowRequests] and [Network.SwallowAnswers] lose those of one direction.
+//   - [Network.Forget] makes the connections that exist silent for ever; new ones work at once.
+//   - [Network.Reset] breaks the connections that exist, and [Network.Refuse] refuses new ones.
+//   - [Network.Delay] and [Network.Throttle] make it slow.
+//   - [Network.Mend] ends all of these, and delivers what was held.
+//
+// A test of how a program gets away from a member that has vanished without a word:
+//
+//	watch := client.Watch(ctx, "/app/limits")
+//	...
+//	for i := range cluster.Size() {
+//		if cluster.Watchers(i) > 0 {
+//			cluster.Network().Swallow(i)
+//		}
+//	}
+//
+// The network differs from TCP in a few ways. It sends again as soon as it is mended, without TCP's pauses. It never gives
+// up: a connection that is silent stays so, where a kernel ends it after a quarter of an hour. A member does not hear that
+// the client of a silent connection has closed it until the network is mended, and goes on serving its watches.
 //
 // All methods may be called from several goroutines. Those that start or stop members take turns.
 //

@@ -12,3 +12,15 @@ func (c *Cluster) KillBehindItsBack(member int) error {
 
 // LastLines is what is shown of logs.
 var LastLines = lastLines
+
+// NewNetwork returns a network before members that listen at the sockets, and what closes it.
+func NewNetwork(sockets ...string) (*Network, func()) {
+	n := newNetwork()
+	for _, socket := range sockets {
+		n.add(socket)
+	}
+	return n, n.close
+}
+
+// Window bounds what a connection holds in one direction.
+const Window = window

@@ -16,7 +16,8 @@ import (
 type member struct {
 	name    string
 	dir     string // of the data
-	socket  string // where clients connect
+	socket  string // where it listens for clients
+	proxy   *proxy // where clients connect, if not nil
 	peers   peerAddress
 	watches watchCount
 
@@ -34,7 +35,16 @@ type peerAddress interface {
 	close() error
 }
 
-func (m *member) clientURL() url.URL { return url.URL{Scheme: "unix", Path: m.socket} }
+// listenURL is where a server that runs as m listens for clients.
+func (m *member) listenURL() url.URL { return url.URL{Scheme: "unix", Path: m.socket} }
+
+// clientURL is where clients connect.
+func (m *member) clientURL() url.URL {
+	if m.proxy != nil {
+		return m.proxy.url()
+	}
+	return m.listenURL()
+}
 
 // started reports whether a server runs as m, frozen or not. One that has ended by itself does not. The caller holds
 // Cluster.mu.
@@ -55,10 +65,11 @@ func (m *member) awake() bool { return m.started() && !m.frozen }
 
 func (c *Cluster) settings(i int) wire.Settings {
 	m := c.members[i]
-	client, peer := m.clientURL(), m.peers.url()
+	listen, client, peer := m.listenURL(), m.clientURL(), m.peers.url()
 	return wire.Settings{
 		Name:           m.name,
 		Dir:            m.dir,
+		Listen:         &listen,
 		Client:         &client,
 		Peer:           &peer,
 		InitialCluster: c.initialCluster(),

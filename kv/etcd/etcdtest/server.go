@@ -36,8 +36,8 @@ func newConfig(s wire.Settings, logger *zap.Logger) *embed.Config {
 	cfg := embed.NewConfig()
 	cfg.Name = s.Name
 	cfg.Dir = s.Dir
-	cfg.ListenClientUrls = []url.URL{*s.Client}
-	cfg.AdvertiseClientUrls = cfg.ListenClientUrls
+	cfg.ListenClientUrls = []url.URL{*s.Listen}
+	cfg.AdvertiseClientUrls = []url.URL{*s.Client}
 	cfg.ListenPeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}} // unused; see peerServer
 	cfg.AdvertisePeerUrls = []url.URL{*s.Peer}
 	cfg.InitialCluster = s.InitialCluster

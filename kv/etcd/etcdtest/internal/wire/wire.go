@@ -16,7 +16,8 @@ type Nothing struct{}
 type Settings struct {
 	Name           string
 	Dir            string
-	Client         *url.URL // where it serves clients
+	Listen         *url.URL // where it serves clients
+	Client         *url.URL // where clients connect
 	Peer           *url.URL // where others reach it
 	InitialCluster string
 	Token          string

@@ -1,0 +1,263 @@
+package etcdtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+// Each fault, as a client of etcd sees it: one that the cluster has configured, and one that knows no more than endpoints.
+func TestClientsOnABadNetwork(t *testing.T) {
+	bare := func(c *etcdtest.Cluster, members ...int) clientv3.Config {
+		return clientv3.Config{Endpoints: c.Endpoints(members...), Logger: zap.NewNop()}
+	}
+	worlds := []struct {
+		name   string
+		opts   []etcdtest.Option
+		config func(c *etcdtest.Cluster, members ...int) clientv3.Config
+	}{
+		{"in this process", nil, (*etcdtest.Cluster).ClientConfig},
+		{"in processes", []etcdtest.Option{etcdtest.WithProcesses()}, (*etcdtest.Cluster).ClientConfig},
+		{"in processes behind proxies", []etcdtest.Option{etcdtest.WithProcesses(), etcdtest.WithProxies()}, bare},
+	}
+	for _, world := range worlds {
+		t.Run(world.name, func(t *testing.T) {
+			leaktest.Check(t)
+			cluster := etcdtest.Start(t, 2, world.opts...)
+			for _, fault := range clientFaults {
+				t.Run(fault.name, func(t *testing.T) {
+					defer cluster.Network().Mend()
+					client := must(clientv3.New(world.config(cluster, 0)))(t)
+					t.Cleanup(func() { client.Close() })
+					s := &scene{T: t, Network: cluster.Network(), client: client, writer: cluster.Client(1)}
+					put(t, s.writer, "key", "before")
+					wantValue(t, client, "key", "before")
+					s.watch = client.Watch(t.Context(), "key", clientv3.WithCreatedNotify())
+					<-s.watch
+					s.connect = func() *clientv3.Client {
+						client := must(clientv3.New(world.config(cluster, 0)))(t)
+						t.Cleanup(func() { client.Close() })
+						return client
+					}
+					fault.story(s)
+				})
+			}
+		})
+	}
+}
+
+// scene is a client of member 0 that watches a key, and a client of member 1 that writes. Faults are between the
+// former and its member.
+type scene struct {
+	*testing.T
+	*etcdtest.Network
+	client, writer *clientv3.Client
+	watch          clientv3.WatchChan
+	connect        func() *clientv3.Client // makes another client of member 0
+}
+
+// wantHang checks that a read by c gets no answer.
+func (s *scene) wantHang(c *clientv3.Client) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(s.Context(), moment)
+	defer cancel()
+	if got, err := c.Get(ctx, "key"); !errors.Is(err, context.DeadlineExceeded) {
+		s.Fatalf("a read over a silent connection is answered: %v, %v", got, err)
+	}
+}
+
+func (s *scene) wantSilence() {
+	s.Helper()
+	select {
+	case resp := <-s.watch:
+		s.Fatalf("a silent watch delivers %v, %v", resp.Events, resp.Err())
+	case <-time.After(moment):
+	}
+}
+
+// wantEvent checks that the watch delivers the value.
+func (s *scene) wantEvent(value string) {
+	s.Helper()
+	ctx := bounded(s.T)
+	for {
+		select {
+		case resp, ok := <-s.watch:
+			if !ok || resp.Err() != nil {
+				s.Fatalf("the watch ends: %v", resp.Err())
+			}
+			for _, event := range resp.Events {
+				if string(event.Kv.Value) == value {
+					return
+				}
+			}
+		case <-ctx.Done():
+			s.Fatalf("the watch has not delivered %q after %v", value, within)
+		}
+	}
+}
+
+var clientFaults = []struct {
+	name  string
+	story func(*scene)
+}{
+	{"Swallow", func(s *scene) {
+		s.Swallow(0)
+		put(s.T, s.writer, "key", "behind its back")
+		s.wantSilence()
+		s.wantHang(s.client)
+		s.wantHang(s.connect())
+		s.Mend(0)
+		s.wantEvent("behind its back")
+		wantValue(s.T, s.client, "key", "behind its back")
+	}},
+	{"SwallowRequests", func(s *scene) {
+		s.SwallowRequests(0)
+		put(s.T, s.writer, "key", "news")
+		s.wantEvent("news")
+		s.wantHang(s.client)
+		s.wantHang(s.connect())
+		s.Mend()
+		wantValue(s.T, s.client, "key", "news")
+	}},
+	{"SwallowAnswers", func(s *scene) {
+		s.SwallowAnswers(0)
+		ctx, cancel := context.WithCancel(s.Context())
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.client.Put(ctx, "key", "done, and never told")
+			done <- err
+		}()
+		for { // until the member has done it
+			if got := must(s.writer.Get(bounded(s.T), "key"))(s.T); string(got.Kvs[0].Value) == "done, and never told" {
+				break
+			}
+		}
+		s.wantSilence()
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			s.Errorf("a request whose answer is lost gives %v", err)
+		}
+		s.wantHang(s.connect())
+		s.Mend()
+		s.wantEvent("done, and never told")
+	}},
+	{"Forget", func(s *scene) {
+		s.Forget(0)
+		put(s.T, s.writer, "key", "behind its back")
+		wantValue(s.T, s.connect(), "key", "behind its back")
+		s.Mend()
+		s.wantSilence()
+		s.wantHang(s.client)
+	}},
+	{"Reset", func(s *scene) {
+		s.Reset(0)
+		put(s.T, s.writer, "key", "after")
+		s.wantEvent("after")
+		wantValue(s.T, s.client, "key", "after")
+	}},
+	{"Refuse", func(s *scene) {
+		s.Refuse(0)
+		wantValue(s.T, s.client, "key", "before")
+		s.Reset(0)
+		s.wantHang(s.client)
+		put(s.T, s.writer, "key", "behind its back")
+		s.Mend(0)
+		s.wantEvent("behind its back")
+	}},
+	{"Delay", func(s *scene) {
+		const d = 100 * time.Millisecond
+		s.Delay(d, 0)
+		began := time.Now()
+		wantValue(s.T, s.client, "key", "before", clientv3.WithSerializable())
+		if took := time.Since(began); took < 2*d {
+			s.Errorf("an answer takes %v, want at least %v", took, 2*d)
+		}
+	}},
+	{"Throttle", func(s *scene) {
+		const size, perSecond = 512 << 10, 2 << 20
+		put(s.T, s.writer, "large", strings.Repeat("x", size))
+		s.Throttle(perSecond, 0)
+		began := time.Now()
+		got := must(s.client.Get(bounded(s.T), "large"))(s.T)
+		took, want := time.Since(began), time.Second*size/perSecond
+		if len(got.Kvs[0].Value) != size || took < want*8/10 {
+			s.Errorf("%d bytes at %d a second take %v, want %v", len(got.Kvs[0].Value), perSecond, took, want)
+		}
+	}},
+}
+
+func TestAClientClosesOnASilentNetwork(t *testing.T) {
+	for _, fault := range []string{"swallowed", "forgotten"} {
+		t.Run(fault, func(t *testing.T) {
+			leaktest.Check(t)
+			cluster := etcdtest.Start(t, 1)
+			client := cluster.Client()
+			put(t, client, "key", "value")
+			client.Watch(t.Context(), "key")
+			check(t, cluster.WaitWatchers(bounded(t), 0, 1))
+			if fault == "swallowed" {
+				cluster.Network().Swallow()
+			} else {
+				cluster.Network().Forget()
+			}
+			began := time.Now()
+			client.Close()
+			if n := cluster.Watchers(0); n != 1 {
+				t.Errorf("the member serves %d watches, want the one whose end it cannot know of", n)
+			}
+			check(t, cluster.Close())
+			if took := time.Since(began); took > within {
+				t.Errorf("to close the client and the cluster takes %v", took)
+			}
+		})
+	}
+}
+
+func TestFaultsOutlastRestarts(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 2)
+	client := cluster.Client(0)
+	put(t, client, "key", "value")
+	cluster.Network().Swallow(0)
+	cluster.Stop(0)
+	check(t, cluster.Restart(bounded(t), 0))
+	ctx, cancel := context.WithTimeout(t.Context(), moment)
+	defer cancel()
+	if got, err := client.Get(ctx, "key"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a read over a network that swallows is answered: %v, %v", got, err)
+	}
+	cluster.Network().Mend()
+	wantValue(t, client, "key", "value")
+}
+
+func TestStoppedMemberBehindAProxy(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 1, etcdtest.WithProxies())
+	endpoints := fmt.Sprint(cluster.Endpoints())
+	client := cluster.Client()
+	put(t, client, "key", "value")
+	members := must(client.MemberList(bounded(t)))(t)
+	if got := fmt.Sprint(members.Members[0].ClientURLs); got != endpoints {
+		t.Errorf("the member tells clients to connect to %s, want %s", got, endpoints)
+	}
+	cluster.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), moment)
+	defer cancel()
+	if got, err := client.Get(ctx, "key"); err == nil {
+		t.Errorf("a stopped member answers: %v", got)
+	}
+	check(t, cluster.Restart(bounded(t)))
+	wantValue(t, client, "key", "value")
+	if got := fmt.Sprint(cluster.Endpoints()); got != endpoints {
+		t.Errorf("the endpoints were %s and are %s", endpoints, got)
+	}
+}
