@@ -44,7 +44,8 @@ func (e *DecodeError) Error() string {
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 // GapError tells an [EveryUpdate] watcher that updates may have been lost to it, because the store no longer
-// has them. The next Get returns the newest.
+// has them. The next Get returns the newest, also where that is what was returned last. A deletion that was reported is not
+// reported again.
 type GapError struct {
 	Key  string
 	From kv.Revision // the watcher has seen everything up to here

@@ -68,7 +68,7 @@ func (e *every[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T
 		if e.held != nil {
 			e.w.told, e.held = e.held, nil
 		}
-		if u != nil && (e.owed || e.w.isNews(u)) {
+		if u != nil && (e.w.isNews(u) || e.owed && (u.present || e.w.v.config.hasFallback)) {
 			e.held, e.owed = u, false
 		}
 		if err != nil {
