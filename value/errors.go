@@ -44,8 +44,7 @@ func (e *DecodeError) Error() string {
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 // GapError tells an [EveryUpdate] watcher that updates may have been lost to it, because the store no longer
-// has them. The next Get returns the newest, also where that is what was returned last. A deletion that was reported is not
-// reported again.
+// has them. The next Get returns the newest, or waits for a newer one where the newest is what the watcher returned last.
 type GapError struct {
 	Key  string
 	From kv.Revision // the watcher has seen everything up to here

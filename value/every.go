@@ -18,7 +18,6 @@ type every[T any] struct {
 	begun   bool         // the newest state was taken; what follows it is next
 	epoch   uint64       // the history that at is of
 	at      place        // what the key was when it was last fetched; everything up to here was
-	owed    bool         // a gap was reported: the newest is returned next, whatever was returned before
 	tried   kv.Revision  // where the store's history was looked for before a gap is reported
 	held    *update[T]   // fetched and not told: older than an AtLeast asks for, unless it is the newest
 	pending []*update[T] // read from the store's history, to be fetched next
@@ -68,11 +67,10 @@ func (e *every[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T
 		if e.held != nil {
 			e.w.told, e.held = e.held, nil
 		}
-		if u != nil && (e.w.isNews(u) || e.owed && (u.present || e.w.v.config.hasFallback)) {
-			e.held, e.owed = u, false
+		if u != nil && e.w.isNews(u) {
+			e.held = u
 		}
 		if err != nil {
-			_, e.owed = errors.AsType[*GapError](err)
 			return nil, err
 		}
 	}

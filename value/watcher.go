@@ -192,7 +192,7 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 			continue
 		}
 		var history <-chan struct{}
-		if w.every != nil && !stale { // or nobody would take what was read, and there is nothing to wait for
+		if w.every != nil && !stale && w.started && !asksRead { // or what was read would not be taken, and waiting for it would spin
 			history = w.every.reading()
 		}
 		w.wait(ctx, rung, history, confirmed, asked.atLeast > 0, due)
