@@ -1,0 +1,114 @@
+package memory
+
+import (
+	"fmt"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Index is the index of watches, to be tested by itself.
+type Index struct {
+	x       *index
+	watches map[int]*watch
+	ranges  map[int]kv.Range
+}
+
+func NewIndex() *Index {
+	return &Index{x: newIndex(), watches: make(map[int]*watch), ranges: make(map[int]kv.Range)}
+}
+
+func (x *Index) Add(id int, r kv.Range) {
+	x.watches[id], x.ranges[id] = new(watch), r
+	x.x.add(r, x.watches[id])
+}
+
+func (x *Index) Remove(id int) {
+	x.x.remove(x.ranges[id], x.watches[id])
+	delete(x.watches, id)
+	delete(x.ranges, id)
+}
+
+// Find returns how often the index finds each watch for key.
+func (x *Index) Find(key string) map[int]int {
+	ids, found := x.ids(), make(map[int]int)
+	for _, g := range x.x.find(key, nil) {
+		for _, w := range g.watches {
+			found[ids[w]]++
+		}
+	}
+	return found
+}
+
+// All returns how often the index comes to each watch when it goes through all.
+func (x *Index) All() map[int]int {
+	ids, found := x.ids(), make(map[int]int)
+	for w := range x.x.all() {
+		found[ids[w]]++
+	}
+	return found
+}
+
+// Some goes through the watches until there were n, and returns how many there were.
+func (x *Index) Some(n int) (some int) {
+	for range x.x.all() {
+		if some++; some == n {
+			break
+		}
+	}
+	return some
+}
+
+func (x *Index) ids() map[*watch]int {
+	ids := make(map[*watch]int)
+	for id, w := range x.watches {
+		ids[w] = id
+	}
+	return ids
+}
+
+// Left returns how many entries of any kind the index has.
+func (x *Index) Left() int { return x.x.left() }
+
+// Depth returns the length of the longest path in the tree of intervals.
+func (x *Index) Depth() int { return x.x.intervals.root.depth() }
+
+func (n *interval) depth() int {
+	if n == nil {
+		return 0
+	}
+	return 1 + max(n.left.depth(), n.right.depth())
+}
+
+// Wrong returns what of the tree of intervals is not as it should be, or "".
+func (x *Index) Wrong() string {
+	_, wrong := x.x.intervals.root.wrong(nil)
+	return wrong
+}
+
+// wrong looks at the tree n, all of which should come after the interval before. It returns the last interval in n.
+func (n *interval) wrong(before *interval) (last *interval, wrong string) {
+	if n == nil {
+		return before, ""
+	}
+	last, wrong = n.left.wrong(before)
+	if wrong != "" {
+		return last, wrong
+	}
+	if last != nil && last.compare(n.from, n.to) >= 0 {
+		return n, fmt.Sprintf("[%q, %q) comes before [%q, %q)", last.from, last.to, n.from, n.to)
+	}
+	furthest := n.to
+	for _, beneath := range []*interval{n.left, n.right} {
+		if beneath == nil {
+			continue
+		}
+		furthest = max(furthest, beneath.furthest)
+		if beneath.priority > n.priority {
+			return n, fmt.Sprintf("[%q, %q) is beneath [%q, %q), and has a higher priority", beneath.from, beneath.to, n.from, n.to)
+		}
+	}
+	if furthest != n.furthest {
+		return n, fmt.Sprintf("the furthest end beneath [%q, %q) is %q, and it says %q", n.from, n.to, furthest, n.furthest)
+	}
+	return n.right.wrong(n)
+}
