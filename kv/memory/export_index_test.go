@@ -10,30 +10,33 @@ import (
 type Index struct {
 	x       *index
 	watches map[int]*watch
+	ids     map[*watch]int
 	ranges  map[int]kv.Range
 }
 
 func NewIndex() *Index {
-	return &Index{x: newIndex(), watches: make(map[int]*watch), ranges: make(map[int]kv.Range)}
+	return &Index{x: newIndex(), watches: make(map[int]*watch), ids: make(map[*watch]int), ranges: make(map[int]kv.Range)}
 }
 
 func (x *Index) Add(id int, r kv.Range) {
 	x.watches[id], x.ranges[id] = new(watch), r
+	x.ids[x.watches[id]] = id
 	x.x.add(r, x.watches[id])
 }
 
 func (x *Index) Remove(id int) {
 	x.x.remove(x.ranges[id], x.watches[id])
+	delete(x.ids, x.watches[id])
 	delete(x.watches, id)
 	delete(x.ranges, id)
 }
 
 // Find returns how often the index finds each watch for key.
 func (x *Index) Find(key string) map[int]int {
-	ids, found := x.ids(), make(map[int]int)
+	found := make(map[int]int)
 	for _, g := range x.x.find(key, nil) {
 		for _, w := range g.watches {
-			found[ids[w]]++
+			found[x.ids[w]]++
 		}
 	}
 	return found
@@ -41,9 +44,9 @@ func (x *Index) Find(key string) map[int]int {
 
 // All returns how often the index comes to each watch when it goes through all.
 func (x *Index) All() map[int]int {
-	ids, found := x.ids(), make(map[int]int)
+	found := make(map[int]int)
 	for w := range x.x.all() {
-		found[ids[w]]++
+		found[x.ids[w]]++
 	}
 	return found
 }
@@ -56,14 +59,6 @@ func (x *Index) Some(n int) (some int) {
 		}
 	}
 	return some
-}
-
-func (x *Index) ids() map[*watch]int {
-	ids := make(map[*watch]int)
-	for id, w := range x.watches {
-		ids[w] = id
-	}
-	return ids
 }
 
 // Left returns how many entries of any kind the index has.
