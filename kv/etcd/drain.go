@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/watchkv/watchkv/kv"
@@ -193,7 +192,7 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 		}
 		from.lane.hear()
 		if resp.Created && !resp.Canceled {
-			if !w.store.identity.opened(from.asked, from.before, resp.Header) {
+			if !w.store.identity.opened(from.asked, from.before, headerOf(&resp)) {
 				return kv.Batch{}, errReplaced
 			}
 			w.acknowledge()
@@ -215,7 +214,7 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 
 // accept returns what resp brings, or the error it ends the stream with. A batch at revision zero is nothing.
 func (w *stream) accept(resp clientv3.WatchResponse) (kv.Batch, error) {
-	if !w.store.identity.heard(w.history, resp.Header) {
+	if !w.store.identity.heard(w.history, headerOf(&resp)) {
 		return kv.Batch{}, errReplaced
 	}
 	if err := resp.Err(); err != nil {
@@ -305,7 +304,7 @@ func (w *stream) silence(heard bool) error {
 var errSilence = errors.New("etcd's client ended the watch without a reason")
 
 // event returns e in the words of package kv.
-func event(e *mvccpb.Event) kv.Event {
+func event(e *clientv3.Event) kv.Event {
 	if e.Type == clientv3.EventTypeDelete {
 		return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{
 			Key:         string(e.Kv.Key),

@@ -197,7 +197,7 @@ func checkClass(t *testing.T, name string, err, want error) {
 // checkRefusal requires a watch that etcd refuses in these words to end with want.
 func checkRefusal(t *testing.T, name, reason string, want error) {
 	t.Helper()
-	s := newScript(clientv3.WatchResponse{Header: header(5), Canceled: true, CancelReason: reason})
+	s := newScript(refused(t, reason))
 	for _, err := range etcd.New(&fake{watch: s.watch}).Watch(t.Context(), kv.Key("k"), 1) {
 		checkError(t, name+" of a watch", err, want, nil)
 	}

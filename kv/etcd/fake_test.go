@@ -132,9 +132,9 @@ func header(revision int64) *pb.ResponseHeader {
 
 // changed is a response with one put of key at each revision, and a header that has run ahead.
 func changed(key string, revisions ...int64) clientv3.WatchResponse {
-	r := clientv3.WatchResponse{Header: header(1000)}
+	r := headed(header(1000), clientv3.WatchResponse{})
 	for _, rev := range revisions {
-		r.Events = append(r.Events, &mvccpb.Event{
+		r.Events = append(r.Events, &clientv3.Event{
 			Type: clientv3.EventTypePut,
 			Kv:   &mvccpb.KeyValue{Key: []byte(key), ModRevision: rev, CreateRevision: rev, Version: 1},
 		})
@@ -143,5 +143,5 @@ func changed(key string, revisions ...int64) clientv3.WatchResponse {
 }
 
 func progress(revision int64) clientv3.WatchResponse {
-	return clientv3.WatchResponse{Header: header(revision)}
+	return headed(header(revision), clientv3.WatchResponse{})
 }

@@ -176,10 +176,10 @@ func bounds(r kv.Range) (key, rangeEnd string) {
 // them for this response alone.
 func entry(pair *mvccpb.KeyValue) kv.Entry {
 	return kv.Entry{
-		Key:            string(pair.GetKey()),
-		Value:          pair.GetValue(),
-		CreateRevision: kv.Revision(pair.GetCreateRevision()),
-		ModRevision:    kv.Revision(pair.GetModRevision()),
-		Version:        pair.GetVersion(),
+		Key:            string(pair.Key),
+		Value:          pair.Value,
+		CreateRevision: kv.Revision(pair.CreateRevision),
+		ModRevision:    kv.Revision(pair.ModRevision),
+		Version:        pair.Version,
 	}
 }

@@ -109,9 +109,8 @@ func TestReplacedHistoryIsSaidWhenAWatchBegins(t *testing.T) {
 // A watch may begin at a member that lags behind others.
 func TestWhatTheBeginningOfAWatchProves(t *testing.T) {
 	begun := func(cluster, member, term uint64, revision int64) clientv3.WatchResponse {
-		return clientv3.WatchResponse{Created: true, Header: &pb.ResponseHeader{
-			ClusterId: cluster, MemberId: member, RaftTerm: term, Revision: revision,
-		}}
+		return headed(&pb.ResponseHeader{ClusterId: cluster, MemberId: member, RaftTerm: term, Revision: revision},
+			clientv3.WatchResponse{Created: true})
 	}
 	for name, test := range map[string]struct {
 		begun clientv3.WatchResponse

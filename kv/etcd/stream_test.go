@@ -38,14 +38,14 @@ func TestWatchesShareAStreamUntilOneIsRefused(t *testing.T) {
 		}
 		return stream(s.ctxs[len(s.ctxs)-1])
 	}
-	refused := clientv3.WatchResponse{Header: header(11), Canceled: true, CancelReason: "etcdserver: permission denied"}
-	compacted := clientv3.WatchResponse{Header: header(11), Canceled: true, CompactRevision: 11}
+	denied := refused(t, "etcdserver: permission denied")
+	compacted := headed(header(11), clientv3.WatchResponse{Canceled: true, CompactRevision: 11})
 
 	first := watch(progress(11))
 	if again := watch(compacted); again != first || first == "without a leader" {
 		t.Errorf("the first two watches are on streams %s and %s, want one that requires a leader", first, again)
 	}
-	if again := watch(refused); again != first {
+	if again := watch(denied); again != first {
 		t.Errorf("after a compaction a watch is on stream %s, want %s", again, first)
 	}
 	second := watch(progress(11))
@@ -57,7 +57,7 @@ func TestWatchesShareAStreamUntilOneIsRefused(t *testing.T) {
 	}
 	// Another Store of the same client takes streams of its own once it is refused.
 	store = etcd.New(&fake{watch: s.watch})
-	watch(refused)
+	watch(denied)
 	if other := watch(progress(11)); other == first || other == second {
 		t.Errorf("a Store that was refused is on stream %s, which is another's", other)
 	}
@@ -65,7 +65,7 @@ func TestWatchesShareAStreamUntilOneIsRefused(t *testing.T) {
 
 func TestAWatchThatEndsIsNotOpenedAgain(t *testing.T) {
 	leaktest.Check(t)
-	s := newScript(clientv3.WatchResponse{Canceled: true, CancelReason: "etcdserver: no leader"})
+	s := newScript(refused(t, "etcdserver: no leader"))
 	s.end()
 	store := etcd.New(&fake{watch: s.watch})
 	r := read(t, store.Watch(within(t, patience), kv.Key("k"), 10))
