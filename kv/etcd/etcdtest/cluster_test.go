@@ -98,6 +98,19 @@ func TestEachMemberServesItsOwnClients(t *testing.T) {
 	}
 }
 
+func TestAClientThatAsksForTheMembersFindsThem(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 3)
+	client := cluster.Client(0)
+	check(t, client.Sync(bounded(t)))
+	got, want := client.Endpoints(), cluster.Endpoints()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the members say that they serve clients at %v, and do at %v", got, want)
+	}
+}
+
 func TestSideBySide(t *testing.T) {
 	leaktest.Check(t)
 	for i := range 3 {

@@ -37,7 +37,7 @@ func newConfig(s wire.Settings, logger *zap.Logger) *embed.Config {
 	cfg.Name = s.Name
 	cfg.Dir = s.Dir
 	cfg.ListenClientUrls = []url.URL{*s.Listen}
-	cfg.AdvertiseClientUrls = []url.URL{*s.Client}
+	cfg.AdvertiseClientUrls = []url.URL{advertised(*s.Client)}
 	cfg.ListenPeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}} // unused; see peerServer
 	cfg.AdvertisePeerUrls = []url.URL{*s.Peer}
 	cfg.InitialCluster = s.InitialCluster
@@ -50,6 +50,15 @@ func newConfig(s wire.Settings, logger *zap.Logger) *embed.Config {
 	cfg.BcryptCost = 4 // the least there is
 	cfg.EnableGRPCGateway = false
 	return cfg
+}
+
+// advertised is the URL of client in the form in which any version of etcd's server advertises it, socket or not. Version
+// 3.6 wants every host to be "host:port", so it gets one, which is no part of the text of a URL that has an opaque part.
+func advertised(client url.URL) url.URL {
+	if client.Scheme != "unix" {
+		return client
+	}
+	return url.URL{Scheme: client.Scheme, Opaque: "//" + client.Path, Host: "socket:0"}
 }
 
 // countWatches makes a server count the watches it serves.
