@@ -68,14 +68,15 @@ func run(c config) error {
 	return drawPlots(m, filepath.Join(c.docs, "performance"))
 }
 
-// times has the benchmarks that do not run for as long as they are told: most of them measure something but once. The idle
-// minute is measured in the first pass alone: it counts, and what it counts is the same each time.
+// times has the benchmarks that do not run for as long as they are told: most of them measure something but once.
 var times = map[string]string{
-	"BenchmarkBurst": "1x", "BenchmarkIdleWatcher": "1x", "BenchmarkIdleValue": "1x", idleMinute: "1x",
+	"BenchmarkBurst": "1x", "BenchmarkIdleWatcher": "1x", "BenchmarkIdleValue": "1x", "BenchmarkIdleMinute": "1x",
+	"BenchmarkSlowLink":   "1x",
 	"BenchmarkMemberDies": "5x", // between two deaths there is a restart, which takes far longer than what is measured
 }
 
-const idleMinute = "BenchmarkIdleMinute"
+// onePass has the benchmarks that take minutes, and are the same each time: they are run in the first pass alone.
+var onePass = map[string]bool{"BenchmarkIdleMinute": true, "BenchmarkSlowLink": true}
 
 // measure runs the benchmarks, each in a process of its own, and writes what they print to a file.
 func measure(passes int, benchtime, only, results string) error {
@@ -103,7 +104,7 @@ func measure(passes int, benchtime, only, results string) error {
 	for pass := 1; pass <= passes; pass++ {
 		fmt.Fprintf(out, "pass: %d\n", pass)
 		for _, name := range strings.Fields(string(list)) {
-			if !strings.HasPrefix(name, "Benchmark") || name == idleMinute && pass > 1 {
+			if !strings.HasPrefix(name, "Benchmark") || onePass[name] && pass > 1 {
 				continue
 			}
 			cmd := exec.Command(binary, "-test.run=^$", "-test.timeout=10m", "-test.bench=^"+name+"$",
