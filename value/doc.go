@@ -6,16 +6,14 @@
 //	defer w.Close()
 //	for {
 //		l, err := w.Get(ctx) // first the current value, then waits until there is a newer one
-//		var bad *value.DecodeError
 //		switch {
-//		case errors.As(err, &bad):
-//			continue // with the limits there are
+//		case err == nil:
+//			apply(l)
 //		case errors.Is(err, value.ErrDeleted):
-//			l = defaults
-//		case err != nil:
+//			apply(defaults)
+//		case ctx.Err() != nil || value.IsFinal(err):
 //			return err
 //		}
-//		apply(l)
 //	}
 //
 // The store is any [kv.Store]: etcd in production, package [github.com/watchkv/watchkv/kv/memory] in tests. This
@@ -51,7 +49,8 @@
 //     it has none. Each update is read and decoded once.
 //   - V13, what is unchanged is not news: reading afresh does not return the same entry again.
 //   - V14, [Value.Latest] is the newest good value at hand, for the price of an atomic load.
-//   - V15, read your own write: [AtLeast] asks Get for the value as of a revision or later.
+//   - V15, read your own write: [AtLeast] asks Get for the value as of a revision or later. Such a Get makes a read, so that
+//     no history that was replaced answers it.
 //   - V16, the watch is audited: a key's version rises by one a put, so a lost event is proven by the next one. It is
 //     logged, counted in [Status] and healed by reading afresh.
 //
@@ -63,8 +62,8 @@
 //
 // A Value that is watched holds one watch and two goroutines; a watcher that waits, little more than its goroutine.
 // When a watch is silent for a minute ([WithCheck]) the key is read once, which finds a watch that died unnoticed, a
-// permission that was taken away, or a store that was replaced. A read that is not answered within ten seconds has
-// failed. One read serves all the first Gets that wait for it.
+// permission that was taken away, or a store that was replaced. A read that is not answered within ten seconds is
+// reported in [Status] and the log, and a second one is begun; the watch goes on. One read serves all the first Gets that wait for it.
 // A watcher for EveryUpdate that fell behind the backlog has, while it reads the store's history, a watch of its own.
 //
 // # Decoders

@@ -106,8 +106,8 @@ func WithRetry(first, most time.Duration) Option {
 func WithCheck(silence time.Duration) Option { return func(c *config) { c.checkEvery = silence } }
 
 // WithMaxStaleness has every Get say [ErrStale], rather than return old news, once the store has not
-// confirmed the value by a linearizable read begun less than d ago. The key is then read every d/2, so a
-// small d costs requests. While the store cannot be reached each watcher is told once every d, or at each TryGet, and
+// confirmed the value by a linearizable read begun less than d ago. The key is then read every d/2, counted from the beginning
+// of a read, also while watches fail, and again d/4 later if there is no answer; so a small d costs requests. While the store cannot be reached each watcher is told once every d, or at each TryGet, and
 // goes on as before when it can be again. That it can is not told where the value is what it was: keep the value, and
 // ask the Age of [Value.Latest], which has no limit of its own, or [Status].Confirmed, whether it may be acted on again.
 // The default, zero, is no limit.
@@ -146,8 +146,9 @@ func Where[T any](keep func(T) bool) GetOption[T] {
 
 // AtLeast has Get return the value as it was at revision rev or later, for a program that has written at
 // rev and wants to see its own write, or what came after it. What is older is passed over as with [Where].
-// Get still returns only what is newer than what the watcher returned before. T has to be given, as in
-// AtLeast[Limits](rev).
+// Get still returns only what is newer than what the watcher returned before. It makes a read, which shows whether the store's
+// history is still the one that rev is of. After history was replaced, and has not come to rev, the newest is returned: rev was
+// a revision of the history that is gone. T has to be given, as in AtLeast[Limits](rev).
 func AtLeast[T any](rev kv.Revision) GetOption[T] {
 	return func(c *getConfig[T]) { c.atLeast = max(c.atLeast, rev) }
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log"
 
 	"github.com/watchkv/watchkv/value"
@@ -19,14 +18,13 @@ func follow(ctx context.Context, limits *value.Value[Limits], apply func(Limits)
 	defer w.Close()
 	for {
 		l, err := w.Get(ctx) // first the current value, then waits for a newer one
-		var bad *value.DecodeError
 		switch {
-		case errors.As(err, &bad):
-			log.Print(bad) // and keep the limits there are
-		case err != nil:
+		case err == nil:
+			apply(l)
+		case ctx.Err() != nil || value.IsFinal(err):
 			return err
 		default:
-			apply(l)
+			log.Print(err) // a value that does not decode, or a permission that is gone: keep the limits there are
 		}
 	}
 }

@@ -37,7 +37,7 @@ func main() {
 
 // run is all that the program knows of etcd.
 func run(ctx context.Context, endpoints []string, apply func(Limits)) error {
-	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints})
+	client, err := clientv3.New(etcd.KeepAlive(clientv3.Config{Endpoints: endpoints}))
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func dial(ctx context.Context, endpoints []string) (*place, error) {
 	}
 	for i := range clients {
 		var err error
-		clients[i], err = clientv3.New(clientv3.Config{Endpoints: endpoints, Logger: zap.NewNop()})
+		clients[i], err = clientv3.New(etcd.KeepAlive(clientv3.Config{Endpoints: endpoints, Logger: zap.NewNop()}))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("connect to %q: %w", endpoints, err), closeClients())
 		}

@@ -1,6 +1,6 @@
 // Package etcd is a [kv.Store], [kv.Writer] and [kv.Committer] over etcd.
 //
-//	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints})
+//	client, err := clientv3.New(etcd.KeepAlive(clientv3.Config{Endpoints: endpoints}))
 //	...
 //	defer client.Close()
 //	store := etcd.New(client)
@@ -31,14 +31,21 @@
 //     sees its own stream go back ends alone.
 //   - After a refusal (an expired token, a permission taken away) later watches use another connection stream: the
 //     old one would go on refusing with what it was opened with.
-//   - A watch that is given up between its request and etcd's answer waits for that, for a quarter of a second at most:
-//     etcd's client would forget it, and the server go on serving it.
+//   - A watch that no member acknowledges within two seconds is asked for on another connection stream as well, and all
+//     Stores of the client begin their watches there. A request for a watch is never cancelled before it is acknowledged:
+//     etcd's client would keep its stream for ever, with all later watches waiting in it.
+//   - A read asks a stream that has been silent whether it is alive. If it does not answer, and a newer stream does, its
+//     watches end with [kv.ErrUnavailable], and are begun again elsewhere by whoever reads them.
+//   - A read that is slow finds out why. If other members answer and some connection does not, it is sent again. If
+//     nothing answers, it ends with [kv.ErrUnavailable] and what the connection knows: connection refused, no such host, a
+//     certificate, no leader. If a new connection answers, the connection had died without a reset, and the client is
+//     made to use new ones: its endpoints are set again, which breaks no request. This needs a *clientv3.Client.
 //   - Every error is one of package kv's, and wraps etcd's own.
 //
 // What it does not add is a second try. A write is sent once: where its error is [kv.ErrUnavailable], or its context's,
-// it may or may not have happened. A watch that ends is not begun again. With no member in reach, a read and a
-// watch wait for one until their context ends: etcd's client does not say that it cannot connect. A member that has no
-// leader refuses a watch, but keeps a read or a write for seconds, and then the client sends it again, for minutes: give
+// it may or may not have happened. A watch that ends is not begun again. With no member in reach, a watch and a write
+// wait for one until their context ends: etcd's client does not say that it cannot connect. A member that has no
+// leader refuses a watch, but keeps a write for seconds, and then the client sends it again, for minutes: give
 // calls a context that ends.
 //
 // A cluster that is restored under its old identity, and passes the revision it had before anyone reads, cannot be told
@@ -80,8 +87,8 @@
 // instead of half a second. So the package asks for that only where the client was told to take no large messages
 // (MaxCallRecvMsgSize) and has met one. Leave that setting alone, or above what a thousand transactions may amount to.
 //
-// A watch that ends while no member is in reach leaves a goroutine of etcd's client behind until one is again, or the
-// client is closed: it has the server's watch to end.
+// A watch that ends before a member has acknowledged it leaves a goroutine behind until one has, or the client is closed:
+// the server's watch has to be ended. There are seven of them at most, whatever the number of watches.
 //
 // The gRPC proxy of etcd is not supported: it merges the watches of its clients into one, and answers no requests for
 // progress or for smaller messages.
