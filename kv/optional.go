@@ -68,3 +68,13 @@ func RequestProgress(ctx context.Context, s Store) error {
 	}
 	return &OpError{Store: "kv", Op: "request progress", Reason: ErrUnsupported}
 }
+
+// SelfReader is a [Store] that looks after its own reads: when a connection is dead while another would answer, its Get and
+// Stat send the read again. A reader of any other store reads again itself when there is no answer for some seconds, which
+// costs the whole value twice where the value is large and the network slow.
+type SelfReader interface {
+	Store
+
+	// ReadsAgain reports whether the store does so.
+	ReadsAgain() bool
+}

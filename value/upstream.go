@@ -196,11 +196,11 @@ func (u *upstream) readOnce(ctx context.Context) (r reading) {
 	return r
 }
 
-// readAgainAfter is how long a read may be without an answer before a second one is begun. A store that can read without
-// the values may have large ones, and looks after its own connections: a second read of it is seldom of use.
+// readAgainAfter is how long a read may be without an answer before a second one is begun. A store that
+// looks after its own reads is given longer: a second read of a large value makes a slow link slower.
 func (u *upstream) readAgainAfter() time.Duration {
 	d := answerTimeout
-	if _, ok := u.store.(kv.Stater); ok {
+	if s, ok := u.store.(kv.SelfReader); ok && s.ReadsAgain() {
 		d = readAgainSlowly
 	}
 	if stale := u.config.maxStaleness / 4; stale > 0 {

@@ -148,3 +148,6 @@ func (h *helper) probe(ctx context.Context) answer {
 	}
 	return answer{probe: true, err: err}
 }
+
+// ReadsAgain implements [kv.SelfReader]. It is true.
+func (s *Store) ReadsAgain() bool { return true }

@@ -40,6 +40,7 @@ var (
 	_ kv.Stater            = (*Store)(nil)
 	_ kv.Acknowledger      = (*Store)(nil)
 	_ kv.ProgressRequester = (*Store)(nil)
+	_ kv.SelfReader        = (*Store)(nil)
 )
 
 // New returns a Store over client. It does not connect, and never closes client. Given no client, every
