@@ -103,7 +103,7 @@ func TestAWatchIsAcknowledgedOnceAServerHasAnswered(t *testing.T) {
 		if acknowledged != 0 {
 			t.Error("promised: acknowledged is called when a member serves the watch; it was called before")
 		}
-		s.say(clientv3.WatchResponse{Header: header(10), Created: true})
+		s.say(headed(header(10), clientv3.WatchResponse{Created: true}))
 		synctest.Wait()
 		if acknowledged != 1 {
 			t.Errorf("promised: acknowledged is called once; it was called %d times", acknowledged)
