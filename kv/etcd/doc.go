@@ -62,8 +62,13 @@
 //
 // # Versions of etcd
 //
-// The package is tested with the etcd in its go.mod, 3.7.3. It asks for nothing that etcd 3.4 does not have. But no store
-// can keep more than etcd keeps, and these defects, which are listed in etcd's own changelog, have broken what package kv
+// The package compiles and is tested with versions 3.6.16 and 3.7.3 of etcd's client, each with a server of the same version.
+// Its go.mod asks for 3.6.16, so a program gets that or the newer one that it asks for itself. The code compiles with
+// every client from 3.6.0 on. It does not compile with 3.5, whose client has no names for some of etcd's errors.
+// A program that also imports etcdtest takes client and server of one version.
+//
+// The package asks for nothing that a server of version 3.4 does not have. But no store can keep more than etcd keeps, so use
+// 3.5.28, 3.6.9, 3.7 or later. These defects, which are listed in etcd's own changelog, have broken what package kv
 // promises:
 //
 //	fixed in               what happened                                                   promise
@@ -78,10 +83,10 @@
 //	3.4.42, 3.5.28, 3.6.9  reads were stale around a change of leader or a paused process  S1
 //
 // Where there is a (*) the package notices: it drops what was not asked for, and a stream that contradicts itself ends
-// with [kv.ErrReset], so that its reader reads afresh. The others it cannot see. Use 3.5.28, 3.6.9, 3.7 or later.
+// with [kv.ErrReset], so that its reader reads afresh. The others it cannot see.
 //
-// Two more are in 3.7.3. A transaction that deletes a range up to the end of all keys and then puts a key of that
-// range makes two changes of one key in one revision; compacting at exactly that revision makes the next read kill
+// Two more are in 3.6.16 and 3.7.3. A transaction that deletes a range up to the end of all keys and then puts a key of
+// that range makes two changes of one key in one revision; compacting at exactly that revision makes the next read kill
 // the server. This package sends no such transaction. And etcd takes time quadratic in the number of events to cut a
 // response into messages: catching up on a thousand transactions of a hundred small values each takes it minutes
 // instead of half a second. So the package asks for that only where the client was told to take no large messages

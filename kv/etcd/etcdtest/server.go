@@ -44,6 +44,8 @@ func newConfig(s wire.Settings, logger *zap.Logger) *embed.Config {
 	cfg.InitialClusterToken = s.Token
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 
+	cfg.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration // it is zero in version 3.6: every request warns
+
 	cfg.TickMs = 50
 	cfg.ElectionMs = electionMs
 	cfg.UnsafeNoFsync = true
