@@ -65,7 +65,8 @@
 // The package compiles and is tested with versions 3.6.16 and 3.7.3 of etcd's client, each with a server of the same version.
 // Its go.mod asks for 3.6.16, so a program gets that or the newer one that it asks for itself. The code compiles with
 // every client from 3.6.0 on. It does not compile with 3.5, whose client has no names for some of etcd's errors.
-// A program that also imports etcdtest takes client and server of one version.
+// A program that also imports etcdtest takes client and server of one version. The suite of package conformance also
+// holds with client 3.6.16 on server 3.7.3, and with client 3.7.3 on server 3.6.16.
 //
 // The package asks for nothing that a server of version 3.4 does not have. But no store can keep more than etcd keeps, so use
 // 3.5.28, 3.6.9, 3.7 or later. These defects, which are listed in etcd's own changelog, have broken what package kv
