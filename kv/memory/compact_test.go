@@ -195,6 +195,23 @@ func TestHistoryCanBeBounded(t *testing.T) {
 	})
 }
 
+// Every change of the key is forgotten, and the key is live.
+func TestKeyWhoseHistoryIsGoneIsWatchedFromTheOldestRevision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		for _, value := range []string{"1", "2", "3"} {
+			put(t, s, "/a", value)
+		}
+		rev := put(t, s, "/b", "1") // 5
+		compact(t, s, rev)
+		f := follow(t, s, kv.Key("/a"), rev-1)
+		f.got()
+		put(t, s, "/a", "4")
+		f.got(putAt("/a", "4", 2, 6, 4))
+		f.stop()
+	})
+}
+
 func compact(t *testing.T, s *memory.Store, rev kv.Revision) {
 	t.Helper()
 	if err := s.Compact(t.Context(), rev); err != nil {

@@ -1,0 +1,62 @@
+package memory_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/memory"
+)
+
+// What is forgotten is not only out of reach: nothing in the store keeps it in memory.
+func TestForgottenHistoryIsFreed(t *testing.T) {
+	leaktest.Check(t)
+	s := memory.New()
+	for i := range 4 * 256 { // which fill four chunks
+		put(t, s, fmt.Sprintf("/%d", i%2), "v")
+	}
+	before := s.Remember()
+	if _, chunks, _ := before.Left(); chunks != 4 {
+		t.Errorf("%d records are in %d chunks, want 4", 4*256, chunks)
+	}
+	compact(t, s, 901)
+	runtime.GC()
+	records, chunks, _ := before.Left()
+	if records != 125 { // of revisions 901 to 1025
+		t.Errorf("%d of 1024 records are left after a compaction that keeps 125", records)
+	}
+	if chunks != 1 {
+		t.Errorf("%d of 4 chunks are left after a compaction that leaves one", chunks)
+	}
+	runtime.KeepAlive(s)
+}
+
+func TestWhatAKeyWasBeforeTheHistoryIsNotKept(t *testing.T) {
+	leaktest.Check(t)
+	s := memory.New()
+	put(t, s, "/a", "1") // 2
+	rev := put(t, s, "/b", "1")
+	compact(t, s, rev)
+	put(t, s, "/a", "2")
+	if records, byKey := s.Kept(); records != 2 || byKey != 1 {
+		t.Errorf("%d records are kept, %d by key, want 2 of which one is of a key that changed since", records, byKey)
+	}
+}
+
+func TestWatchesThatEndedAreFreed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		stay := follow(t, s, kv.Key("/a"), 1)
+		ends := follow(t, s, kv.Key("/a"), 1)
+		before := s.Remember()
+		ends.stop()
+		runtime.GC()
+		if _, _, watches := before.Left(); watches != 1 {
+			t.Errorf("%d watches are left of two, one of which has ended", watches)
+		}
+		stay.stop()
+	})
+}
