@@ -3,6 +3,7 @@ package memory_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
@@ -139,5 +140,45 @@ func TestLimitsCanBeSet(t *testing.T) {
 	}
 	if _, err := s.Commit(t.Context(), ops...); err != nil {
 		t.Errorf("without limits: %v", err)
+	}
+}
+
+// What is as large as the limit is still taken, by each way in which something can be too large.
+func TestLimitsAreInclusive(t *testing.T) {
+	leaktest.Check(t)
+	s := memory.New(memory.WithMaxOps(2), memory.WithMaxRequestBytes(100))
+	const around = 24 + 16 + 1 // what is counted for a request, for an operation, and for its key
+	for _, test := range []struct {
+		name string
+		want error
+		do   func() error
+	}{
+		{"a value of the limit", nil, func() error { return second(s.Put(t.Context(), "k", make([]byte, 100-around))) }},
+		{"a value of one byte more", kv.ErrTooLarge, func() error { return second(s.Put(t.Context(), "k", make([]byte, 101-around))) }},
+		{"a condition, which names the key again", kv.ErrTooLarge, func() error {
+			return second(s.Put(t.Context(), "k", make([]byte, 100-around), kv.IfRevision(2)))
+		}},
+		{"as many operations", nil, func() error { return second(s.Commit(t.Context(), kv.DeleteOp("a"), kv.DeleteOp("b"))) }},
+		{"one operation more", kv.ErrTooLarge, func() error {
+			return second(s.Commit(t.Context(), kv.DeleteOp("a"), kv.DeleteOp("b"), kv.DeleteOp("c")))
+		}},
+		{"as many conditions", nil, func() error { return second(s.Delete(t.Context(), "a", kv.IfAbsent(), kv.IfAbsent())) }},
+		{"a key to read", nil, func() error { return second(s.Get(t.Context(), kv.Key(strings.Repeat("k", 100+512<<10)))) }},
+		{"a key to read of one byte more", kv.ErrTooLarge, func() error {
+			return second(s.Get(t.Context(), kv.Key(strings.Repeat("k", 101+512<<10))))
+		}},
+		{"an interval to read", nil, func() error {
+			return second(s.Get(t.Context(), kv.Interval("a", strings.Repeat("k", 99+512<<10))))
+		}},
+		{"an interval to read of one byte more", kv.ErrTooLarge, func() error {
+			return second(s.Get(t.Context(), kv.Interval("a", strings.Repeat("k", 100+512<<10))))
+		}},
+		{"one condition more", kv.ErrTooLarge, func() error {
+			return second(s.Delete(t.Context(), "a", kv.IfAbsent(), kv.IfAbsent(), kv.IfAbsent()))
+		}},
+	} {
+		if err := test.do(); !errors.Is(err, test.want) {
+			t.Errorf("%s: the error is %v, want %v", test.name, err, test.want)
+		}
 	}
 }
