@@ -60,23 +60,28 @@ func TestCompactRefusesWhatEtcdRefuses(t *testing.T) {
 		put(t, s, "/a", "v")
 	}
 	steps := []struct {
-		rev  kv.Revision
-		want error
+		rev    kv.Revision
+		want   error
+		oldest kv.Revision // of a compacted one
 	}{
-		{-1, kv.ErrCompacted},
-		{11, memory.ErrFutureRevision},
-		{0, nil}, // pointless but possible
-		{0, kv.ErrCompacted},
-		{5, nil},
-		{5, kv.ErrCompacted},
-		{4, kv.ErrCompacted},
-		{10, nil},
-		{10, kv.ErrCompacted},
-		{11, memory.ErrFutureRevision},
+		{-1, kv.ErrCompacted, 0},
+		{11, memory.ErrFutureRevision, 0},
+		{0, nil, 0}, // pointless but possible
+		{0, kv.ErrCompacted, 0},
+		{5, nil, 0},
+		{5, kv.ErrCompacted, 5},
+		{4, kv.ErrCompacted, 5},
+		{10, nil, 0},
+		{10, kv.ErrCompacted, 10},
+		{11, memory.ErrFutureRevision, 0},
 	}
 	for _, step := range steps {
-		if err := s.Compact(t.Context(), step.rev); !errors.Is(err, step.want) {
+		err := s.Compact(t.Context(), step.rev)
+		if !errors.Is(err, step.want) {
 			t.Errorf("compacting at %d: %v, want %v", step.rev, err, step.want)
+		}
+		if compacted := new(kv.CompactedError); errors.As(err, &compacted) && compacted.Oldest != step.oldest {
+			t.Errorf("compacting at %d: the oldest revision is said to be %d, want %d", step.rev, compacted.Oldest, step.oldest)
 		}
 	}
 }

@@ -3,8 +3,10 @@ package memory_test
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"unsafe"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
@@ -59,4 +61,15 @@ func TestWatchesThatEndedAreFreed(t *testing.T) {
 		}
 		stay.stop()
 	})
+}
+
+// A key may be a small part of a large message, which a store must not keep.
+func TestAKeyIsNotKeptWithWhatItWasCutFrom(t *testing.T) {
+	leaktest.Check(t)
+	s := memory.New()
+	key := strings.Repeat("x", 1<<10)[1000:]
+	put(t, s, key, "v")
+	if kept := get(t, s, kv.All()).Entries[0].Key; unsafe.StringData(kept) == unsafe.StringData(key) {
+		t.Error("the store keeps the bytes of the caller's key")
+	}
 }
