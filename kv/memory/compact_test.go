@@ -200,6 +200,21 @@ func TestHistoryCanBeBounded(t *testing.T) {
 	})
 }
 
+func TestHistoryOfOneRevisionIsTheNewest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New(memory.WithHistory(1))
+		for rev := kv.Revision(2); rev < 5; rev++ {
+			put(t, s, "/a", "v")
+			late := follow(t, s, kv.All(), rev-2)
+			late.gotCompacted(rev)
+			late.cancel()
+			f := follow(t, s, kv.All(), rev-1)
+			f.got(putAt("/a", "v", 2, rev, int64(rev-1)))
+			f.stop()
+		}
+	})
+}
+
 // Every change of the key is forgotten, and the key is live.
 func TestKeyWhoseHistoryIsGoneIsWatchedFromTheOldestRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
