@@ -1,5 +1,11 @@
 package memory
 
+import (
+	"context"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
 // Concerned returns how many watches a write of key has to look at.
 func (s *Store) Concerned(key string) int {
 	s.mu.Lock()
@@ -35,4 +41,18 @@ func (s *Store) Kept() (records, byKey int) {
 		byKey += len(list)
 	}
 	return s.history.count, byKey
+}
+
+// Looks returns how often a watch of r takes the store's mutex to go through the history after a revision.
+func (s *Store) Looks(ctx context.Context, r kv.Range, after kv.Revision) (n int, err error) {
+	w, err := s.startWatch(ctx, r, after)
+	if err != nil {
+		return 0, err
+	}
+	defer s.stopWatch(w, r)
+	var found finding
+	for more := true; more && err == nil; n++ {
+		_, more, err = s.look(w, r, &found)
+	}
+	return n, err
 }

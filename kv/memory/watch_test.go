@@ -212,6 +212,20 @@ func TestRareChangesAreFoundInLongHistory(t *testing.T) {
 	})
 }
 
+// It holds the store's mutex while it looks, so it must not look at everything at once.
+func TestWatchOfALongHistoryLetsOthersGoOn(t *testing.T) {
+	leaktest.Check(t)
+	s := memory.New()
+	const records, atOnce = 10_000, 2048
+	for i := range records {
+		put(t, s, fmt.Sprintf("/%d", i%10), "v")
+	}
+	looks, err := s.Looks(t.Context(), kv.Prefix("/none"), 0)
+	if want := records/atOnce + 1; err != nil || looks != want {
+		t.Errorf("a watch looked %d times at %d records, %v; want %d times, at %d of them each time", looks, records, err, want, atOnce)
+	}
+}
+
 func TestSequenceCanBeIteratedAgain(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
