@@ -3,7 +3,6 @@ package etcdtest_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -222,6 +221,34 @@ func TestAClientClosesOnASilentNetwork(t *testing.T) {
 	}
 }
 
+// A client waits for what it writes, when it closes, unless its connection is broken.
+func TestCloseDoesNotWaitForASilentNetwork(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 1)
+	client := cluster.Client()
+	put(t, client, "key", "value")
+	cluster.Network().SwallowRequests()
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil { // until more is held than can be
+			_, err = client.Put(t.Context(), "key", strings.Repeat("x", 1<<20))
+		}
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		t.Fatalf("a write into a silent connection gives %v", err)
+	case <-time.After(moment):
+	}
+	began := time.Now()
+	check(t, cluster.Close())
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("the cluster was closed after %v", took)
+	}
+	<-ended
+}
+
 func TestFaultsOutlastRestarts(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 2)
@@ -237,27 +264,4 @@ func TestFaultsOutlastRestarts(t *testing.T) {
 	}
 	cluster.Network().Mend()
 	wantValue(t, client, "key", "value")
-}
-
-func TestStoppedMemberBehindAProxy(t *testing.T) {
-	leaktest.Check(t)
-	cluster := etcdtest.Start(t, 1, etcdtest.WithProxies())
-	endpoints := fmt.Sprint(cluster.Endpoints())
-	client := cluster.Client()
-	put(t, client, "key", "value")
-	members := must(client.MemberList(bounded(t)))(t)
-	if got := fmt.Sprint(members.Members[0].ClientURLs); got != endpoints {
-		t.Errorf("the member tells clients to connect to %s, want %s", got, endpoints)
-	}
-	cluster.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), moment)
-	defer cancel()
-	if got, err := client.Get(ctx, "key"); err == nil {
-		t.Errorf("a stopped member answers: %v", got)
-	}
-	check(t, cluster.Restart(bounded(t)))
-	wantValue(t, client, "key", "value")
-	if got := fmt.Sprint(cluster.Endpoints()); got != endpoints {
-		t.Errorf("the endpoints were %s and are %s", endpoints, got)
-	}
 }

@@ -1,0 +1,75 @@
+package etcdtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+func TestStoppedMemberBehindAProxy(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 1, etcdtest.WithProxies())
+	endpoints := fmt.Sprint(cluster.Endpoints())
+	client := cluster.Client()
+	put(t, client, "key", "value")
+	members := must(client.MemberList(bounded(t)))(t)
+	if got := fmt.Sprint(members.Members[0].ClientURLs); got != endpoints {
+		t.Errorf("the member tells clients to connect to %s, want %s", got, endpoints)
+	}
+	cluster.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), moment)
+	defer cancel()
+	if got, err := client.Get(ctx, "key"); err == nil {
+		t.Errorf("a stopped member answers: %v", got)
+	}
+	check(t, cluster.Restart(bounded(t)))
+	wantValue(t, client, "key", "value")
+	if got := fmt.Sprint(cluster.Endpoints()); got != endpoints {
+		t.Errorf("the endpoints were %s and are %s", endpoints, got)
+	}
+}
+
+// A proxy passes on what the network does to a connection that no etcd client made.
+func TestProxyBreaksConnectionsAsTheNetworkDoes(t *testing.T) {
+	leaktest.Check(t)
+	cluster := etcdtest.Start(t, 1, etcdtest.WithProxies())
+	address := strings.TrimPrefix(cluster.Endpoints()[0], "http://")
+	connect := func() net.Conn {
+		conn := must(net.Dial("tcp", address))(t)
+		t.Cleanup(func() { conn.Close() })
+		check(t, conn.SetDeadline(time.Now().Add(within)))
+		// What a client of HTTP/2 says first, which a server answers.
+		must(conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")))(t)
+		return conn
+	}
+	wantReset := func(conn net.Conn) {
+		t.Helper()
+		if n, err := io.Copy(io.Discard, conn); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("after %d bytes the connection ends with %v, want %v", n, err, syscall.ECONNRESET)
+		}
+	}
+	conn := connect()
+	must(conn.Read(make([]byte, 1)))(t)
+	cluster.Network().Reset()
+	wantReset(conn)
+
+	cluster.Network().Refuse()
+	wantReset(connect())
+	cluster.Network().Mend()
+
+	cluster.Network().Swallow()
+	conn = connect()
+	silent(t, conn)
+	cluster.Network().Mend()
+	check(t, conn.SetDeadline(time.Now().Add(within)))
+	must(conn.Read(make([]byte, 1)))(t)
+}

@@ -1,0 +1,205 @@
+package etcdtest_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+func TestSwallow(t *testing.T) {
+	tests := []struct {
+		name              string
+		swallow           func(*etcdtest.Network)
+		requests, answers bool // those that are swallowed
+	}{
+		{"both", func(n *etcdtest.Network) { n.Swallow(0) }, true, true},
+		{"requests", func(n *etcdtest.Network) { n.SwallowRequests() }, true, false},
+		{"answers", func(n *etcdtest.Network) { n.SwallowAnswers() }, false, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLine(t)
+			client, member := l.connect()
+			works(t, client, member)
+			test.swallow(l.Network)
+
+			must(client.Write([]byte("held request")))(t)
+			must(member.Write([]byte("held answer")))(t)
+			if test.requests {
+				silent(t, member)
+			} else {
+				receives(t, member, "held request")
+			}
+			if test.answers {
+				silent(t, client)
+			} else {
+				receives(t, client, "held answer")
+			}
+			l.hangs()
+
+			l.Mend()
+			if test.requests {
+				receives(t, member, "held request")
+			}
+			if test.answers {
+				receives(t, client, "held answer")
+			}
+			works(t, client, member)
+			silent(t, client) // a deadline that has passed
+			works(t, client, member)
+			works(l.connectTo())
+		})
+	}
+}
+
+// What arrives after the fault has begun is held, also if a read was waiting for it before.
+func TestSwallowBesideARead(t *testing.T) {
+	l := newLine(t)
+	client, member := l.connect()
+	got := make(chan string, 1)
+	go func() {
+		b := make([]byte, 100)
+		n, err := client.Read(b)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- string(b[:n])
+	}()
+	l.Swallow()
+	must(member.Write([]byte("answer")))(t)
+	select {
+	case text := <-got:
+		t.Errorf("%q was not swallowed", text)
+	case <-time.After(moment):
+	}
+	l.Mend()
+	if text := <-got; text != "answer" {
+		t.Errorf("%q arrives, want what was held", text)
+	}
+}
+
+func TestNewConnectionThatHangsIsMadeAfterMend(t *testing.T) {
+	l := newLine(t)
+	l.Swallow()
+	made := make(chan error, 1)
+	go func() {
+		conn, err := l.Dial(bounded(t), l.endpoint)
+		if err == nil {
+			conn.Close()
+		}
+		made <- err
+	}()
+	select {
+	case err := <-made:
+		t.Fatalf("a new connection does not hang: %v", err)
+	case <-time.After(moment):
+	}
+	l.Mend()
+	check(t, <-made)
+}
+
+func TestHeldBytesAreBounded(t *testing.T) {
+	l := newLine(t)
+	client, member := l.connect()
+	sent := bytes.Repeat([]byte("0123456789"), 100_000)
+	l.Swallow()
+	check(t, client.SetWriteDeadline(time.Now().Add(moment)))
+	n, err := client.Write(sent)
+	if n != etcdtest.Window || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("a write into a silent connection takes %d bytes and gives %v; want %d and then to wait", n, err, etcdtest.Window)
+	}
+	l.Mend()
+	receives(t, member, string(sent[:n]))
+	check(t, client.SetWriteDeadline(time.Time{}))
+	go client.Write(sent)
+	receives(t, member, string(sent))
+}
+
+func TestUnacknowledgedBytesAreBounded(t *testing.T) {
+	l := newLine(t)
+	client, member := l.connect()
+	l.SwallowRequests()
+	sent := strings.Repeat("0123456789", 20_000)
+	go member.Write([]byte(sent))
+	receives(t, client, sent[:etcdtest.Window])
+	silent(t, client)
+	l.Mend()
+	receives(t, client, sent[etcdtest.Window:])
+}
+
+func TestCloseOfASwallowedConnection(t *testing.T) {
+	l := newLine(t)
+	client, member := l.connect()
+	l.Swallow()
+	must(client.Write([]byte("last words")))(t)
+	reading := make(chan error, 1)
+	go func() {
+		_, err := client.Read(make([]byte, 1))
+		reading <- err
+	}()
+	check(t, client.Close())
+	if err := <-reading; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a read of a closed connection gives %v", err)
+	}
+	if _, err := client.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a write to a closed connection gives %v", err)
+	}
+	silent(t, member) // it has not heard of it
+	l.Mend()
+	receives(t, member, "last words")
+	if _, err := member.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the member gets %v, want the end of the connection", err)
+	}
+}
+
+// A read that waits since before the fault is not in the queue.
+func TestCloseEndsAReadThatBeganBeforeTheFault(t *testing.T) {
+	l := newLine(t)
+	for range 10 {
+		client, member := l.connect()
+		began, ended := make(chan struct{}), make(chan error)
+		go func() {
+			b := make([]byte, 1)
+			client.Read(b)
+			close(began)
+			_, err := client.Read(b)
+			ended <- err
+		}()
+		must(member.Write([]byte("x")))(t)
+		<-began
+		runtime.Gosched() // to the next read
+		l.Swallow()
+		check(t, client.Close())
+		select {
+		case err := <-ended:
+			if !errors.Is(err, net.ErrClosed) {
+				t.Errorf("a read of a connection that is closed gives %v", err)
+			}
+		case <-time.After(within):
+			t.Fatal("a read of a connection that is closed does not end")
+		}
+		l.Mend()
+	}
+}
+
+func TestEndOfAMemberIsSwallowed(t *testing.T) {
+	l := newLine(t)
+	client, member := l.connect()
+	l.Swallow()
+	must(member.Write([]byte("last words")))(t)
+	member.Close()
+	silent(t, client)
+	l.Mend()
+	receives(t, client, "last words")
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the client gets %v, want the end of the connection", err)
+	}
+}
