@@ -209,6 +209,9 @@ func (c *conn) Close() error {
 	}
 	if !c.queued.Load() {
 		c.network.drop(c)
+		for _, q := range c.queues { // in use all the same, if a fault has begun since
+			q.fail(net.ErrClosed)
+		}
 		return c.member.Close()
 	}
 

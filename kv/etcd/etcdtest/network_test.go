@@ -201,6 +201,35 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 	}
 }
 
+// A fault may begin just as a connection is closed. Whoever uses the connection must hear of the one or the other.
+func TestCloseWhileAFaultBegins(t *testing.T) {
+	l := newLine(t)
+	for range 500 {
+		client, _ := l.connect()
+		var hands sync.WaitGroup
+		ended := make(chan struct{})
+		hands.Go(func() { l.Forget() })
+		hands.Go(func() { client.Close() })
+		hands.Go(func() {
+			for {
+				if _, err := client.Write(make([]byte, 2*etcdtest.Window)); err != nil {
+					return
+				}
+			}
+		})
+		hands.Go(func() { client.Read(make([]byte, 1)) })
+		go func() {
+			defer close(ended)
+			hands.Wait()
+		}()
+		select {
+		case <-ended:
+		case <-time.After(within):
+			t.Fatal("a call on a connection that is closed does not end")
+		}
+	}
+}
+
 func TestDialOfAStrangerIsAnError(t *testing.T) {
 	l := newLine(t)
 	for _, endpoint := range []string{"", "unix:///elsewhere", "http://127.0.0.1:1"} {
