@@ -21,6 +21,7 @@ var server struct {
 }
 
 func TestMain(m *testing.M) {
+	etcdtest.RunMember()
 	code := m.Run()
 	if server.cluster != nil {
 		server.cluster.Close()

@@ -1,0 +1,281 @@
+package value_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/value"
+)
+
+// These stories are about members that vanish without a word, in real time, as the network and the kernel are real.
+//
+// They mostly wait, so they run concurrently, whatever -parallel says, and each has one cluster for all its programs.
+func TestV11AMemberThatVanishesSilentlyIsLeft(t *testing.T) {
+	leaktest.Check(t)
+	stories := []silentFault{
+		{"its packets are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().Swallow(0); return nil }, both},
+		{"requests to it are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().SwallowRequests(0); return nil }, checked},
+		{"its answers are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().SwallowAnswers(0); return nil }, checked},
+		{"its connections are forgotten", nil, func(c *etcdtest.Cluster) error { c.Network().Forget(0); return nil }, checked},
+		{"all connections are forgotten", nil, func(c *etcdtest.Cluster) error { c.Network().Forget(); return nil }, keptAlive},
+		{"it is frozen", []etcdtest.Option{etcdtest.WithProcesses()}, func(c *etcdtest.Cluster) error { return c.Freeze(0) }, both},
+		{"it is slow to answer", nil, func(c *etcdtest.Cluster) error { c.Network().Delay(2*time.Second, 0); return nil }, checked},
+		{"it is slow to accept", nil, func(c *etcdtest.Cluster) error {
+			c.Network().Delay(3*time.Second, 0) // which is too slow for a connection to be made
+			c.Network().Reset(0)
+			return nil
+		}, checked},
+	}
+	if testing.Short() {
+		stories = stories[:1]
+		stories[0].programs = checked
+	}
+	var running sync.WaitGroup
+	for _, s := range stories {
+		running.Go(func() { t.Run(s.name, s.run) })
+	}
+	running.Wait()
+}
+
+// A program is a client of all three members with Values on it, and what makes it leave a member that is silent.
+type program struct {
+	values, stores int
+	keepAlive      time.Duration
+	opts           []value.Option
+	within         time.Duration // the longest an update may take after the fault
+}
+
+// checkedProgram relies on the check of a silent watch alone.
+func checkedProgram(values, stores int) program {
+	return program{values, stores, 0, []value.Option{value.WithCheck(5 * time.Second)}, 15 * time.Second}
+}
+
+// keptAliveProgram relies on its client's keep-alive alone.
+func keptAliveProgram(values, stores int) program {
+	return program{values, stores, 10 * time.Second, nil, 30 * time.Second}
+}
+
+var (
+	checked   = []program{checkedProgram(1, 1), checkedProgram(10, 1), checkedProgram(100, 1), checkedProgram(10, 2)}
+	keptAlive = []program{keptAliveProgram(1, 1), keptAliveProgram(10, 1), keptAliveProgram(100, 1), keptAliveProgram(10, 2)}
+	both      = append(checked[:len(checked):len(checked)], keptAlive...)
+)
+
+func (p program) String() string {
+	by := "WithCheck"
+	if p.keepAlive > 0 {
+		by = "keep-alive"
+	}
+	return fmt.Sprintf("a client with %s, values=%d, stores=%d", by, p.values, p.stores)
+}
+
+// silentFault is a story: member 0 serves all watches of all programs when it happens. The two others serve on.
+type silentFault struct {
+	name     string
+	opts     []etcdtest.Option
+	fault    func(*etcdtest.Cluster) error
+	programs []program
+}
+
+func (s silentFault) run(t *testing.T) {
+	cluster := etcdtest.Start(t, 3, s.opts...)
+	must(t, cluster.MoveLeader(patiently(t), 1)) // or its loss would be another fault
+	writer := pastTheNetwork(t, cluster, 1, 2)
+	cluster.Network().Refuse(1, 2) // so that all watches are at member 0
+
+	var programs []*runningProgram
+	watches := 0
+	for i, p := range s.programs {
+		r := p.start(t, cluster, writer, fmt.Sprintf("/%d", i))
+		programs = append(programs, r)
+		watches += len(r.watchers) + 1
+	}
+	must(t, cluster.WaitWatchers(patiently(t), 0, watches))
+	cluster.Network().Mend(1, 2)
+	for _, r := range programs {
+		r.connected(t)
+	}
+
+	must(t, s.fault(cluster))
+	began := time.Now()
+	for _, r := range programs {
+		r.put(t, writer, "after the fault")
+	}
+	var watching sync.WaitGroup
+	for _, r := range programs {
+		watching.Go(func() {
+			if !r.see(t, began, "after the fault") {
+				return
+			}
+			// A check may give up a watch that still delivers, as one does whose requests alone are lost.
+			if r.keepAlive == 0 && !r.confirm(t, began) {
+				return
+			}
+			again := time.Now()
+			r.put(t, writer, "next")
+			r.see(t, again, "next")
+		})
+	}
+	watching.Wait()
+}
+
+// pastTheNetwork is a store that no fault of the network touches.
+func pastTheNetwork(t *testing.T, cluster *etcdtest.Cluster, members ...int) *etcd.Store {
+	cfg := cluster.ClientConfig(members...)
+	cfg.DialOptions = nil // which have the dialer of the network
+	client, err := clientv3.New(cfg)
+	must(t, err)
+	t.Cleanup(func() { client.Close() })
+	return etcd.New(client)
+}
+
+// runningProgram is a program under way.
+type runningProgram struct {
+	program
+	key      string // begins those of all Values
+	client   *clientv3.Client
+	values   []*value.Value[string]
+	watchers []*value.Watcher[string]
+
+	bare    clientv3.WatchChan // of the same client, to compare with
+	bareSaw chan time.Time     // when it saw the put after the fault
+}
+
+func (p program) start(t *testing.T, cluster *etcdtest.Cluster, writer kv.Writer, key string) *runningProgram {
+	cfg := cluster.ClientConfig()
+	cfg.DialKeepAliveTime, cfg.DialKeepAliveTimeout = p.keepAlive, 5*time.Second
+	client, err := clientv3.New(cfg)
+	must(t, err)
+	r := &runningProgram{program: p, key: key, client: client, bareSaw: make(chan time.Time, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	var following sync.WaitGroup
+	t.Cleanup(func() {
+		for _, w := range r.watchers {
+			w.Close()
+		}
+		cancel()
+		client.Close()
+		following.Wait()
+	})
+
+	r.put(t, writer, "before")
+	var stores []*etcd.Store
+	for range p.stores {
+		stores = append(stores, etcd.New(client))
+	}
+	for i := range p.values {
+		v := value.New(stores[i%len(stores)], r.keyOf(i), value.String, p.opts...)
+		r.values = append(r.values, v)
+		r.watchers = append(r.watchers, v.Watch())
+	}
+	for _, w := range r.watchers {
+		if got, err := w.Get(patiently(t)); err != nil || got != "before" {
+			t.Fatalf("before the fault Get returned %s", describe(got, err))
+		}
+	}
+	r.bare = client.Watch(ctx, r.key+"/bare")
+	following.Go(func() {
+		for resp := range r.bare {
+			if len(resp.Events) > 0 {
+				select {
+				case r.bareSaw <- time.Now():
+				default:
+				}
+			}
+		}
+	})
+	return r
+}
+
+func (r *runningProgram) keyOf(i int) string { return fmt.Sprintf("%s/%d", r.key, i) }
+
+// connected returns when the program has connections to other members than the one that is to fail, as it would in the long run.
+func (r *runningProgram) connected(t *testing.T) {
+	t.Helper()
+	member := make(map[uint64]bool)
+	for ctx := patiently(t); len(member) < 3; {
+		got, err := r.client.Get(ctx, r.key, clientv3.WithSerializable())
+		must(t, err)
+		member[got.Header.MemberId] = true
+	}
+}
+
+// put changes the keys of all Values, and that of the bare watch.
+func (r *runningProgram) put(t *testing.T, writer kv.Writer, text string) {
+	var writing sync.WaitGroup
+	for i := range r.program.values {
+		writing.Go(func() { r.putOne(t, writer, r.keyOf(i), text) })
+	}
+	if text != "before" {
+		r.putOne(t, writer, r.key+"/bare", text)
+	}
+	writing.Wait()
+}
+
+func (r *runningProgram) putOne(t *testing.T, writer kv.Writer, key, text string) {
+	if _, err := writer.Put(patiently(t), key, []byte(text)); err != nil {
+		t.Errorf("the test itself: %v", err)
+	}
+}
+
+// see reports whether every Value sees text soon enough after began.
+func (r *runningProgram) see(t *testing.T, began time.Time, text string) bool {
+	ctx, cancel := context.WithDeadline(t.Context(), began.Add(r.within))
+	defer cancel()
+	blind, last := 0, value.Status{}
+	for i, w := range r.watchers {
+		for {
+			got, err := w.Get(ctx)
+			if err != nil {
+				blind, last = blind+1, r.values[i].Status()
+			}
+			if err != nil || got == text {
+				break
+			}
+		}
+	}
+	took := time.Since(began).Round(time.Millisecond)
+	t.Logf("%v: %d see %q after %v; a bare watch of the same client sees it %s",
+		r.program, len(r.watchers)-blind, text, took, r.bareSays(began))
+	if blind > 0 {
+		t.Errorf("\npromised: V11, while members of the cluster can be reached each Value is served by one of them, %v after a fault at the latest"+
+			"\nhappened: %v: %d of %d have not seen %q after %v; the status of one is %+v",
+			r.within, r.program, blind, len(r.watchers), text, took, last)
+	}
+	return blind == 0
+}
+
+// confirm reports whether a read that each Value has begun after the fault is answered soon enough.
+func (r *runningProgram) confirm(t *testing.T, began time.Time) bool {
+	end := time.Now().Add(r.within)
+	for _, v := range r.values {
+		for !v.Status().Confirmed.After(began) {
+			if time.Now().After(end) {
+				t.Errorf("\npromised: V11, while members of the cluster can be reached a silent watch is checked by a read that is answered"+
+					"\nhappened: %v: no read since the fault is answered after %v; the status is %+v", r.program, r.within, v.Status())
+				return false
+			}
+			time.Sleep(10 * time.Millisecond) // nothing says when Status changes
+		}
+	}
+	return true
+}
+
+// bareSays tells when the bare watch saw its update, which may be a little after the Values.
+func (r *runningProgram) bareSays(began time.Time) string {
+	select {
+	case saw := <-r.bareSaw:
+		return fmt.Sprintf("after %v", saw.Sub(began).Round(time.Millisecond))
+	case <-time.After(time.Second):
+		return "not at all"
+	}
+}

@@ -1,0 +1,189 @@
+package value_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/value"
+)
+
+// A slow link is no fault. The stories mostly wait for bytes, so they run concurrently.
+func TestV11ASlowLinkIsNoOutage(t *testing.T) {
+	leaktest.Check(t)
+	var running sync.WaitGroup
+	for name, story := range map[string]func(t *testing.T){
+		"many large values are current within 1.5 times what a bare client takes": manyLargeValues,
+		"a read that takes eleven seconds is answered":                            slowRead,
+		"a check does not end a watch that works":                                 slowCheck,
+	} {
+		if !testing.Short() {
+			running.Go(func() { t.Run(name, story) })
+		}
+	}
+	running.Wait()
+}
+
+const slowPromise = "V11, a slow link is no outage"
+
+// Twenty Values of 128 KiB over 2 MiB a second, and a bare client that does the same before.
+func manyLargeValues(t *testing.T) {
+	const perSecond = 2 << 20
+	cluster := etcdtest.Start(t, 1)
+	l := &slowLink{count: 20, size: 128 << 10, writer: pastTheNetwork(t, cluster)}
+	l.put(t, "a")
+	cluster.Network().Throttle(perSecond)
+
+	client := cluster.Client()
+	first, update := l.byHand(t, client)
+	t.Logf("a bare client has all after %v, and an update of all after %v", first, update)
+	client.Close()
+	must(t, cluster.WaitWatchers(patiently(t), 0, 0)) // what they were sent is not on the link any more
+	l.put(t, "a")
+	firstOfValues, updateOfValues := l.byValues(t, cluster.Client())
+	t.Logf("Values have all after %v, and an update of all after %v", firstOfValues, updateOfValues)
+
+	for _, d := range []struct {
+		what       string
+		took, bare time.Duration
+	}{{"all values", firstOfValues, first}, {"an update of all", updateOfValues, update}} {
+		if most := d.bare*3/2 + 400*time.Millisecond; d.took > most {
+			t.Errorf("\npromised: %s\nhappened: to have %s took %v, and a bare client %v; want at most %v", slowPromise, d.what, d.took, d.bare, most)
+		}
+	}
+}
+
+// No fixed bound may end a read that makes progress.
+func slowRead(t *testing.T) {
+	cluster := etcdtest.Start(t, 1)
+	l := &slowLink{count: 1, size: 1 << 20, writer: pastTheNetwork(t, cluster)}
+	l.put(t, "a")
+	cluster.Network().Throttle(l.size / 11)
+	v := value.New(etcd.New(cluster.Client()), l.key(0), value.String)
+	w := v.Watch()
+	defer w.Close()
+	if got, err := w.Get(patiently(t)); err != nil || got != l.text("a") {
+		t.Fatalf("\npromised: %s\nhappened: Get returned %d bytes and the error %v; want %d bytes; the status is %+v",
+			slowPromise, len(got), err, l.size, v.Status())
+	}
+	if err := v.Status().LastError; err != nil {
+		t.Errorf("\npromised: %s\nhappened: a read that made progress was given up: %v", slowPromise, err)
+	}
+}
+
+// A check of a silent watch needs no value. One that reads it anyway, over a link on which that takes most of a minute, must not take
+// the watch with it.
+func slowCheck(t *testing.T) {
+	cluster := etcdtest.Start(t, 1)
+	l := &slowLink{count: 1, size: 1 << 20, writer: pastTheNetwork(t, cluster)}
+	l.put(t, "a")
+	v := value.New(etcd.New(cluster.Client()), l.key(0), value.String, value.WithCheck(time.Second))
+	w := v.Watch()
+	defer w.Close()
+	if _, err := w.Get(patiently(t)); err != nil {
+		t.Fatal(err)
+	}
+	must(t, cluster.WaitWatchers(patiently(t), 0, 1))
+	cluster.Network().Throttle(20_000)
+	throttled := time.Now()
+	for ctx := patiently(t); v.Status().LastError == nil && !v.Status().Confirmed.After(throttled); {
+		if ctx.Err() != nil {
+			break // it has not been cut off, either
+		}
+		time.Sleep(10 * time.Millisecond) // nothing says when Status changes
+	}
+	put(t, l.writer, l.key(0), "small")
+	if got, err := w.Get(patiently(t)); err != nil || got != "small" {
+		t.Errorf("\npromised: %s\nhappened: Get returned %d bytes and the error %v; want a small update; the status is %+v",
+			slowPromise, len(got), err, v.Status())
+	}
+	if err := v.Status().LastError; err != nil {
+		t.Errorf("\npromised: %s, and a watch that works is not given up for a slow read alone\nhappened: it was given up: %v", slowPromise, err)
+	}
+}
+
+// slowLink is some large values, and a writer who is not slow.
+type slowLink struct {
+	count, size int
+	writer      kv.Writer
+}
+
+func (l *slowLink) key(i int) string { return fmt.Sprint("/large/", i) }
+
+func (l *slowLink) text(of string) string { return strings.Repeat(of, l.size) }
+
+// put changes all values.
+func (l *slowLink) put(t *testing.T, text string) {
+	for i := range l.count {
+		put(t, l.writer, l.key(i), l.text(text))
+	}
+}
+
+// all calls f for each value concurrently, and returns how long they took.
+func (l *slowLink) all(f func(i int)) time.Duration {
+	began := time.Now()
+	var running sync.WaitGroup
+	for i := range l.count {
+		running.Go(func() { f(i) })
+	}
+	running.Wait()
+	return time.Since(began).Round(time.Millisecond)
+}
+
+// byHand reads and watches all values with etcd's client.
+func (l *slowLink) byHand(t *testing.T, client *clientv3.Client) (first, update time.Duration) {
+	ctx := patiently(t)
+	watches := make([]clientv3.WatchChan, l.count)
+	first = l.all(func(i int) {
+		got, err := client.Get(ctx, l.key(i))
+		if err != nil || len(got.Kvs) != 1 {
+			t.Errorf("the test itself: read: %v", err)
+			return
+		}
+		watches[i] = client.Watch(ctx, l.key(i), clientv3.WithRev(got.Header.Revision+1))
+	})
+	l.put(t, "b")
+	update = l.all(func(i int) {
+		if resp := <-watches[i]; resp.Err() != nil || len(resp.Events) != 1 {
+			t.Errorf("the test itself: watch: %d events and the error %v", len(resp.Events), resp.Err())
+		}
+	})
+	return first, update
+}
+
+// byValues reads and watches all values with a Value each, and checks that no watch is given up.
+func (l *slowLink) byValues(t *testing.T, client *clientv3.Client) (first, update time.Duration) {
+	ctx := patiently(t)
+	store := etcd.New(client)
+	values, watchers := make([]*value.Value[string], l.count), make([]*value.Watcher[string], l.count)
+	for i := range l.count {
+		values[i] = value.New(store, l.key(i), value.String)
+		watchers[i] = values[i].Watch()
+		defer watchers[i].Close()
+	}
+	wants := func(text string) func(i int) {
+		return func(i int) {
+			if got, err := watchers[i].Get(ctx); err != nil || got != l.text(text) {
+				t.Errorf("\npromised: %s\nhappened: Get %d of %d returned %d bytes and the error %v; want all of %q; the status is %+v",
+					slowPromise, i, l.count, len(got), err, text, values[i].Status())
+			}
+		}
+	}
+	first = l.all(wants("a"))
+	l.put(t, "b")
+	update = l.all(wants("b"))
+	for i, v := range values {
+		if err := v.Status().LastError; err != nil {
+			t.Errorf("\npromised: %s\nhappened: value %d of %d gave up a watch that works: %v", slowPromise, i, l.count, err)
+		}
+	}
+	return first, update
+}
