@@ -34,8 +34,8 @@ type feed[T any] struct {
 }
 
 // begin takes the read that begins a session, and returns the revision to watch after.
-func (f *feed[T]) begin(s kv.Snapshot) (after kv.Revision) {
-	now := placeOf(s)
+func (f *feed[T]) begin(s found) (after kv.Revision) {
+	now := s.place
 	if !f.replaced {
 		f.passedBy(now)
 	}
@@ -80,7 +80,7 @@ func (f *feed[T]) begin(s kv.Snapshot) (after kv.Revision) {
 }
 
 // jump goes on from what a read has shown, without what lies between.
-func (f *feed[T]) jump(now place, s kv.Snapshot) {
+func (f *feed[T]) jump(now place, s found) {
 	f.streamed, f.owed = now, 0
 	f.show(now, s)
 }
@@ -130,12 +130,12 @@ func (f *feed[T]) deliver(b kv.Batch) error {
 }
 
 // check takes a read made beside the stream. It reports whether the stream is behind the read.
-func (f *feed[T]) check(s kv.Snapshot, floor kv.Revision) (behind bool, err error) {
+func (f *feed[T]) check(s found, floor kv.Revision) (behind bool, err error) {
 	if s.Revision < floor {
 		f.replaced = true
 		return false, kv.ErrReset // a read sees all that was delivered before it began
 	}
-	now := placeOf(s)
+	now := s.place
 	if f.passedBy(now) {
 		return false, f.missed
 	}
@@ -187,7 +187,7 @@ func (f *feed[T]) hole(err error, at kv.Revision) {
 }
 
 // show makes now, which s holds, the newest state.
-func (f *feed[T]) show(now place, s kv.Snapshot) {
+func (f *feed[T]) show(now place, s found) {
 	f.owed = max(f.owed, now.entry.ModRevision)
 	if f.shown != nil && f.shown.epoch == f.epoch && f.newest.sameAs(&now) {
 		f.newest = now
@@ -200,7 +200,7 @@ func (f *feed[T]) show(now place, s kv.Snapshot) {
 }
 
 // update returns now, which s holds, as an update.
-func (f *feed[T]) update(now place, s kv.Snapshot) *update[T] {
+func (f *feed[T]) update(now place, s found) *update[T] {
 	if !now.present {
 		return f.absent(now.revision)
 	}
@@ -279,6 +279,14 @@ func (f *feed[T]) isBehind() bool {
 }
 
 func (f *feed[T]) known() (upTo kv.Revision, epoch uint64) { return f.newest.revision, f.epoch }
+
+// expected is what watchers see, unless it has to be read whole in any case.
+func (f *feed[T]) expected() expected {
+	if !f.started || f.replaced || f.lost != nil || f.missed != nil || f.shown == nil || f.shown.epoch != f.epoch || !f.shown.sameAs(&f.newest) {
+		return expected{}
+	}
+	return expected{place: f.newest, size: f.shown.size, known: true}
+}
 
 func (f *feed[T]) isWaiting() bool {
 	return !f.newest.present && !f.v.config.hasFallback && !f.hasWaited

@@ -39,8 +39,15 @@ const (
 	answerTimeout = 10 * time.Second
 	// readAgainSlowly is the same for a store that looks after its own reads, where it is no outage.
 	readAgainSlowly = time.Minute
+	// readAgainSoon is the same for such a store where little is to be read: the next connection may answer at once.
+	readAgainSoon = time.Second
+	// statAbove is how large a value is, in bytes, that is asked for by its metadata first.
+	statAbove = 4 << 10
 	// mostReads is how many reads may be under way at the same time.
 	mostReads = 2
+	// mostSmallReads is the same where little is to be read and a third of the connections may be dead: so many in a row do
+	// not all meet a dead one.
+	mostSmallReads = 8
 	// lagTimeout is how long a stream may stay behind what a read has shown, without moving at all, before
 	// it counts as dead.
 	lagTimeout = 5 * time.Second

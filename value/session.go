@@ -41,7 +41,22 @@ type reading struct {
 	err      error
 	ticket   uint64      // watchers that asked for a read up to this ticket are served by it
 	began    time.Time   // the snapshot is no older than this
+	unread   *place      // where the value was not transferred, because this is what it is
 	floor    kv.Revision // the snapshot cannot be of an older revision, if history is what it was
+}
+
+// found is what a read has found, and where the key is according to it.
+type found struct {
+	kv.Snapshot
+	place place
+}
+
+func (r *reading) found() found {
+	f := found{r.snapshot, placeOf(r.snapshot)}
+	if r.unread != nil {
+		f.place.sum = r.unread.sum
+	}
+	return f
 }
 
 // errRefused is a watch that was refused where the read before it was not: as for an expired token, which
@@ -51,11 +66,11 @@ var errRefused = errors.New("the watch was refused")
 // session reads, then watches until something fails. It reports whether the watch was of use: it came further, or
 // lasted longer than the longest delay between two attempts.
 func (u *upstream) session(ctx context.Context) (progress bool, err error) {
-	r := u.read(ctx)
+	r := u.read(ctx, u.feed.expected())
 	if r.err != nil {
 		return false, u.readFailed(ctx, r.err)
 	}
-	after := u.feed.begin(r.snapshot)
+	after := u.feed.begin(r.found())
 	u.confirm(r)
 	u.fresh.calm()
 
@@ -183,8 +198,9 @@ func (s *session) read() {
 	}
 	s.reading = true
 	floor, _ := s.feed.known()
+	expected := s.feed.expected()
 	s.running.Go(func() {
-		r := s.upstream.read(s.ctx)
+		r := s.upstream.read(s.ctx, expected)
 		r.floor = floor
 		s.reads <- r
 	})
@@ -220,7 +236,7 @@ func (s *session) takeReading(r reading) error {
 	if r.err != nil {
 		return s.readFailed(s.ctx, r.err)
 	}
-	behind, err := s.feed.check(r.snapshot, r.floor)
+	behind, err := s.feed.check(r.found(), r.floor)
 	if err != nil {
 		return err
 	}

@@ -25,14 +25,15 @@ type upstream struct {
 
 // feeder is the [feed] of an upstream, without its type parameter.
 type feeder interface {
-	begin(s kv.Snapshot) (after kv.Revision)
+	begin(s found) (after kv.Revision)
 	deliver(b kv.Batch) error
-	check(s kv.Snapshot, floor kv.Revision) (behind bool, err error)
+	check(s found, floor kv.Revision) (behind bool, err error)
 	fault(err error)
 	streamFailed(err error)
 	position() kv.Revision                   // what the stream has delivered everything up to
 	isBehind() bool                          // the stream has yet to bring what a read has shown
 	known() (upTo kv.Revision, epoch uint64) // what the watchers can see; no read begun now is of an older revision
+	expected() expected                      // what a read will find, if nothing has changed
 	isWaiting() bool                         // the key is absent, nothing stands in for it, and the log has not said so
 	logWaiting()
 }
@@ -83,6 +84,12 @@ func (u *upstream) run(ctx context.Context) {
 	}
 }
 
+// readsAgain reports whether the store looks after its own reads, because it has several connections.
+func (u *upstream) readsAgain() bool {
+	s, ok := u.store.(kv.SelfReader)
+	return ok && s.ReadsAgain()
+}
+
 // untilRead is d, or less where a limit to staleness asks for a read before: a watch has failed with err, and reads may work.
 func (u *upstream) untilRead(d time.Duration, err error) time.Duration {
 	stale := u.config.maxStaleness
@@ -129,9 +136,9 @@ func (u *upstream) pause(ctx context.Context, d time.Duration) bool {
 
 // read reads the key linearizably. No constant bounds it: a large value over a slow link takes minutes. When there is no
 // answer for long, the Status and the log say so, and the key is read once more at the same time, because a single
-// request may have been lost. The first answer is taken. Of more than two reads the oldest is given up; each has twice the
-// time of the one before.
-func (u *upstream) read(ctx context.Context) reading {
+// request may have been lost. The first answer is taken. Of too many reads the oldest is given up, and the next has more
+// time than the one before.
+func (u *upstream) read(ctx context.Context, e expected) reading {
 	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	var reads sync.WaitGroup
@@ -144,7 +151,7 @@ func (u *upstream) read(ctx context.Context) reading {
 		running = append(running, giveUp)
 		reads.Go(func() {
 			defer giveUp()
-			r := u.readOnce(one)
+			r := u.readOnce(one, e)
 			if one.Err() != nil && r.err != nil {
 				r.err = givenUp{r.err}
 			}
@@ -155,11 +162,16 @@ func (u *upstream) read(ctx context.Context) reading {
 		})
 	}
 	begin()
-	again := time.NewTimer(u.readAgainAfter())
+	after, most := u.readAgainAfter(e)
+	again := time.NewTimer(after)
 	defer again.Stop()
 	silent := time.NewTimer(answerTimeout)
 	defer silent.Stop()
-	for after := u.readAgainAfter(); ; {
+	alive := make(chan struct{})
+	if u.readsAgain() {
+		reads.Go(func() { u.askWhileSlow(ctx, alive) })
+	}
+	for {
 		select {
 		case r := <-answers:
 			if lost, ok := errors.AsType[givenUp](r.err); ok && parent.Err() == nil {
@@ -171,13 +183,17 @@ func (u *upstream) read(ctx context.Context) reading {
 			}
 			return r
 		case <-again.C:
-			if len(running) == mostReads {
+			if len(running) == most {
 				running[0]()
 				running = running[1:]
 			}
 			begin()
-			after *= 2
+			if len(running) == most {
+				after *= 2
+			}
 			again.Reset(after)
+		case <-alive:
+			silent.Reset(answerTimeout) // the store answers: the read is slow, and nothing is out of reach
 		case <-silent.C:
 			u.health.failed(errNoAnswer, false)
 		case <-parent.Done():
@@ -189,24 +205,68 @@ func (u *upstream) read(ctx context.Context) reading {
 // givenUp is the error of a read that another one has taken the place of.
 type givenUp struct{ error }
 
-// readOnce is one request.
-func (u *upstream) readOnce(ctx context.Context) (r reading) {
+// askWhileSlow asks for the key without its value, again and again until ctx ends, once a read is slow. It says each answer
+// to alive.
+func (u *upstream) askWhileSlow(ctx context.Context, alive chan<- struct{}) {
+	timer := time.NewTimer(answerTimeout / 2)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		if _, err := kv.Stat(ctx, u.store, kv.Key(u.key)); err == nil {
+			select {
+			case alive <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		timer.Reset(answerTimeout / 2)
+	}
+}
+
+// readOnce is one request, or two: a large value is not transferred again while its metadata says that it is the same.
+func (u *upstream) readOnce(ctx context.Context, e expected) (r reading) {
 	r.ticket, r.began = u.fresh.wanted.Load(), time.Now()
+	if s, ok := u.store.(kv.Stater); ok && e.size > statAbove {
+		r.snapshot, r.err = s.Stat(ctx, kv.Key(u.key))
+		if r.err != nil || e.isIn(r.snapshot) {
+			r.unread = &e.place
+			return r
+		}
+	}
 	r.snapshot, r.err = u.store.Get(ctx, kv.Key(u.key))
 	return r
 }
 
-// readAgainAfter is how long a read may be without an answer before a second one is begun. A store that
+// expected is what a read will find if nothing has changed.
+type expected struct {
+	place place
+	size  int  // of the value; zero where the key is absent
+	known bool // there is anything to expect
+}
+
+// isIn reports whether s holds what was expected, and is not older.
+func (e *expected) isIn(s kv.Snapshot) bool {
+	return len(s.Entries) == 1 && s.Revision >= e.place.revision && sameEntry(&s.Entries[0], &e.place.entry)
+}
+
+// readAgainAfter is how long a read may be without an answer before another is begun, and how many may be under way. A store that
 // looks after its own reads is given longer: a second read of a large value makes a slow link slower.
-func (u *upstream) readAgainAfter() time.Duration {
-	d := answerTimeout
-	if s, ok := u.store.(kv.SelfReader); ok && s.ReadsAgain() {
+func (u *upstream) readAgainAfter(e expected) (d time.Duration, most int) {
+	d, most = answerTimeout, mostReads
+	switch {
+	case u.readsAgain() && e.known:
+		d, most = readAgainSoon, mostSmallReads // only a few bytes are to come, if nothing has changed
+	case u.readsAgain():
 		d = readAgainSlowly
 	}
 	if stale := u.config.maxStaleness / 4; stale > 0 {
 		d = min(d, stale)
 	}
-	return d
+	return d, most
 }
 
 // confirm tells those who wait for a read that r, which the feed has taken, is one.

@@ -16,6 +16,9 @@ const (
 	probesAtOnce = 3
 	// restAfter is how long a helper waits between two rows of probes. It doubles each time.
 	restAfter = 5 * time.Second
+	// deadAfter is how long nothing at all may be answered before the client's connections are taken for dead. On a slow
+	// link a small answer waits behind what is in the buffers before it.
+	deadAfter = 10 * time.Second
 	// mostReads is how often one read is sent.
 	mostReads = 3
 )
@@ -78,7 +81,7 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 			<-h.answers
 		}
 	}()
-	probes, answered, reads, diagnosing := 0, 0, 1, false
+	probes, answered, reads, diagnosing, begun := 0, 0, 1, false, time.Now()
 	rest := restAfter
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -94,7 +97,8 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 			switch {
 			case answered == 0 && !diagnosing:
 				diagnosing = true
-				h.send(func() answer { return answer{cause: h.store.diagnose(ctx)} })
+				silent := time.Since(begun) >= deadAfter
+				h.send(func() answer { return answer{cause: h.store.diagnose(ctx, silent)} })
 			case answered > 0 && answered < probes && reads < mostReads:
 				reads++
 				h.send(func() answer { return h.read(ctx) })
@@ -108,6 +112,7 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 				return
 			case a.probe:
 				answered++
+				begun = time.Now()
 			case a.resp != nil:
 				h.resp = a.resp
 				return

@@ -26,8 +26,9 @@ var (
 )
 
 // diagnose returns why the client gets no answer, as far as its connection knows. It returns nil if nothing is known, and
-// errRenewed if it has made the client use new connections, because the old ones were dead.
-func (s *Store) diagnose(ctx context.Context) error {
+// errRenewed if it has made the client use new connections, because the old ones were dead: nothing was answered for so long,
+// silent says, that a slow link is no explanation.
+func (s *Store) diagnose(ctx context.Context, silent bool) error {
 	client, ok := s.client.(*clientv3.Client)
 	if !ok || client.ActiveConnection() == nil {
 		return nil
@@ -46,7 +47,7 @@ func (s *Store) diagnose(ctx context.Context) error {
 		return withoutPrefix(err) // the member's own words, such as that it has no leader
 	}
 	// The connection seems to be there, and nothing answers.
-	if !answersAnew(ctx, client) || ctx.Err() != nil {
+	if !silent || !answersAnew(ctx, client) || ctx.Err() != nil {
 		return nil
 	}
 	renew(client)

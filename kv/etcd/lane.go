@@ -80,8 +80,9 @@ type lanes struct {
 
 const (
 	// acknowledgeWithin is how long a server may take to acknowledge a watch, before later watches begin in another
-	// lane, and this one in both. It doubles each time, as the network may be slow.
+	// lane, and this one in both. After quickLeaves it doubles each time, as the network may be slow.
 	acknowledgeWithin = 2 * time.Second
+	quickLeaves       = 3
 	// mostLeaves bounds how many lanes are left in a row. The gRPC balancer gives each lane the next connection, so
 	// by then all have been tried.
 	mostLeaves = 6
@@ -166,7 +167,7 @@ func (ls *lanes) acknowledged(l *lane) {
 func (ls *lanes) patience() time.Duration {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	return acknowledgeWithin << ls.leaves
+	return acknowledgeWithin << max(0, ls.leaves-quickLeaves)
 }
 
 // waiting returns how much longer to wait for the acknowledgement of a watch that was asked for at begun; zero or less

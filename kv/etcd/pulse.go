@@ -80,8 +80,9 @@ func (ls *lanes) examine(l *lane, canary *probe) {
 				ls.kill(l, errSilentStream)
 				return
 			}
-			ls.late(l)
-			if next := ls.now(); next != l && len(requests) <= mostLeaves {
+			newest := requests[len(requests)-1].lane
+			ls.late(newest)
+			if next := ls.now(); next != newest && len(requests) <= mostLeaves {
 				requests = append(requests, ls.ask(next, canary, results))
 			}
 			timer.Reset(acknowledgeWithin)
