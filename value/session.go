@@ -185,7 +185,7 @@ func (s *session) take(b kv.Batch) error {
 		s.health.steady()
 	}
 	s.lag.moved(s.feed.isBehind())
-	if s.config.maxStaleness == 0 {
+	if s.config.maxStaleness == 0 && !b.IsBookmark() { // a store may send bookmarks to a reader whose permission is gone
 		s.heard = time.Now()
 	}
 	return nil

@@ -156,3 +156,23 @@ func TestIsFinalSaysAfterWhatALoopEnds(t *testing.T) {
 		t.Errorf("IsFinal(%v) is false for a Value that cannot work", err)
 	}
 }
+
+// A running watch is not informed that its permission is gone, and may go on with bookmarks.
+func TestV11ABookmarkDoesNotReplaceTheCheckOfASilentWatch(t *testing.T) {
+	inBubble(t, "V11, a permission that is gone is noticed by the check of a silent watch", func(w *world) {
+		w.put("1")
+		w.putOther()
+		v := w.text(value.WithCheck(time.Minute))
+		wantValue(w, watch(w, v), "1")
+		w.streaming(1)
+		w.putOther() // the watch waits for no future revision
+		began := time.Now()
+		for range 20 {
+			w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
+			w.pass(30 * time.Second)
+		}
+		if age := time.Since(v.Status().Confirmed); age > 2*time.Minute {
+			w.broken("in %v of bookmarks the last read was begun %v ago", time.Since(began), age)
+		}
+	})
+}
