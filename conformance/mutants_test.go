@@ -135,6 +135,9 @@ func (m *mutant) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Rev
 	}
 }
 
+// Itself says that the abilities are the mutant's own.
+func (m *mutant) Itself() kv.Store { return m }
+
 func (m *mutant) RequestProgress(ctx context.Context) error {
 	if m.broken.progress != nil {
 		return m.broken.progress(m, ctx)

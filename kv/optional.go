@@ -16,7 +16,7 @@ type Stater interface {
 // Stat reads what s holds in r, without the values: with the store's own Stat where s is a [Stater], and with Get otherwise.
 // The Value of each entry is nil either way. The errors are the store's.
 func Stat(ctx context.Context, s Store, r Range) (Snapshot, error) {
-	if s, ok := s.(Stater); ok {
+	if s, ok := As[Stater](s); ok {
 		return s.Stat(ctx, r)
 	}
 	snapshot, err := s.Get(ctx, r)
@@ -40,7 +40,7 @@ type Acknowledger interface {
 // WatchAcknowledged watches r in s and calls acknowledged when the watch has begun: when the store says so where s is
 // an [Acknowledger], and otherwise as soon as the sequence is iterated. The sequence is that of [Store.Watch].
 func WatchAcknowledged(ctx context.Context, s Store, r Range, after Revision, acknowledged func()) iter.Seq2[Batch, error] {
-	if s, ok := s.(Acknowledger); ok {
+	if s, ok := As[Acknowledger](s); ok {
 		return s.WatchAcknowledged(ctx, r, after, acknowledged)
 	}
 	return func(yield func(Batch, error) bool) {
@@ -77,4 +77,22 @@ type SelfReader interface {
 
 	// ReadsAgain reports whether the store does so.
 	ReadsAgain() bool
+}
+
+// As returns s as an optional interface, such as [Stater], if s has that ability itself. The result is false where s only
+// inherits the ability, from a store that it embeds. A type that embeds a store and declares a Get or a Watch would be passed
+// over otherwise: the Stat that it inherits is that of the embedded store, and calls the Get of that.
+//
+// A store tells the two apart by an Itself method, which returns the store that it is a method of. A type that embeds such a
+// store and declares the optional methods too declares Itself as well. A store without Itself is taken at its word.
+func As[T Store](s Store) (T, bool) {
+	able, ok := s.(T)
+	if !ok {
+		return able, false
+	}
+	if named, ok := s.(interface{ Itself() Store }); ok && named.Itself() != s {
+		var none T
+		return none, false
+	}
+	return able, true
 }

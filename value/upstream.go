@@ -86,7 +86,7 @@ func (u *upstream) run(ctx context.Context) {
 
 // readsAgain reports whether the store looks after its own reads, because it has several connections.
 func (u *upstream) readsAgain() bool {
-	s, ok := u.store.(kv.SelfReader)
+	s, ok := kv.As[kv.SelfReader](u.store)
 	return ok && s.ReadsAgain()
 }
 
@@ -230,7 +230,7 @@ func (u *upstream) askWhileSlow(ctx context.Context, alive chan<- struct{}) {
 // readOnce is one request, or two: a large value is not transferred again while its metadata says that it is the same.
 func (u *upstream) readOnce(ctx context.Context, e expected) (r reading) {
 	r.ticket, r.began = u.fresh.wanted.Load(), time.Now()
-	if s, ok := u.store.(kv.Stater); ok && e.size > statAbove {
+	if s, ok := kv.As[kv.Stater](u.store); ok && e.size > statAbove {
 		r.snapshot, r.err = s.Stat(ctx, kv.Key(u.key))
 		if r.err != nil || e.isIn(r.snapshot) {
 			r.unread = &e.place

@@ -118,3 +118,6 @@ func (s *Store) isClosed() bool {
 		return false
 	}
 }
+
+// Itself returns s. Package kv uses it to tell s from a type that embeds it: see [kv.As].
+func (s *Store) Itself() kv.Store { return s }

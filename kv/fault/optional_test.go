@@ -108,6 +108,8 @@ type acknowledging struct {
 	heedless bool
 }
 
+func (s acknowledging) Itself() kv.Store { return s }
+
 func (s acknowledging) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 	return s.Store.WatchAcknowledged(ctx, r, after, func() {
 		done := ctx.Done()

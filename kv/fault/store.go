@@ -135,3 +135,6 @@ func answer[T any](ctx context.Context, s *Store, call Call, do func() (T, error
 	}
 	return result, err
 }
+
+// Itself returns s. Package kv uses it to tell s from a type that embeds it: see [kv.As].
+func (s *Store) Itself() kv.Store { return s }

@@ -196,3 +196,6 @@ func (r *record) bytes() []byte {
 	}
 	return []byte(r.value)
 }
+
+// Itself returns s. Package kv uses it to tell s from a type that embeds it: see [kv.As].
+func (s *Store) Itself() kv.Store { return s }
