@@ -178,8 +178,7 @@ func lostBefore(streamed, shown place) error {
 
 // hole counts and logs a lost event. The watch is begun again after the revision at.
 func (f *feed[T]) hole(err error, at kv.Revision) {
-	f.v.health.hole()
-	f.log(slog.LevelError, "the watch lost an event; resuming", "error", err)
+	f.v.health.lost(err)
 	if f.holeAt == at {
 		f.lost = err // a second time: the store itself does not have it
 	}

@@ -24,6 +24,8 @@ type historyRead[T any] struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when what follows is final
 
+	silence time.Duration // how long an attempt may bring nothing; it doubles, as the link may be slow
+
 	at      place        // everything up to here is in updates
 	updates []*update[T] // what came after the place it began at, in order
 	err     error        // what it ended with, where that was not its goal
@@ -34,6 +36,7 @@ type historyRead[T any] struct {
 func (r *historyRead[T]) run(ctx context.Context) {
 	u := upstream{config: &r.v.config}
 	retry := u.newRetry()
+	r.silence = lagTimeout
 	holeAt := kv.Revision(-1)
 	for {
 		from := r.at.revision
@@ -42,15 +45,20 @@ func (r *historyRead[T]) run(ctx context.Context) {
 			r.err = ctx.Err()
 			return
 		}
-		if r.at.revision > from {
+		switch {
+		case r.at.revision > from:
 			retry.Reset()
+			r.silence = lagTimeout
+		case errors.Is(err, errBehind):
+			r.silence = min(2*r.silence, mostSilence)
 		}
-		if errors.Is(err, kv.ErrPermission) {
+		if errors.Is(err, kv.ErrPermission) || errors.Is(err, kv.ErrClosed) {
 			err = r.confirm(ctx, err)
 		}
 		lost := errors.Is(err, ErrLostEvent) && holeAt == r.at.revision
 		if errors.Is(err, ErrLostEvent) {
 			holeAt = r.at.revision
+			r.v.health.lost(err)
 		}
 		timer := time.NewTimer(retry.NextBackOff())
 		if lost || isTold(err) || errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) {
@@ -70,13 +78,17 @@ func (r *historyRead[T]) run(ctx context.Context) {
 	}
 }
 
-// confirm returns the error of a read, where that is refused as the watch was. Otherwise it is as for the
-// upstream: only a refused read is a permission that is gone.
+// confirm returns the error of a read, where that fails as the watch did. Otherwise it is as for the upstream: only a read
+// says that a permission is gone, or the store closed.
 func (r *historyRead[T]) confirm(ctx context.Context, refused error) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, max(answerTimeout, r.silence))
 	defer cancel()
-	if _, err := r.v.store.Get(ctx, kv.Key(r.v.key)); errors.Is(err, kv.ErrPermission) {
+	_, err := kv.Stat(ctx, r.v.store, kv.Key(r.v.key))
+	if isTold(err) {
 		return err
+	}
+	if ctx.Err() != nil {
+		r.silence = min(2*r.silence, mostSilence)
 	}
 	return fmt.Errorf("%w: %v", errRefused, refused)
 }
@@ -85,7 +97,7 @@ func (r *historyRead[T]) confirm(ctx context.Context, refused error) error {
 func (r *historyRead[T]) watch(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(lagTimeout, func() { cancel(errBehind) })
+	silence := time.AfterFunc(r.silence, func() { cancel(errBehind) })
 	defer silence.Stop()
 	for b, err := range r.v.store.Watch(ctx, kv.Key(r.v.key), r.at.revision) {
 		if err != nil {
@@ -94,7 +106,7 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 			}
 			return err
 		}
-		silence.Reset(lagTimeout)
+		silence.Reset(r.silence)
 		news, err := r.follow(b)
 		if err != nil {
 			return err

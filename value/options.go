@@ -49,8 +49,9 @@ const (
 	// not all meet a dead one.
 	mostSmallReads = 8
 	// lagTimeout is how long a stream may stay behind what a read has shown, without moving at all, before
-	// it counts as dead.
-	lagTimeout = 5 * time.Second
+	// it counts as dead. It doubles each time that this did not help, up to mostSilence: the link may be slow.
+	lagTimeout  = 5 * time.Second
+	mostSilence = 10 * time.Minute
 	// steadyAfter is how long a connection must last, if it brings nothing, before the log calls an outage over.
 	steadyAfter = 5 * time.Second
 	// absentNotice is how long a key may be absent before the log says what is waited for.
@@ -94,7 +95,8 @@ func WithDefault[T any](v T) Option {
 	return func(c *config) { c.fallback, c.hasFallback = v, true }
 }
 
-// WithLogger has the Value log what no Get tells: outages and their end, a watch that died unnoticed, history that was lost
+// WithLogger has the Value log what no Get tells: a newest value that does not decode, with the decoder's text, which may quote
+// the value; outages and their end, a watch that died unnoticed, history that was lost
 // or replaced, lost events that the audit found, and once, after a few seconds, that it waits for a key to be created. The
 // default is not to log. An outage counts as ended once the new watch has lasted for some seconds.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }

@@ -85,6 +85,7 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 		check:    newTimer(u.checkInterval()),
 		notice:   newTimer(0),
 		steady:   newTimer(0),
+		lag:      lagWatch{limit: u.lag},
 	}
 	defer s.check.Stop()
 	defer s.notice.Stop()
@@ -257,14 +258,15 @@ func (s *session) takeReading(r reading) error {
 
 // lagWatch notices a stream that stays behind what a read has shown without moving.
 type lagWatch struct {
+	limit time.Duration
 	timer *time.Timer // nil while the stream is not behind
 	until time.Time   // when that is too long
 }
 
 func (l *lagWatch) start() {
 	if l.timer == nil {
-		l.until = time.Now().Add(lagTimeout) // first: the timer must not fire before
-		l.timer = time.NewTimer(lagTimeout)
+		l.until = time.Now().Add(l.limit) // first: the timer must not fire before
+		l.timer = time.NewTimer(l.limit)
 	}
 }
 
@@ -273,8 +275,8 @@ func (l *lagWatch) moved(behind bool) {
 	switch {
 	case l.timer == nil:
 	case behind:
-		l.until = time.Now().Add(lagTimeout)
-		l.timer.Reset(lagTimeout)
+		l.until = time.Now().Add(l.limit)
+		l.timer.Reset(l.limit)
 	default:
 		l.stop()
 	}

@@ -125,10 +125,12 @@ func (h *health) restarted(at kv.Revision) {
 	h.status.Revision = at
 }
 
-func (h *health) hole() {
+// lost counts and logs a lost event.
+func (h *health) lost(err error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.status.Holes++
+	h.mu.Unlock()
+	h.log(slog.LevelError, "the watch lost an event; resuming", "error", err)
 }
 
 func (h *health) reset(to kv.Revision) {

@@ -21,6 +21,7 @@ type upstream struct {
 	feed   feeder
 	health *health
 	fresh  *freshness
+	lag    time.Duration // how long a watch may be behind what a read has shown
 }
 
 // feeder is the [feed] of an upstream, without its type parameter.
@@ -59,14 +60,19 @@ func (u *upstream) run(ctx context.Context) {
 	retry := u.newRetry()
 	atOnce := true         // the next failure is met by trying again at once, if it is of the kind that helps
 	var earliest time.Time // or then, where one was a moment ago: progress between them or not, that is no spin
+	u.lag = lagTimeout
 	for {
 		progress, err := u.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if progress {
+		switch {
+		case progress:
 			retry.Reset()
 			atOnce = true
+			u.lag = lagTimeout
+		case errors.Is(err, errBehind):
+			u.lag = min(2*u.lag, mostSilence)
 		}
 		passing := atOnce && helpedByReading(err)
 		u.health.failed(err, passing)
@@ -167,15 +173,19 @@ func (u *upstream) read(ctx context.Context, e expected) reading {
 	defer again.Stop()
 	silent := time.NewTimer(answerTimeout)
 	defer silent.Stop()
-	alive := make(chan struct{})
+	slow := newTimer(0)
 	if u.readsAgain() {
-		reads.Go(func() { u.askWhileSlow(ctx, alive) })
+		slow.Reset(answerTimeout / 2)
 	}
+	defer slow.Stop()
+	alive := make(chan struct{})
 	for {
 		select {
 		case r := <-answers:
 			if lost, ok := errors.AsType[givenUp](r.err); ok && parent.Err() == nil {
-				u.health.failed(fmt.Errorf("%w: %v", errNoAnswer, lost.error), false)
+				if time.Since(r.began) >= answerTimeout { // or it was given up for another one before it was late
+					u.health.failed(fmt.Errorf("%w: %v", errNoAnswer, lost.error), false)
+				}
 				continue
 			}
 			if parent.Err() != nil {
@@ -188,12 +198,18 @@ func (u *upstream) read(ctx context.Context, e expected) reading {
 				running = running[1:]
 			}
 			begin()
-			if len(running) == most {
+			if len(running) == most { // from now on each takes the place of one, which is to have had its time
 				after *= 2
+				if u.readsAgain() {
+					after = max(after, answerTimeout)
+				}
 			}
 			again.Reset(after)
-		case <-alive:
-			silent.Reset(answerTimeout) // the store answers: the read is slow, and nothing is out of reach
+		case <-slow.C:
+			reads.Go(func() { u.askIfAlive(ctx, alive) })
+		case <-alive: // the read is slow, and nothing is out of reach
+			silent.Reset(answerTimeout)
+			slow.Reset(answerTimeout / 2)
 		case <-silent.C:
 			u.health.failed(errNoAnswer, false)
 		case <-parent.Done():
@@ -205,25 +221,14 @@ func (u *upstream) read(ctx context.Context, e expected) reading {
 // givenUp is the error of a read that another one has taken the place of.
 type givenUp struct{ error }
 
-// askWhileSlow asks for the key without its value, again and again until ctx ends, once a read is slow. It says each answer
-// to alive.
-func (u *upstream) askWhileSlow(ctx context.Context, alive chan<- struct{}) {
-	timer := time.NewTimer(answerTimeout / 2)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return
-		}
-		if _, err := kv.Stat(ctx, u.store, kv.Key(u.key)); err == nil {
-			select {
-			case alive <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-		}
-		timer.Reset(answerTimeout / 2)
+// askIfAlive asks for the key without its value, and tells alive of the answer.
+func (u *upstream) askIfAlive(ctx context.Context, alive chan<- struct{}) {
+	if _, err := kv.Stat(ctx, u.store, kv.Key(u.key)); err != nil {
+		return
+	}
+	select {
+	case alive <- struct{}{}:
+	case <-ctx.Done():
 	}
 }
 
