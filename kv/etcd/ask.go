@@ -10,24 +10,29 @@ import (
 const (
 	// slowAfter is how long a read takes before a helper looks at why. Most reads end before.
 	slowAfter = 2 * time.Second
-	// probeEvery is how often a helper sends a small read. The gRPC balancer gives each the next connection.
+	// probeEvery is how often a helper sends a small read in a row of them. The gRPC balancer gives each the next connection.
 	probeEvery = 500 * time.Millisecond
-	// probesAtOnce is how many of them are sent in a row, so that each of a usual number of members gets one.
-	probesAtOnce = 3
-	// restAfter is how long a helper waits between two rows of probes. It doubles each time.
+	// probesInARow is how many that are, so that each of a usual number of members gets one.
+	probesInARow = 3
+	// mostProbes is how many may be without an answer.
+	mostProbes = 2 * probesInARow
+	// restAfter is how long a helper waits between two rows. It doubles while nothing is answered, up to mostRest.
 	restAfter = 5 * time.Second
+	mostRest  = time.Minute
 	// deadAfter is how long nothing at all may be answered before the client's connections are taken for dead. On a slow
 	// link a small answer waits behind what is in the buffers before it.
 	deadAfter = 10 * time.Second
-	// mostReads is how often one read is sent.
-	mostReads = 3
+	// mostReads is how often one read is sent, and mostRenewals how often the client's connections are renewed for it.
+	mostReads    = 3
+	mostRenewals = 3
 )
 
 // ask makes one read of etcd. etcd's client waits for the connection that it has given a read, also for one that is dead,
 // while other members answer. No constant bounds a read, because a large value over a slow link takes minutes. So a
-// read that is slow gets a helper. The helper sends small reads, which go to other members too. If some of those are
-// answered, and others that were sent before are not, one of the client's connections is dead, and the read is sent again.
-// If none is answered, the helper asks the client's connection why. A cause that it names ends the read.
+// read that is slow gets a helper. The helper sends small reads, which go to other members too. If one of those is
+// answered, and another that was sent before it is not, a second later, one of the client's connections is dead, and the read
+// is sent again. On a slow link small reads are answered late, but in turn. If none is answered, the helper asks the client's
+// connection why. A cause that it names ends the read.
 func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -53,7 +58,7 @@ func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) 
 	return nil, err
 }
 
-// helper helps one read that is slow.
+// helper helps one read that is slow. Its fields belong to run, until over is closed.
 type helper struct {
 	store   *Store
 	key     string
@@ -61,16 +66,24 @@ type helper struct {
 	answers chan answer
 	owed    int // how many requests are not answered
 
+	probes     []*smallRead // in the order in which they were sent
+	answeredAt time.Time    // when the last of all was answered, or the helper began
+	reads      int          // how often the read was sent
+	renewals   int
+	diagnosing bool
+
 	over chan struct{} // closed when what follows is final
 	resp *clientv3.GetResponse
 	err  error // why the read cannot be answered
 }
 
+// smallRead is a read of the same key that takes a few bytes.
+type smallRead struct{ answeredAt time.Time }
+
 type answer struct {
-	probe bool
-	resp  *clientv3.GetResponse
-	err   error
-	cause error // of a diagnosis
+	probe *smallRead            // which was answered
+	resp  *clientv3.GetResponse // of the read itself
+	cause error                 // of a diagnosis
 }
 
 // run helps until ctx ends. It ends ctx when it has an answer. It waits for the requests that it has sent.
@@ -81,49 +94,34 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 			<-h.answers
 		}
 	}()
-	probes, answered, reads, diagnosing, begun := 0, 0, 1, false, time.Now()
-	rest := restAfter
+	h.reads, h.answeredAt = 1, time.Now()
+	if !h.store.lanes.isConnected() {
+		h.diagnose(ctx)
+	}
+	sent, rest := 0, restAfter
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
 		select {
 		case <-next.C:
-			if probes < probesAtOnce {
-				probes++
-				h.send(func() answer { return h.probe(ctx) })
+			if sent < probesInARow {
+				sent++
+				h.probe(ctx)
 				next.Reset(probeEvery)
+				if sent == probesInARow {
+					next.Reset(overtakenFor)
+				}
 				continue
 			}
-			switch {
-			case answered == 0 && !diagnosing:
-				diagnosing = true
-				silent := time.Since(begun) >= deadAfter
-				h.send(func() answer { return answer{cause: h.store.diagnose(ctx, silent)} })
-			case answered > 0 && answered < probes && reads < mostReads:
-				reads++
-				h.send(func() answer { return h.read(ctx) })
+			if h.judge(ctx) {
+				rest = restAfter
 			}
 			next.Reset(rest)
-			probes, answered, rest = 0, 0, min(2*rest, time.Minute)
+			sent, rest = 0, min(2*rest, mostRest)
 		case a := <-h.answers:
 			h.owed--
-			switch {
-			case ctx.Err() != nil:
+			if ctx.Err() != nil || h.take(ctx, a) {
 				return
-			case a.probe:
-				answered++
-				begun = time.Now()
-			case a.resp != nil:
-				h.resp = a.resp
-				return
-			case a.cause == errRenewed: // the client has another connection now
-				diagnosing = false
-				h.send(func() answer { return h.read(ctx) })
-			case a.cause != nil:
-				h.err = a.cause
-				return
-			default:
-				diagnosing = false
 			}
 		case <-ctx.Done():
 			return
@@ -131,27 +129,104 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 	}
 }
 
+// judge looks at a row of probes, and sends the read again or asks for the cause. It reports whether anything is answered.
+func (h *helper) judge(ctx context.Context) (alive bool) {
+	switch {
+	case time.Since(h.answeredAt) >= probesInARow*probeEvery+overtakenFor/2:
+		h.diagnose(ctx)
+		return false
+	case h.isOvertaken() && h.reads < mostReads:
+		h.read(ctx)
+	}
+	return true
+}
+
+// isOvertaken reports whether a probe is not answered, and one that was sent after it was, a while ago. It forgets the
+// probes that were answered: there will be newer ones.
+func (h *helper) isOvertaken() bool {
+	overtaken := false
+	var open []*smallRead
+	for i, p := range h.probes {
+		if !p.answeredAt.IsZero() {
+			continue
+		}
+		open = append(open, p)
+		for _, later := range h.probes[i+1:] {
+			if !later.answeredAt.IsZero() && time.Since(later.answeredAt) >= overtakenFor/2 {
+				overtaken = true
+			}
+		}
+	}
+	h.probes = open
+	return overtaken
+}
+
+// take takes an answer, and reports whether it ends the read.
+func (h *helper) take(ctx context.Context, a answer) (done bool) {
+	switch {
+	case a.probe != nil:
+		a.probe.answeredAt = time.Now()
+		h.answeredAt = time.Now()
+	case a.resp != nil:
+		h.resp = a.resp
+		return true
+	case a.cause == errRenewed: // the client has other connections now
+		h.diagnosing, h.probes, h.answeredAt = false, nil, time.Now()
+		h.renewals++
+		h.read(ctx)
+	case a.cause != nil:
+		h.err = a.cause
+		return true
+	default:
+		h.diagnosing = false
+	}
+	return false
+}
+
 func (h *helper) send(request func() answer) {
 	h.owed++
 	go func() { h.answers <- request() }()
 }
 
-// read sends the read again.
-func (h *helper) read(ctx context.Context) answer {
-	resp, err := h.store.client.Get(ctx, h.key, h.opts...)
-	if err != nil {
-		return answer{err: err}
-	}
-	return answer{resp: resp}
+// read sends the read again. Its error is nothing to end the first one for.
+func (h *helper) read(ctx context.Context) {
+	h.reads++
+	h.send(func() answer {
+		resp, err := h.store.client.Get(ctx, h.key, h.opts...)
+		if err != nil {
+			return answer{probe: new(smallRead)} // an error is an answer too
+		}
+		return answer{resp: resp}
+	})
 }
 
-// probe is a small read of the same key, which the caller is allowed to read. An error is an answer too.
-func (h *helper) probe(ctx context.Context) answer {
-	_, err := h.store.client.Get(ctx, h.key, clientv3.WithCountOnly())
-	if ctx.Err() != nil {
-		return answer{err: err}
+// probe sends a small read of the same key, which the caller is allowed to read, unless many are without an answer.
+func (h *helper) probe(ctx context.Context) {
+	waiting := 0
+	for _, p := range h.probes {
+		if p.answeredAt.IsZero() {
+			waiting++
+		}
 	}
-	return answer{probe: true, err: err}
+	if waiting >= mostProbes {
+		return
+	}
+	p := new(smallRead)
+	h.probes = append(h.probes, p)
+	h.send(func() answer {
+		h.store.client.Get(ctx, h.key, clientv3.WithCountOnly())
+		return answer{probe: p}
+	})
+}
+
+// diagnose asks the client's connection why nothing is answered, unless that is being asked already.
+func (h *helper) diagnose(ctx context.Context) {
+	if h.diagnosing {
+		return
+	}
+	h.diagnosing = true
+	dead := h.renewals < mostRenewals && time.Since(h.answeredAt) >= deadAfter
+	h.send(func() answer { return answer{cause: h.store.diagnose(ctx, dead)} })
 }
 
 // ReadsAgain implements [kv.SelfReader]. It is true.

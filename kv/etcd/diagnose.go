@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,9 +27,9 @@ var (
 )
 
 // diagnose returns why the client gets no answer, as far as its connection knows. It returns nil if nothing is known, and
-// errRenewed if it has made the client use new connections, because the old ones were dead: nothing was answered for so long,
-// silent says, that a slow link is no explanation.
-func (s *Store) diagnose(ctx context.Context, silent bool) error {
+// errRenewed if it has made the client use new connections, because the old ones are dead. It may take them for that only
+// if dead says that nothing was answered for so long that a slow link is no explanation.
+func (s *Store) diagnose(ctx context.Context, dead bool) error {
 	client, ok := s.client.(*clientv3.Client)
 	if !ok || client.ActiveConnection() == nil {
 		return nil
@@ -47,7 +48,7 @@ func (s *Store) diagnose(ctx context.Context, silent bool) error {
 		return withoutPrefix(err) // the member's own words, such as that it has no leader
 	}
 	// The connection seems to be there, and nothing answers.
-	if !silent || !answersAnew(ctx, client) || ctx.Err() != nil {
+	if !dead || !answersAnew(ctx, client) || ctx.Err() != nil {
 		return nil
 	}
 	renew(client)
@@ -91,11 +92,20 @@ func isConnectionError(err error) bool {
 func withoutPrefix(err error) error {
 	_, text := said(err)
 	text = strings.TrimPrefix(text, "connection error: desc = ")
-	if unquoted := strings.Trim(text, `"`); len(unquoted) == len(text)-2 {
-		text = strings.ReplaceAll(unquoted, `\"`, `"`)
+	if unquoted, unquote := strconv.Unquote(text); unquote == nil {
+		text = unquoted
 	}
-	return errors.New(text)
+	return &cause{text, err}
 }
+
+// cause is why a client cannot connect: an error of gRPC's in fewer words.
+type cause struct {
+	text string
+	err  error
+}
+
+func (c *cause) Error() string { return c.text }
+func (c *cause) Unwrap() error { return c.err }
 
 // answersAnew reports whether an endpoint of client answers over a new connection.
 func answersAnew(ctx context.Context, client *clientv3.Client) bool {

@@ -94,7 +94,8 @@
 // (MaxCallRecvMsgSize) and has met one. Leave that setting alone, or above what a thousand transactions may amount to.
 //
 // A watch that ends before a member has acknowledged it leaves a goroutine behind until one has, or the client is closed:
-// the server's watch has to be ended. There are seven of them at most, whatever the number of watches.
+// the server's watch has to be ended. There is one for each stream that was tried, seven in a row at most, whatever the number
+// of watches.
 //
 // The gRPC proxy of etcd is not supported: it merges the watches of its clients into one, and answers no requests for
 // progress or for smaller messages.

@@ -28,6 +28,8 @@ func (f *fake) Watch(ctx context.Context, key string, opts ...clientv3.OpOption)
 	return f.watch(ctx, clientv3.OpGet(key, opts...))
 }
 
+func (f *fake) RequestProgress(context.Context) error { return nil }
+
 func (f *fake) Close() error { panic("the Store closed a client that is not its own") }
 
 type fakeTxn struct {

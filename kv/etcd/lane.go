@@ -135,7 +135,7 @@ func (ls *lanes) refused(l *lane) {
 // late has later watches begin in another lane than l, where the server does not acknowledge a watch. While the client
 // has no connection there is no better lane.
 func (ls *lanes) late(l *lane) {
-	if ls.state != nil && ls.state() != connectivity.Ready {
+	if !ls.isConnected() {
 		return
 	}
 	ls.mu.Lock()
@@ -194,6 +194,16 @@ func (ls *lanes) release(l *lane) {
 		delete(ls.running, l)
 	}
 }
+
+// isUsed reports whether l has an open source.
+func (ls *lanes) isUsed(l *lane) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return l.watches > 0
+}
+
+// isConnected reports whether the client has a connection, as far as is known.
+func (ls *lanes) isConnected() bool { return ls.state == nil || ls.state() == connectivity.Ready }
 
 // inUse returns the lanes that have an open source.
 func (ls *lanes) inUse() []*lane {

@@ -30,8 +30,8 @@ type request struct {
 }
 
 // ask begins a request in l and hands it to results when etcd's client has returned, unless it was abandoned. Its
-// goroutine ends then, or when the client is closed.
-func (ls *lanes) ask(l *lane, p *probe, results chan<- *request) *request {
+// goroutine ends then, or when the client is closed. A request that still waits for its turn when left is closed is not sent.
+func (ls *lanes) ask(l *lane, left <-chan struct{}, p *probe, results chan<- *request) *request {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &request{lane: l, cancel: cancel, abandoned: make(chan struct{})}
 	go func() {
@@ -41,7 +41,7 @@ func (ls *lanes) ask(l *lane, p *probe, results chan<- *request) *request {
 			r.responses = p.client.Watch(l.context(ctx), p.key, p.opts...)
 			ls.acknowledged(l)
 			<-l.turn
-		case <-l.left: // the caller asks in another lane
+		case <-left: // the caller asks in another lane
 		case <-p.closed:
 		case <-r.abandoned:
 		}
@@ -72,7 +72,7 @@ func (ls *lanes) open(ctx context.Context, stop <-chan struct{}, l *lane, p *pro
 	defer timer.Stop()
 	for {
 		begun := sinceStart()
-		requests = append(requests, ls.ask(l, p, results))
+		requests = append(requests, ls.ask(l, l.left, p, results))
 		timer.Reset(ls.waiting(l, begun))
 		for moved := false; !moved; {
 			select {

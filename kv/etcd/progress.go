@@ -1,8 +1,6 @@
 package etcd
 
-import (
-	"context"
-)
+import "context"
 
 // RequestProgress implements [kv.ProgressRequester]. etcd answers for all watches of a gRPC stream together, and the Stores
 // of one client share a stream: while one watch of these Stores is behind, or waits for a future revision, which is also

@@ -34,7 +34,7 @@ func (s *Store) pulse(l *lane) {
 	if skip {
 		return
 	}
-	go func() { // ends with the answer, with the death of the lane, or with the client
+	go func() { // ends with the answer, with the last watch of the lane, with the death of the lane, or with the client
 		defer func() {
 			ls.mu.Lock()
 			l.pulsing = false
@@ -44,11 +44,11 @@ func (s *Store) pulse(l *lane) {
 	}()
 }
 
-// examine asks for a watch in l. If that is late it asks in the newest lane as well. If a lane that was asked later
-// answers, and l does not, l is dead.
+// examine asks for a watch in l, also if new watches begin elsewhere. If that is late it asks in the newest lane as well. If a
+// lane that was asked later answers, and nothing comes in l, l is dead.
 func (ls *lanes) examine(l *lane, canary *probe) {
 	results := make(chan *request)
-	first := ls.ask(l, canary, results)
+	first, begun := ls.ask(l, nil, canary, results), sinceStart()
 	requests := []*request{first}
 	overtaken := false
 	timer := time.NewTimer(acknowledgeWithin)
@@ -61,29 +61,28 @@ func (ls *lanes) examine(l *lane, canary *probe) {
 	for {
 		select {
 		case r := <-results:
-			if !r.sent && r == first && isClosed(l.left) {
-				// The lane was left while the request waited for its turn: an answer is owed to somebody else.
-				overtaken = true
-				timer.Reset(overtakenFor)
-				continue
-			}
 			if r == first {
-				ls.askProgress(l, canary)
+				ls.askProgress(l, canary) // while the watch that was asked for holds the stream
 				r.cancel()
 				return
 			}
 			r.cancel()
-			overtaken = true
-			timer.Reset(overtakenFor)
+			if r.sent { // or its lane was left before it had its turn
+				overtaken = true
+				timer.Reset(overtakenFor)
+			}
 		case <-timer.C:
-			if overtaken && !first.isAnswered() {
+			switch {
+			case l.heard.Load() > begun, !ls.isUsed(l):
+				return // something else has come in it, or there is nobody to examine it for
+			case overtaken:
 				ls.kill(l, errSilentStream)
 				return
 			}
 			newest := requests[len(requests)-1].lane
 			ls.late(newest)
 			if next := ls.now(); next != newest && len(requests) <= mostLeaves {
-				requests = append(requests, ls.ask(next, canary, results))
+				requests = append(requests, ls.ask(next, next.left, canary, results))
 			}
 			timer.Reset(acknowledgeWithin)
 		case <-l.dead:
@@ -91,19 +90,6 @@ func (ls *lanes) examine(l *lane, canary *probe) {
 		case <-canary.closed:
 			return
 		}
-	}
-}
-
-func (r *request) isAnswered() bool {
-	return r.lane.heard.Load() > sinceStart()-int64(quietFor)
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }
 
