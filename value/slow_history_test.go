@@ -110,14 +110,14 @@ func TestV11AClosedStoreIsSaidWhileHistoryIsRead(t *testing.T) {
 // several looks after its own reads, and answers each late.
 type several struct {
 	kv.Store
-	late time.Duration
+	late atomic.Int64 // how late, as a time.Duration
 }
 
 func (s *several) ReadsAgain() bool { return true }
 
 func (s *several) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	select {
-	case <-time.After(s.late):
+	case <-time.After(time.Duration(s.late.Load())):
 		return s.Store.Get(ctx, r)
 	case <-ctx.Done():
 		return kv.Snapshot{}, &kv.OpError{Store: "several", Op: "get", Reason: ctx.Err()}
@@ -134,7 +134,7 @@ func TestV11ASlowStoreThatAnswersIsNoOutage(t *testing.T) {
 		v := value.New(s, w.key, value.String)
 		wantValue(w, watch(w, v), "1")
 		w.settle()
-		s.late = 9 * time.Second
+		s.late.Store(int64(9 * time.Second))
 		w.pass(10 * time.Minute)
 		if st := v.Status(); st.LastError != nil || !st.Connected || time.Since(st.Confirmed) > 3*time.Minute {
 			w.broken("each read is answered after nine seconds, and Status is %+v", st)
