@@ -2,8 +2,6 @@ package conformance
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -16,7 +14,7 @@ import (
 //		kv.Store
 //		kv.Writer
 //	}{reader, writer}
-type Store interface {
+type Store = interface {
 	kv.Store
 	kv.Writer
 }
@@ -116,7 +114,7 @@ type Backend struct {
 
 // T is the part of [*testing.T] that checks use, and that a Backend's Open may use. Fatalf ends the check, not the
 // run. Context is done when the check is over.
-type T interface {
+type T = interface {
 	Helper()
 	Name() string
 	Context() context.Context
@@ -124,97 +122,4 @@ type T interface {
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 	Cleanup(func())
-}
-
-// atOnce is how soon that has to happen which must not wait for anything. It is long because the machines on which
-// tests run can be slow, and short beside the timeouts of networks.
-const atOnce = 5 * time.Second
-
-func (b Backend) patience() time.Duration {
-	if b.Patience > 0 {
-		return b.Patience
-	}
-	return 30 * time.Second
-}
-
-// ability is a set of what a check needs of a backend, beyond Open.
-type ability int
-
-const (
-	again ability = 1 << iota
-	commit
-	compact
-	progress
-	cut
-	endStreams
-	backup
-	waitIdle
-	closing
-	tooLarge
-)
-
-// abilities are the names of abilities, which are those of Backend's fields, and whether a backend has them.
-var abilities = []struct {
-	ability ability
-	name    string
-	of      func(Backend) bool
-}{
-	{again, "Again", func(b Backend) bool { return b.Again != nil }},
-	{commit, "Commit", func(b Backend) bool { return b.Commit }},
-	{compact, "Compact", func(b Backend) bool { return b.Compact != nil }},
-	{progress, "Progress", func(b Backend) bool { return b.Progress != nil }},
-	{cut, "Cut", func(b Backend) bool { return b.Cut != nil }},
-	{endStreams, "EndStreams", func(b Backend) bool { return b.EndStreams != nil }},
-	{backup, "Backup", func(b Backend) bool { return b.Backup != nil }},
-	{waitIdle, "WaitIdle", func(b Backend) bool { return b.WaitIdle != nil }},
-	{closing, "Close", func(b Backend) bool { return b.Close != nil }},
-	{tooLarge, "TooLarge", func(b Backend) bool { return b.TooLarge > 0 }},
-}
-
-// moot returns why there is nothing about b that c could find broken, or "". A store whose every revision is one
-// event keeps what is promised of commits.
-func (b Backend) moot(c check) string {
-	if c.needs&commit != 0 && !b.Commit {
-		return "the store has no commits"
-	}
-	return ""
-}
-
-// notClaimed returns why c cannot be asked of b, or "".
-func (b Backend) notClaimed(c check) string {
-	for _, name := range []string{c.guarantee, c.path()} {
-		if reason, ok := b.NotClaimed[name]; ok {
-			return "the backend says: " + reason
-		}
-	}
-	var missing []string
-	for _, a := range abilities {
-		if c.needs&a.ability != 0 && !a.of(b) {
-			missing = append(missing, a.name)
-		}
-	}
-	if missing == nil {
-		return ""
-	}
-	return "needs Backend." + strings.Join(missing, ", Backend.")
-}
-
-// validate returns what is wrong with b itself.
-func (b Backend) validate() error {
-	if b.Open == nil {
-		return fmt.Errorf("conformance: Backend.Open is required")
-	}
-	known := make(map[string]bool)
-	for _, c := range allChecks() {
-		known[c.guarantee], known[c.path()] = true, true
-	}
-	for name, reason := range b.NotClaimed {
-		if !known[name] {
-			return fmt.Errorf("conformance: Backend.NotClaimed has %q, which is no guarantee and no check", name)
-		}
-		if reason == "" {
-			return fmt.Errorf("conformance: Backend.NotClaimed has no reason for %q", name)
-		}
-	}
-	return nil
 }

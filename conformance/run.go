@@ -8,6 +8,10 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"github.com/watchkv/watchkv/conformance/internal/stores"
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/conformance/internal/values"
 )
 
 // Run tests b, each check as a subtest named after its guarantee: TestConformance/W5/catch-up. A check that the
@@ -15,37 +19,37 @@ import (
 // shows it.
 func Run(t *testing.T, b Backend) {
 	t.Helper()
-	s, err := newSuite(t.Context(), b)
+	s, err := suite.New(t.Context(), suite.Backend(b), allChecks())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
-	var outcomes []outcome
-	for _, g := range inTurn() {
-		t.Run(g.id, func(t *testing.T) {
-			for _, c := range allChecks() {
-				if c.guarantee != g.id {
+	defer s.Close()
+	var outcomes []suite.Outcome
+	for _, g := range suite.InTurn() {
+		t.Run(g.ID, func(t *testing.T) {
+			for _, c := range s.Checks {
+				if c.Guarantee != g.ID {
 					continue
 				}
-				t.Run(c.name, func(t *testing.T) {
-					o := s.run(c, t.Name())
+				t.Run(c.Name, func(t *testing.T) {
+					o := s.Run(c, t.Name())
 					outcomes = append(outcomes, o)
 					switch {
-					case o.moot != "":
-						t.Skip("nothing to check: " + o.moot)
-					case o.notClaimed != "":
-						t.Skip("not claimed: " + o.notClaimed)
-					case o.broken != nil:
-						t.Errorf("%v\n  again:    %s", o.broken, command(t.Name()))
+					case o.Moot != "":
+						t.Skip("nothing to check: " + o.Moot)
+					case o.NotClaimed != "":
+						t.Skip("not claimed: " + o.NotClaimed)
+					case o.Broken != "":
+						t.Errorf("%v\n  again:    %s", brokenBy(o), command(t.Name()))
 					}
 				})
 			}
 		})
 	}
-	if err := s.close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	t.Log(summarize(outcomes))
+	t.Log(s.Summarize(outcomes))
 }
 
 // Check tests b without package testing, and returns every broken check as a [*Broken], joined, or nil. With
@@ -53,32 +57,25 @@ func Run(t *testing.T, b Backend) {
 //
 // Checks that b does not claim are not run, and do not make an error; see [Run] for a summary that names them.
 func Check(ctx context.Context, b Backend, only ...string) error {
-	s, err := newSuite(ctx, b)
+	s, err := suite.New(ctx, suite.Backend(b), allChecks())
 	if err != nil {
 		return err
 	}
-	return s.check(only)
+	defer s.Close()
+	outcomes, err := s.Check(only...)
+	var errs []error
+	for _, o := range outcomes {
+		if o.Broken != "" {
+			broken := brokenBy(o)
+			broken.Again = fmt.Sprintf("conformance.Check(ctx, backend, %q)", broken.Check)
+			errs = append(errs, broken)
+		}
+	}
+	return errors.Join(append(errs, err, s.Close())...)
 }
 
-func (s *suite) check(only []string) error {
-	defer s.close()
-	checks, err := choose(only)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, c := range checks {
-		if o := s.run(c, c.path()); o.broken != nil {
-			o.broken.Again = fmt.Sprintf("conformance.Check(ctx, backend, %q)", c.path())
-			errs = append(errs, o.broken)
-		}
-		if err := s.ctx.Err(); err != nil {
-			errs = append(errs, fmt.Errorf("conformance: stopped at %s: %w", c.path(), err))
-			break
-		}
-	}
-	return errors.Join(append(errs, s.close())...)
-}
+// allChecks returns every check, in the order in which they run.
+func allChecks() []suite.Check { return append(stores.Checks(), values.Checks(values.Sound)...) }
 
 // Broken is a guarantee that a check found not to be held.
 type Broken struct {
@@ -98,34 +95,8 @@ func (e *Broken) Error() string {
 	return text
 }
 
-func choose(only []string) ([]check, error) {
-	if len(only) == 0 {
-		return allChecks(), nil
-	}
-	wanted := make(map[string]bool)
-	for _, name := range only {
-		wanted[name] = false
-	}
-	var chosen []check
-	for _, c := range allChecks() {
-		_, byGuarantee := wanted[c.guarantee]
-		_, byPath := wanted[c.path()]
-		if byGuarantee {
-			wanted[c.guarantee] = true
-		}
-		if byPath {
-			wanted[c.path()] = true
-		}
-		if byGuarantee || byPath {
-			chosen = append(chosen, c)
-		}
-	}
-	for name, found := range wanted {
-		if !found {
-			return nil, fmt.Errorf("conformance: %q is no guarantee and no check", name)
-		}
-	}
-	return chosen, nil
+func brokenBy(o suite.Outcome) *Broken {
+	return &Broken{Guarantee: o.Check.Guarantee, Check: o.Check.Path(), Promised: o.Check.Promised(), Does: o.Check.Does, Seen: o.Broken}
 }
 
 // command returns what to paste into a shell to run one subtest again.

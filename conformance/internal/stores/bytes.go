@@ -1,0 +1,237 @@
+package stores
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// byteChecks are those of S5 and S6: whose bytes are whose, and which can be stored.
+var byteChecks = []check{
+	{"S5", "given-to-put", "changes the slice after Put has returned", 0, func(e *env) {
+		key, start := e.Key("k"), e.Get(e.All()).Revision
+		w := e.Watch(e.All(), start)
+		value := []byte("as it was put")
+		rev, err := e.Write("put "+e.Short(key)+" from a slice", func(ctx context.Context) (kv.Revision, error) {
+			return e.Store.Put(ctx, key, value)
+		}, kv.PutOp(key, bytes.Clone(value)))
+		e.Must("put", err)
+		e.scribble(value)
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		w.Through(rev).ExpectAll()
+		e.Watch(e.All(), start).Through(rev).ExpectAll()
+	}},
+	{"S5", "given-to-commit", "changes the slices after Commit has returned", suite.Commit, func(e *env) {
+		start := e.Get(e.All()).Revision
+		w := e.Watch(e.All(), start)
+		one, two := []byte("one"), []byte("two")
+		rev := e.Commit(kv.PutOp(e.Key("1"), one), kv.PutOp(e.Key("2"), two))
+		e.scribble(one)
+		e.scribble(two)
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		w.Through(rev).ExpectAll()
+		e.Watch(e.All(), start).Through(rev).ExpectAll()
+	}},
+	{"S5", "got-from-get", "changes the values of one snapshot, and looks at another and at new ones", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		e.Put(e.Key("1"), "one")
+		last := e.Put(e.Key("2"), "two")
+		first, second := e.Get(e.All()), e.Get(e.All())
+		single := e.Get(kv.Key(e.Key("1")))
+		e.scribbleAll(first)
+		e.ExpectSnapshot(e.All(), second)
+		e.ExpectSnapshot(kv.Key(e.Key("1")), single)
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		e.ExpectSnapshot(kv.Key(e.Key("1")), e.Get(kv.Key(e.Key("1"))))
+		e.Watch(e.All(), start).Through(last).ExpectAll()
+	}},
+	{"S5", "got-from-events", "changes the values in one watch's events, and looks at another watch and at new reads", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		w, other, single := e.Watch(e.All(), start), e.Watch(e.All(), start), e.Watch(kv.Key(e.Key("1")), start)
+		one := e.Put(e.Key("1"), "one")
+		last := e.Put(e.Key("2"), "two")
+		for _, event := range w.Through(last).Events() {
+			e.scribble(event.Value)
+		}
+		other.Through(last).ExpectAll()
+		single.Through(one).ExpectAll()
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		e.Watch(e.All(), start).Through(last).ExpectAll()
+	}},
+	{"S5", "two-watches-of-the-past", "changes the values in a watch's events from the past while another reads the same", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		e.Put(e.Key("1"), "one")
+		last := e.Put(e.Key("2"), "two")
+		w, other := e.Watch(e.All(), start).Through(last), e.Watch(e.All(), start).Through(last)
+		for _, event := range w.Events() {
+			e.scribble(event.Value)
+		}
+		other.ExpectAll()
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		e.Watch(e.All(), start).Through(last).ExpectAll()
+	}},
+	{"S5", "batch-by-batch", "changes all of each batch before the next is read, while another watch keeps its own: neither changes what comes later or came before", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		kept, changed := e.Watch(e.All(), start), e.Watch(e.All(), start)
+		var got []kv.Event
+		for i := range 6 {
+			rev := e.Put(e.Key(fmt.Sprint(i%3)), fmt.Sprint("value ", i))
+			kept.Through(rev)
+			got = append(got, e.takeThrough(changed, rev)...)
+		}
+		last := e.Ledger.Last()
+		kept.ExpectAll()
+		kept.ExpectEvents(got, start, last)
+		// The same as the past, which may come in one batch, or in several that have a buffer in common.
+		past := e.Watch(e.All(), start)
+		past.ExpectEvents(e.takeThrough(past, last), start, last)
+		kept.ExpectAll()
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"S6", "keys", "puts, gets, watches and deletes keys of odd bytes, each beside its neighbours and alone", 0, func(e *env) {
+		var keys []string
+		for _, odd := range []string{
+			"\x00", "\x00\x00", "a\x00b", "\xff", "\xff\xff", "a\xffb", "/", "//", "/a//b/", "../x", " ", "\n", "%", "*", ">", ".", "$",
+			"%41", "%2F", "+", "a?b", "#", "\\", `\x41`, "'", `"`, "_", "[k]", "{k}", "\r\n", "k ", "e\u0301",
+			"é", "\xc3\x28", "日本語", strings.Repeat("k", 1024-len(e.Prefix)), "K", "k",
+		} {
+			keys = append(keys, e.Key(odd))
+		}
+		keys = append(keys, "\x00"+e.Prefix, "\xff"+e.Prefix, "\xff\xff\xff"+e.Prefix, "/"+e.Prefix)
+		start := e.Get(e.All()).Revision
+		w := e.Watch(kv.All(), start)
+		var single []*suite.Watching
+		for _, key := range keys {
+			single = append(single, e.Watch(kv.Key(key), start))
+		}
+		for _, key := range keys {
+			e.Put(key, "first of "+key)
+		}
+		for _, key := range keys {
+			e.ExpectSnapshot(kv.Key(key), e.Get(kv.Key(key)))
+		}
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		for i, key := range keys {
+			if i%2 == 0 {
+				e.Delete(key)
+			}
+		}
+		last := e.Put(e.Key("last"), "v")
+		w.Through(last).ExpectAll()
+		for _, w := range single {
+			events := e.Ledger.EventsAfter(w.R, start)
+			w.Through(events[len(events)-1].ModRevision).ExpectAll()
+		}
+		for _, key := range keys {
+			e.ExpectSnapshot(kv.Key(key), e.Get(kv.Key(key)))
+		}
+	}},
+	{"S6", "values", "puts, gets and watches values of any bytes, of none and of a megabyte", 0, func(e *env) {
+		var every [256]byte
+		for i := range every {
+			every[i] = byte(i)
+		}
+		start := e.Get(e.All()).Revision
+		w := e.Watch(e.All(), start)
+		var last kv.Revision
+		for i, value := range []string{
+			"", "\x00", "\xff", "null", " ", "\n", `\`, `\\`, `\x41`, `\101`, "%41", "dg==", `"v"`, "'", "\r\n", string(every[:]), "\xc3\x28", strings.Repeat("m", 1<<20), strings.Repeat("\x00", 1<<20), "",
+		} {
+			last = e.Put(e.Key("same"), value)
+			if i%2 == 0 {
+				last = e.Put(e.Key("key "+string(rune('a'+i))), value)
+			}
+			e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		}
+		w.Through(last).ExpectAll()
+		e.Watch(e.All(), start).Through(last).ExpectAll()
+	}},
+	{"S6", "long-key-and-large-value", "puts a value of a megabyte at a key of a kilobyte, gets it and watches it", 0, func(e *env) {
+		key := e.Key(strings.Repeat("k", 1024-len(e.Prefix)))
+		w := e.Watch(kv.Key(key), e.Get(kv.Key(key)).Revision)
+		rev := e.Put(key, strings.Repeat("m", 1<<20))
+		e.ExpectSnapshot(kv.Key(key), e.Get(kv.Key(key)))
+		w.Through(rev).ExpectAll()
+	}},
+	{"S6", "nil-value", "puts a nil value: the key exists, and its value is empty", 0, func(e *env) {
+		key := e.Key("k")
+		_, err := e.Write("put nil", func(ctx context.Context) (kv.Revision, error) {
+			return e.Store.Put(ctx, key, nil)
+		}, kv.PutOp(key, nil))
+		e.Must("put of a nil value", err)
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"S6", "empty-key", "gets, watches, puts and deletes the empty key: each is ErrInvalidKey, and nothing is written", 0, func(e *env) {
+		before := e.Get(e.All()).Revision
+		_, err := e.TryGet(e.Store, kv.Key(""))
+		e.expectError("get", err, kv.ErrInvalidKey)
+		e.expectError("watch", e.Watch(kv.Key(""), before).UntilEnd(), kv.ErrInvalidKey)
+		_, err = e.TryPut(e.Store, "", "v")
+		e.expectError("put", err, kv.ErrInvalidKey)
+		_, err = e.TryDelete(e.Store, "")
+		e.expectError("delete", err, kv.ErrInvalidKey)
+		if e.Backend.Commit {
+			_, err = e.TryCommit(e.Store, kv.PutOp(e.Key("k"), []byte("v")), kv.PutOp("", nil))
+			e.expectError("commit", err, kv.ErrInvalidKey)
+			_, err = e.TryCommit(e.Store, kv.PutOp(e.Key("k"), []byte("v")), kv.DeleteOp(""))
+			e.expectError("commit of a deletion", err, kv.ErrInvalidKey)
+		}
+		e.expectUnchanged(before)
+	}},
+}
+
+// scribble changes a slice that is the caller's, with the room that append would find behind it.
+func (e *env) scribble(value []byte) {
+	e.Logf("overwrite the slice that holds %q", value)
+	value = value[:cap(value)]
+	for i := range value {
+		value[i] = '#'
+	}
+}
+
+// scribbleAll changes all of a snapshot, and what append would find behind it.
+func (e *env) scribbleAll(s kv.Snapshot) {
+	for _, entry := range s.Entries {
+		e.scribble(entry.Value)
+	}
+	clear(s.Entries[:cap(s.Entries)])
+}
+
+// takeThrough reads w as far as rev, changes all of each batch before it reads the next, and returns what came.
+func (e *env) takeThrough(w *suite.Watching, rev kv.Revision) (came []kv.Event) {
+	for w.Position() < rev {
+		b := w.Next()
+		for _, event := range b.Events {
+			came = append(came, event.Clone())
+		}
+		for _, event := range b.Events {
+			e.scribble(event.Value)
+		}
+		clear(b.Events[:cap(b.Events)])
+	}
+	return came
+}
+
+func (e *env) expectError(what string, err, want error) {
+	if err == nil {
+		e.Errorf("%s succeeded, and should fail with: %v", what, want)
+	} else if !errors.Is(err, want) {
+		e.Errorf("%s failed with %q, which does not match: %v", what, err, want)
+	} else {
+		e.expectNoOther(what, err, want)
+	}
+}
+
+// expectUnchanged requires that nothing was written since revision before.
+func (e *env) expectUnchanged(before kv.Revision) {
+	got := e.Get(e.All())
+	if got.Revision != before {
+		e.Errorf("the store was at revision %d and is now at %d, though nothing was to be written", before, got.Revision)
+	}
+	e.ExpectSnapshot(e.All(), got)
+}

@@ -1,0 +1,235 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// endChecks are those of W12: how watches end, and what is left.
+var endChecks = []check{
+	{"W12", "cancel-while-waiting", "cancels the context of watches that wait: for a first write, for another, for the future", 0, func(e *env) {
+		now := e.Put(e.Key("k"), "v")
+		for _, after := range []kv.Revision{now, now - 1, now + 100} {
+			w := e.Watch(e.All(), after)
+			if after < now {
+				w.Through(now)
+			}
+			w.Cancel()
+			e.expectEnd(w, context.Canceled)
+		}
+	}},
+	{"W12", "cancel-before", "watches with a context that is done already, or is when the sequence is iterated: nothing comes before the error", 0, func(e *env) {
+		now := e.Put(e.Key("k"), "v")
+		e.expectEndAlone(e.WatchVia(e.Canceled(), e.Store, e.All(), now-1), context.Canceled)
+		e.expectEndAlone(e.WatchVia(e.Expired(), e.Store, e.All(), now-1), context.DeadlineExceeded)
+		ctx, cancel := context.WithCancel(e.Context())
+		sequence := e.Store.Watch(ctx, e.All(), now-1)
+		cancel()
+		e.expectEndAlone(e.WatchVia(e.Context(), sequenceOf{e.Store, sequence}, e.All(), now-1), context.Canceled)
+	}},
+	{"W12", "deadline", "watches with a context that has a deadline, and waits for it", 0, func(e *env) {
+		ctx, cancel := context.WithTimeout(e.Context(), 50*time.Millisecond)
+		defer cancel()
+		w := e.WatchVia(ctx, e.Store, e.All(), e.Get(e.All()).Revision)
+		e.expectEnd(w, context.DeadlineExceeded)
+	}},
+	{"W12", "cancel-with-more-to-come", "cancels the context in the middle of a long past: no batch comes after that", 0, func(e *env) {
+		long := e.sharedHistory()
+		w := long.Watch(long.All(), long.start)
+		w.Next()
+		w.Cancel()
+		if b, err, ok := w.TryNext(); ok {
+			e.Errorf("a batch came after the context was done: %s", suite.DescribeBatches([]kv.Batch{b}))
+			w.Stop()
+		} else {
+			e.expectContextError("the watch", err, context.Canceled)
+		}
+	}},
+	{"W12", "break", "breaks out of the loop at its first batch, and at one in the middle", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		for i := range 5 {
+			e.Put(e.Key("k"), fmt.Sprint(i))
+			w := e.WatchVia(context.WithoutCancel(e.Context()), e.Store, e.All(), start)
+			w.Next()
+			close(w.Brk)
+			if !w.Finished(e.AtOnce()) {
+				e.Errorf("the loop was left with break, and the sequence has not returned %v later", e.AtOnce())
+			}
+			w.Cancel()
+		}
+	}},
+	{"W12", "cut-off", "cancels a watch, and a get, of a store that is cut off", suite.Cut, func(e *env) {
+		now := e.Put(e.Key("k"), "v")
+		running := e.Watch(e.All(), now-1)
+		running.Through(now)
+		heal := e.Cut()
+		late := e.Watch(e.All(), now)
+		for _, w := range []*suite.Watching{running, late} {
+			w.Cancel()
+			e.expectEnd(w, context.Canceled, kv.ErrUnavailable) // it may have ended before that, as it was cut off
+		}
+		heal()
+	}},
+	{"W12", "cut-off-break", "breaks out of a watch whose store was cut off since its last batch", suite.Cut, func(e *env) {
+		now := e.Put(e.Key("k"), "v")
+		w := e.WatchVia(context.WithoutCancel(e.Context()), e.Store, e.All(), now-1)
+		w.Through(now)
+		heal := e.Cut()
+		close(w.Brk)
+		if !w.Finished(e.AtOnce()) {
+			e.Errorf("the loop was left with break while cut off, and the sequence has not returned %v later", e.AtOnce())
+		}
+		w.Cancel()
+		heal()
+	}},
+	{"W12", "no-goroutines", "begins and ends many watches, half by break and half by cancel: no goroutines are left", 0, func(e *env) {
+		e.end(e.begin(4)) // so that what a store starts once does not count
+		before, _ := e.Goroutines()
+		const n = 60
+		e.end(e.begin(n))
+		e.expectGoroutines(before, n, "watches began and ended")
+	}},
+	{"W12", "no-goroutines-after-a-cut", "ends many watches while the store is cut off, half by break and half by cancel, and heals it: no goroutines are left", suite.Cut, func(e *env) {
+		e.end(e.begin(4))
+		before, _ := e.Goroutines()
+		const n = 60
+		watches := e.begin(n)
+		heal := e.Cut()
+		e.end(watches, kv.ErrUnavailable)
+		heal() // before that a client may have some that would tell the server
+		e.expectGoroutines(before, n, "watches were ended while cut off")
+	}},
+	{"W12", "never-iterated", "calls Watch many times and iterates nothing: nothing is begun", 0, func(e *env) {
+		now := e.Put(e.Key("k"), "v")
+		e.end(e.begin(4))
+		before, _ := e.Goroutines()
+		const n = 60
+		for range n {
+			e.Store.Watch(context.WithoutCancel(e.Context()), e.All(), now-1)
+		}
+		e.expectGoroutines(before, n, "sequences were made that nobody iterated")
+		if e.Backend.WaitIdle != nil {
+			ctx, cancel := e.Bounded()
+			defer cancel()
+			if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
+				e.Errorf("nobody has iterated, and the server serves watches: %v", err)
+			}
+		}
+	}},
+	{"W12", "nothing-at-the-server", "begins and ends many watches: the server, too, has none left", suite.WaitIdle, func(e *env) {
+		e.end(e.begin(20))
+		ctx, cancel := e.Bounded()
+		defer cancel()
+		if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
+			e.Errorf("all watches have ended, and the server still serves some: %v", err)
+		}
+	}},
+	{"W12", "errors-are-last", "ends watches in several ways: the error is the last that comes, with a zero batch", 0, func(e *env) {
+		for name, watch := range map[string]*suite.Watching{
+			"of an invalid range":       e.Watch(kv.Range{}, 0),
+			"after a negative revision": e.Watch(e.All(), -1),
+			"with a cancelled context":  e.WatchVia(e.Canceled(), e.Store, e.All(), 0),
+		} {
+			if err := watch.UntilEnd(); err == nil || errors.Is(err, suite.ErrInVain) {
+				e.Errorf("a watch %s: %s", name, suite.EndText(err))
+			}
+			if len(watch.Batches) > 0 || watch.Extra || watch.Beside {
+				e.Errorf("a watch %s delivered more than its error", name)
+			}
+		}
+		w := e.Watch(e.All(), e.Get(e.All()).Revision)
+		w.Through(e.Put(e.Key("k"), "v"))
+		w.Cancel()
+		e.expectEnd(w, context.Canceled)
+	}},
+}
+
+// expectGoroutines requires that no more goroutines run than before, but for a few, after n times something was done.
+func (e *env) expectGoroutines(before, n int, done string) {
+	// A goroutine that has done its last may be seen for a moment still.
+	for begin := time.Now(); ; runtime.Gosched() {
+		after, stacks := e.Goroutines()
+		if after <= before+n/4 {
+			return
+		}
+		if time.Since(begin) > e.AtOnce() {
+			e.Errorf("%d goroutines run, before there were %d, and in between %d %s. The goroutines:\n%s",
+				after, before, n, done, stacks)
+			return
+		}
+	}
+}
+
+// expectEnd requires a watch whose context is done to end at once, with the context's error or one of the others, and
+// nothing after it.
+func (e *env) expectEnd(w *suite.Watching, want error, or ...error) {
+	limit := e.AtOnce()
+	_, err, ok := w.NextWithin(limit)
+	if ok { // a batch that was on its way to the consumer before the context ended
+		_, err, ok = w.NextWithin(limit)
+	}
+	switch {
+	case ok:
+		e.Errorf("the watch after %d goes on, though its context has ended: %v", w.After, want)
+	case errors.Is(err, suite.ErrInVain):
+		e.Errorf("the watch after %d has not ended %v after its context: %v", w.After, limit, want)
+	default:
+		if !slices.ContainsFunc(or, func(other error) bool { return errors.Is(err, other) }) {
+			e.expectContextError(fmt.Sprintf("the watch after %d", w.After), err, want)
+		}
+		if w.Extra {
+			e.Errorf("the watch after %d went on after its error", w.After)
+		}
+		if w.Beside {
+			e.Errorf("the watch after %d ended with an error and, beside it, a batch that is not zero", w.After)
+		}
+	}
+}
+
+// expectEndAlone requires that of a watch that must not deliver anything before.
+func (e *env) expectEndAlone(w *suite.Watching, want error) {
+	e.expectEnd(w, want)
+	if len(w.Batches) > 0 {
+		e.Errorf("the context of the watch after %d was done before, and it delivered: %s", w.After, suite.DescribeBatches(w.Batches))
+	}
+}
+
+// begin begins n watches, all running at once.
+func (e *env) begin(n int) []*suite.Watching {
+	now := e.Put(e.Key("k"), "v")
+	var watches []*suite.Watching
+	for range n {
+		watches = append(watches, e.Watch(e.All(), now-1))
+	}
+	for _, w := range watches {
+		w.Through(now)
+	}
+	return watches
+}
+
+// end ends watches, half by break and half by cancel, and requires the latter to end with the context's error or one of
+// the others.
+func (e *env) end(watches []*suite.Watching, or ...error) {
+	for i, w := range watches {
+		if i%2 == 0 {
+			close(w.Brk)
+		} else {
+			w.Cancel()
+		}
+	}
+	for i, w := range watches {
+		if i%2 == 1 {
+			e.expectEnd(w, context.Canceled, or...)
+		}
+		if !w.Finished(e.AtOnce()) {
+			e.Fatalf("a watch that was ended has not returned %v later", e.AtOnce())
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// errorChecks are those of the portable errors, and of what an error says.
+var errorChecks = []check{
+	{"Errors", "invalid-range", "gets and watches the zero range, an inverted and an empty interval, and watches after a negative revision", 0, func(e *env) {
+		e.Put(e.Key("k"), "v")
+		for _, r := range []kv.Range{{}, kv.Interval(e.Key("b"), e.Key("a")), kv.Interval(e.Key("a"), e.Key("a")), kv.Interval("", "")} {
+			_, err := e.TryGet(e.Store, r)
+			e.expectError("get of "+r.String(), err, kv.ErrInvalidRange)
+			e.expectError("watch of "+r.String(), e.Watch(r, 0).UntilEnd(), kv.ErrInvalidRange)
+		}
+		e.expectError("a watch after a negative revision", e.Watch(e.All(), -1).UntilEnd(), kv.ErrInvalidRange)
+	}},
+	{"Errors", "key-named-twice", "commits two operations on one key: ErrInvalidKey, and nothing is written", suite.Commit, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		for _, ops := range [][]kv.Op{
+			{kv.PutOp(e.Key("a"), []byte("1")), kv.PutOp(e.Key("a"), []byte("2"))},
+			{kv.PutOp(e.Key("a"), []byte("1")), kv.PutOp(e.Key("b"), nil), kv.DeleteOp(e.Key("a"))},
+			{kv.DeleteOp(e.Key("k")), kv.DeleteOp(e.Key("k"))},
+			{kv.DeleteOp(e.Key("missing")), kv.DeleteOp(e.Key("missing"))},
+		} {
+			_, err := e.TryCommit(e.Store, ops...)
+			e.expectError("a commit that names a key twice", err, kv.ErrInvalidKey)
+			e.expectUnchanged(start)
+		}
+	}},
+	{"Errors", "conflict", "writes on conditions that do not hold: ErrConflict, and nothing that says that the write may have happened", 0, func(e *env) {
+		key := e.Key("k")
+		start := e.Put(key, "v")
+		_, err := e.TryPut(e.Store, key, "no", kv.IfAbsent())
+		e.expectError("a put", err, kv.ErrConflict)
+		_, err = e.TryDelete(e.Store, key, kv.IfRevision(start+1))
+		e.expectError("a delete", err, kv.ErrConflict)
+		if e.Backend.Commit {
+			_, err = e.TryCommit(e.Store, kv.PutOp(e.Key("other"), nil), kv.DeleteOp(key, kv.IfRevision(start+1)))
+			e.expectError("a commit", err, kv.ErrConflict)
+		}
+		e.expectUnchanged(start)
+	}},
+	{"Errors", "too-large", "puts a value that is larger than the store takes: ErrTooLarge, and nothing is written", suite.TooLarge, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		_, err := e.TryPut(e.Store, e.Key("k"), string(make([]byte, e.Backend.TooLarge)))
+		e.expectError("a put that is too large", err, kv.ErrTooLarge)
+		e.expectUnchanged(start)
+		e.Put(e.Key("k"), "the store still works")
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"Errors", "unsupported", "asks for what the store cannot do: a commit, if it has none, else an operation of an unknown type, alone and among others", 0, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		c, ok := e.Store.(suite.Committer)
+		if !ok {
+			return // nothing can be asked for: that a method is missing says it
+		}
+		attempts := [][]kv.Op{{kv.PutOp(e.Key("k"), nil)}}
+		if e.Backend.Commit {
+			unknown := kv.PutOp(e.Key("k"), nil)
+			unknown.Type = 77
+			attempts = [][]kv.Op{{unknown}, {kv.PutOp(e.Key("a"), nil), unknown}, {unknown, kv.PutOp(e.Key("z"), nil)}}
+		}
+		for _, ops := range attempts {
+			ctx, cancel := e.Bounded()
+			defer cancel()
+			_, err := c.Commit(ctx, ops...)
+			if err == nil && !e.Backend.Commit {
+				e.Fatalf("the store commits: Backend.Commit is false, and should be true")
+			}
+			e.expectError("what the store cannot do", err, kv.ErrUnsupported)
+			e.expectError("what the store cannot do", err, errors.ErrUnsupported)
+			e.expectUnchanged(start)
+		}
+	}},
+	{"Errors", "closed", "closes the store: running watches end with ErrClosed, and so does every call after", suite.Closing, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		running := e.Watch(e.All(), start-1)
+		running.Through(start)
+		waiting := e.Watch(e.All(), start)
+		e.Trace.Mark("close the store")
+		e.Must("Backend.Close", e.Backend.Close(e.Store))
+		e.expectError("a running watch", running.UntilEnd(), kv.ErrClosed)
+		e.expectError("a waiting watch", waiting.UntilEnd(), kv.ErrClosed)
+		_, err := e.TryGet(e.Store, e.All())
+		e.expectError("get", err, kv.ErrClosed)
+		_, err = e.TryPut(e.Store, e.Key("k"), "v")
+		e.expectError("put", err, kv.ErrClosed)
+		_, err = e.TryDelete(e.Store, e.Key("k"))
+		e.expectError("delete", err, kv.ErrClosed)
+		if e.Backend.Commit {
+			_, err = e.TryCommit(e.Store, kv.PutOp(e.Key("k"), nil))
+			e.expectError("commit", err, kv.ErrClosed)
+		}
+		e.expectError("a new watch", e.Watch(e.All(), start).UntilEnd(), kv.ErrClosed)
+	}},
+	{"Errors", "lost-stream", "ends the streams of the store beside watches of the past, the present and the future: each goes on, or ends with ErrUnavailable", suite.EndStreams, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		watches := []*suite.Watching{e.Watch(e.All(), start-1), e.Watch(kv.Key(e.Key("k")), start), e.Watch(e.All(), start+1)}
+		e.underWay(watches...)
+		watches[0].Through(e.Ledger.Last())
+		e.EndStreams()
+		last := e.Put(e.Key("k"), "last")
+		for _, w := range watches {
+			for w.Position() < last {
+				if _, err, ok := w.TryNext(); !ok {
+					e.expectError("a watch whose stream was ended", err, kv.ErrUnavailable)
+					break
+				}
+			}
+		}
+	}},
+	{"Errors", "say-what-failed", "makes calls fail, and looks for the operation and the key in each message", 0, func(e *env) {
+		key := e.Key("named")
+		rev := e.Put(key, "v")
+		_, err := e.TryPut(e.Store, key, "v", kv.IfAbsent())
+		e.expectMessage(err, "put", key)
+		_, err = e.TryDelete(e.Store, key, kv.IfRevision(rev+1))
+		e.expectMessage(err, "delete", key)
+		_, err = e.Store.Get(e.Canceled(), kv.Key(key))
+		e.expectMessage(err, "get", key)
+		e.expectMessage(e.WatchVia(e.Canceled(), e.Store, kv.Key(key), rev).UntilEnd(), "watch", key)
+		e.expectMessage(e.Watch(kv.Prefix(key), -1).UntilEnd(), "watch", key)
+		if e.Backend.Commit {
+			_, err = e.TryCommit(e.Store, kv.PutOp(key, nil, kv.IfAbsent()))
+			e.expectMessage(err, "commit", key)
+		}
+	}},
+}
+
+// portable are the errors of package kv, which say different things: what may be tried again and what may not, what has
+// happened and what has not.
+var portable = []error{
+	kv.ErrCompacted, kv.ErrConflict, kv.ErrReset, kv.ErrNotFound, kv.ErrInvalidKey, kv.ErrInvalidRange, kv.ErrTooLarge,
+	kv.ErrUnsupported, kv.ErrPermission, kv.ErrUnavailable, kv.ErrClosed, context.Canceled, context.DeadlineExceeded,
+}
+
+// expectNoOther requires err, which matches want, to match nothing that says otherwise: a reader who looks for that
+// first would be misled.
+func (e *env) expectNoOther(what string, err, want error) {
+	for _, other := range portable {
+		if ofContext(other) && !ofContext(want) {
+			continue // a timeout of the store's own is ErrUnavailable, and may be what caused it
+		}
+		if errors.Is(err, other) && !errors.Is(want, other) && !errors.Is(other, want) {
+			e.Errorf("%s failed with %q, which matches not only %q but also %q", what, err, want, other)
+		}
+	}
+}
+
+func ofContext(err error) bool { return err == context.Canceled || err == context.DeadlineExceeded }
+
+// expectMessage requires err to name the operation and the key.
+func (e *env) expectMessage(err error, op, key string) {
+	if err == nil {
+		e.Errorf("the %s should have failed", op)
+		return
+	}
+	for _, part := range []string{op, e.name(key)} {
+		if !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(part)) {
+			e.Errorf("the error of a %s of %q does not contain %q: %v", op, key, part, err)
+		}
+	}
+}
+
+// name is the part of a key that is not the check's prefix: a store may say the whole key in its own quotes, or
+// as the part that is beneath a namespace.
+func (e *env) name(key string) string { return strings.TrimPrefix(key, e.Prefix) }
+
+// contextChecks are those of the context's own error, which comes back as itself.
+var contextChecks = []check{
+	{"Errors", "context-done-before", "calls everything with a context that is done: its error comes back as itself, and nothing is written", 0, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		for _, done := range []struct {
+			ctx  context.Context
+			want error
+		}{{e.Canceled(), context.Canceled}, {e.Expired(), context.DeadlineExceeded}} {
+			_, err := e.Store.Get(done.ctx, e.All())
+			e.expectContextError("get", err, done.want)
+			_, err = e.Store.Put(done.ctx, e.Key("k"), []byte("no"))
+			e.expectContextError("put", err, done.want)
+			_, err = e.Store.Delete(done.ctx, e.Key("k"))
+			e.expectContextError("delete", err, done.want)
+			if e.Backend.Commit {
+				_, err = e.Store.(suite.Committer).Commit(done.ctx, kv.PutOp(e.Key("k"), []byte("no")))
+				e.expectContextError("commit", err, done.want)
+			}
+			e.expectContextError("watch", e.WatchVia(done.ctx, e.Store, e.All(), start).UntilEnd(), done.want)
+		}
+		e.expectUnchanged(start)
+	}},
+	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of calls of every kind and of a watch that hang, by cancelling them and by a deadline", suite.Cut, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		heal := e.Cut()
+		type hanging struct {
+			what string
+			call func(context.Context) error
+		}
+		calls := []hanging{
+			{"get", func(ctx context.Context) error { _, err := e.Store.Get(ctx, e.All()); return err }},
+			{"put", func(ctx context.Context) error {
+				_, err := e.Store.Put(ctx, e.Key("other"), []byte("v"))
+				return err
+			}},
+			{"delete", func(ctx context.Context) error { _, err := e.Store.Delete(ctx, e.Key("other")); return err }},
+		}
+		if e.Backend.Commit {
+			calls = append(calls, hanging{"commit", func(ctx context.Context) error {
+				_, err := e.Store.(suite.Committer).Commit(ctx, kv.PutOp(e.Key("other"), []byte("v")))
+				return err
+			}})
+		}
+		ctx, cancel := context.WithCancel(e.Context())
+		defer cancel()
+		soon, done := context.WithTimeout(e.Context(), 50*time.Millisecond)
+		defer done()
+		type result struct {
+			what      string
+			err, want error
+		}
+		results := make(chan result, 2*len(calls))
+		for _, h := range calls {
+			go func() { results <- result{"a " + h.what + " that hung", h.call(ctx), context.Canceled} }()
+			go func() {
+				results <- result{"a " + h.what + " that hung until its deadline", h.call(soon), context.DeadlineExceeded}
+			}()
+		}
+		w := e.WatchVia(ctx, e.Store, e.All(), start)
+		cancel()
+		for range cap(results) {
+			select {
+			case r := <-results:
+				// A store may also know that it is cut off, and say so before the context ends.
+				if !errors.Is(r.err, kv.ErrUnavailable) {
+					e.expectContextError(r.what, r.err, r.want)
+				}
+			case <-time.After(e.AtOnce()):
+				e.Fatalf("a call whose context has ended does not return while the store is cut off")
+			}
+		}
+		if err := w.UntilEnd(); !errors.Is(err, kv.ErrUnavailable) {
+			e.expectContextError("a watch that hung", err, context.Canceled)
+		}
+		heal()
+		e.Put(e.Key("k"), "the store works again")
+		e.Get(e.All())
+	}},
+}

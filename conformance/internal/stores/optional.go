@@ -1,0 +1,309 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// statChecks are those of a store that is a kv.Stater.
+var statChecks = []check{
+	{"Stater", "fresh", "puts and deletes keys many times, and stats them after each, alone and together", 0, func(e *env) {
+		s := e.stater()
+		a, b := e.Key("a"), e.Key("b")
+		for i := range 30 {
+			key := []string{a, b}[i%2]
+			if i%5 == 4 {
+				e.Delete(key)
+			} else {
+				e.Put(key, fmt.Sprint("value ", i))
+			}
+			for _, r := range []kv.Range{kv.Key(a), kv.Key(b), e.All()} {
+				e.expectStat(s, r, e.Ledger.Last())
+			}
+		}
+	}},
+	{"Stater", "one-revision", "stats many keys in a range while its first and its last key are put in turns", 0, func(e *env) {
+		s := e.stater()
+		e.fill(600)
+		first, last := e.Key("!first"), e.Key("~last")
+		write := func(i int) error {
+			if _, err := e.TryPut(e.Store, first, fmt.Sprint(i)); err != nil {
+				return err
+			}
+			_, err := e.TryPut(e.Store, last, fmt.Sprint(i))
+			return err
+		}
+		other := e.Traffic(1, func(_, i int) error { return write(i) })
+		var got []kv.Snapshot
+		for i := range 10 {
+			other.More()
+			e.Must("write", write(-i))
+			got = append(got, e.stat(s, e.All()))
+		}
+		other.Stop()
+		for _, snapshot := range got {
+			e.expectEntriesWithoutValues(e.All(), snapshot)
+		}
+	}},
+	{"Stater", "absent", "stats ranges in which nothing ever was, and those in which all was deleted", 0, func(e *env) {
+		s := e.stater()
+		last := e.Put(e.Key("other"), "v")
+		ranges := []kv.Range{kv.Key(e.Key("k")), kv.Prefix(e.Key("k")), kv.Interval(e.Key("k"), e.Key("l"))}
+		for _, r := range ranges {
+			e.expectNothing("stat", r, e.stat(s, r), last)
+		}
+		e.Put(e.Key("k"), "v")
+		last = e.Delete(e.Key("k"))
+		for _, r := range ranges {
+			e.expectNothing("stat", r, e.stat(s, r), last)
+		}
+	}},
+	{"Stater", "refused", "stats ranges that are invalid, and with a context that is done", 0, func(e *env) {
+		s := e.stater()
+		for _, refused := range []struct {
+			ctx  context.Context
+			r    kv.Range
+			want error
+		}{
+			{e.Context(), kv.Key(""), kv.ErrInvalidKey},
+			{e.Context(), kv.Interval("b", "a"), kv.ErrInvalidRange},
+			{e.Context(), kv.Range{}, kv.ErrInvalidRange},
+			{e.Canceled(), e.All(), context.Canceled},
+		} {
+			_, err := s.Stat(refused.ctx, refused.r)
+			e.expectError("stat "+refused.r.String(), err, refused.want)
+		}
+	}},
+}
+
+// acknowledgeChecks are those of a store that is a kv.Acknowledger.
+var acknowledgeChecks = []check{
+	{"Acknowledger", "waiting", "begins watches that have nothing to deliver yet: each is acknowledged", 0, func(e *env) {
+		now := e.Put(e.Key("k"), "v")
+		for _, after := range []kv.Revision{now, now + 100} {
+			w, acks := e.watchAcknowledged(e.All(), after)
+			acks.expectOnce(w)
+			w.Stop()
+		}
+	}},
+	{"Acknowledger", "once-and-first", "reads watches of the past and of the present: each is acknowledged before its first batch, and then no more", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		e.churn(2, 20)
+		past, pastAcks := e.watchAcknowledged(e.All(), start)
+		present, presentAcks := e.watchAcknowledged(e.All(), e.Get(e.All()).Revision)
+		presentAcks.expectOnce(present) // so that it is under way
+		var last kv.Revision
+		for i := range 10 {
+			last = e.Put(e.Key("k"), fmt.Sprint(i))
+			present.Through(last)
+		}
+		past.Through(last)
+		for w, acks := range map[*suite.Watching]*acknowledgements{past: pastAcks, present: presentAcks} {
+			acks.expectOnce(w)
+			w.ExpectAll()
+		}
+	}},
+	{"Acknowledger", "refused", "begins watches of invalid ranges, after a negative revision, and with a context that is done: none is acknowledged", 0, func(e *env) {
+		e.acknowledger()
+		now := e.Put(e.Key("k"), "v")
+		for _, refused := range []struct {
+			ctx   context.Context
+			r     kv.Range
+			after kv.Revision
+		}{
+			{e.Context(), kv.Key(""), now}, {e.Context(), kv.Interval("b", "a"), now}, {e.Context(), kv.Range{}, now},
+			{e.Context(), e.All(), -1}, {e.Canceled(), e.All(), now},
+		} {
+			acks := &acknowledgements{e: e, Acknowledger: e.acknowledger()}
+			w := e.WatchVia(refused.ctx, acks, refused.r, refused.after)
+			w.UntilEnd()
+			acks.expectNone(w)
+		}
+	}},
+	{"Acknowledger", "cut-off", "begins a watch while the store is cut off: it is acknowledged only once that is healed, or ends", suite.Cut, func(e *env) {
+		e.acknowledger()
+		now := e.Put(e.Key("k"), "v")
+		heal := e.Cut()
+		w, acks := e.watchAcknowledged(e.All(), now)
+		w.NextWithin(50 * time.Millisecond)
+		acks.expectNone(w)
+		heal()
+		last := e.Put(e.Key("k"), "after")
+		for w.Position() < last {
+			if _, err, ok := w.TryNext(); !ok {
+				e.expectError("a watch begun while cut off", err, kv.ErrUnavailable)
+				return
+			}
+		}
+		acks.expectOnce(w)
+	}},
+}
+
+// progressChecks are those of W7 for a store that is a kv.ProgressRequester.
+var progressChecks = []check{
+	{"W7", "on-request", "requests progress of the store, of watches of the past, the present and the future, while others write: what bookmarks come are true", 0, func(e *env) {
+		e.requestProgress()
+		start := e.Get(e.All()).Revision
+		e.churn(2, 20)
+		others := e.Writers(2)
+		var watches []*suite.Watching
+		for range 3 {
+			watches = append(watches, e.Watch(e.All(), start), e.Watch(e.All(), e.Get(e.All()).Revision))
+		}
+		future := e.Watch(e.All(), e.Get(e.All()).Revision+10)
+		for range 10 {
+			others.More()
+			e.requestProgress()
+			for _, w := range watches {
+				w.Next()
+			}
+		}
+		for future.Position() > e.Put(e.Key("k"), "v") { // which it waits for
+		}
+		others.Stop()
+		e.requestProgress()
+		last := e.Put(e.Key("last"), "v")
+		for _, w := range append(watches, future) {
+			truthful(e, w.Through(last))
+		}
+	}},
+	{"W7", "on-request-idle", "requests progress of the store while only other keys are written than the one that is watched: a bookmark comes", 0, func(e *env) {
+		e.requestProgress()
+		key := e.Key("here")
+		w := e.Watch(kv.Key(key), e.Get(kv.Key(key)).Revision)
+		w.Through(e.Put(key, "1"))
+		elsewhere := e.Put(e.Key("elsewhere"), "v")
+		bookmarkAfterAsking(w, elsewhere, e.requestProgress)
+		truthful(e, w.Through(e.Put(key, "2")))
+		w.ExpectAll()
+	}},
+}
+
+// stater returns the check's store, or ends the check.
+func (e *env) stater() kv.Stater {
+	s, ok := e.Store.(kv.Stater)
+	if !ok {
+		e.Moot("the store is no kv.Stater")
+	}
+	return s
+}
+
+func (e *env) stat(s kv.Stater, r kv.Range) kv.Snapshot {
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	snapshot, err := s.Stat(ctx, r)
+	e.Logf("stat %s -> %d entries at revision %d, %v", e.ShortRange(r), len(snapshot.Entries), snapshot.Revision, err)
+	e.Must("stat "+r.String(), err)
+	return snapshot
+}
+
+// expectStat stats r while nobody writes, and requires what a get must see, without the values.
+func (e *env) expectStat(s kv.Stater, r kv.Range, rev kv.Revision) {
+	got := e.stat(s, r)
+	if got.Revision < rev {
+		e.Errorf("stat %s saw revision %d, though revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, rev)
+	}
+	e.expectEntriesWithoutValues(r, got)
+}
+
+// expectEntriesWithoutValues requires the entries of r to be those of the ledger at the snapshot's own revision, less the
+// values.
+func (e *env) expectEntriesWithoutValues(r kv.Range, got kv.Snapshot) {
+	want := e.Ledger.EntriesAt(r, got.Revision)
+	for i := range want {
+		want[i].Value = nil
+	}
+	for _, entry := range got.Entries {
+		if entry.Value != nil {
+			e.Errorf("stat %s returned the value %s of %s, and should return none", e.ShortRange(r), suite.Brief(string(entry.Value)), e.Short(entry.Key))
+			return
+		}
+	}
+	if diff := e.Difference(suite.SeenEntries(want), suite.SeenEntries(got.Entries)); diff != "" {
+		e.Errorf("stat %s, at revision %d, did not return the entries of that revision:\n%s", e.ShortRange(r), got.Revision, diff)
+	}
+}
+
+// acknowledger returns the check's store, or ends the check.
+func (e *env) acknowledger() kv.Acknowledger {
+	s, ok := e.Store.(kv.Acknowledger)
+	if !ok {
+		e.Moot("the store is no kv.Acknowledger")
+	}
+	return s
+}
+
+// acknowledgements is a store with the acknowledgements of its one watch.
+type acknowledgements struct {
+	e *env
+	kv.Acknowledger
+	came  atomic.Int32
+	first chan struct{} // closed at the first
+	late  atomic.Bool   // a batch came before it
+}
+
+func (e *env) watchAcknowledged(r kv.Range, after kv.Revision) (*suite.Watching, *acknowledgements) {
+	acks := &acknowledgements{e: e, Acknowledger: e.acknowledger(), first: make(chan struct{})}
+	return e.WatchVia(e.Context(), acks, r, after), acks
+}
+
+func (a *acknowledgements) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	sequence := a.WatchAcknowledged(ctx, r, after, func() {
+		if a.came.Add(1) == 1 && a.first != nil {
+			close(a.first)
+		}
+	})
+	return func(yield func(kv.Batch, error) bool) {
+		for batch, err := range sequence {
+			if err == nil && a.came.Load() == 0 {
+				a.late.Store(true)
+			}
+			if !yield(batch, err) {
+				return
+			}
+		}
+	}
+}
+
+// expectOnce waits for the acknowledgement of w, and requires it to have come before any batch, and once.
+func (a *acknowledgements) expectOnce(w *suite.Watching) {
+	timer := time.NewTimer(a.e.Patience())
+	defer timer.Stop()
+	select {
+	case <-a.first:
+	case <-timer.C:
+		a.e.Errorf("%s was begun, and is not acknowledged", w)
+		return
+	}
+	if a.late.Load() {
+		a.e.Errorf("%s yielded a batch before it was acknowledged", w)
+	}
+	if n := a.came.Load(); n != 1 {
+		a.e.Errorf("%s was acknowledged %d times, and should be once", w, n)
+	}
+}
+
+// expectNone requires w not to have been acknowledged so far.
+func (a *acknowledgements) expectNone(w *suite.Watching) {
+	if n := a.came.Load(); n != 0 {
+		a.e.Errorf("%s was acknowledged, though it has not begun", w)
+	}
+}
+
+// requestProgress requests progress of the check's store, or ends the check.
+func (e *env) requestProgress() {
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	err := kv.RequestProgress(ctx, e.Store)
+	if errors.Is(err, kv.ErrUnsupported) {
+		e.Moot("the store is no kv.ProgressRequester")
+	}
+	e.Must("RequestProgress", err)
+}

@@ -1,0 +1,294 @@
+package stores
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// gapChecks are those of W1: what lies between a Get and a Watch.
+var gapChecks = []check{
+	{"W1", "between-get-and-watch", "gets, writes, and only then watches after the revision of the get", 0, func(e *env) {
+		for i := range 10 {
+			start := e.Get(e.All()).Revision
+			e.Put(e.Key("a"), fmt.Sprint(i))
+			e.Put(e.Key("b"), fmt.Sprint(i))
+			e.Delete(e.Key("a"))
+			w := e.Watch(e.All(), start)
+			last := e.Put(e.Key("c"), fmt.Sprint(i))
+			w.Through(last).ExpectAll()
+			w.Stop()
+		}
+	}},
+	{"W1", "late", "gets, writes hundreds of times elsewhere and here, and watches after the revision of the get", 0, func(e *env) {
+		key := e.Key("here")
+		start := e.Get(kv.Key(key)).Revision
+		e.Parallel(8, func(w int) error {
+			for i := range 40 {
+				to := e.Key(fmt.Sprint("elsewhere ", w))
+				if i%10 == 0 {
+					to = key
+				}
+				if _, err := e.TryPut(e.Store, to, fmt.Sprint(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		w := e.Watch(kv.Key(key), start)
+		w.Through(e.Put(key, "last")).ExpectAll()
+	}},
+	{"W1", "beside-writers", "gets and then watches, many times, while others write all the time", 0, func(e *env) {
+		var watches []*suite.Watching
+		others := e.Writers(3)
+		for range 20 {
+			others.More()
+			watches = append(watches, e.Watch(e.All(), e.Get(e.All()).Revision))
+		}
+		others.Stop()
+		last := e.Put(e.Key("last"), "v")
+		for _, w := range watches {
+			w.Through(last).ExpectAll()
+		}
+	}},
+	{"W1", "cut-off-before-anything-came", "cuts the store off from a watch that has delivered nothing yet, and puts: once healed that comes, or the watch ends with an error", suite.Cut | suite.Again, func(e *env) {
+		other := e.Backend.Again(e, e.Store)
+		key := e.Key("k")
+		start := e.Get(kv.Key(key)).Revision
+		w := e.Watch(kv.Key(key), start)
+		e.underWay(w)
+		heal := e.Cut()
+		for i := range 3 {
+			_, err := e.TryPut(other, key, fmt.Sprint("meanwhile ", i))
+			e.Must("put", err)
+		}
+		heal()
+		e.lossless(w, e.Put(key, "after"))
+	}},
+	{"W1", "next-write-only", "gets, watches, and makes one write, many times: the first batch is that write", 0, func(e *env) {
+		key := e.Key("k")
+		for i := range 20 {
+			w := e.Watch(kv.Key(key), e.Get(kv.Key(key)).Revision)
+			w.Through(e.Put(key, fmt.Sprint(i))).ExpectAll()
+			w.Stop()
+		}
+	}},
+}
+
+// orderChecks are those of W2, W3 and W4. They tell the same stories and look at them differently, so that a store
+// that breaks one of the three is told which.
+var orderChecks = append(append(append(
+	stories("W2", ordered),
+	stories("W3", unique)...),
+	stories("W4", complete)...),
+	check{"W4", "same-value", "puts the same value again and again: each put is an event", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		w := e.Watch(e.All(), start)
+		var last kv.Revision
+		for i := range 10 {
+			last = e.Put(e.Key("k"), "same")
+			if e.Backend.Commit {
+				last = e.Commit(kv.PutOp(e.Key("k"), []byte("same")), kv.PutOp(e.Key("other"), fmt.Append(nil, i/2)))
+			}
+		}
+		w.Through(last).ExpectAll()
+		e.Watch(e.All(), start).Through(last).ExpectAll()
+	}},
+	check{"W4", "deletions", "puts and deletes many keys, then watches from before: every deletion is there, also of keys put again", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		w := e.Watch(e.All(), start)
+		for i := range 30 {
+			e.Put(e.Key(fmt.Sprint(i)), "v")
+		}
+		for i := range 30 {
+			e.Delete(e.Key(fmt.Sprint(i)))
+			if i%3 == 0 {
+				e.Put(e.Key(fmt.Sprint(i)), "again")
+			}
+		}
+		last := e.Put(e.Key("last"), "v")
+		w.Through(last).ExpectAll()
+		e.Watch(e.All(), start).Through(last).ExpectAll()
+	}},
+	check{"W4", "after-zero", "watches after revision zero, which is before all there ever was and not now: everything comes, or what is gone is said to be", 0, func(e *env) {
+		e.Put(e.Key("k"), "1")
+		last := e.Put(e.Key("k"), "2")
+		w := e.Watch(e.All(), 0)
+		e.underWay(w) // one that begins now has begun
+		e.expectCompactedOrAll(w, 0, last)
+	}},
+	check{"W4", "iterated-twice", "ranges over one sequence several times, at once and after one was left: each time is a watch of its own, from the same revision", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		first := e.Put(e.Key("k"), "1")
+		ctx, cancel := context.WithCancel(e.Context())
+		defer cancel()
+		sequence := sequenceOf{e.Store, e.Store.Watch(ctx, e.All(), start)}
+		a := e.WatchVia(ctx, sequence, e.All(), start)
+		a.Through(first)
+		second := e.Put(e.Key("k"), "2")
+		a.Through(second).ExpectAll()
+		b := e.WatchVia(ctx, sequence, e.All(), start)
+		b.Through(second).ExpectAll()
+		third := e.Put(e.Key("k"), "3")
+		a.Through(third).ExpectAll()
+		b.Through(third).ExpectAll()
+		a.Stop()
+		e.WatchVia(ctx, sequence, e.All(), start).Through(third).ExpectAll()
+		b.Through(e.Put(e.Key("k"), "4")).ExpectAll()
+	}},
+	check{"W4", "cut-and-healed", "cuts the store off while a watch runs and others write, and heals it: nothing is lost, or the watch ends with an error", suite.Cut | suite.Again, func(e *env) {
+		other := e.Backend.Again(e, e.Store)
+		start := e.Get(e.All()).Revision
+		w := e.Watch(e.All(), start)
+		w.Through(e.Put(e.Key("k"), "before"))
+		heal := e.Cut()
+		for i := range 5 {
+			_, err := e.TryPut(other, e.Key("k"), fmt.Sprint("meanwhile ", i))
+			e.Must("put", err)
+		}
+		heal()
+		last := e.Put(e.Key("k"), "after")
+		e.lossless(w, last)
+	}},
+)
+
+// stories are checks of one guarantee that differ in how events come about. holds looks at what a watch read.
+func stories(guarantee string, holds func(*env, *suite.Watching)) []check {
+	return []check{
+		{guarantee, "burst", "watches while eight others put, delete and put again, as fast as they can", 0, func(e *env) {
+			start := e.Get(e.All()).Revision
+			w := e.Watch(e.All(), start)
+			e.churn(8, 20)
+			holds(e, w.Through(e.Put(e.Key("last"), "v")))
+		}},
+		{guarantee, "catch-up", "watches several thousand revisions of the past", 0, func(e *env) {
+			long := e.sharedHistory()
+			holds(e, long.Watch(long.All(), long.start).Through(long.last))
+		}},
+		{guarantee, "catch-up-while-writing", "watches from the past while others write: where the two meet nothing is amiss", 0, func(e *env) {
+			start := e.Get(e.All()).Revision
+			e.churn(4, 25)
+			others := e.Writers(3)
+			var watches []*suite.Watching
+			for range 5 {
+				others.More()
+				w := e.Watch(e.All(), start)
+				w.Next()
+				watches = append(watches, w)
+			}
+			others.Stop()
+			last := e.Put(e.Key("last"), "v")
+			for _, w := range watches {
+				holds(e, w.Through(last))
+			}
+		}},
+	}
+}
+
+// sequenceOf is a store whose Watch is one sequence.
+type sequenceOf struct {
+	kv.Store
+	sequence iter.Seq2[kv.Batch, error]
+}
+
+func (s sequenceOf) Watch(context.Context, kv.Range, kv.Revision) iter.Seq2[kv.Batch, error] {
+	return s.sequence
+}
+
+// ordered requires no event to come after one of a later revision.
+func ordered(e *env, w *suite.Watching) {
+	last := w.After
+	for _, event := range w.Events() {
+		if event.ModRevision < last {
+			e.Errorf("%v %s of revision %d came after an event of revision %d", event.Type, w.E.Short(event.Key), event.ModRevision, last)
+			return
+		}
+		last = event.ModRevision
+	}
+	position := w.After
+	for _, b := range w.Batches {
+		if b.Revision < position {
+			e.Errorf("a batch of revision %d came after one of %d", b.Revision, position)
+			return
+		}
+		position = b.Revision
+	}
+}
+
+// unique requires no event to come twice.
+func unique(e *env, w *suite.Watching) {
+	type id struct {
+		key string
+		rev kv.Revision
+	}
+	seen := make(map[id]bool)
+	for _, event := range w.Events() {
+		if seen[id{event.Key, event.ModRevision}] {
+			e.Errorf("%v %s of revision %d came twice", event.Type, w.E.Short(event.Key), event.ModRevision)
+			return
+		}
+		seen[id{event.Key, event.ModRevision}] = true
+	}
+}
+
+// complete requires every event to come that was written, as it was written.
+func complete(e *env, w *suite.Watching) {
+	came := make(map[suite.Seen]bool)
+	for _, event := range suite.SeenEvents(w.Events()) {
+		came[event] = true
+	}
+	missing := 0
+	var first suite.Seen
+	written := suite.SeenEvents(w.E.Ledger.EventsAfter(w.R, w.After))
+	for _, event := range written {
+		if event.ModRevision <= w.Position() && !came[event] {
+			if missing == 0 {
+				first = event
+			}
+			missing++
+		}
+	}
+	if missing > 0 {
+		e.Errorf("%d of %d events did not come, the first being %v", missing, len(written), first)
+	}
+}
+
+// churn puts, deletes and puts again a few keys, by several writers at once, n times each.
+func (e *env) churn(writers, n int) {
+	e.Parallel(writers, func(w int) error {
+		for i := range n {
+			key := e.Key(fmt.Sprint(i % 5))
+			var err error
+			if i%7 == w%7 {
+				_, err = e.TryDelete(e.Store, key)
+			} else {
+				_, err = e.TryPut(e.Store, key, fmt.Sprintf("%d of %d", i, w))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// lossless requires w to come as far as rev without a gap, or to end with an error that says there may be one, after
+// which a new watch goes on from where it was.
+func (e *env) lossless(w *suite.Watching, rev kv.Revision) {
+	for w.Position() < rev {
+		if _, err, ok := w.TryNext(); !ok {
+			if err == nil || err == suite.ErrInVain {
+				e.Errorf("the watch is at revision %d, of %d, and %s", w.Position(), rev, suite.EndText(err))
+				return
+			}
+			w.ExpectAll()
+			next := e.Watch(w.R, w.Position())
+			next.Through(rev).ExpectAll()
+			return
+		}
+	}
+	w.ExpectAll()
+}

@@ -1,0 +1,225 @@
+package stores
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// readChecks are those of S1 and S2: what a Get sees, beside writers.
+var readChecks = []check{
+	{"S1", "own-writes", "puts and deletes a key many times, and gets it after each", 0, func(e *env) {
+		key := e.Key("k")
+		for i := range 50 {
+			var rev kv.Revision
+			if i%5 == 4 {
+				rev = e.Delete(key)
+			} else {
+				rev = e.Put(key, fmt.Sprint(i))
+			}
+			e.expectFresh(e.Store, kv.Key(key), rev)
+		}
+	}},
+	{"S1", "writes-of-others", "writes through one store and gets through another onto the same data, in turns", suite.Again, func(e *env) {
+		stores := []suite.Store{e.Store, e.Backend.Again(e, e.Store)}
+		key := e.Key("k")
+		for i := range 50 {
+			writer, reader := stores[i%2], stores[1-i%2]
+			rev, err := e.TryPut(writer, key, fmt.Sprint(i))
+			e.Must("put", err)
+			if i%5 == 4 {
+				rev, err = e.TryDelete(writer, key)
+				e.Must("delete", err)
+			}
+			e.expectFresh(reader, e.All(), rev)
+		}
+	}},
+	{"S1", "own-commits", "commits puts and deletions, and gets each of the keys, and all of them, after each and before", suite.Commit, func(e *env) {
+		keys := []string{e.Key("a"), e.Key("b"), e.Key("c")}
+		for i := range 12 {
+			var ops []kv.Op
+			for n, key := range keys {
+				if (i+n)%3 == 2 {
+					ops = append(ops, kv.DeleteOp(key))
+				} else {
+					ops = append(ops, kv.PutOp(key, fmt.Append(nil, i)))
+				}
+			}
+			rev := e.Commit(ops...)
+			for _, key := range keys {
+				e.expectFresh(e.Store, kv.Key(key), rev)
+			}
+			e.expectFresh(e.Store, e.All(), rev)
+		}
+	}},
+	{"S1", "cut-off", "gets, is cut off, and others write: a get fails while that lasts, and knows all when it is healed", suite.Cut | suite.Again, func(e *env) {
+		other := e.Backend.Again(e, e.Store)
+		key := e.Key("k")
+		e.expectFresh(e.Store, kv.Key(key), e.Put(key, "before"))
+		heal := e.Cut()
+		rev, err := e.TryPut(other, key, "meanwhile")
+		e.Must("put", err)
+		ctx, cancel := context.WithTimeout(e.Context(), 50*time.Millisecond)
+		defer cancel()
+		if got, err := e.Store.Get(ctx, kv.Key(key)); err == nil {
+			e.Errorf("a get of a store that is cut off returned %v, of revision %d", suite.SeenEntries(got.Entries), got.Revision)
+		}
+		heal()
+		e.expectFresh(e.Store, kv.Key(key), rev)
+	}},
+	{"S1", "beside-writers", "gets while four others put, and each time requires all that was acknowledged before", 0, func(e *env) {
+		others := e.Writers(4)
+		for range 25 {
+			others.More()
+			e.expectNoneOlder()
+		}
+		others.Stop()
+	}},
+	{"S2", "one-revision", "gets many keys in a range while its first and its last key are put in turns", 0, func(e *env) {
+		e.fill(900)
+		first, last := e.Key("!first"), e.Key("~last")
+		e.Put(first, "0")
+		e.Put(last, "0")
+		got := e.GetsBeside(10, func(i int) error {
+			if _, err := e.TryPut(e.Store, first, fmt.Sprint(i)); err != nil {
+				return err
+			}
+			_, err := e.TryPut(e.Store, last, fmt.Sprint(i))
+			return err
+		})
+		for _, snapshot := range got {
+			e.ExpectSnapshot(e.All(), snapshot)
+		}
+	}},
+	{"S2", "deletions", "deletes keys of a range, the newest and the oldest among them, and gets what is left after each", 0, func(e *env) {
+		for i := range 6 {
+			e.Put(e.Key(fmt.Sprint(i)), "v")
+		}
+		for _, i := range []int{5, 0, 3, 4} {
+			e.Delete(e.Key(fmt.Sprint(i)))
+			for _, r := range []kv.Range{e.All(), kv.Interval(e.Key("0"), e.Key("9")), kv.Key(e.Key("1"))} {
+				e.ExpectSnapshot(r, e.Get(r))
+			}
+		}
+	}},
+	{"S2", "commits-whole", "gets a range while commits give many keys across it the same value", suite.Commit, func(e *env) {
+		e.fill(900)
+		// Every key of a commit lies between others that do not change.
+		ops := func(i int) []kv.Op {
+			var ops []kv.Op
+			for n := range 30 {
+				ops = append(ops, kv.PutOp(e.Key(fmt.Sprintf("key-%05d-together", n*30)), fmt.Append(nil, i)))
+			}
+			return ops
+		}
+		e.Commit(ops(0)...)
+		got := e.GetsBeside(10, func(i int) error {
+			_, err := e.TryCommit(e.Store, ops(i)...)
+			return err
+		})
+		for _, snapshot := range got {
+			values := make(map[string]bool)
+			for _, entry := range snapshot.Entries {
+				if strings.HasSuffix(entry.Key, "-together") {
+					values[string(entry.Value)] = true
+				}
+			}
+			if len(values) != 1 {
+				e.Errorf("a commit is half seen: keys that always have one value have %d at revision %d", len(values), snapshot.Revision)
+			}
+			e.ExpectSnapshot(e.All(), snapshot)
+		}
+	}},
+	{"S2", "many-sorted", "gets several thousand keys that were put in no order, some of odd bytes", 0, func(e *env) {
+		e.fill(3000)
+		for _, odd := range []string{"key-\x00", "key-\xff", "key-00010\x00", "key-00010\xff", "key-00010/", "key-0001", "KEY", "\xff", "\x00"} {
+			e.Put(e.Key(odd), "odd")
+		}
+		got := e.Get(e.All())
+		if !slices.IsSortedFunc(got.Entries, func(a, b kv.Entry) int { return strings.Compare(a.Key, b.Key) }) {
+			e.Errorf("%d entries are not sorted by the bytes of their keys", len(got.Entries))
+		}
+		e.ExpectSnapshot(e.All(), got)
+		if last := e.Ledger.Last(); got.Revision < last {
+			e.Errorf("the snapshot is of revision %d, though %d was acknowledged before", got.Revision, last)
+		}
+	}},
+	{"S2", "only-the-range", "gets ranges of every kind, among keys at their edges", 0, func(e *env) {
+		for _, key := range edgeKeys(e.Prefix) {
+			e.Put(key, "v")
+		}
+		for _, r := range edgeRanges(e.Prefix) {
+			got := e.Get(r)
+			for _, entry := range got.Entries {
+				if !r.Contains(entry.Key) {
+					e.Errorf("%s is not in %s, but was returned", e.Short(entry.Key), e.ShortRange(r))
+				}
+			}
+			e.ExpectSnapshot(r, got)
+		}
+	}},
+}
+
+// expectFresh gets r from s while nobody writes, and requires all that was acknowledged, the last at rev.
+func (e *env) expectFresh(s suite.Store, r kv.Range, rev kv.Revision) {
+	got, err := e.TryGet(s, r)
+	e.Must("get", err)
+	if got.Revision < rev {
+		e.Errorf("get %s saw revision %d, though revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, rev)
+	}
+	if diff := e.Difference(suite.SeenEntries(e.Ledger.EntriesAt(r, rev)), suite.SeenEntries(got.Entries)); diff != "" {
+		e.Errorf("get %s did not see what was acknowledged before it began:\n%s", e.ShortRange(r), diff)
+	}
+}
+
+// expectNoneOlder gets the check's keys while others put them, and requires each to be as new as it was known to
+// be before.
+func (e *env) expectNoneOlder() {
+	last := e.Ledger.Last()
+	known := e.Ledger.EntriesAt(e.All(), last)
+	got := e.Get(e.All())
+	if got.Revision < last {
+		e.Errorf("the get saw revision %d, though revision %d was acknowledged before it began", got.Revision, last)
+	}
+	found := make(map[string]kv.Revision)
+	for _, entry := range got.Entries {
+		found[entry.Key] = entry.ModRevision
+	}
+	for _, entry := range known {
+		if found[entry.Key] < entry.ModRevision {
+			e.Errorf("the get saw %s as of revision %d (0: not at all), though its put at %d was acknowledged before it began",
+				e.Short(entry.Key), found[entry.Key], entry.ModRevision)
+		}
+	}
+}
+
+// fill puts n keys, in no order, several at once.
+func (e *env) fill(n int) {
+	const writers = 8
+	e.Parallel(writers, func(w int) error {
+		for i := w; i < n; i += writers {
+			// 7919 is a prime, so this meets every key once.
+			key := e.Key(fmt.Sprintf("key-%05d", i*7919%n))
+			if !e.Backend.Commit {
+				if _, err := e.TryPut(e.Store, key, "v"); err != nil {
+					return err
+				}
+				continue
+			}
+			var ops []kv.Op
+			for ; i < n && len(ops) < 100; i += writers {
+				ops = append(ops, kv.PutOp(e.Key(fmt.Sprintf("key-%05d", i*7919%n)), []byte("v")))
+			}
+			i -= writers
+			if _, err := e.TryCommit(e.Store, ops...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

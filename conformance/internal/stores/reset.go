@@ -1,0 +1,135 @@
+package stores
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// resetChecks are those of W13: a past that is no longer the store's.
+var resetChecks = []check{
+	{"W13", "restored", "watches busy keys, twice, and an idle one, takes the store back to a backup, and reads: that is the backup, the busy watches end with ErrReset, and the idle one does too or brings what is new; and all that again", suite.Backup, func(e *env) {
+		e.Put(e.Key("idle"), "v")
+		idle := e.Watch(kv.Key(e.Key("idle")), e.Ledger.Last()-1).Through(e.Ledger.Last())
+		watches, was := e.watchPastBackup()
+		e.afterRestore(was.Revision, watches...)
+
+		got := e.Get(e.All())
+		if diff := e.Difference(suite.SeenEntries(was.Entries), suite.SeenEntries(got.Entries)); diff != "" {
+			e.Errorf("the store was taken back, and does not hold what it held:\n%s", diff)
+		}
+		e.Ledger.Forget(was.Revision)
+		next := e.Watch(e.All(), got.Revision)
+		next.Through(e.Put(e.Key("k"), "another future")).ExpectAll()
+		e.afterRestoreIdle(idle, was.Revision)
+
+		watches, was = e.watchPastBackup()
+		e.afterRestore(was.Revision, watches...)
+	}},
+	{"W13", "bookmarked", "has bookmarks say how far the watch of an idle key is, and takes the store back to before that: it ends with ErrReset", suite.Backup | suite.Progress, func(e *env) {
+		idle := e.Watch(kv.Key(e.Key("idle")), e.Get(e.All()).Revision)
+		idle.Through(e.Put(e.Key("idle"), "v"))
+		was := e.Get(e.All())
+		restore := e.Backup()
+		e.Put(e.Key("k"), "1")
+		bookmarkAfter(idle, e.Put(e.Key("k"), "2"))
+		restore()
+		e.afterRestore(was.Revision, idle)
+	}},
+	{"W13", "restored-and-written", "takes the store back to a backup and writes past the old revisions: a running watch passes none of that on as if it followed", suite.Backup, func(e *env) {
+		watches, was := e.watchPastBackup()
+		before := watches[0].Position()
+		e.readable()
+		for i := 0; ; i++ {
+			rev, err := e.TryPut(e.Store, e.Key("k"), fmt.Sprint("another future ", i))
+			e.Must("put", err)
+			if rev > before+2 {
+				break
+			}
+		}
+		e.afterRestore(was.Revision, watches...)
+	}},
+}
+
+// watchPastBackup backs the store up, writes, reads that from two watches, and takes the store back.
+func (e *env) watchPastBackup() (watches []*suite.Watching, was kv.Snapshot) {
+	e.Put(e.Key("k"), "before")
+	was = e.Get(e.All())
+	restore := e.Backup()
+	watches = []*suite.Watching{e.Watch(e.All(), was.Revision-1), e.Watch(e.All(), was.Revision-1)}
+	var last kv.Revision
+	for i := range 5 {
+		last = e.Put(e.Key("k"), fmt.Sprint("after ", i))
+	}
+	for _, w := range watches {
+		w.Through(last).ExpectAll()
+	}
+	restore()
+	return watches, was
+}
+
+// afterRestore requires watches to end with ErrReset, without having told of the store's other future.
+func (e *env) afterRestore(backedUp kv.Revision, watches ...*suite.Watching) {
+	e.readable()
+	for _, w := range watches {
+		e.endsWithReset(w, backedUp)
+	}
+}
+
+func (e *env) endsWithReset(w *suite.Watching, backedUp kv.Revision) {
+	read := len(w.Events())
+	err := endOfPast(w)
+	if more := len(w.Events()) - read; more > 0 {
+		e.Errorf("the store was taken back to revision %d, and the watch went on with %d events as if they followed", backedUp, more)
+	}
+	if err == nil || errors.Is(err, suite.ErrInVain) {
+		e.Errorf("the store was taken back to revision %d, below what the watch has delivered: %s", backedUp, suite.EndText(err))
+		return
+	}
+	e.expectError("the watch", err, kv.ErrReset)
+}
+
+// afterRestoreIdle requires that of w too, unless all that it has delivered is still the store's past: then it may
+// go on, and has to bring what is new.
+func (e *env) afterRestoreIdle(w *suite.Watching, backedUp kv.Revision) {
+	position, read := w.Position(), len(w.Events())
+	if position > backedUp {
+		e.expectError("the watch of an idle key", endOfPast(w), kv.ErrReset)
+		return
+	}
+	rev := e.Put(e.Key("idle"), "another future")
+	for w.Position() < rev {
+		if _, err, ok := w.TryNext(); !ok {
+			if err = afterLoss(w, err); !errors.Is(err, kv.ErrReset) {
+				e.Errorf("the store was taken back to revision %d, and the key of a watch at %d put at %d; the watch neither brings that nor ends with ErrReset: %s",
+					backedUp, position, rev, suite.EndText(err))
+			}
+			return
+		}
+	}
+	w.ExpectEvents(w.Events()[read:], position, rev)
+}
+
+// endOfPast reads until the watch ends, and returns how.
+func endOfPast(w *suite.Watching) error { return afterLoss(w, w.UntilEnd()) }
+
+// afterLoss takes the error that a watch ended with. A store that is restarted to be restored may lose its streams,
+// and then it is the next watch after the same revision that says what has happened.
+func afterLoss(w *suite.Watching, err error) error {
+	if !errors.Is(err, kv.ErrUnavailable) {
+		return err
+	}
+	return w.E.Watch(w.R, w.Position()).UntilEnd()
+}
+
+// readable reads, by which the store can know of a restore, if it did not know already.
+func (e *env) readable() {
+	snapshot, err := e.TryGet(e.Store, e.All())
+	if errors.Is(err, kv.ErrReset) { // it has just found out
+		snapshot, err = e.TryGet(e.Store, e.All())
+	}
+	e.Must("get after the restore", err)
+	e.Logf("the store is now at %d", snapshot.Revision)
+}

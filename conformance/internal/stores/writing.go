@@ -1,0 +1,304 @@
+package stores
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/kv"
+)
+
+// writerChecks are those of kv.Writer and kv.Committer.
+var writerChecks = []check{
+	{"Writer", "revisions", "puts and deletes: each returns a higher revision, which is the one the entry and its event carry", 0, func(e *env) {
+		last := e.Get(e.All()).Revision
+		w := e.Watch(e.All(), last)
+		for i := range 20 {
+			key := e.Key(fmt.Sprint(i % 3))
+			rev := e.Put(key, fmt.Sprint(i))
+			if rev <= last {
+				e.Errorf("a put returned revision %d, after %d", rev, last)
+			}
+			last = rev
+			if i%4 == 3 {
+				rev = e.Delete(key)
+				if rev <= last {
+					e.Errorf("a delete returned revision %d, after %d", rev, last)
+				}
+				last = rev
+			}
+			e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		}
+		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
+	}},
+	{"Writer", "delete-missing", "deletes keys that do not exist, or no longer: that succeeds, makes no revision and no event", 0, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		w := e.Watch(e.All(), start)
+		for range 3 {
+			if rev := e.Delete(e.Key("missing")); rev != start {
+				e.Errorf("deleting a missing key returned revision %d, not the current one, %d", rev, start)
+			}
+		}
+		e.Delete(e.Key("missing"), kv.IfAbsent())
+		e.expectUnchanged(start)
+		e.Put(e.Key("gone"), "v")
+		e.Delete(e.Key("gone"))
+		now := e.Put(e.Key("k"), "v")
+		for range 2 {
+			if rev := e.Delete(e.Key("gone")); rev != now {
+				e.Errorf("deleting a key that was deleted before returned revision %d, not the current one, %d", rev, now)
+			}
+		}
+		e.expectUnchanged(now)
+		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
+	}},
+	{"Writer", "conditions", "puts and deletes on conditions that hold and that do not: what does not hold changes nothing", 0, func(e *env) {
+		live, gone, never := e.Key("live"), e.Key("gone"), e.Key("never")
+		for _, try := range []struct {
+			key   string
+			about func(first, second, deleted kv.Revision) []kv.Condition
+			holds bool
+		}{
+			{live, func(_, second, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(second)} }, true},
+			{live, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
+			{live, func(_, second, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(second + 1)} }, false},
+			{live, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(-1)} }, false},
+			{live, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, false},
+			{live, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{{}} }, true},
+			{live, func(_, second, _ kv.Revision) []kv.Condition {
+				return []kv.Condition{kv.IfRevision(second), kv.IfAbsent()}
+			}, false},
+			{gone, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, true},
+			{gone, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
+			{gone, func(_, _, deleted kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(deleted)} }, false},
+			{never, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, true},
+			{never, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
+		} {
+			for _, remove := range []bool{false, true} {
+				e.Delete(never)
+				first := e.Put(live, "1")
+				second := e.Put(live, "2")
+				e.Put(gone, "1")
+				before := e.Delete(gone)
+				conditions := try.about(first, second, before)
+				var rev kv.Revision
+				var err error
+				if remove {
+					rev, err = e.TryDelete(e.Store, try.key, conditions...)
+				} else {
+					rev, err = e.TryPut(e.Store, try.key, "3", conditions...)
+				}
+				if !try.holds {
+					e.expectError("a write whose condition does not hold", err, kv.ErrConflict)
+					e.expectUnchanged(before)
+					continue
+				}
+				e.Must("a write whose condition holds", err)
+				if changes := !remove || try.key == live; changes != (rev > before) {
+					e.Errorf("the write returned revision %d, and before the store was at %d", rev, before)
+				}
+				e.ExpectSnapshot(e.All(), e.Get(e.All()))
+			}
+		}
+	}},
+	{"Writer", "compare-and-swap", "counts in one key, five at once, each putting only if nobody else has: none is lost", 0, func(e *env) {
+		e.count(5, 8, e.Store)
+	}},
+	{"Writer", "two-stores", "puts one key, and counts in another, through two stores onto the same data at once: no write is lost, and each has a revision of its own", suite.Again, func(e *env) {
+		other := e.Backend.Again(e, e.Store)
+		w := e.Watch(e.All(), e.Get(e.All()).Revision)
+		e.Parallel(4, func(n int) error {
+			s := []suite.Store{e.Store, other}[n%2]
+			for i := range 10 {
+				if _, err := e.TryPut(s, e.Key("same"), fmt.Sprint(n, " ", i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		e.count(4, 8, e.Store, other)
+		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"Writer", "create-once", "creates one key on the condition that it is absent, eight at once: one succeeds", 0, func(e *env) {
+		for i := range 5 {
+			key := e.Key(fmt.Sprint(i))
+			e.onlyOne("create the same key", func(n int) error {
+				_, err := e.TryPut(e.Store, key, fmt.Sprint(n), kv.IfAbsent())
+				return err
+			})
+		}
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"Writer", "delete-once", "deletes one key on the condition that it is at its revision, eight at once: one succeeds", 0, func(e *env) {
+		for i := range 10 {
+			key := e.Key(fmt.Sprint(i % 2))
+			rev := e.Put(key, fmt.Sprint(i))
+			e.onlyOne("delete the same revision", func(int) error {
+				_, err := e.TryDelete(e.Store, key, kv.IfRevision(rev))
+				return err
+			})
+		}
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"Writer", "several-at-once", "puts, by eight at once: each returns the revision that its own entry and event have", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		w := e.Watch(e.All(), start)
+		e.Parallel(8, func(n int) error {
+			for i := range 20 {
+				if _, err := e.TryPut(e.Store, e.Key(fmt.Sprint(n)), fmt.Sprint(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
+	}},
+	{"Writer", "commit-conditions", "commits on conditions that hold and that do not, one and several to an operation: what does not hold changes nothing", suite.Commit, func(e *env) {
+		live, gone := e.Key("live"), e.Key("gone")
+		created := e.Put(live, "1")
+		e.Put(gone, "1")
+		deleted := e.Delete(gone)
+		now := e.Put(live, "2")
+		for _, try := range []struct {
+			key        string
+			conditions []kv.Condition
+		}{
+			{live, []kv.Condition{kv.IfRevision(created)}},
+			{live, []kv.Condition{kv.IfRevision(now + 1)}},
+			{live, []kv.Condition{kv.IfRevision(now), kv.IfAbsent()}},
+			{live, []kv.Condition{{}, kv.IfRevision(created)}},
+			{gone, []kv.Condition{kv.IfRevision(deleted)}},
+			{gone, []kv.Condition{kv.IfAbsent(), kv.IfRevision(deleted)}},
+		} {
+			for _, op := range []kv.Op{kv.PutOp(try.key, []byte("no"), try.conditions...), kv.DeleteOp(try.key, try.conditions...)} {
+				_, err := e.TryCommit(e.Store, kv.PutOp(e.Key("with it"), nil), op)
+				e.expectError("a commit whose condition does not hold", err, kv.ErrConflict)
+				e.expectUnchanged(now)
+			}
+		}
+		now = e.Commit(kv.PutOp(live, []byte("3"), kv.Condition{}, kv.IfRevision(now)), kv.PutOp(gone, []byte("2"), kv.IfAbsent(), kv.Condition{}))
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		e.Commit(kv.DeleteOp(live, kv.Condition{}), kv.DeleteOp(gone, kv.IfRevision(now), kv.IfRevision(now)), kv.PutOp(e.Key("new"), nil, kv.Condition{}))
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"Writer", "commit-once", "commits on the condition that a key is at its revision, or absent, eight at once: one succeeds", suite.Commit, func(e *env) {
+		guard := e.Key("guard")
+		rev := kv.Revision(0) // which is for absent
+		for range 10 {
+			e.onlyOne("commit on the same condition", func(n int) error {
+				_, err := e.TryCommit(e.Store, kv.PutOp(e.Key(fmt.Sprint(n)), nil), kv.PutOp(guard, fmt.Append(nil, n), kv.IfRevision(rev)))
+				return err
+			})
+			rev = e.Ledger.Last()
+		}
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"Writer", "commit-one-revision", "commits puts and deletions of several keys: one revision, and one batch with all the events", suite.Commit, func(e *env) {
+		e.Put(e.Key("a"), "old")
+		start := e.Put(e.Key("b"), "old")
+		w := e.Watch(e.All(), start)
+		rev := e.Commit(kv.PutOp(e.Key("a"), []byte("new")), kv.DeleteOp(e.Key("b")), kv.PutOp(e.Key("c"), nil), kv.DeleteOp(e.Key("missing")))
+		if rev <= start {
+			e.Errorf("a commit returned revision %d, after %d", rev, start)
+		}
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		w.Through(rev).ExpectAll()
+		whole(e, w)
+	}},
+	{"Writer", "commit-all-or-none", "commits with one condition among others that does not hold: nothing of it happens", suite.Commit, func(e *env) {
+		old := e.Put(e.Key("a"), "old")
+		start := e.Put(e.Key("b"), "old")
+		w := e.Watch(e.All(), start)
+		for _, ops := range [][]kv.Op{
+			{kv.PutOp(e.Key("a"), []byte("new"), kv.IfRevision(old)), kv.PutOp(e.Key("b"), []byte("new"), kv.IfRevision(old))},
+			{kv.PutOp(e.Key("c"), []byte("new")), kv.DeleteOp(e.Key("b"), kv.IfAbsent())},
+			{kv.DeleteOp(e.Key("a")), kv.PutOp(e.Key("b"), nil, kv.IfAbsent())},
+			{kv.DeleteOp(e.Key("missing"), kv.IfRevision(old)), kv.PutOp(e.Key("c"), nil)},
+		} {
+			_, err := e.TryCommit(e.Store, ops...)
+			e.expectError("a commit whose condition does not hold", err, kv.ErrConflict)
+			e.expectUnchanged(start)
+		}
+		e.Commit(kv.PutOp(e.Key("a"), []byte("new"), kv.IfRevision(old)), kv.DeleteOp(e.Key("b"), kv.IfRevision(start)), kv.PutOp(e.Key("c"), nil, kv.IfAbsent()))
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
+	}},
+	{"Writer", "commit-of-nothing", "commits no operations, and deletions of missing keys: no revision, no event", suite.Commit, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		w := e.Watch(e.All(), start)
+		for _, ops := range [][]kv.Op{
+			nil, {kv.DeleteOp(e.Key("missing"))}, {kv.DeleteOp(e.Key("missing")), kv.DeleteOp(e.Key("missing too"), kv.IfAbsent())},
+		} {
+			if rev := e.Commit(ops...); rev != start {
+				e.Errorf("a commit that changes nothing returned revision %d, not the current one, %d", rev, start)
+			}
+			e.expectUnchanged(start)
+		}
+		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
+	}},
+}
+
+// count has so many writers at once count in one key, each so often and in turns through stores, and requires that none
+// is lost.
+func (e *env) count(writers, each int, stores ...suite.Store) {
+	key := e.Key("counter")
+	e.Put(key, "0")
+	var conflicts atomic.Int64
+	e.Parallel(writers, func(n int) error {
+		s := stores[n%len(stores)]
+		for done := 0; done < each; {
+			got, err := e.TryGet(s, kv.Key(key))
+			if err != nil {
+				return err
+			}
+			if len(got.Entries) != 1 {
+				return fmt.Errorf("the counter is gone: %+v", got)
+			}
+			n, err := strconv.Atoi(string(got.Entries[0].Value))
+			if err != nil {
+				return err
+			}
+			_, err = e.TryPut(s, key, strconv.Itoa(n+1), kv.IfRevision(got.Entries[0].ModRevision))
+			switch {
+			case err == nil:
+				done++
+			case errors.Is(err, kv.ErrConflict):
+				conflicts.Add(1)
+			default:
+				return err
+			}
+		}
+		return nil
+	})
+	e.Logf("%d conflicts", conflicts.Load())
+	got := e.Get(kv.Key(key))
+	if len(got.Entries) != 1 || string(got.Entries[0].Value) != strconv.Itoa(writers*each) {
+		e.Errorf("%d increments gave %v", writers*each, suite.SeenEntries(got.Entries))
+	}
+	e.ExpectSnapshot(kv.Key(key), got)
+}
+
+// onlyOne has eight write at once, each on the same condition, which stops holding with the first, and requires one to
+// succeed and the others to be told of a conflict.
+func (e *env) onlyOne(what string, write func(n int) error) {
+	errs := make([]error, 8)
+	e.Parallel(len(errs), func(n int) error {
+		errs[n] = write(n)
+		return nil
+	})
+	succeeded := 0
+	for _, err := range errs {
+		if err == nil {
+			succeeded++
+		} else {
+			e.expectError("a write whose condition another has made false", err, kv.ErrConflict)
+		}
+	}
+	if succeeded != 1 {
+		e.Errorf("%d of %d could %s", succeeded, len(errs), what)
+	}
+}

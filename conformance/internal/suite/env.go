@@ -1,0 +1,195 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Env is what a check works with: a store, keys of its own in it, and a ledger of what it wrote.
+type Env struct {
+	T
+	Trace   *recorder // what T is
+	suite   *suite
+	watches *atomic.Int32 // how many were begun
+	Backend Backend
+	Store   Store
+	Prefix  string // of all the check's keys
+	Ledger  *ledger
+}
+
+type Committer interface {
+	Store
+	kv.Committer
+}
+
+// Key returns a key of the check's own.
+func (e *Env) Key(name string) string { return e.Prefix + name }
+
+// All is the range of all the check's own keys.
+func (e *Env) All() kv.Range { return kv.Prefix(e.Prefix) }
+
+// Moot ends the check, because there is nothing to look at in this store.
+func (e *Env) Moot(reason string) { e.Trace.moot(reason) }
+
+// Bounded returns a context for one call. It ends when the call has taken longer than anything should.
+func (e *Env) Bounded() (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(e.Context(), e.Backend.patience(), ErrInVain)
+}
+
+var ErrInVain = errors.New("waited in vain")
+
+// Write does one write, which may fail, and enters it in the ledger if it did not.
+func (e *Env) Write(what string, do func(context.Context) (kv.Revision, error), ops ...kv.Op) (kv.Revision, error) {
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	rev, err := do(ctx)
+	if err != nil {
+		e.Logf("%s -> %v", what, err)
+		return 0, err
+	}
+	e.Logf("%s -> revision %d", what, rev)
+	e.Ledger.add(rev, ops...)
+	return rev, nil
+}
+
+// TryPut puts through s, the check's store or another onto the same data.
+func (e *Env) TryPut(s Store, key, value string, conditions ...kv.Condition) (kv.Revision, error) {
+	return e.Write(fmt.Sprintf("put %s = %s%s", e.Short(key), Brief(value), describe(conditions)), func(ctx context.Context) (kv.Revision, error) {
+		return s.Put(ctx, key, []byte(value), conditions...)
+	}, kv.PutOp(key, []byte(value)))
+}
+
+func (e *Env) TryDelete(s Store, key string, conditions ...kv.Condition) (kv.Revision, error) {
+	return e.Write(fmt.Sprintf("delete %s%s", e.Short(key), describe(conditions)), func(ctx context.Context) (kv.Revision, error) {
+		return s.Delete(ctx, key, conditions...)
+	}, kv.DeleteOp(key))
+}
+
+// TryCommit is only for checks that need commits.
+func (e *Env) TryCommit(s Store, ops ...kv.Op) (kv.Revision, error) {
+	return e.Write("commit "+e.describeOps(ops), func(ctx context.Context) (kv.Revision, error) {
+		return s.(Committer).Commit(ctx, ops...)
+	}, ops...)
+}
+
+// Put writes, and ends the check if that fails. So do the two below.
+func (e *Env) Put(key, value string, conditions ...kv.Condition) kv.Revision {
+	rev, err := e.TryPut(e.Store, key, value, conditions...)
+	e.Must("put", err)
+	return rev
+}
+
+func (e *Env) Delete(key string, conditions ...kv.Condition) kv.Revision {
+	rev, err := e.TryDelete(e.Store, key, conditions...)
+	e.Must("delete", err)
+	return rev
+}
+
+func (e *Env) Commit(ops ...kv.Op) kv.Revision {
+	rev, err := e.TryCommit(e.Store, ops...)
+	e.Must("commit", err)
+	return rev
+}
+
+func (e *Env) Must(what string, err error) {
+	if err != nil {
+		e.Fatalf("%s failed: %v", what, err)
+	}
+}
+
+func (e *Env) TryGet(s Store, r kv.Range) (kv.Snapshot, error) {
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	snapshot, err := s.Get(ctx, r)
+	if err != nil {
+		e.Logf("get %s -> %v", e.ShortRange(r), err)
+		return snapshot, err
+	}
+	e.Logf("get %s -> %d entries at revision %d", e.ShortRange(r), len(snapshot.Entries), snapshot.Revision)
+	return snapshot, nil
+}
+
+func (e *Env) Get(r kv.Range) kv.Snapshot {
+	snapshot, err := e.TryGet(e.Store, r)
+	e.Must("get "+r.String(), err)
+	return snapshot
+}
+
+// ExpectSnapshot requires the entries of r to be those of the ledger at the snapshot's own revision. Where r
+// reaches beyond the check's keys, others are left aside.
+func (e *Env) ExpectSnapshot(r kv.Range, got kv.Snapshot) {
+	own := got.Entries
+	from, to, bounded := r.Bounds()
+	if first, end, _ := e.All().Bounds(); !bounded || from < first || to > end {
+		own = nil
+		for _, entry := range got.Entries {
+			if hasPrefix(entry.Key, e.Prefix) || e.Ledger.mentions(entry.Key) {
+				own = append(own, entry)
+			}
+		}
+	}
+	if diff := e.Difference(SeenEntries(e.Ledger.EntriesAt(r, got.Revision)), SeenEntries(own)); diff != "" {
+		e.Errorf("the entries of %s at revision %d are not those that were written up to then:\n%s", e.ShortRange(r), got.Revision, diff)
+	}
+}
+
+// Parallel runs f n times at once, and ends the check if any of them fails.
+func (e *Env) Parallel(n int, f func(i int) error) { e.Background(n, f)() }
+
+// Background starts f n times at once, and returns the function that waits for them.
+func (e *Env) Background(n int, f func(i int) error) (wait func()) {
+	errs := make([]error, n)
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() { errs[i] = f(i) })
+	}
+	done := make(chan struct{})
+	go func() {
+		running.Wait()
+		close(done)
+	}()
+	e.Cleanup(func() { e.await(done) })
+	return func() {
+		if !e.await(done) {
+			e.Fatalf("%d calls at once: some do not return", n)
+		}
+		e.Must("one of several calls at once", errors.Join(errs...))
+	}
+}
+
+// Patience is how long to wait for what has to come before calling it broken.
+func (e *Env) Patience() time.Duration { return e.Backend.patience() }
+
+// AtOnce is how soon that has to happen which waits for nothing.
+func (e *Env) AtOnce() time.Duration { return min(atOnce, e.Backend.patience()) }
+
+// await waits for done as long as anything may take, and reports whether it came.
+func (e *Env) await(done <-chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Context()), 2*e.Backend.patience())
+	defer cancel()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Canceled returns a context that is cancelled, and expired one whose deadline is past.
+func (e *Env) Canceled() context.Context {
+	ctx, cancel := context.WithCancel(e.Context())
+	cancel()
+	return ctx
+}
+
+func (e *Env) Expired() context.Context {
+	ctx, cancel := context.WithDeadline(e.Context(), time.Now().Add(-time.Second))
+	e.Cleanup(cancel)
+	return ctx
+}

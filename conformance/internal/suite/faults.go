@@ -1,0 +1,78 @@
+package suite
+
+import (
+	"context"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Cut cuts the store off until heal is called, or the check ends.
+func (e *Env) Cut() (heal func()) {
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	e.Trace.Mark("cut the store off")
+	undo, err := e.Backend.Cut(ctx, e.Store)
+	e.Must("Backend.Cut", err)
+	healed := false
+	heal = func() {
+		if healed {
+			return
+		}
+		healed = true
+		ctx, cancel := e.detached()
+		defer cancel()
+		e.Trace.Mark("heal it")
+		if err := undo(ctx); err != nil {
+			e.Fatalf("the heal of Backend.Cut failed: %v", err)
+		}
+	}
+	e.Cleanup(heal)
+	return heal
+}
+
+// EndStreams ends the running watches.
+func (e *Env) EndStreams() {
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	e.Trace.Mark("end the streams")
+	e.Must("Backend.EndStreams", e.Backend.EndStreams(ctx, e.Store))
+}
+
+// Compact forgets what is before rev.
+func (e *Env) Compact(rev kv.Revision) { e.CompactVia(e.Store, rev) }
+
+func (e *Env) CompactVia(s Store, rev kv.Revision) {
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	e.suite.long = nil // it may be of the same store
+	e.Trace.Mark("compact at %d", rev)
+	e.Must("Backend.Compact", e.Backend.Compact(ctx, s, rev))
+}
+
+// Progress asks for bookmarks.
+func (e *Env) Progress() {
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	e.Must("Backend.Progress", e.Backend.Progress(ctx, e.Store))
+}
+
+// detached returns a context for what has to be done though the check is over.
+func (e *Env) detached() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(e.Context()), e.Backend.patience())
+}
+
+// Backup remembers what the store holds, and returns what takes it back.
+func (e *Env) Backup() (restore func()) {
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	e.suite.long = nil // it may be of the same store
+	e.Trace.Mark("back the store up")
+	back, err := e.Backend.Backup(ctx, e.Store)
+	e.Must("Backend.Backup", err)
+	return func() {
+		ctx, cancel := e.Bounded()
+		defer cancel()
+		e.Trace.Mark("restore the backup")
+		e.Must("the restore of Backend.Backup", back(ctx))
+	}
+}

@@ -1,0 +1,125 @@
+package suite
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// ledger is every write that was acknowledged, and so says what a store must answer: what its ranges hold at
+// any revision, and which events come after it.
+type ledger struct {
+	mu      sync.Mutex
+	changes []change
+	keys    map[string]bool
+}
+
+type change struct {
+	rev kv.Revision
+	ops []kv.Op
+}
+
+func (l *ledger) add(rev kv.Revision, ops ...kv.Op) {
+	own := slices.Clone(ops)
+	for i := range own {
+		own[i].Value = bytes.Clone(own[i].Value)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.changes = append(l.changes, change{rev, own})
+	if l.keys == nil {
+		l.keys = make(map[string]bool)
+	}
+	for _, op := range own {
+		l.keys[op.Key] = true
+	}
+}
+
+// mentions reports whether key was ever written.
+func (l *ledger) mentions(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.keys[key]
+}
+
+// Last is the highest revision that a write made.
+func (l *ledger) Last() kv.Revision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var last kv.Revision
+	for _, c := range l.changes {
+		last = max(last, c.rev)
+	}
+	return last
+}
+
+// replay calls each with every event there was, in order of revision, and within one in order of key.
+// Deletions of what did not exist were acknowledged, but made none.
+func (l *ledger) replay(each func(kv.Event)) {
+	l.mu.Lock()
+	changes := slices.Clone(l.changes)
+	l.mu.Unlock()
+	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.rev, b.rev) })
+	live := make(map[string]kv.Entry)
+	for _, c := range changes {
+		ops := slices.Clone(c.ops)
+		slices.SortFunc(ops, func(a, b kv.Op) int { return strings.Compare(a.Key, b.Key) })
+		for _, op := range ops {
+			old, exists := live[op.Key]
+			switch {
+			case op.Type == kv.EventPut:
+				entry := kv.Entry{Key: op.Key, Value: op.Value, CreateRevision: c.rev, ModRevision: c.rev, Version: 1}
+				if exists {
+					entry.CreateRevision, entry.Version = old.CreateRevision, old.Version+1
+				}
+				live[op.Key] = entry
+				each(kv.Event{Type: kv.EventPut, Entry: entry})
+			case exists:
+				delete(live, op.Key)
+				each(kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: op.Key, ModRevision: c.rev}})
+			}
+		}
+	}
+}
+
+// EventsAfter returns the events in r after the revision after.
+func (l *ledger) EventsAfter(r kv.Range, after kv.Revision) []kv.Event {
+	var events []kv.Event
+	l.replay(func(event kv.Event) {
+		if event.ModRevision > after && r.Contains(event.Key) {
+			events = append(events, event)
+		}
+	})
+	return events
+}
+
+// EntriesAt returns what r held at revision rev, sorted by key.
+func (l *ledger) EntriesAt(r kv.Range, rev kv.Revision) []kv.Entry {
+	live := make(map[string]kv.Entry)
+	l.replay(func(event kv.Event) {
+		switch {
+		case event.ModRevision > rev || !r.Contains(event.Key):
+		case event.Type == kv.EventPut:
+			live[event.Key] = event.Entry
+		default:
+			delete(live, event.Key)
+		}
+	})
+	entries := make([]kv.Entry, 0, len(live))
+	for _, entry := range live {
+		entries = append(entries, entry)
+	}
+	slices.SortFunc(entries, func(a, b kv.Entry) int { return strings.Compare(a.Key, b.Key) })
+	return entries
+}
+
+// Forget drops what was written after rev, which the store has lost.
+func (l *ledger) Forget(rev kv.Revision) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.changes = slices.DeleteFunc(l.changes, func(c change) bool { return c.rev > rev })
+}

@@ -1,0 +1,200 @@
+package suite
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// suite is one run of checks against one backend.
+type suite struct {
+	ctx     context.Context
+	backend Backend
+	Checks  []Check // those that there are
+	id      string  // sets the keys of this run apart from those of others
+	opened  int     // how many stores were opened
+
+	// long is the store with a long history that checks share, made by the first that asks. They only read it.
+	long     *longHistory
+	recorder *recorder // long's
+	release  func()    // lets long's recorder end
+	closed   bool
+}
+
+// newSuite returns a run of checks against b, which is to be closed.
+func New(ctx context.Context, b Backend, checks []Check) (*suite, error) {
+	if err := b.validate(checks); err != nil {
+		return nil, err
+	}
+	return &suite{ctx: ctx, backend: b, Checks: checks, id: rand.Text()[:8]}, nil
+}
+
+// Check runs all checks, or those of the guarantees and paths in only.
+func (s *suite) Check(only ...string) ([]Outcome, error) {
+	checks, err := s.choose(only)
+	if err != nil {
+		return nil, err
+	}
+	var outcomes []Outcome
+	for _, c := range checks {
+		outcomes = append(outcomes, s.Run(c, c.Path()))
+		if err := s.ctx.Err(); err != nil {
+			return outcomes, fmt.Errorf("conformance: stopped at %s: %w", c.Path(), err)
+		}
+	}
+	return outcomes, nil
+}
+
+func (s *suite) choose(only []string) ([]Check, error) {
+	if len(only) == 0 {
+		return s.Checks, nil
+	}
+	wanted := make(map[string]bool)
+	for _, name := range only {
+		wanted[name] = false
+	}
+	var chosen []Check
+	for _, c := range s.Checks {
+		_, byGuarantee := wanted[c.Guarantee]
+		_, byPath := wanted[c.Path()]
+		if byGuarantee {
+			wanted[c.Guarantee] = true
+		}
+		if byPath {
+			wanted[c.Path()] = true
+		}
+		if byGuarantee || byPath {
+			chosen = append(chosen, c)
+		}
+	}
+	for name, found := range wanted {
+		if !found {
+			return nil, fmt.Errorf("conformance: %q is no guarantee and no check", name)
+		}
+	}
+	return chosen, nil
+}
+
+// Outcome is what became of a check.
+type Outcome struct {
+	Check      Check
+	Moot       string // why there is nothing to check
+	lacking    bool   // it is moot because the store lacks what it is about
+	NotClaimed string // why it was not run
+	Broken     string // what was seen, and the steps that led to it; empty if the guarantee is held, or the check was not run
+}
+
+func (s *suite) Run(c Check, name string) Outcome {
+	if reason := s.backend.moot(c); reason != "" {
+		return Outcome{Check: c, Moot: reason}
+	}
+	if reason := s.backend.notClaimed(c); reason != "" {
+		return Outcome{Check: c, NotClaimed: reason}
+	}
+	r := record(s.ctx, name, s.backend.patience(), func(r *recorder) {
+		c.Run(s.open(r, c.Path()))
+	})
+	if failed, moot := r.verdict(); !failed {
+		return Outcome{Check: c, Moot: moot, lacking: moot != ""}
+	}
+	return Outcome{Check: c, Broken: r.report()}
+}
+
+// open returns the env of a check, with a store of its own.
+func (s *suite) open(r *recorder, path string) *Env {
+	s.opened++
+	e := &Env{
+		T:       r,
+		Trace:   r,
+		watches: new(atomic.Int32),
+		suite:   s,
+		Backend: s.backend,
+		Ledger:  new(ledger),
+		Prefix:  fmt.Sprintf("conformance-%s-%d/%s/", s.id, s.opened, path),
+	}
+	r.prefix = e.Prefix
+	r.Logf("open a store")
+	e.Store = s.backend.Open(r)
+	if e.Store == nil {
+		r.Fatalf("Backend.Open returned no store")
+	}
+	if _, ok := e.Store.(Committer); s.backend.Commit && !ok {
+		r.Fatalf("Backend.Commit is claimed, but a %T is no kv.Committer", e.Store)
+	}
+	return e
+}
+
+// Close ends what checks shared. It may be called again.
+func (s *suite) Close() error {
+	if s.closed || s.recorder == nil {
+		return nil
+	}
+	s.closed = true
+	s.release()
+	s.recorder.runCleanups()
+	if s.recorder.failed() {
+		return errors.New("conformance: after the checks:" + s.recorder.report())
+	}
+	return nil
+}
+
+// Summarize lists every guarantee with what became of it. Nothing that was not run counts as held, unless there
+// is nothing that the store could do wrong; that is listed too.
+func (s *suite) Summarize(outcomes []Outcome) string {
+	var lines []string
+	held, inPart, broken, notClaimed := 0, 0, 0, 0
+	for _, g := range Guarantees {
+		var failed, missing, moot, notes []string
+		total, ran, lacking := 0, 0, false
+		for _, c := range s.Checks {
+			if c.Guarantee == g.ID {
+				total++
+			}
+		}
+		for _, o := range outcomes {
+			switch {
+			case o.Check.Guarantee != g.ID:
+			case o.Moot != "":
+				lacking = lacking || o.lacking
+				moot = append(moot, fmt.Sprintf("\n                  nothing to check: %s (%s)", o.Check.Path(), o.Moot))
+			case o.NotClaimed != "":
+				missing = append(missing, fmt.Sprintf("\n                  not claimed: %s (%s)", o.Check.Path(), o.NotClaimed))
+			case o.Broken != "":
+				failed = append(failed, fmt.Sprintf("\n                  broken: %s", o.Check.Path()))
+				ran++
+			default:
+				ran++
+			}
+		}
+		verdict := "held"
+		switch {
+		case len(failed) > 0:
+			verdict = "BROKEN"
+			broken++
+		case ran == 0 && lacking:
+			verdict = "not offered"
+		case ran == 0 && len(missing) > 0:
+			verdict = "not claimed"
+			notClaimed++
+		case ran == 0:
+			verdict = "not run"
+		case ran+len(missing)+len(moot) < total:
+			verdict = "held in part"
+			inPart++
+			notes = append(notes, fmt.Sprintf("; %d of %d checks were run", ran, total))
+		case len(missing) > 0:
+			verdict = "held in part"
+			inPart++
+		default:
+			held++
+		}
+		lines = append(lines, fmt.Sprintf("  %-12s %-12s %s%s%s", g.ID, verdict, g.words,
+			strings.Join(notes, ""), strings.Join(slices.Concat(failed, missing, moot), "")))
+	}
+	return fmt.Sprintf("conformance: of %d guarantees %d held, %d held in part, %d broken, %d not claimed\n%s",
+		len(Guarantees), held, inPart, broken, notClaimed, strings.Join(lines, "\n"))
+}

@@ -1,0 +1,236 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// Watching is one watch that a check runs. It has a goroutine of its own, so that a store that hangs does not
+// hang the check, and asks the store for a batch only when the check does: to read no further is to be a stuck
+// consumer.
+type Watching struct {
+	E      *Env
+	id     int32 // tells watches of one range apart
+	R      kv.Range
+	After  kv.Revision
+	Cancel context.CancelFunc
+	Begun  chan struct{} // closed when the store is about to be asked
+	asked  chan struct{}
+	given  chan kv.Batch
+	Brk    chan struct{} // closed to break out of the loop at the next batch
+	ended  chan struct{} // closed when the sequence has returned
+	err    error         // how it ended; set before ended is closed, nil if it just stopped
+	Extra  bool          // it went on after an error
+	Beside bool          // the error came with a batch that is not zero
+
+	Batches  []kv.Batch  // what the check has read, bookmarks too
+	busy     bool        // the last batch was taken, and no other asked for
+	furthest kv.Revision // the highest of batches
+	idle     int         // how many of the last batches went no further
+}
+
+// idleBatches is how many batches may follow each other that go no further than the ones before. A watch with more of them
+// repeats itself, and may do so for ever.
+const idleBatches = 1000
+
+func (w *Watching) String() string {
+	return fmt.Sprintf("watch %d, of %s after %d", w.id, w.E.ShortRange(w.R), w.After)
+}
+
+// Watch starts a watch of the check's store.
+func (e *Env) Watch(r kv.Range, after kv.Revision) *Watching {
+	return e.WatchVia(e.Context(), e.Store, r, after)
+}
+
+// WatchVia starts a watch of s with a context under ctx. The check's end ends it.
+func (e *Env) WatchVia(ctx context.Context, s kv.Store, r kv.Range, after kv.Revision) *Watching {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &Watching{
+		E: e, id: e.watches.Add(1), R: r, After: after, Cancel: cancel,
+		Begun: make(chan struct{}), asked: make(chan struct{}), given: make(chan kv.Batch), Brk: make(chan struct{}), ended: make(chan struct{}),
+	}
+	e.Logf("begin %s", w)
+	stop := make(chan struct{})
+	go func() {
+		defer close(w.ended)
+		close(w.Begun)
+		for batch, err := range s.Watch(ctx, r, after) {
+			if w.err != nil {
+				w.Extra = true
+				return
+			}
+			if err != nil {
+				w.err, w.Beside = err, batch.Revision != 0 || batch.Events != nil
+				continue
+			}
+			select {
+			case w.given <- batch:
+			case <-w.Brk:
+				return
+			case <-stop:
+				return
+			}
+			// The consumer is busy until it asks for more.
+			select {
+			case <-w.asked:
+			case <-w.Brk:
+				return
+			case <-stop:
+				return
+			}
+		}
+	}()
+	e.Cleanup(func() {
+		close(stop)
+		cancel()
+		w.Finished(e.AtOnce())
+	})
+	return w
+}
+
+// Finished reports whether the sequence returns within d.
+func (w *Watching) Finished(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-w.ended:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// TryNext returns the next batch, which it waits for. Without one, ok is false and err says how the watch ended,
+// or is errInVain if it neither ended nor had more to say.
+func (w *Watching) TryNext() (batch kv.Batch, err error, ok bool) {
+	return w.NextWithin(w.E.Backend.patience())
+}
+
+func (w *Watching) NextWithin(d time.Duration) (batch kv.Batch, err error, ok bool) {
+	if w.busy {
+		select {
+		case w.asked <- struct{}{}:
+		case <-w.ended:
+		}
+		w.busy = false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case batch = <-w.given:
+		w.busy = true
+		w.Batches = append(w.Batches, batch)
+		w.E.Logf("  %s yields %s", w, DescribeBatches([]kv.Batch{batch}))
+		if w.idle++; batch.Revision > w.furthest {
+			w.furthest, w.idle = batch.Revision, 0
+		}
+		if w.idle > idleBatches {
+			w.E.Fatalf("%s repeats itself: it has yielded %d batches in a row that go no further than revision %d, the last being %s",
+				w, w.idle, w.furthest, w.lastBatches())
+		}
+		return batch, nil, true
+	case <-w.ended:
+		w.E.Logf("  %s ends: %v", w, w.err)
+		return kv.Batch{}, w.err, false
+	case <-timer.C:
+		return kv.Batch{}, ErrInVain, false
+	}
+}
+
+// Next returns the next batch, and ends the check if there is none.
+func (w *Watching) Next() kv.Batch {
+	batch, err, ok := w.TryNext()
+	if !ok {
+		w.E.Fatalf("%s has %d events, the last batches being %s. It should go on, but: %s",
+			w, len(w.Events()), w.lastBatches(), EndText(err))
+	}
+	return batch
+}
+
+func EndText(err error) string {
+	switch {
+	case errors.Is(err, ErrInVain):
+		return "nothing comes any more"
+	case err == nil:
+		return "it stopped without an error"
+	}
+	return "it ended with: " + err.Error()
+}
+
+func (w *Watching) lastBatches() string {
+	if len(w.Batches) == 0 {
+		return "none"
+	}
+	return DescribeBatches(w.Batches[max(0, len(w.Batches)-3):])
+}
+
+// Through reads until the watch is complete up to rev, by an event.
+func (w *Watching) Through(rev kv.Revision) *Watching {
+	for {
+		if n := len(w.Batches); n > 0 {
+			if b := w.Batches[n-1]; !b.IsBookmark() && b.Revision >= rev {
+				return w
+			}
+		}
+		w.Next()
+	}
+}
+
+// UntilEnd reads until the watch ends, and returns how it did.
+func (w *Watching) UntilEnd() error {
+	for {
+		if _, err, ok := w.TryNext(); !ok {
+			return err
+		}
+	}
+}
+
+// Events returns the events of all batches read.
+func (w *Watching) Events() []kv.Event {
+	var events []kv.Event
+	for _, b := range w.Batches {
+		events = append(events, b.Events...)
+	}
+	return events
+}
+
+// Stop ends the watch as a reader does that has read enough.
+func (w *Watching) Stop() {
+	close(w.Brk)
+	w.Cancel()
+	w.E.Logf("stop %s", w)
+}
+
+// Position is the revision to watch after, to go on where this watch is.
+func (w *Watching) Position() kv.Revision {
+	if n := len(w.Batches); n > 0 {
+		return w.Batches[n-1].Revision
+	}
+	return w.After
+}
+
+// ExpectAll requires the events read to be exactly those of the ledger, as far as the watch was read. Keys that
+// the check did not write are left aside, in ranges beyond its own.
+func (w *Watching) ExpectAll() { w.ExpectEvents(w.Events(), w.After, w.Position()) }
+
+// ExpectEvents requires got to be exactly the ledger's events after one revision and up to another.
+func (w *Watching) ExpectEvents(got []kv.Event, after, through kv.Revision) {
+	var want, own []kv.Event
+	for _, event := range w.E.Ledger.EventsAfter(w.R, after) {
+		if event.ModRevision <= through {
+			want = append(want, event)
+		}
+	}
+	for _, event := range got {
+		if hasPrefix(event.Key, w.E.Prefix) || w.E.Ledger.mentions(event.Key) {
+			own = append(own, event)
+		}
+	}
+	if diff := w.E.Difference(SeenEvents(want), SeenEvents(own)); diff != "" {
+		w.E.Errorf("%s: the events after revision %d, up to %d, are not those that were written:\n%s", w, after, through, diff)
+	}
+}

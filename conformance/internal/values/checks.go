@@ -1,0 +1,32 @@
+package values
+
+import (
+	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/kv/fault"
+)
+
+// check is a [suite.Check] of what happens in a world.
+type check struct {
+	guarantee string
+	name      string
+	does      string
+	needs     suite.Ability
+	run       func(*world)
+}
+
+// Checks returns the checks of V1 to V16, with Values that newValue makes.
+func Checks(newValue NewValue) []suite.Check {
+	var all []suite.Check
+	for _, group := range [][]check{
+		firstGetChecks, laterGetChecks, newestChecks, everyUpdateChecks, backwardsChecks, deletionChecks,
+		decodeChecks, cancelChecks, closeChecks, concurrentGetChecks, outageChecks,
+		sharingChecks, unchangedChecks, latestChecks, ownWriteChecks, auditChecks,
+	} {
+		for _, c := range group {
+			all = append(all, suite.Check{Guarantee: c.guarantee, Name: c.name, Does: c.does, Needs: c.needs, Run: func(e *suite.Env) {
+				c.run(&world{Env: e, faults: fault.New(e.Store), at: e.Key("value"), newValue: newValue})
+			}})
+		}
+	}
+	return all
+}
