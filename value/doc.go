@@ -21,50 +21,50 @@
 //
 // # What is promised
 //
-// The numbers are used in tests and messages throughout. "The store" is one that keeps the contract of
-// package [kv].
+// Tests and messages use the numbers. "The store" is one that keeps the contract of package [kv].
 //
-//   - V1, first Get: it returns the value as a linearizable read begun after the call finds it. If the key
-//     does not exist it waits until it does; with [WithDefault] an absent key reads as the default.
+//   - V1, first Get: it returns the value that a linearizable read finds which begins after the call. If the key is absent, the
+//     Get waits until the key exists. With [WithDefault], an absent key reads as the default.
 //   - V2, later Gets: each waits until there is something newer than what the watcher returned last.
-//   - V3, newest wins: a reader that is slow skips to the newest value. What a watcher holds does not grow with
-//     the number of updates.
-//   - V4, every update: with [EveryUpdate], the value as the first Get finds it, and from then on each update once, in
-//     order. Memory stays bounded: a watcher far behind reads the store's own history, and where that is gone gets one
-//     [*GapError] and goes on from the newest.
-//   - V5, never backwards: the revision behind successive Gets rises strictly, through reconnections and
-//     changes of leader. The one exception is a store whose history was replaced: it is read afresh, and what it
-//     holds is news unless it is the very entry returned last.
-//   - V6, deletion is told, once, as [ErrDeleted] or as the default, also when it happened during an outage or
-//     was compacted away. A key deleted and made again while nobody looked is its new value.
-//   - V7, bad values are told, as a [*DecodeError], for the update that is bad. The watcher goes on. A decoder that
-//     panics is one that fails.
-//   - V8, cancelling a Get loses nothing: the next returns what the cancelled one would have.
-//   - V9, Close may be called twice, and beside a Get, which returns [ErrClosed].
-//   - V10, one reader a watcher: a second Get at the same time fails with [ErrConcurrentGet].
-//   - V11, outages are ridden out: an unavailable store is not an error of Get, which waits while the store is
-//     tried again with growing, jittered delays. A permission that is gone is one, when a read has confirmed it, and so is
-//     a closed store. [Value.Status], a logger and a limit to staleness show and bound what goes on meanwhile.
-//   - V12, one watch of the store per Value, however many watchers it has, and no watch, and no goroutine, when
-//     it has none. Each update is read and decoded once.
-//   - V13, what is unchanged is not news: reading afresh does not return the same entry again.
-//   - V14, [Value.Latest] is the newest good value at hand, for the price of an atomic load.
-//   - V15, read your own write: [AtLeast] asks Get for the value as of a revision or later. Such a Get makes a read, so that
-//     no history that was replaced answers it.
-//   - V16, the watch is audited: a key's version rises by one a put, so a lost event is proven by the next one. It is
-//     logged, counted in [Status] and healed by reading afresh.
+//   - V3, newest wins: a slow reader skips to the newest value. The memory that a watcher holds does not grow with the number
+//     of updates.
+//   - V4, every update: with [EveryUpdate], the first Get returns the value as V1 says, and later Gets return each update once
+//     and in order. Memory stays bounded: a watcher that is far behind reads the store's own history. Where that history is
+//     gone, the watcher gets one [*GapError] and continues from the newest value.
+//   - V5, never backwards: the revision behind successive Gets rises strictly, through reconnections and changes of leader. The
+//     one exception is a store whose history was replaced. The key is then read again, and what it holds is returned
+//     unless it is the very entry that was returned last.
+//   - V6, a deletion is returned once: as [ErrDeleted] or as the default, also when it happened during an outage or was
+//     compacted away. A key that is deleted and created again while nothing watched it is its new value.
+//   - V7, a bad value is an error of its own update: Get returns a [*DecodeError] for the update that does not decode, and the
+//     watcher continues. A decoder that panics counts as one that fails.
+//   - V8, cancelling a Get loses nothing: the next Get returns what the cancelled one would have returned.
+//   - V9, Close: it may be called twice, and concurrently with a Get, which returns [ErrClosed]. Nothing is left behind.
+//   - V10, one reader per watcher: a second concurrent Get fails with [ErrConcurrentGet]. The first is not disturbed.
+//   - V11, outages are survived: Get does not return the error of an unavailable store. It waits while the store is tried again
+//     with growing, jittered delays. A lost permission and a closed store are errors of Get, after a read has confirmed them.
+//     [Value.Status], a logger and a limit to staleness show and bound what happens meanwhile.
+//   - V12, one watch per Value: however many watchers a Value has, it holds one watch of the store. It holds no watch and no
+//     goroutine when it has no watcher. Each update is read and decoded once.
+//   - V13, unchanged is not news: reading the key again does not return the same entry again.
+//   - V14, Latest: [Value.Latest] is the newest good value at hand, for the price of an atomic load. It is kept current while a
+//     watcher is open.
+//   - V15, read your own write: [AtLeast] asks Get for the value at a given revision or later. Such a Get makes a read, so that
+//     a history that was replaced cannot answer it.
+//   - V16, the watch is audited: each put raises the version of its key by one, so the next event proves that one was lost. The
+//     loss is logged, counted in [Status] and repaired by reading the key again.
 //
-// What is not promised: that a watcher of the newest sees each value, that two Values change at the same time, and,
-// without [WithMaxStaleness], that what is held is recent: a program that is cut off from its store keeps the last
-// it knew.
+// Three things are not promised: that a watcher of the newest value sees each value; that two Values change at the same
+// time; and, without [WithMaxStaleness], that a value is recent. A program that is cut off from its store keeps the last value
+// that it knew.
 //
 // # What it costs
 //
-// A Value that is watched holds one watch and two goroutines; a watcher that waits, little more than its goroutine.
-// When a watch is silent for a minute ([WithCheck]) the key is read once, which finds a watch that died unnoticed, a
-// permission that was taken away, or a store that was replaced. A read that is not answered within ten seconds is
-// reported in [Status] and the log, and a second one is begun; the watch goes on. One read serves all the first Gets that wait for it.
-// A watcher for EveryUpdate that fell behind the backlog has, while it reads the store's history, a watch of its own.
+// A Value with an open watcher holds one watch and two goroutines. A watcher that waits costs little more than its own
+// goroutine. When a watch is silent for a minute ([WithCheck]), the key is read once. The read finds a watch that died
+// unnoticed, a permission that was taken away, and a store that was replaced. A read without an answer for ten seconds is
+// reported in [Status] and in the log, and a second read begins. The watch continues. One read serves all first Gets that wait
+// for it. A watcher for EveryUpdate that has fallen behind the backlog has its own watch while it reads the store's history.
 //
 // # Decoders
 //

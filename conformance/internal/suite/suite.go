@@ -192,7 +192,7 @@ func (s *suite) Summarize(outcomes []Outcome) string {
 		default:
 			held++
 		}
-		lines = append(lines, fmt.Sprintf("  %-12s %-12s %s%s%s", g.ID, verdict, g.words,
+		lines = append(lines, fmt.Sprintf("  %-12s %-12s %s%s%s", g.ID, verdict, g.title(),
 			strings.Join(notes, ""), strings.Join(slices.Concat(failed, missing, moot), "")))
 	}
 	return fmt.Sprintf("conformance: of %d guarantees %d held, %d held in part, %d broken, %d not claimed\n%s",
