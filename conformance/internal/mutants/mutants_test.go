@@ -96,6 +96,8 @@ type breakage struct {
 	delete func(m *mutant, ctx context.Context, key string, conditions []kv.Condition) (kv.Revision, error)
 	commit func(m *mutant, ctx context.Context, ops []kv.Op) (kv.Revision, error)
 
+	compact func(m *mutant, ctx context.Context, rev kv.Revision) error
+
 	stat        func(m *mutant, ctx context.Context, r kv.Range) (kv.Snapshot, error)
 	acknowledge func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error]
 	progress    func(m *mutant, ctx context.Context) error
@@ -182,8 +184,13 @@ func backendOf(broken breakage) conformance.Backend {
 			other.shared = of(s).shared
 			return other
 		},
-		Commit:   true,
-		Compact:  func(ctx context.Context, s store, rev kv.Revision) error { return of(s).memory.Compact(ctx, rev) },
+		Commit: true,
+		Compact: func(ctx context.Context, s store, rev kv.Revision) error {
+			if broken.compact != nil {
+				return broken.compact(of(s), ctx, rev)
+			}
+			return of(s).memory.Compact(ctx, rev)
+		},
 		Progress: func(ctx context.Context, s store) error { return of(s).memory.RequestProgress(ctx) },
 		Cut: func(_ context.Context, s store) (func(context.Context) error, error) {
 			of(s).Cut()

@@ -24,7 +24,7 @@ func Checks() []suite.Check {
 		resetChecks, readChecks, entryChecks, byteChecks,
 		gapChecks, orderChecks, atomicChecks, resumeChecks, bookmarkChecks, progressChecks,
 		futureChecks, rangeChecks, independenceChecks, endChecks,
-		writerChecks, statChecks, acknowledgeChecks, errorChecks, contextChecks, compactionChecks,
+		writerChecks, interruptedChecks, statChecks, acknowledgeChecks, errorChecks, contextChecks, compactionChecks,
 	} {
 		for _, c := range group {
 			all = append(all, suite.Check{Guarantee: c.guarantee, Name: c.name, Does: c.does, Needs: c.needs, Run: func(e *suite.Env) { c.run(&env{e}) }})

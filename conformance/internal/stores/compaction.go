@@ -144,6 +144,34 @@ var compactionChecks = []check{
 		}
 		w.ExpectAll()
 	}},
+	{"W8", "compacted-while-read", "writes, and watches the past while the store is compacted, many times: each watch is complete as far as it comes, and says so where history is gone", suite.Compact, func(e *env) {
+		last := e.Get(e.All()).Revision
+		for round := range 8 {
+			start := last
+			for i := range 20 {
+				last = e.someWrite(round*20 + i)
+			}
+			compacted := e.Background(1, func(int) error {
+				e.Compact(last)
+				return nil
+			})
+			var watches []*suite.Watching
+			for range 6 {
+				watches = append(watches, e.Watch(e.All(), start))
+			}
+			for _, w := range watches {
+				for w.Position() < last {
+					if _, err, ok := w.TryNext(); !ok {
+						e.expectCompacted(err, w.Position())
+						break
+					}
+				}
+				w.ExpectAll()
+				w.Stop()
+			}
+			compacted()
+		}
+	}},
 }
 
 // expectCompactedOrAll requires the watch after a revision to say that it was compacted, and then returns the oldest

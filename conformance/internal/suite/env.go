@@ -154,9 +154,9 @@ func (e *Env) Background(n int, f func(i int) error) (wait func()) {
 		running.Wait()
 		close(done)
 	}()
-	e.Cleanup(func() { e.await(done) })
+	e.Cleanup(func() { e.Await(done) })
 	return func() {
-		if !e.await(done) {
+		if !e.Await(done) {
 			e.Fatalf("%d calls at once: some do not return", n)
 		}
 		e.Must("one of several calls at once", errors.Join(errs...))
@@ -169,8 +169,8 @@ func (e *Env) Patience() time.Duration { return e.Backend.patience() }
 // AtOnce is how soon that has to happen which waits for nothing.
 func (e *Env) AtOnce() time.Duration { return min(atOnce, e.Backend.patience()) }
 
-// await waits for done as long as anything may take, and reports whether it came.
-func (e *Env) await(done <-chan struct{}) bool {
+// Await waits for done as long as anything may take, and reports whether it came.
+func (e *Env) Await(done <-chan struct{}) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Context()), 2*e.Backend.patience())
 	defer cancel()
 	select {
