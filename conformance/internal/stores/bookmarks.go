@@ -116,7 +116,7 @@ func truthful(e *env, w *suite.Watching) {
 			return
 		}
 		if b.Revision < position {
-			e.Errorf("a batch said that the watch of %s is complete up to %d, and the next one %d: who goes on after that is told again; the batches: %s",
+			e.Errorf("a batch said that the watch of %s is complete up to %d, and the next one %d: a watch after that delivers events again; the batches: %s",
 				w.E.ShortRange(w.R), position, b.Revision, suite.DescribeBatches(w.Batches[:i+1]))
 			return
 		}

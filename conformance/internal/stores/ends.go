@@ -114,12 +114,12 @@ var endChecks = []check{
 		for range n {
 			e.Store.Watch(context.WithoutCancel(e.Context()), e.All(), now-1)
 		}
-		e.expectGoroutines(before, n, "sequences were made that nobody iterated")
+		e.expectGoroutines(before, n, "sequences were made and never iterated")
 		if e.Backend.WaitIdle != nil {
 			ctx, cancel := e.Bounded()
 			defer cancel()
 			if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
-				e.Errorf("nobody has iterated, and the server serves watches: %v", err)
+				e.Errorf("no sequence was iterated, and the server serves watches: %v", err)
 			}
 		}
 	}},
@@ -188,7 +188,7 @@ func (e *env) expectEnd(w *suite.Watching, want error, or ...error) {
 			e.Errorf("the watch after %d went on after its error", w.After)
 		}
 		if w.Beside {
-			e.Errorf("the watch after %d ended with an error and, beside it, a batch that is not zero", w.After)
+			e.Errorf("the watch after %d ended with an error and a batch that is not zero", w.After)
 		}
 	}
 }

@@ -133,12 +133,12 @@ func (e *env) expectNothing(what string, r kv.Range, got kv.Snapshot, last kv.Re
 	case got.Entries != nil:
 		e.Errorf("%s %s, which is empty, returned Entries that are empty, and should be nil", what, e.ShortRange(r))
 	case got.Revision < last:
-		e.Errorf("%s %s, which is empty, returned revision %d, but the store is at %d: a watch after it would be told of the past",
+		e.Errorf("%s %s, which is empty, returned revision %d, but the store is at %d: a watch after it would deliver the past",
 			what, e.ShortRange(r), got.Revision, last)
 	}
 }
 
-// edgeKeys are keys at the edges of edgeRanges, and some beside them.
+// edgeKeys are keys at the edges of edgeRanges, and some outside them.
 func edgeKeys(p string) []string {
 	return []string{
 		p + "a", p + "a\x00", p + "a\x00\x00", p + "a/", p + "aa", p + "a\xfe", p + "a\xff", p + "a\xff\x00", p + "a\xff\xff", p + "a\xff\xffz",

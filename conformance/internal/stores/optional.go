@@ -204,7 +204,7 @@ func (e *env) stat(s kv.Stater, r kv.Range) kv.Snapshot {
 	return snapshot
 }
 
-// expectStat stats r while nobody writes, and requires what a get must see, without the values.
+// expectStat stats r while no other writes, and requires what a get must see, without the values.
 func (e *env) expectStat(s kv.Stater, r kv.Range, rev kv.Revision) {
 	got := e.stat(s, r)
 	if got.Revision < rev {

@@ -79,7 +79,7 @@ var gapChecks = []check{
 }
 
 // orderChecks are those of W2, W3 and W4. They tell the same stories and look at them differently, so that a store
-// that breaks one of the three is told which.
+// that breaks one of the three learns which.
 var orderChecks = append(append(append(
 	stories("W2", ordered),
 	stories("W3", unique)...),

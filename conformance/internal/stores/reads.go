@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// readChecks are those of S1 and S2: what a Get sees, beside writers.
+// readChecks are those of S1 and S2: what a Get sees while others write.
 var readChecks = []check{
 	{"S1", "own-writes", "puts and deletes a key many times, and gets it after each write", 0, func(e *env) {
 		key := e.Key("k")
@@ -85,7 +85,7 @@ var readChecks = []check{
 		first, last := e.Key("!first"), e.Key("~last")
 		e.Put(first, "0")
 		e.Put(last, "0")
-		got := e.GetsBeside(10, func(i int) error {
+		got := e.GetsDuring(10, func(i int) error {
 			if _, err := e.TryPut(e.Store, first, fmt.Sprint(i)); err != nil {
 				return err
 			}
@@ -118,7 +118,7 @@ var readChecks = []check{
 			return ops
 		}
 		e.Commit(ops(0)...)
-		got := e.GetsBeside(10, func(i int) error {
+		got := e.GetsDuring(10, func(i int) error {
 			_, err := e.TryCommit(e.Store, ops(i)...)
 			return err
 		})
@@ -165,7 +165,7 @@ var readChecks = []check{
 	}},
 }
 
-// expectFresh gets r from s while nobody writes, and requires all that was acknowledged, the last at rev.
+// expectFresh gets r from s while no other writes, and requires all that was acknowledged, the last at rev.
 func (e *env) expectFresh(s suite.Store, r kv.Range, rev kv.Revision) {
 	got, err := e.TryGet(s, r)
 	e.Must("get", err)

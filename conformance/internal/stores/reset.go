@@ -70,7 +70,7 @@ func (e *env) watchPastBackup() (watches []*suite.Watching, was kv.Snapshot) {
 	return watches, was
 }
 
-// afterRestore requires watches to end with ErrReset, without having told of the store's other future.
+// afterRestore requires watches to end with ErrReset, without having delivered the store's other future.
 func (e *env) afterRestore(backedUp kv.Revision, watches ...*suite.Watching) {
 	e.readable()
 	for _, w := range watches {

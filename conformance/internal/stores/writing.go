@@ -283,7 +283,7 @@ func (e *env) count(writers, each int, stores ...suite.Store) {
 }
 
 // onlyOne has eight write at once, each on the same condition, which stops holding with the first, and requires one to
-// succeed and the others to be told of a conflict.
+// succeed and the others to get a conflict.
 func (e *env) onlyOne(what string, write func(n int) error) {
 	errs := make([]error, 8)
 	e.Parallel(len(errs), func(n int) error {

@@ -133,7 +133,7 @@ func (w *world) replaceHistory(more func(read kv.Revision)) {
 	w.nextArrives(followers...)
 }
 
-// unchangedChecks are those of V13: reading afresh.
+// unchangedChecks are those of V13: reading again.
 var unchangedChecks = []check{
 	{"V13", "UnchangedAfterResync", "cuts the store off and compacts the history of other keys: the key is read again and unchanged, and there is nothing new", suite.Compact, func(w *world) {
 		w.staysUnchanged(func() {
@@ -185,7 +185,7 @@ func (w *world) staysUnchanged(happens func(), opts ...value.Option) {
 	w.streaming(1)
 	happens()
 	for _, f := range followers {
-		f.nothing() // if it is read afresh only now, what is told too much comes before the next
+		f.nothing() // if the key is read only now, a repeated entry comes before the next
 	}
 	w.nextArrives(followers...)
 }

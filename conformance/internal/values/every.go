@@ -83,7 +83,7 @@ var everyUpdateChecks = []check{
 		w.forgetHistoryVia(others)
 		heal()
 		f.givesEachOrOneGap(seen, last)
-		// One at a time: that it follows what was told is plain from its version, also to a Value that learns of the
+		// One at a time: that it follows what was returned is plain from its version, also to a Value that learns of the
 		// compaction only now. Of more the first would be lost, and a GapError right.
 		w.nextArrives(f)
 		w.nextArrives(f)
@@ -100,7 +100,7 @@ var everyUpdateChecks = []check{
 		}
 		w.forgetHistory()
 		f.givesEachOrOneGap(seen, last)
-		// One at a time: of more it would ask the history since what it was told last, and that is forgotten too.
+		// One at a time: of more it would ask the history since what it returned last, and that is forgotten too.
 		w.nextArrives(f)
 		w.nextArrives(f)
 	}},
@@ -110,15 +110,15 @@ var everyUpdateChecks = []check{
 		others, heal := w.away()
 		w.forgetHistoryVia(others)
 		heal()
-		// One put first: that it follows what was told is plain from its version, even if it comes before the Value
-		// has read afresh. Of several the first would be lost, and a GapError right.
+		// One put first: that it follows what was returned is plain from its version, even if it comes before the Value
+		// has read again. Of several the first would be lost, and a GapError right.
 		rev := w.set("first")
 		f.givesEach(seen, rev)
 		f.givesEach(rev, w.churnKey(2, 5))
 	}},
 }
 
-// everyUpdate opens a watcher of every update that has been told of "initial", at revision seen.
+// everyUpdate opens a watcher of every update that has returned "initial", at revision seen.
 func (w *world) everyUpdate(opts ...value.Option) (f *follower, seen kv.Revision) {
 	w.set("initial")
 	f = w.follow(w.value(opts...), "one of every update", value.EveryUpdate())

@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// firstGetChecks are those of V1: what a watcher is told first.
+// firstGetChecks are those of V1: what a watcher returns first.
 var firstGetChecks = []check{
 	{"V1", "present", "puts a key several times, and opens a watcher after each put: it gets that value, and its revision", 0, func(w *world) {
 		v := w.value()
@@ -144,7 +144,7 @@ var firstGetChecks = []check{
 	}},
 }
 
-// laterGetChecks are those of V2: what a watcher is told after that.
+// laterGetChecks are those of V2: what a watcher returns after that.
 var laterGetChecks = []check{
 	{"V2", "Simple", "puts one, gets it, puts two, gets it, puts three to six: Get comes to six", 0, func(w *world) {
 		w.set("one")
@@ -177,7 +177,7 @@ var laterGetChecks = []check{
 				c.waits()
 				rev := w.set(text)
 				if got := c.gives(text); got.rev != rev {
-					w.Fatalf("the put of revision %d was told as one of %d", rev, got.rev)
+					w.Fatalf("the put of revision %d was returned as one of %d", rev, got.rev)
 				}
 				f.nothing()
 			}

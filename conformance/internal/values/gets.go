@@ -209,7 +209,7 @@ var closeChecks = []check{
 			}
 			for _, c := range calls {
 				if got := c.end(); got.value != "one" && !errors.Is(got.err, value.ErrClosed) {
-					w.Fatalf("beside Close Get returned %v", got)
+					w.Fatalf("concurrently with Close, Get returned %v", got)
 				}
 			}
 			closing.Wait()
@@ -253,7 +253,7 @@ var concurrentGetChecks = []check{
 			for range 3 {
 				f.fails(value.ErrConcurrentGet)
 				if got, err := f.TryGet(); !errors.Is(err, value.ErrConcurrentGet) {
-					w.Fatalf("TryGet beside a Get returned %v", gotten{value: got, err: err})
+					w.Fatalf("TryGet during a Get returned %v", gotten{value: got, err: err})
 				}
 			}
 			a.waits()

@@ -107,7 +107,7 @@ var outageChecks = []check{
 			f.fails(kv.ErrPermission)
 			refused.Remove()
 			w.set("two")
-			f.comesTo("two", kv.ErrPermission) // what was refused before may still have to be told
+			f.comesTo("two", kv.ErrPermission) // what was refused before may still have to be returned
 			w.nextArrives(f)
 			w.set("one")
 		})
@@ -164,7 +164,7 @@ var outageChecks = []check{
 		w.set("three")
 		f.gives("three")
 		if s := v.Status(); s.Revision < rev {
-			w.Errorf("the put of revision %d was told, and Status says revision %d", rev, s.Revision)
+			w.Errorf("the put of revision %d was returned, and Status says revision %d", rev, s.Revision)
 		}
 		f.end()
 		if s := v.Status(); s.Connected || s.Watchers != 0 {

@@ -18,7 +18,7 @@ var sharingChecks = []check{
 		decoder := newCounting()
 		v := w.decoded(decoder.decode)
 		if n := w.faults.Counts(); n != (fault.Counts{}) {
-			w.Errorf("a Value that nobody watches has asked the store for: %v", n)
+			w.Errorf("a Value without watchers has asked the store for: %v", n)
 		}
 		const watchers = 500
 		var followers []*follower
@@ -170,7 +170,7 @@ var latestChecks = []check{
 		unread.end()
 		f.end()
 		w.set("21")
-		w.expectLatest(v, "18", last) // nobody watches
+		w.expectLatest(v, "18", last) // no watcher is open
 	}},
 	{"V14", "default", "calls Latest of a Value with a default before and after the first read, after a put, and after a deletion", 0, func(w *world) {
 		v := w.value(value.WithDefault("none"))
