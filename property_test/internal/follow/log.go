@@ -226,7 +226,7 @@ func (l *Log) Excuse(before kv.Revision) {
 func (l *Log) Lied(ctx context.Context) error {
 	upTo, err := l.mark(ctx)
 	if err == nil {
-		l.Excuse(upTo + 2) // a watcher that has seen all may be told so too
+		l.Excuse(upTo + 2) // a watcher that has seen all may return that too
 	}
 	return err
 }

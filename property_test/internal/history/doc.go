@@ -1,4 +1,4 @@
-// Package history records what concurrent clients do to a store and what they are told, and judges it.
+// Package history records what concurrent clients do to a store and what they are returned, and judges it.
 //
 // A [Recorder] notes each operation with the times of its call and its return, also those whose outcome nobody knows: a
 // write that timed out may have happened, or may yet. [Follow] notes what a watch yields. When all is over and the

@@ -37,7 +37,7 @@ func (w Watch) Events() int {
 // retry is how long a watch that has failed is left alone. A store without a leader refuses at once.
 const retry = 20 * time.Millisecond
 
-// A Follower watches a range and notes what it is told. It stops by itself now and then, and goes on, as it does when
+// A Follower watches a range and notes what it is returned. It stops by itself now and then, and goes on, as it does when
 // the store ends its watch, from the last batch it had.
 type Follower struct {
 	store  kv.Store
@@ -84,7 +84,7 @@ func (f *Follower) Wait(ctx context.Context, rev kv.Revision) error {
 	}
 }
 
-// Stop ends the watch and returns what it was told.
+// Stop ends the watch and returns what it was returned.
 func (f *Follower) Stop() Watch {
 	f.cancel()
 	<-f.done

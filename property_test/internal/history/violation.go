@@ -14,7 +14,7 @@ var (
 	ErrCondition    = errors.New("condition ignored: a conditional write happened although its condition did not hold")
 	ErrConflict     = errors.New("false conflict: a write was refused although its condition held all the time")
 
-	// Of what operations are told.
+	// Of what operations are returned.
 	ErrLinearizable = errors.New("S1 linearizable: a read sees every write acknowledged before it began")
 	ErrOneRevision  = errors.New("S2 one revision: all entries of a read are as they were at its revision")
 	ErrMetadata     = errors.New("S3 true metadata: create and mod revision and version follow the key's history")
