@@ -57,7 +57,7 @@ func (g *clusterGround) Compact(ctx context.Context, revision kv.Revision) error
 	return g.cluster.Compact(ctx, int64(revision))
 }
 
-// Quiet does nothing: of a cluster nobody can know.
+// Quiet does nothing: for a cluster this cannot be known.
 func (g *clusterGround) Quiet() {}
 
 func (g *clusterGround) Pass(ctx context.Context, d time.Duration) {
@@ -109,7 +109,7 @@ func (g *clusterGround) compact(ctx context.Context, stages []*follow.Harness) e
 	return g.Compact(ctx, oldest)
 }
 
-// onClusters are the actions of programs for a cluster, beside the usual ones and what disturb does.
+// onClusters are the actions of programs for a cluster, in addition to the usual ones and what disturb does.
 var onClusters = []string{
 	"cut", "heal", "heal", "heal", "end", "end quietly", "freeze", "silence", "fail", "refuse a watch", "delay", "hold", "release",
 	"pass", "pass", "pass",

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/follow"
 )
 
-// themes are the kinds of programs: what happens in them beside writes and watchers that come and go.
+// themes are the kinds of programs: what happens in them in addition to writes and watchers that come and go.
 var themes = []struct {
 	name    string
 	actions []string

@@ -89,7 +89,7 @@ func putMany(ctx context.Context, s *Harness, n int) error {
 	return nil
 }
 
-// lose is a write of which nobody knows whether it happened.
+// lose is a write whose outcome is unknown.
 func lose(when ...fault.Match) Action {
 	return func(ctx context.Context, s *Harness, n int) error {
 		s.writes.Fail(1, kv.ErrUnavailable, append(when, fault.On(kv.Key(s.key)))...)

@@ -26,7 +26,7 @@ type follower struct {
 
 	mu       sync.Mutex
 	returned []Returned
-	changed  chan struct{} // closed when told changes
+	changed  chan struct{} // closed when returned changes
 	closed   bool          // by the watchers's will, before the end
 }
 
@@ -65,7 +65,7 @@ func (f *follower) get() Returned {
 	return returned(ctx, f.mode, got, err, f.watcher.Revision())
 }
 
-// told is what a Get came to.
+// returned describes what a Get returned.
 func returned(ctx context.Context, mode Mode, got int, err error, revision kv.Revision) Returned {
 	var bad *value.DecodeError
 	var gap *value.GapError

@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/kv/fault"
 )
 
-// Ground is what a [Harness] stands on: a store, and what can be done to it beside writing.
+// Ground is what a [Harness] stands on: a store, and what can be done to it in addition to writing.
 type Ground interface {
 	Store
 	Compact(ctx context.Context, revision kv.Revision) error
@@ -25,7 +25,7 @@ type Ground interface {
 // Action does one thing to a harness. The error is one of the harness's own: faults are no errors.
 type Action func(ctx context.Context, s *Harness, n int) error
 
-// Harness is where one program is played: a key, those who watch it, and the faults between.
+// Harness runs one program. It has a key, the watchers of the key, and the faults between them and the store.
 type Harness struct {
 	Log      *Log
 	Watchers *Watchers
@@ -40,11 +40,11 @@ type Harness struct {
 	drop    *fault.Rule
 
 	// replaced: the store was restored, which the watchers may not have noticed. Nothing may be written before it has: of a
-	// store that has come to where it was, nobody can know that it was replaced.
+	// store that has reached its old revision again, no watcher can know that it was replaced.
 	replaced bool
 }
 
-// NewHarness returns a harness for one key, which has no faults and no watchers yet. The watchers has to be closed.
+// NewHarness returns a harness for one key, which has no faults and no watchers yet. The watchers have to be closed.
 func NewHarness(ctx context.Context, ground Ground, key string, config Config) (*Harness, error) {
 	s := &Harness{
 		ground: ground, key: key, Faults: fault.New(ground), writes: fault.New(ground),
@@ -82,7 +82,7 @@ func (s *Harness) Run(ctx context.Context, p Program) error {
 	return s.noticed(ctx)
 }
 
-// Settle ends the faults between the watchers and the ground, and waits until all watchers that are open have been returned
+// Settle ends the faults between the watchers and the ground, and waits until all watchers that are open have returned
 // what there is. The ground has to be whole.
 func (s *Harness) Settle(ctx context.Context) error {
 	s.Heal()
@@ -108,7 +108,7 @@ func (s *Harness) Heal() {
 	s.Faults.EndStreams(kv.ErrUnavailable) // those that are silent stay so
 }
 
-// noticed waits until the watchers knows that the store was replaced, if it was.
+// noticed waits until the watchers know that the store was replaced, if it was.
 func (s *Harness) noticed(ctx context.Context) error {
 	if !s.replaced {
 		return nil

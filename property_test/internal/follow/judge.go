@@ -58,7 +58,7 @@ type position struct {
 	lastIn int         // the epoch that was of
 	gap    bool        // it returned a gap, and nothing since
 	before kv.Revision // seen, before that gap
-	owed   bool        // the gap went to where the key is absent, of which it has to be returned
+	owed   bool        // the gap went to where the key is absent, so the absence has to be returned
 }
 
 // step returns the positions that can be reached by telling t, none if that breaks a guarantee.
@@ -173,7 +173,7 @@ func (j *judge) twice(t Returned) string {
 	return "V13"
 }
 
-// deletedOnce checks that a key whose deletion is returned was there since that was returned last.
+// deletedOnce checks that a key whose deletion is returned was there since the deletion was last returned.
 func (j *judge) deletedOnce(p position, t Returned) *Violation {
 	e := &j.h.Epochs[p.epoch]
 	switch {

@@ -12,19 +12,19 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// Config is how a set of watchers behaves.
+// Config configures a set of watchers.
 type Config struct {
 	// Seed decides when readers yield, rest and give up, and how the store's answers are delayed.
 	Seed uint64
 	// Pace is how long a reader takes, about. Zero is a millisecond.
 	Pace time.Duration
-	// Options are for the Values, after those that the watchers gives itself: a small backlog.
+	// Options are for the Values, after those that the set itself uses: a small backlog.
 	Options []value.Option
 	// Trace, if there is one, records everything that can be observed from outside, in order.
 	Trace *Trace
 }
 
-// Watchers is many watchers of one key. Its methods are for one goroutine, which must close it.
+// Watchers is a set of watchers of one key. Only one goroutine may call its methods. It must close the set.
 type Watchers struct {
 	config   Config
 	key      string
@@ -37,7 +37,7 @@ type Watchers struct {
 	hurried  sync.Once
 }
 
-// NewWatchers returns a set of watchers without watchers. The store is the one that has faults.
+// NewWatchers returns an empty set. The store is the one that has faults.
 func NewWatchers(store kv.Store, key string, config Config) *Watchers {
 	if config.Pace == 0 {
 		config.Pace = time.Millisecond
@@ -115,7 +115,7 @@ func (c *Watchers) Values() int {
 }
 
 // Settle waits until every watcher that is open has returned what the key is, then writes once more and waits
-// again. All faults have to be healed, and nobody else may write. When ctx ends before, it says who is
+// again. All faults have to be healed, and no other writer may write. When ctx ends before, it says who is
 // waiting for what; [Watchers.Judge] then says which guarantee is broken.
 func (c *Watchers) Settle(ctx context.Context, log *Log) error {
 	c.hurried.Do(func() { close(c.hurry) })

@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// A Watch is what somebody was told who watched a range, stopped now and then, and went on from there.
+// A Watch is what a watcher of a range received. It stopped now and then, and resumed.
 type Watch struct {
 	Name     string
 	Range    kv.Range
@@ -23,7 +23,7 @@ type Segment struct {
 	Err     error // that it ended with; nil where the watcher stopped
 }
 
-// Events is how many events w was told of.
+// Events is the number of events that w received.
 func (w Watch) Events() int {
 	n := 0
 	for _, s := range w.Segments {
@@ -67,7 +67,7 @@ func Follow(store kv.Store, name string, keys kv.Range, after kv.Revision, every
 	return f
 }
 
-// Wait waits until f was told of everything up to a revision.
+// Wait waits until f has received everything up to a revision.
 func (f *Follower) Wait(ctx context.Context, rev kv.Revision) error {
 	for {
 		f.mu.Lock()

@@ -10,7 +10,7 @@ var (
 	// Of writes.
 	ErrLostWrite    = errors.New("lost write: a write was acknowledged and is not in the store's history")
 	ErrWrittenTwice = errors.New("written twice: one write is in the store's history at two revisions")
-	ErrUnwritten    = errors.New("unwritten: the store's history has a change that nobody made")
+	ErrUnwritten    = errors.New("unwritten: the store's history has a change that no client made")
 	ErrCondition    = errors.New("condition ignored: a conditional write happened although its condition did not hold")
 	ErrConflict     = errors.New("false conflict: a write was refused although its condition held all the time")
 
