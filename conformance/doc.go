@@ -1,5 +1,5 @@
-// Package conformance tests whether a store keeps the contract of package kv, so that programs built on that
-// contract, and package value first of all, can rely on it.
+// Package conformance tests whether a store keeps the contract of package kv. Programs built on that contract rely on it, and
+// package value first of all.
 //
 // The author of a store writes one test:
 //
@@ -11,31 +11,31 @@
 //		})
 //	}
 //
-// Every guarantee of the contract (S1 to S6, W1 to W13, those of writes and errors, and those of a kv.Stater and of a
-// kv.Acknowledger where the store is one) is held by several checks, each a subtest: go test -run 'Conformance/^W5$' runs
-// those of W5. A check that fails says what was promised, what it did, what it saw, and the command that runs it again
-// alone. One run reports every guarantee that is broken.
+// Several checks test each guarantee of the contract: S1 to S6, W1 to W13, those of writes and errors, and those of a
+// kv.Stater and a kv.Acknowledger if the store is one. Each check is a subtest: go test -run 'Conformance/^W5$' runs those of
+// W5. A check that fails reports what was promised, what it did, what it saw, and the command that runs it again alone. One
+// run reports every guarantee that is broken.
 //
 // # Values on top
 //
-// A store is not an end in itself. The checks of V1 and those after it put a [github.com/watchkv/watchkv/value.Value]
-// on top of the store and look at what a program is told: while the store is cut off, its watches fail and its
-// history is forgotten. For that, package [github.com/watchkv/watchkv/kv/fault] stands between the Value and the
-// store, and stops or breaks what passes at the exact moment that a check is about; where a backend can be cut off
-// by means of its own, those are used. Where only these checks fail, the store keeps the letter of the contract
-// as far as the other checks know, and programs are misled all the same: look at the first of them that fails.
+// The checks of V1 to V16 put a [github.com/watchkv/watchkv/value.Value] on top of the store. They test what a program gets
+// while the store is cut off, its watches fail and its history is compacted. Package
+// [github.com/watchkv/watchkv/kv/fault] stands between the Value and the store, and stops or breaks calls at the exact moment
+// that a check needs. If the Backend has a Cut, the check uses that. If only these checks fail, the store passes every other
+// check and still misleads programs: look at the first of these that fails.
 //
 // # What is claimed
 //
-// [Backend] says what the store can do. A check that needs what it cannot is skipped and named in the summary
-// that ends the log (go test -v shows it): a guarantee all of whose checks were skipped is "not claimed", and one
-// of which only some were run "held in part". Where a backend cannot give a guarantee at all,
-// Backend.NotClaimed says so and why. Checks about commits have nothing to look at in a store that has none, nor have
-// those of kv.Stater, kv.Acknowledger and kv.ProgressRequester in a store that is none of them: they are listed as "nothing
-// to check", and count neither way. A wrapper that Open returns has to pass on what the suite is to look at.
+// [Backend] says what the store can do. A check that needs more is skipped, and the summary at the end of the log lists it (go
+// test -v shows it). A guarantee is "not claimed" if all its checks were skipped, and "held in part" if only some were run. If
+// a backend cannot give a guarantee at all, list it in Backend.NotClaimed, with the reason.
 //
-// docs/writing-a-backend.md in the repository takes a store from an empty file to a green run, with the reason for each
-// guarantee and the mistakes that each is there to find.
+// Some checks have nothing to check: those about commits if the store has none, and those of kv.Stater, kv.Acknowledger and
+// kv.ProgressRequester if the store is none of them. The summary lists them as "nothing to check". They count neither way. A
+// wrapper that Open returns has to pass these methods on.
+//
+// docs/writing-a-backend.md in the repository takes a store from an empty file to a green run. It gives the reason for each
+// guarantee, and the mistakes that break it.
 //
 // # Without package testing
 //
@@ -43,7 +43,6 @@
 //
 // # What the checks expect of revisions
 //
-// Only that they rise, and that nothing but a write makes one. So all checks can share one server, one after the
-// other, and a store may skip numbers.
-// The checks of one run do not run at the same time; two runs may, on stores that share nothing.
+// Revisions must rise, and only a write may make one. So all checks can share one server, one after the other, and a store may
+// skip numbers. The checks of one run do not run concurrently. Two runs may, on stores that share nothing.
 package conformance

@@ -14,9 +14,9 @@ import (
 	"github.com/watchkv/watchkv/conformance/internal/values"
 )
 
-// Run tests b, each check as a subtest named after its guarantee: TestConformance/W5/catch-up. A check that the
-// backend does not claim, or that has nothing to look at, is skipped and says why. The log ends with a summary of all guarantees; go test -v
-// shows it.
+// Run tests b. Each check is a subtest named after its guarantee: TestConformance/W5/catch-up. A check that the backend does
+// not claim, or that has nothing to check, is skipped with the reason. The log ends with a summary of all guarantees; go
+// test -v shows it.
 func Run(t *testing.T, b Backend) {
 	t.Helper()
 	s, err := suite.New(t.Context(), suite.Backend(b), allChecks())
@@ -52,10 +52,10 @@ func Run(t *testing.T, b Backend) {
 	t.Log(s.Summarize(outcomes))
 }
 
-// Check tests b without package testing, and returns every broken check as a [*Broken], joined, or nil. With
-// only, it runs no more than the given guarantees ("W5") and checks ("W5/catch-up").
+// Check tests b without package testing. It returns every broken check as a [*Broken], joined, or nil. With only, it runs
+// just the given guarantees ("W5") and checks ("W5/catch-up").
 //
-// Checks that b does not claim are not run, and do not make an error; see [Run] for a summary that names them.
+// Checks that b does not claim are not run, and are no errors. [Run] lists them in a summary.
 func Check(ctx context.Context, b Backend, only ...string) error {
 	s, err := suite.New(ctx, suite.Backend(b), allChecks())
 	if err != nil {
@@ -77,14 +77,14 @@ func Check(ctx context.Context, b Backend, only ...string) error {
 // allChecks returns every check, in the order in which they run.
 func allChecks() []suite.Check { return append(stores.Checks(), values.Checks(values.Sound)...) }
 
-// Broken is a guarantee that a check found not to be held.
+// Broken is a guarantee that a check found broken.
 type Broken struct {
 	Guarantee string // "W5"
 	Check     string // "W5/catch-up"
 	Promised  string // the guarantee in words
 	Does      string // what the check does
 	Seen      string // what was seen, and the steps that led to it
-	Again     string // how to run the check alone; empty in a test, which says so itself
+	Again     string // how to run the check alone; empty in a test, which reports it itself
 }
 
 func (e *Broken) Error() string {
@@ -99,7 +99,7 @@ func brokenBy(o suite.Outcome) *Broken {
 	return &Broken{Guarantee: o.Check.Guarantee, Check: o.Check.Path(), Promised: o.Check.Promised(), Does: o.Check.Does, Seen: o.Broken}
 }
 
-// command returns what to paste into a shell to run one subtest again.
+// command returns the shell command that runs one subtest again.
 func command(test string) string {
 	parts := strings.Split(test, "/")
 	for i, part := range parts {

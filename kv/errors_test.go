@@ -53,7 +53,7 @@ func TestCompactedErrorTellsTheOldestRevision(t *testing.T) {
 	err := fmt.Errorf("app: %w", &kv.OpError{Store: "kv/x", Op: "watch", Reason: &kv.CompactedError{Oldest: 7}})
 	compacted := new(kv.CompactedError)
 	if !errors.As(err, &compacted) || compacted.Oldest != 7 {
-		t.Errorf("%v tells %d", err, compacted.Oldest)
+		t.Errorf("%v reports %d", err, compacted.Oldest)
 	}
 	if got := (&kv.CompactedError{}).Error(); got != "history compacted" {
 		t.Errorf("without a revision it says %q", got)
@@ -63,6 +63,6 @@ func TestCompactedErrorTellsTheOldestRevision(t *testing.T) {
 func TestUnsupportedIsTheStandardLibrarysToo(t *testing.T) {
 	leaktest.Check(t)
 	if !errors.Is(kv.ErrUnsupported, errors.ErrUnsupported) {
-		t.Error("it is not")
+		t.Error("ErrUnsupported does not match errors.ErrUnsupported")
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// A mirror of a prefix: get it, watch after the revision that was got, and get it afresh when the history
-// in between is gone or was replaced.
+// A mirror of a prefix. It reads the prefix and watches after the revision of the read. When the history in between is gone
+// or was replaced, it reads the prefix again.
 func Example() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -51,7 +51,7 @@ func Example() {
 		}
 	}
 
-	// Each change that is seen leads to the next.
+	// Each change that the mirror sees triggers the next change.
 	next := []func(){
 		func() { store.Put(ctx, "/members/c", []byte("10.0.0.3")) },
 		func() { store.Delete(ctx, "/members/a") },

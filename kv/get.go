@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// GetKey returns the entry of one key. Where the key does not exist the error matches [ErrNotFound]; other
-// errors are the store's.
+// GetKey returns the entry of one key. If the key does not exist, the error matches [ErrNotFound]. Other errors are the
+// store's.
 func GetKey(ctx context.Context, s Store, key string) (Entry, error) {
 	snapshot, err := s.Get(ctx, Key(key))
 	if err != nil {

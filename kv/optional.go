@@ -5,7 +5,7 @@ import (
 	"iter"
 )
 
-// Stater is a [Store] that can read a range without its values, which takes a few bytes where the values are large.
+// Stater is a [Store] that can read a range without its values. Where the values are large, this takes only a few bytes.
 type Stater interface {
 	Store
 
@@ -13,8 +13,8 @@ type Stater interface {
 	Stat(ctx context.Context, r Range) (Snapshot, error)
 }
 
-// Stat reads what s holds in r, without the values: with the store's own Stat where s is a [Stater], and with Get otherwise.
-// The Value of each entry is nil either way. The errors are the store's.
+// Stat reads r in s without the values. It calls the store's own Stat if s is a [Stater], and Get otherwise. The Value of
+// each entry is nil in both cases. The errors are the store's.
 func Stat(ctx context.Context, s Store, r Range) (Snapshot, error) {
 	if s, ok := As[Stater](s); ok {
 		return s.Stat(ctx, r)
@@ -26,19 +26,19 @@ func Stat(ctx context.Context, s Store, r Range) (Snapshot, error) {
 	return snapshot, err
 }
 
-// Acknowledger is a [Store] that says when a watch has begun. A store over a network knows that only once a server has
-// answered; until then the watch may wait for a server that is gone.
+// Acknowledger is a [Store] that reports when a watch has begun. A store over a network knows that only when a server has
+// answered. Until then the watch may wait for a server that is gone.
 type Acknowledger interface {
 	Store
 
-	// WatchAcknowledged is Watch. It calls acknowledged once, before the first batch, when the store knows that
-	// the watch has begun and is served. It calls it in the goroutine that iterates, and does not call it for a watch that
-	// is refused or fails before it has begun.
+	// WatchAcknowledged is Watch, and calls acknowledged once, before the first batch, when the store knows that the watch
+	// has begun and is served. It makes the call in the goroutine that iterates. It makes no call for a watch that is
+	// refused or that fails before it has begun.
 	WatchAcknowledged(ctx context.Context, r Range, after Revision, acknowledged func()) iter.Seq2[Batch, error]
 }
 
-// WatchAcknowledged watches r in s and calls acknowledged when the watch has begun: when the store says so where s is
-// an [Acknowledger], and otherwise as soon as the sequence is iterated. The sequence is that of [Store.Watch].
+// WatchAcknowledged watches r in s and calls acknowledged when the watch has begun. If s is an [Acknowledger], the store
+// reports that. Otherwise the watch counts as begun when the iteration begins. The sequence is that of [Store.Watch].
 func WatchAcknowledged(ctx context.Context, s Store, r Range, after Revision, acknowledged func()) iter.Seq2[Batch, error] {
 	if s, ok := As[Acknowledger](s); ok {
 		return s.WatchAcknowledged(ctx, r, after, acknowledged)
@@ -49,14 +49,14 @@ func WatchAcknowledged(ctx context.Context, s Store, r Range, after Revision, ac
 	}
 }
 
-// ProgressRequester is a [Store] whose running watches can be asked how far they are.
+// ProgressRequester is a [Store] whose running watches can be asked for a bookmark.
 type ProgressRequester interface {
 	Store
 
-	// RequestProgress asks the store to have its running watches yield a bookmark at its current revision. It does not
-	// wait for the bookmarks. It asks for nothing that the store cannot say truthfully (W7): a watch that is behind, or
-	// that waits for a future revision, yields none, and where the store answers for several watches together, the
-	// others may yield none either. The store's documentation says which.
+	// RequestProgress asks the store's running watches to yield a bookmark at the store's current revision. It does not wait
+	// for the bookmarks. The bookmarks are true (W7). So a watch that is behind, or that waits for a future revision, yields
+	// none. If the store answers for several watches together, the other watches may yield none either: the store's
+	// documentation says so.
 	RequestProgress(ctx context.Context) error
 }
 
@@ -69,22 +69,22 @@ func RequestProgress(ctx context.Context, s Store) error {
 	return &OpError{Store: "kv", Op: "request progress", Reason: ErrUnsupported}
 }
 
-// SelfReader is a [Store] that looks after its own reads: when a connection is dead while another would answer, its Get and
-// Stat send the read again. A reader of any other store reads again itself when there is no answer for some seconds, which
-// costs the whole value twice where the value is large and the network slow.
+// SelfReader is a [Store] that may send a read again itself. When a connection is dead and another one works, its Get and
+// Stat send the read on the other one. For any other store, the reader sends the read again after some seconds without an
+// answer. If the value is large and the network slow, this transfers the whole value twice.
 type SelfReader interface {
 	Store
 
-	// ReadsAgain reports whether the store does so.
+	// ReadsAgain reports whether the store sends its reads again.
 	ReadsAgain() bool
 }
 
-// As returns s as an optional interface, such as [Stater], if s has that ability itself. The result is false where s only
-// inherits the ability, from a store that it embeds. A type that embeds a store and declares a Get or a Watch would be passed
-// over otherwise: the Stat that it inherits is that of the embedded store, and calls the Get of that.
+// As returns s as an optional interface, such as [Stater], if s has that ability itself. The result is false if s only
+// inherits the ability from a store that it embeds. An inherited Stat calls the Get of the embedded store, and so skips a
+// Get that the outer type declares.
 //
-// A store tells the two apart by an Itself method, which returns the store that it is a method of. A type that embeds such a
-// store and declares the optional methods too declares Itself as well. A store without Itself is taken at its word.
+// A store shows which type the methods belong to with a method Itself, which returns the store. A type that embeds such a
+// store and declares the optional methods must declare Itself as well. If a store has no Itself, As trusts its methods.
 func As[T Store](s Store) (T, bool) {
 	able, ok := s.(T)
 	if !ok {

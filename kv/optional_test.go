@@ -24,7 +24,7 @@ func (p *plain) Watch(context.Context, kv.Range, kv.Revision) iter.Seq2[kv.Batch
 	}
 }
 
-// able is a store with all of them.
+// able is a store with all optional abilities.
 type able struct{ plain }
 
 func (a *able) Stat(context.Context, kv.Range) (kv.Snapshot, error) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Range is a set of keys: one key, a prefix, an interval or all of them. Make one with [Key], [Prefix],
-// [Interval] or [All]; the zero Range is invalid. Ranges are compared with == and may be map keys.
+// Range is a set of keys: one key, a prefix, an interval or all keys. Make one with [Key], [Prefix], [Interval] or [All].
+// The zero Range is invalid. Ranges can be compared with == and can be map keys.
 //
 // Keys are ordered as strings of bytes.
 type Range struct {
@@ -28,8 +28,8 @@ const (
 // Key is the range of exactly one key.
 func Key(key string) Range { return Range{kind: keyRange, from: key} }
 
-// Prefix is the range of all keys that begin with prefix, the key equal to it included. An empty prefix
-// is every key.
+// Prefix is the range of all keys that begin with prefix, including the key that equals prefix. An empty prefix is every
+// key.
 func Prefix(prefix string) Range {
 	if prefix == "" {
 		return All()
@@ -43,9 +43,8 @@ func Interval(from, to string) Range { return Range{kind: intervalRange, from: f
 // All is the range of every key.
 func All() Range { return Range{kind: allRange} }
 
-// Validate returns nil, or an error that matches [ErrInvalidKey] for the range of an empty key, or
-// [ErrInvalidRange] for the zero Range and for an interval that can hold no key. Every Store checks this
-// first.
+// Validate returns nil, or an error. The error matches [ErrInvalidKey] for the range of an empty key, and [ErrInvalidRange]
+// for the zero Range and for an interval that can hold no key. Every Store validates a range first.
 func (r Range) Validate() error {
 	switch r.kind {
 	case keyRange:
@@ -94,8 +93,8 @@ func (r Range) Key() (key string, ok bool) {
 	return r.from, true
 }
 
-// Prefix returns the prefix of r, if r was made by [Prefix] of one that is not empty. It is for stores that select by
-// prefix; all can select by [Range.Bounds].
+// Prefix returns the prefix of r, if r was made by [Prefix] with a prefix that is not empty. It is for stores that select by
+// prefix. All stores can select by [Range.Bounds].
 func (r Range) Prefix() (prefix string, ok bool) {
 	if r.kind != prefixRange {
 		return "", false
@@ -103,8 +102,8 @@ func (r Range) Prefix() (prefix string, ok bool) {
 	return r.from, true
 }
 
-// Bounds returns r as an interval: from <= key < to, or from <= key where bounded is false (everything,
-// and a prefix of 0xff bytes alone, end at no key). For one key, to is the key that follows it at once.
+// Bounds returns r as an interval: from <= key < to, or from <= key if bounded is false. All keys, and a prefix of 0xff
+// bytes alone, are not bounded. For one key, to is the next possible key.
 func (r Range) Bounds() (from, to string, bounded bool) {
 	switch r.kind {
 	case keyRange:
@@ -118,8 +117,8 @@ func (r Range) Bounds() (from, to string, bounded bool) {
 	return "", "", false
 }
 
-// prefixEnd returns the first key after all keys that begin with prefix: the prefix with its last byte
-// that can be raised raised by one, and what follows that byte dropped.
+// prefixEnd returns the first key after all keys that begin with prefix. It drops the trailing 0xff bytes and adds one to
+// the last byte that is left.
 func prefixEnd(prefix string) (end string, ok bool) {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < 0xff {

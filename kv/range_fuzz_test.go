@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// FuzzRangesHoldWhatTheirNamesSay compares ranges with what is said of them in one line each.
+// FuzzRangesHoldWhatTheirNamesSay compares each kind of range with its definition in one line.
 func FuzzRangesHoldWhatTheirNamesSay(f *testing.F) {
 	f.Add("a", "b", "a")
 	f.Add("a", "b", "b")
@@ -44,7 +44,8 @@ func FuzzRangesHoldWhatTheirNamesSay(f *testing.F) {
 	})
 }
 
-// FuzzTheEndOfAPrefixIsTight finds keys between the last of a prefix and the end that Bounds gives: there must be none.
+// FuzzTheEndOfAPrefixIsTight looks for keys between the last key of a prefix and the end that Bounds gives. There must be
+// none.
 func FuzzTheEndOfAPrefixIsTight(f *testing.F) {
 	f.Add("a", uint8(3))
 	f.Add("a\xff", uint8(1))
@@ -62,7 +63,7 @@ func FuzzTheEndOfAPrefixIsTight(f *testing.F) {
 		if last >= to {
 			t.Errorf("%q begins with %q and is not before its end, %q", last, prefix, to)
 		}
-		// The end is a key that does not begin with prefix, and one byte shorter or lower would be a part of it.
+		// The end does not begin with prefix. With its last byte lowered by one, the end is the beginning of prefix.
 		lower := []byte(to)
 		lower[len(lower)-1]--
 		if strings.HasPrefix(to, prefix) || !strings.HasPrefix(prefix, string(lower)) {
@@ -71,8 +72,8 @@ func FuzzTheEndOfAPrefixIsTight(f *testing.F) {
 	})
 }
 
-// FuzzRangesAreToldApartByTheirText has messages name ranges that nobody can mistake for others.
-func FuzzRangesAreToldApartByTheirText(f *testing.F) {
+// FuzzRangesDifferInTheirText checks that a message names a range so that it cannot be mistaken for another.
+func FuzzRangesDifferInTheirText(f *testing.F) {
 	f.Add(uint8(0), "a", "", uint8(1), "a", "")
 	f.Add(uint8(2), "a", "b", uint8(2), "a\", \"b", "b")
 	f.Add(uint8(3), "", "", uint8(0), "all keys", "")

@@ -13,7 +13,7 @@ func TestRangeHoldsItsFirstKeyAndNotItsLast(t *testing.T) {
 	leaktest.Check(t)
 	tests := []struct {
 		r       kv.Range
-		in, out string // keys, by spaces
+		in, out string // keys, separated by spaces
 	}{
 		{kv.Key("b"), "b", "a ba b\x00 c"},
 		{kv.Prefix("b"), "b b\x00 ba b\xff b\xff\xff", "a a\xff c B"},
@@ -68,7 +68,7 @@ func TestBoundsAreTheSameKeysAsAnInterval(t *testing.T) {
 	}
 }
 
-// Contains and Bounds are two descriptions of the same keys; a store may use either.
+// Contains and Bounds are two descriptions of the same keys. A store may use either.
 func FuzzContainsAgreesWithBounds(f *testing.F) {
 	f.Add(uint8(0), "a", "b", "a")
 	f.Add(uint8(1), "a\xff", "", "a\xff\x00")

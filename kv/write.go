@@ -7,46 +7,44 @@ import (
 
 // Writer is a store that can be written to, one key at a time. Its methods may be called concurrently.
 type Writer interface {
-	// Put sets key to value and returns the revision that did so. The value is copied before Put returns.
+	// Put sets key to value and returns the new revision. The value is copied before Put returns.
 	//
-	// With conditions, nothing is written and the error matches [ErrConflict] unless all of them hold at
-	// that revision. An empty key is [ErrInvalidKey].
+	// With conditions, the put happens only if all of them hold. Otherwise nothing is written and the error matches
+	// [ErrConflict]. An empty key is [ErrInvalidKey].
 	Put(ctx context.Context, key string, value []byte, conditions ...Condition) (Revision, error)
 
-	// Delete removes key and returns the revision that did so. Deleting a key that does not exist succeeds
-	// and makes no revision: the one returned is then the store's current one.
+	// Delete removes key and returns the new revision. Deleting a key that does not exist succeeds and makes no revision:
+	// Delete then returns the store's current one.
 	Delete(ctx context.Context, key string, conditions ...Condition) (Revision, error)
 }
 
 // Committer is a store that can change several keys in one revision. Find out by type assertion.
 type Committer interface {
-	// Commit does all of ops in one new revision, or, if a condition of any of them does not hold, none:
-	// then the error matches [ErrConflict]. Conditions are about the store before the commit. Ops that
-	// change nothing (no ops, or deletions of keys that do not exist) make no revision: the one returned is
-	// then the store's current one. A key named by two ops is [ErrInvalidKey], an op of an unknown Type
-	// [ErrUnsupported]; [ValidateOps] finds both.
+	// Commit does all of ops in one new revision. If a condition does not hold, Commit does none of them, and the error
+	// matches [ErrConflict]. Conditions are about the store before the commit. If ops change nothing (no ops, or deletions
+	// of keys that do not exist), there is no new revision, and Commit returns the store's current one. A key that two ops
+	// name is [ErrInvalidKey]. An op of an unknown Type is [ErrUnsupported]. [ValidateOps] finds both.
 	Commit(ctx context.Context, ops ...Op) (Revision, error)
 }
 
-// Condition is what must hold of a key for a write to it to happen. The zero Condition always holds.
+// Condition must hold for a write to its key to happen. The zero Condition always holds.
 type Condition struct {
 	set bool
 	mod Revision
 }
 
-// IfRevision holds while the key's ModRevision is rev: since the caller read an entry with that
-// ModRevision nobody else has written it. The Revision of a [Snapshot] is the store's, and not what is asked for
-// here. IfRevision(0) is [IfAbsent].
+// IfRevision holds while the key's ModRevision is rev: no other write has changed the key since the caller read an entry
+// with that ModRevision. Do not pass the Revision of a [Snapshot], which is the store's. IfRevision(0) is [IfAbsent].
 func IfRevision(rev Revision) Condition { return Condition{set: true, mod: rev} }
 
 // IfAbsent holds while the key does not exist.
 func IfAbsent() Condition { return IfRevision(0) }
 
-// ModRevision returns the ModRevision the condition asks for, zero for an absent key; ok is false for the
-// zero Condition, which asks for nothing. It is for writers of stores.
+// ModRevision returns the ModRevision that the condition requires, zero for an absent key. ok is false for the zero
+// Condition, which requires nothing. It is for authors of stores.
 func (c Condition) ModRevision() (rev Revision, ok bool) { return c.mod, c.set }
 
-// Holds reports whether c holds for a key whose ModRevision is mod, zero if it does not exist.
+// Holds reports whether c holds for a key whose ModRevision is mod, or zero if the key does not exist.
 func (c Condition) Holds(mod Revision) bool { return !c.set || c.mod == mod }
 
 // Op is one change in a [Committer.Commit]: a put or a deletion of one key. Make one with [PutOp] or
@@ -58,9 +56,9 @@ type Op struct {
 	Conditions []Condition // all must hold
 }
 
-// ValidateOps returns nil, or what is wrong with ops whatever the store holds, of several mistakes the first: an error that
-// matches [ErrInvalidKey] for the empty key and for one that an op before has named, or [ErrUnsupported] for an op that is
-// neither a put nor a deletion.
+// ValidateOps returns nil, or the first mistake in ops that does not depend on the store. The error matches [ErrInvalidKey]
+// for an empty key and for a key that an earlier op has named. It matches [ErrUnsupported] for an op that is neither a put
+// nor a deletion.
 func ValidateOps(ops []Op) error {
 	var named map[string]struct{}
 	if len(ops) > 1 {

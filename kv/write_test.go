@@ -66,7 +66,7 @@ func TestClonesShareNoBytes(t *testing.T) {
 func TestBookmarkIsABatchWithoutEvents(t *testing.T) {
 	leaktest.Check(t)
 	if !(kv.Batch{Revision: 3}).IsBookmark() || (kv.Batch{Revision: 3, Events: make([]kv.Event, 1)}).IsBookmark() {
-		t.Error("it is not")
+		t.Error("IsBookmark is wrong")
 	}
 	if kv.EventPut.String() != "put" || kv.EventDelete.String() != "delete" {
 		t.Errorf("events are called %v and %v", kv.EventPut, kv.EventDelete)

@@ -80,5 +80,5 @@ func (s inEtcd) Compact(ctx context.Context, at kv.Revision) error {
 	return err
 }
 
-// RequestProgress does nothing: etcd was told to notify its watches as often as it can.
+// RequestProgress does nothing: etcd is configured to notify its watches as often as it can.
 func (s inEtcd) RequestProgress(context.Context) error { return nil }

@@ -1,4 +1,4 @@
-// Package property_test shows, with random programs, that the store in memory cannot be told from etcd, and that values
+// Package property_test shows, with random programs, that the store in memory answers as etcd does, and that values
 // and stores keep their promises under faults.
 //
 // What every run of the tests does in a short form can be done for longer. Memory against etcd, 12,000 programs of about

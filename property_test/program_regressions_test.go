@@ -204,7 +204,7 @@ var regressions = []regression{
 		},
 	},
 	{
-		name: "W6, W8: a reader that comes back too late for what it had not read is told",
+		name: "W6, W8: a reader that comes back too late for what it had not read gets an error",
 		transcript: program.Transcript{
 			program.Ask(program.Watch(kv.Prefix("a"), program.Now(0)),
 				`put "a" = "1" (created +1, modified +1, version 1)`,

@@ -25,7 +25,7 @@ var (
 )
 
 // What the two properties of a cluster under faults check, at the same time and for as long as asked: clients whose
-// operations are linearizable, and a crowd of watchers of a value.
+// operations are linearizable, and a set of watchers of watchers of a value.
 //
 //	go test ./property_test -run '^TestSoak$' -soak=30m -timeout=0 -v
 func TestSoak(t *testing.T) {
@@ -59,12 +59,12 @@ type soak struct {
 	harm    *nemesis.Nemesis
 	arena   *arena
 	ground  *clusterGround
-	watched kv.Store // by the crowd
+	watched kv.Store // by the watchers
 
-	sum     tally
-	told    follow.Counts
-	written int      // to the value that the crowd watches
-	heap    []uint64 // bytes in use after each round
+	sum      tally
+	returned follow.Counts
+	written  int      // to the value that the watchers watches
+	heap     []uint64 // bytes in use after each round
 }
 
 // round fails the test at the first broken promise.
@@ -79,12 +79,12 @@ func (s *soak) round(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), min(2*roundTime, *soakFor))
 	defer cancel()
-	crowd := follow.Gather(s.watched, key, follow.Config{
+	watchers := follow.NewWatchers(s.watched, key, follow.Config{
 		Seed: seed, Pace: 10 * time.Millisecond,
 		Options: []value.Option{value.WithRetry(5*time.Millisecond, 200*time.Millisecond), value.WithCheck(500 * time.Millisecond)},
 	})
-	defer crowd.Close()
-	crowd.OpenAll()
+	defer watchers.Close()
+	watchers.OpenAll()
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -95,19 +95,19 @@ func (s *soak) round(t *testing.T) {
 	<-written
 	settle, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	settled := crowd.Settle(settle, log)
-	crowd.Close()
-	if err := crowd.Judge(log); err != nil {
+	settled := watchers.Settle(settle, log)
+	watchers.Close()
+	if err := watchers.Judge(log); err != nil {
 		t.Errorf("the value is wrong: %v", err)
 	} else if settled != nil {
-		t.Errorf("the crowd is not told all: %v", settled)
+		t.Errorf("the watchers have not returned all: %v", settled)
 	}
 	if !run.Check(t) || t.Failed() {
 		t.Fatalf("in round %d with seed %d", s.arena.rounds, *soakSeed)
 	}
 
 	s.sum.add(run)
-	s.told.Add(crowd.Counts())
+	s.returned.Add(watchers.Counts())
 	acknowledged, unknown := log.Writes()
 	s.written += acknowledged + unknown
 	if err := s.cluster.Compact(settle, int64(run.Log.Until)); err != nil { // as operators do, to whom it happens as well
@@ -142,7 +142,7 @@ func (s *soak) String() string {
 		faults += n
 	}
 	text := fmt.Sprintf("%v, %d rounds: %v; %d writes of a value, %v; %d faults survived %v",
-		time.Since(s.began).Round(time.Second), s.arena.rounds, s.sum, s.written, s.told, faults, s.harm.Counts())
+		time.Since(s.began).Round(time.Second), s.arena.rounds, s.sum, s.written, s.returned, faults, s.harm.Counts())
 	if n := len(s.heap); n > 0 {
 		text += fmt.Sprintf("; heap %.1f MiB, %.1f MiB after the first round", mebibytes(s.heap[n-1]), mebibytes(s.heap[0]))
 	}

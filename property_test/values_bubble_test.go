@@ -46,11 +46,11 @@ func (g *bubbleGround) Pass(ctx context.Context, d time.Duration) {
 
 func (g *bubbleGround) Actions() map[string]follow.Action {
 	return map[string]follow.Action{
-		"back up": func(context.Context, *follow.Stage, int) error {
+		"back up": func(context.Context, *follow.Harness, int) error {
 			g.backup = g.Backup()
 			return nil
 		},
-		"restore": func(ctx context.Context, s *follow.Stage, _ int) error {
+		"restore": func(ctx context.Context, s *follow.Harness, _ int) error {
 			return s.Restore(ctx, func(context.Context) (kv.Revision, error) {
 				return g.backup.Revision(), g.Restore(g.backup)
 			})
@@ -79,19 +79,19 @@ func playInBubble(t *rapid.T, p follow.Program) (r run) {
 		defer cancel()
 		trace := new(follow.Trace)
 		ground := newBubbleGround()
-		s, err := follow.NewStage(ctx, ground, key, follow.Config{
+		s, err := follow.NewHarness(ctx, ground, key, follow.Config{
 			Seed: p.Seed, Pace: time.Second, Options: optionsFor(p), Trace: trace,
 		})
 		if err != nil {
 			r.err = err
 			return
 		}
-		defer s.Crowd.Close()
+		defer s.Watchers.Close()
 		settled := s.Play(ctx, p)
-		ground.Pass(ctx, 2*time.Minute) // whatever is told yet is too much
-		watches, values := s.Faults.Counts().Streams, s.Crowd.Values()
-		s.Crowd.Close()
-		r.err = errors.Join(s.Crowd.Judge(s.Log), settled)
+		ground.Pass(ctx, 2*time.Minute) // whatever is still returned is too much
+		watches, values := s.Faults.Counts().Streams, s.Watchers.Values()
+		s.Watchers.Close()
+		r.err = errors.Join(s.Watchers.Judge(s.Log), settled)
 		left := s.Faults.Counts()
 		switch {
 		case r.err != nil:
@@ -100,7 +100,7 @@ func playInBubble(t *rapid.T, p follow.Program) (r run) {
 		case left.Streams != 0 || left.Blocked != 0:
 			r.err = fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)
 		}
-		r.sum, r.steps, r.counts = trace.Sum(), trace.Steps(), s.Crowd.Counts()
+		r.sum, r.steps, r.counts = trace.Sum(), trace.Steps(), s.Watchers.Counts()
 	})
 	return r
 }

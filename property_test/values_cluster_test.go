@@ -57,7 +57,7 @@ func (g *clusterGround) Compact(ctx context.Context, revision kv.Revision) error
 	return g.cluster.Compact(ctx, int64(revision))
 }
 
-// Quiet does nothing: of a cluster nobody can know.
+// Quiet does nothing: for a cluster this cannot be known.
 func (g *clusterGround) Quiet() {}
 
 func (g *clusterGround) Pass(ctx context.Context, d time.Duration) {
@@ -71,7 +71,7 @@ func (g *clusterGround) Actions() map[string]follow.Action { return nil }
 
 // disturb does so many things to a cluster on which stages are played, and leaves it whole. There is always a majority,
 // but for a moment.
-func (g *clusterGround) disturb(ctx context.Context, stages []*follow.Stage, seed uint64, times int) error {
+func (g *clusterGround) disturb(ctx context.Context, stages []*follow.Harness, seed uint64, times int) error {
 	random := rand.New(rand.NewPCG(seed, 0))
 	things := []func(member int) error{
 		func(member int) error { g.cluster.Stop(member); return nil },
@@ -94,7 +94,7 @@ func (g *clusterGround) disturb(ctx context.Context, stages []*follow.Stage, see
 }
 
 // compact forgets what all logs have resolved.
-func (g *clusterGround) compact(ctx context.Context, stages []*follow.Stage) error {
+func (g *clusterGround) compact(ctx context.Context, stages []*follow.Harness) error {
 	oldest := kv.Revision(math.MaxInt64)
 	for _, s := range stages {
 		upTo, err := s.Log.Resolve(ctx)
@@ -109,7 +109,7 @@ func (g *clusterGround) compact(ctx context.Context, stages []*follow.Stage) err
 	return g.Compact(ctx, oldest)
 }
 
-// onClusters are the actions of programs for a cluster, beside the usual ones and what disturb does.
+// onClusters are the actions of programs for a cluster, in addition to the usual ones and what disturb does.
 var onClusters = []string{
 	"cut", "heal", "heal", "heal", "end", "end quietly", "freeze", "silence", "fail", "refuse a watch", "delay", "hold", "release",
 	"pass", "pass", "pass",
@@ -140,18 +140,18 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 	const keys, disturbances = 6, 10
 	began := time.Now()
 	programs := follow.Programs(append(onClusters, usual...))
-	stages, played := make([]*follow.Stage, keys), make([]follow.Program, keys)
+	stages, played := make([]*follow.Harness, keys), make([]follow.Program, keys)
 	for i := range stages {
 		p := programs.Example(int(seed)*keys + i)
-		s, err := follow.NewStage(ctx, ground, fmt.Sprintf("/%d/%d", round, i), follow.Config{
+		s, err := follow.NewHarness(ctx, ground, fmt.Sprintf("/%d/%d", round, i), follow.Config{
 			Seed: p.Seed, Pace: 10 * time.Millisecond,
 			Options: []value.Option{value.WithRetry(5*time.Millisecond, 200*time.Millisecond), value.WithCheck(500 * time.Millisecond)},
 		})
 		if err != nil {
 			return err
 		}
-		defer s.Crowd.Close()
-		s.Crowd.OpenAll() // a program costs seconds, a watcher nothing
+		defer s.Watchers.Close()
+		s.Watchers.OpenAll() // a program costs seconds, a watcher nothing
 		stages[i], played[i] = s, p
 	}
 	if err := runAll(ctx, ground, stages, played, seed, disturbances); err != nil {
@@ -161,15 +161,15 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 	writes, unknown := 0, 0
 	for i, s := range stages {
 		settled := s.Settle(ctx)
-		s.Crowd.Close()
-		err := errors.Join(s.Crowd.Judge(s.Log), settled)
+		s.Watchers.Close()
+		err := errors.Join(s.Watchers.Judge(s.Log), settled)
 		if left := s.Faults.Counts(); err == nil && (left.Streams != 0 || left.Blocked != 0) {
 			err = fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)
 		}
 		if err != nil {
 			return fmt.Errorf("%w\nby the program %#v", err, played[i])
 		}
-		counts.Add(s.Crowd.Counts())
+		counts.Add(s.Watchers.Counts())
 		a, u := s.Log.Writes()
 		writes, unknown = writes+a, unknown+u
 	}
@@ -184,7 +184,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 }
 
 // runAll runs every program, again and again, for as long as the cluster is disturbed.
-func runAll(ctx context.Context, ground *clusterGround, stages []*follow.Stage, programs []follow.Program, seed uint64, times int) error {
+func runAll(ctx context.Context, ground *clusterGround, stages []*follow.Harness, programs []follow.Program, seed uint64, times int) error {
 	stop := make(chan struct{})
 	errs := make([]error, len(stages))
 	var running sync.WaitGroup

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/follow"
 )
 
-// themes are the kinds of programs: what happens in them beside writes and watchers that come and go.
+// themes are the kinds of programs: what happens in them in addition to writes and watchers that come and go.
 var themes = []struct {
 	name    string
 	actions []string
@@ -39,7 +39,7 @@ var usual = []string{
 //
 //	go test ./property_test -run TestValuesUnderFaultsInABubble -v -timeout 2h -rapid.checks=15000
 //
-// A program that fails is made smaller and printed, with what the watcher was told and how to play it again. That is as
+// A program that fails is made smaller and printed, with what the watcher returned and how to play it again. That is as
 // near as can be to how it went: which of two goroutines runs first is not for the test to say.
 func TestValuesUnderFaultsInABubble(t *testing.T) {
 	leaktest.Check(t)

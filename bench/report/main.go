@@ -5,7 +5,7 @@
 //	go run ./report -from results.txt   # only write what was measured before
 //
 // It goes through all benchmarks several times, rather than through each of them several times: what is compared is then
-// measured within seconds, on a machine that is in the same mood.
+// measured within seconds of each other, on a machine in the same state.
 package main
 
 import (
@@ -68,7 +68,7 @@ func run(c config) error {
 	return drawPlots(m, filepath.Join(c.docs, "performance"))
 }
 
-// times has the benchmarks that do not run for as long as they are told: most of them measure something but once.
+// times has the benchmarks that run a fixed number of times. Most of them measure something only once.
 var times = map[string]string{
 	"BenchmarkBurst": "1x", "BenchmarkIdleWatcher": "1x", "BenchmarkIdleValue": "1x", "BenchmarkIdleMinute": "1x",
 	"BenchmarkSlowLink":   "1x",
@@ -78,7 +78,7 @@ var times = map[string]string{
 // onePass has the benchmarks that take minutes, and are the same each time: they are run in the first pass alone.
 var onePass = map[string]bool{"BenchmarkIdleMinute": true, "BenchmarkSlowLink": true}
 
-// measure runs the benchmarks, each in a process of its own, and writes what they print to a file.
+// measure runs the benchmarks, each in a separate process, and writes what they print to a file.
 func measure(passes int, benchtime, only, results string) error {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {

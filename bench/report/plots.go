@@ -53,7 +53,7 @@ var charts = []chart{
 	}},
 }
 
-// colours can be told apart by those who see few of them, and in print.
+// colours are distinct for the colour-blind, and in print.
 var colours = []color.Color{
 	color.RGBA{0x00, 0x5f, 0xb8, 0xff},
 	color.RGBA{0xd5, 0x5e, 0x00, 0xff},

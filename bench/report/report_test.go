@@ -59,7 +59,7 @@ func TestTablesAreMedians(t *testing.T) {
 	}
 	goals := goalsTable(m)
 	for _, want := range []string{
-		"| 1,000 watchers of one key on etcd, an update, beside as many bare watches | 20 × faster | 25.0 × faster (10.0 to 30.0) | reached |",
+		"| 1,000 watchers of one key on etcd, an update, compared with as many bare watches | 20 × faster | 25.0 × faster (10.0 to 30.0) | reached |",
 		"| 10,000 watchers | 20 × faster | - | not measured |",
 		"| requests of an idle Value in a minute | 1 or less | 0.50 | reached |",
 	} {

@@ -106,9 +106,9 @@ func goals(m *measurements) []goal {
 	wakeEtcd := func(n int, by string) figure { return figure{"WakeOnEtcd", n, by, "sec/op"} }
 	beside := func(by string) figure { return figure{"PutBesideWatchersOfOtherKeys/of=watchkv", 0, by, "sec/op"} }
 	gs := []goal{
-		{"one watcher on etcd, from put to Get returned, beside a bare watch", "1.05 × or less", "×", atMost(1.05),
+		{"one watcher on etcd, from put to Get returned, compared with a bare watch", "1.05 × or less", "×", atMost(1.05),
 			wakeEtcd(1, "watchkv"), wakeEtcd(1, "clientv3"), ratio},
-		{"1,000 watchers of one key on etcd, an update, beside as many bare watches", "20 × faster", "× faster", atLeast(20),
+		{"1,000 watchers of one key on etcd, an update, compared with as many bare watches", "20 × faster", "× faster", atLeast(20),
 			wakeEtcd(1000, "clientv3"), wakeEtcd(1000, "watchkv"), ratio},
 		{"10,000 watchers", "20 × faster", "× faster", atLeast(20),
 			wakeEtcd(10_000, "clientv3"), wakeEtcd(10_000, "watchkv"), ratio},
@@ -116,7 +116,7 @@ func goals(m *measurements) []goal {
 	for _, n := range m.sizes["WakeInMemory"] {
 		what := thousands(n) + " watchers"
 		if n == 1 {
-			what = "waking one watcher in memory, beside closing one channel"
+			what = "waking one watcher in memory, compared with closing one channel"
 		}
 		gs = append(gs, goal{what, "1.5 × or less", "×", atMost(1.5),
 			figure{"WakeInMemory", n, "watchkv", "sec/op"}, figure{"WakeInMemory", n, "channel", "sec/op"}, ratio})
@@ -124,7 +124,7 @@ func goals(m *measurements) []goal {
 	return append(gs,
 		goal{"heap of an idle watcher, beyond its goroutine's", "256 bytes or less", "B", atMost(256),
 			figure{"IdleWatcher", 10_000, "watchkv", "B/each"}, figure{"IdleWatcher", 10_000, "channel", "B/each"}, difference},
-		goal{"a put in memory beside 100,000 watchers of other keys, beside a put without", "1.1 × or less", "×", atMost(1.1),
+		goal{"a put in memory while 100,000 watchers watch other keys, compared with a put without", "1.1 × or less", "×", atMost(1.1),
 			beside("beside-watchers"), beside("beside-none"), ratio},
 		goal{"requests of an idle Value in a minute", "1 or less", "", atMost(1),
 			figure{"IdleMinute/store=etcd", 0, "watchkv", "requests/value"}, figure{"IdleMinute/store=etcd", 0, "watchkv", "requests/value"},
@@ -132,7 +132,7 @@ func goals(m *measurements) []goal {
 		goal{"processor time of an idle Value in a minute", "none", "µs", atMost(1000),
 			figure{"IdleMinute/store=memory", 0, "watchkv", "cpu-µs/value"}, figure{"IdleMinute/store=memory", 0, "watchkv", "cpu-µs/value"},
 			func(a, _ float64) float64 { return a }},
-		goal{"reading 100,000 keys at one revision, beside a bare range read", "1.2 × or less", "×", atMost(1.2),
+		goal{"reading 100,000 keys at one revision, compared with a bare range read", "1.2 × or less", "×", atMost(1.2),
 			figure{"ReadRange", 100_000, "watchkv", "sec/op"}, figure{"ReadRange", 100_000, "clientv3", "sec/op"}, ratio},
 	)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Compact forgets the changes before rev, as far as there are any. What the store holds stays.
+// Compact forgets the changes before rev. The current entries stay.
 func (s *Store) Compact(ctx context.Context, rev kv.Revision) error {
 	err := s.alone(ctx, func(l *log) error {
 		before, err := openLog(s.path, max(l.Revision, rev-1))
@@ -32,7 +32,7 @@ func (s *Store) Compact(ctx context.Context, rev kv.Revision) error {
 	return nil
 }
 
-// Backup writes what the store holds to w.
+// Backup writes the contents of the store to w.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	err := s.alone(ctx, func(l *log) error {
 		_, err := w.Write(line(l.snapshot()))
@@ -44,8 +44,8 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// Restore takes the store back to a backup of it. Watches end with [kv.ErrReset]. The entries are those of the backup,
-// but revisions go on rising, so that nobody can mistake one of the new history for one that was given up.
+// Restore takes the store back to a backup. Watches end with [kv.ErrReset]. The entries are those of the backup. Revisions go
+// on rising, so that a revision of the new history is never one of the old history.
 func (s *Store) Restore(ctx context.Context, backup io.Reader) error {
 	err := s.alone(ctx, func(l *log) error {
 		h, _, err := readHeader(backup)
@@ -62,7 +62,7 @@ func (s *Store) Restore(ctx context.Context, backup io.Reader) error {
 	return nil
 }
 
-// replace puts a log of the given text in the place of the one at path, in one step and durably.
+// replace replaces the log at path by text, in one step and durably.
 func replace(path string, text []byte) error {
 	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -83,5 +83,5 @@ func replace(path string, text []byte) error {
 		return err
 	}
 	defer dir.Close()
-	return dir.Sync() // else the rename may be undone, and with it what is written later
+	return dir.Sync() // otherwise a crash may undo the rename, and later writes with it
 }

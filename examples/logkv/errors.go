@@ -8,7 +8,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// opError says what failed, and which of the errors that all stores share it is. What is none of them is the disk's.
+// opError names the operation that failed, and the portable error of package kv that is the reason. An error that is none of
+// those came from the disk.
 func opError(op string, err error) error {
 	e := &kv.OpError{Store: "examples/logkv", Op: op, Reason: kv.ErrUnavailable, Cause: err}
 	for _, shared := range []error{

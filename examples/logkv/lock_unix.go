@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// tryLock locks file until it is closed, or fails with errLocked if another has done so.
+// tryLock locks file until it is closed. It fails with errLocked if another process or Store holds the lock.
 func tryLock(file *os.File) error {
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }

@@ -12,18 +12,18 @@ import (
 
 // A header is the first line of a log.
 type header struct {
-	Revision kv.Revision // what came up to it is forgotten: the first record is the one after it
-	Restored kv.Revision // when the store last went back to a backup, if it ever did
-	Entries  []change    // what the store held at Revision
+	Revision kv.Revision // changes up to this revision are forgotten; the first record is the next revision
+	Restored kv.Revision // the revision of the last restore from a backup, or zero
+	Entries  []change    // the contents of the store at Revision
 }
 
-// A record is any other line: what one revision changed.
+// A record is any other line: the changes of one revision.
 type record struct {
 	Revision kv.Revision
 	Changes  []change
 }
 
-// A change is what became of one key. Its key is bytes, because JSON replaces what in a string is not UTF-8.
+// A change is the new state of one key. The key is bytes, because JSON replaces the parts of a string that are not UTF-8.
 type change struct {
 	Key, Value  []byte
 	Create, Mod kv.Revision
@@ -45,12 +45,12 @@ func (c change) event() kv.Event {
 	return kv.Event{Type: kv.EventPut, Entry: c.entry()}
 }
 
-// A log is an open log file, and what it holds as far as it was read.
+// A log is an open log file, with the contents that were read so far.
 type log struct {
 	header
 	file  *os.File
 	info  os.FileInfo
-	last  kv.Revision // that of the last record
+	last  kv.Revision // of the last record
 	live  map[string]kv.Entry
 	lines []int64 // where the records begin
 	end   int64   // where the last line ends
@@ -80,7 +80,7 @@ func openLog(path string, until kv.Revision) (*log, error) {
 	return l, nil
 }
 
-// readHeader reads the first line of a log, and says how long it is.
+// readHeader reads the first line of a log and returns its length.
 func readHeader(r io.Reader) (h header, size int64, err error) {
 	text, err := bufio.NewReader(r).ReadBytes('\n')
 	if err == nil {
@@ -89,13 +89,13 @@ func readHeader(r io.Reader) (h header, size int64, err error) {
 	return h, int64(len(text)), err
 }
 
-// read reads the records that were added since, up to a revision.
+// read reads the records that were added since the last read, up to a revision.
 func (l *log) read(until kv.Revision) error {
 	unread := bufio.NewReader(io.NewSectionReader(l.file, l.end, 1<<62))
 	for l.last < until {
 		text, err := unread.ReadBytes('\n')
 		if err == io.EOF {
-			l.torn = len(text) > 0 // somebody is writing it, or was killed
+			l.torn = len(text) > 0 // its writer is still writing, or was killed
 			return nil
 		}
 		if err != nil {
@@ -105,7 +105,7 @@ func (l *log) read(until kv.Revision) error {
 		l.end += int64(len(text))
 		var rec record
 		if json.Unmarshal(text, &rec) != nil {
-			continue // its writer was killed; if not, the number of the next record tells
+			continue // its writer was killed; if not, the number of the next record is wrong
 		}
 		if rec.Revision != l.last+1 {
 			return fmt.Errorf("the log is damaged: record %d follows %d", rec.Revision, l.last)
@@ -126,14 +126,14 @@ func (l *log) apply(changes []change) {
 	}
 }
 
-// record reads once more what a revision changed that is after the header's and up to last.
+// record reads the record of a revision again. The revision is above that of the header, and at most last.
 func (l *log) record(rev kv.Revision) (rec record, err error) {
 	begin := l.lines[rev-l.Revision-1]
 	err = json.NewDecoder(io.NewSectionReader(l.file, begin, l.end-begin)).Decode(&rec)
 	return rec, err
 }
 
-// snapshot is the header of a log that holds what l does, and none of its history.
+// snapshot returns the header of a log with the contents of l and no history.
 func (l *log) snapshot() header {
 	h := header{Revision: l.last, Restored: l.Restored}
 	for _, e := range l.live {
@@ -142,11 +142,11 @@ func (l *log) snapshot() header {
 	return h
 }
 
-// line is a header or a record as a line of a log.
+// line encodes a header or a record as a line of a log.
 func line(v any) []byte {
 	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // there is nothing in them that does not marshal
+		panic(err) // headers and records always marshal
 	}
 	return append(text, '\n')
 }

@@ -14,23 +14,23 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// poll is how often a watch looks for what other Stores wrote, and a writer whether it is its turn.
+// poll is how often a watch looks for the writes of other Stores, and a waiting writer for its turn.
 const poll = 10 * time.Millisecond
 
 // Store is a [kv.Store], a [kv.Writer] and a [kv.Committer] over a log. Its methods may be called concurrently.
 type Store struct {
 	path   string
-	turn   chan struct{} // holds a token while this Store writes, or waits until others have written
+	turn   chan struct{} // holds a token while this Store writes, or waits for its turn
 	closed chan struct{} // closed by Close
-	once   sync.Once     // for that
+	once   sync.Once     // closes closed
 
 	mu    sync.Mutex
 	log   *log
 	grown chan struct{} // closed, and replaced, when there is more in the log
 }
 
-// Open opens the log at path, and makes an empty one if there is none. It makes two files more, when it needs them:
-// path.lock, which may be deleted when nobody has the log open, and path.new.
+// Open opens the log at path, and makes an empty one if there is none. It makes two more files when it needs them: path.new,
+// and path.lock, which may be deleted while no Store has the log open.
 func Open(path string) (*Store, error) {
 	s := &Store{path: path, turn: make(chan struct{}, 1), closed: make(chan struct{}), grown: make(chan struct{})}
 	if err := s.open(); err != nil {
@@ -54,8 +54,7 @@ func (s *Store) open() error {
 	return err
 }
 
-// Close ends the watches of s, and makes every other use of it fail with [kv.ErrClosed]. A write that is under way is
-// finished first.
+// Close ends the watches of s. Every later use of s fails with [kv.ErrClosed]. Close waits for a write that is under way.
 func (s *Store) Close() error {
 	s.once.Do(func() { close(s.closed) })
 	s.mu.Lock()
@@ -66,7 +65,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Get is [kv.Store]'s.
+// Get implements [kv.Store].
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	snapshot, err := s.get(ctx, r)
 	if err != nil {
@@ -103,7 +102,7 @@ func (s *Store) get(ctx context.Context, r kv.Range) (snapshot kv.Snapshot, err 
 	return snapshot, nil
 }
 
-// refresh reads what became of the log since it was last read. The caller holds mu.
+// refresh reads what was written to the log since the last read. The caller holds mu.
 func (s *Store) refresh() error {
 	select {
 	case <-s.closed:
@@ -115,7 +114,7 @@ func (s *Store) refresh() error {
 		return err
 	}
 	before := s.log.last
-	if !os.SameFile(info, s.log.info) { // compacted, or put back
+	if !os.SameFile(info, s.log.info) { // compacted, or restored
 		other, err := openLog(s.path, math.MaxInt64)
 		if err != nil {
 			return err
@@ -132,7 +131,7 @@ func (s *Store) refresh() error {
 	return nil
 }
 
-// pause waits for a moment, or until wake is closed if that is sooner.
+// pause waits for the time of one poll, or until wake is closed if that is sooner.
 func (s *Store) pause(ctx context.Context, wake <-chan struct{}) error {
 	timer := time.NewTimer(poll)
 	defer timer.Stop()

@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// A program that is killed while it writes leaves the beginning of a line, or a line but for its end.
+// A program that is killed while it writes leaves the beginning of a line, or a line without its newline.
 func TestTheLogOfAKilledWriterIsMended(t *testing.T) {
 	for _, lost := range []int{1, 10} {
 		path := filepath.Join(t.TempDir(), "log")
@@ -30,9 +30,9 @@ func TestTheLogOfAKilledWriterIsMended(t *testing.T) {
 		if e, err := kv.GetKey(t.Context(), s, "k"); err != nil || string(e.Value) != "kept" || e.ModRevision != 1 {
 			t.Errorf("without the last %d bytes of the log: got %q of revision %d, %v", lost, e.Value, e.ModRevision, err)
 		}
-		want := kv.Revision(2) // the number of the write that was lost
+		want := kv.Revision(2) // the revision of the write that was lost
 		if lost == 1 {
-			want = 3 // it is all there, and has happened
+			want = 3 // the whole record is there, so the write happened
 		}
 		if rev, err := s.Put(t.Context(), "k", []byte("next")); err != nil || rev != want {
 			t.Errorf("without the last %d bytes of the log: the next put is revision %d, %v, want %d", lost, rev, err, want)

@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Watch is [kv.Store]'s. It reads the log forward, a record at a time, so that a consumer's slowness costs nothing.
+// Watch implements [kv.Store]. It reads the log forward, one record at a time, so a slow consumer costs nothing.
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	return func(yield func(kv.Batch, error) bool) {
 		if err := s.watch(ctx, r, after, yield); err != nil {
@@ -17,7 +17,7 @@ func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.S
 	}
 }
 
-// watch returns nil when the consumer stops.
+// watch yields the batches of a watch. It returns nil when the consumer stops.
 func (s *Store) watch(ctx context.Context, r kv.Range, after kv.Revision, yield func(kv.Batch, error) bool) error {
 	if err := r.Validate(); err != nil {
 		return err
@@ -25,7 +25,7 @@ func (s *Store) watch(ctx context.Context, r kv.Range, after kv.Revision, yield 
 	if after < 0 {
 		return fmt.Errorf("%w: negative revision", kv.ErrInvalidRange)
 	}
-	told, read := after, after // up to where the consumer knows all, and up to where this loop does
+	delivered, read := after, after // up to which revision the consumer knows all, and this loop
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -40,11 +40,11 @@ func (s *Store) watch(ctx context.Context, r kv.Range, after kv.Revision, yield 
 			batch = kv.Batch{Revision: read, Events: eventsIn(r, changes)}
 		}
 		switch {
-		case len(batch.Events) > 0, changes == nil && told < read:
+		case len(batch.Events) > 0, changes == nil && delivered < read:
 			if !yield(batch, nil) {
 				return nil
 			}
-			told = read
+			delivered = read
 		case changes == nil:
 			if err := s.pause(ctx, grown); err != nil {
 				return err
@@ -53,7 +53,8 @@ func (s *Store) watch(ctx context.Context, r kv.Range, after kv.Revision, yield 
 	}
 }
 
-// read reads what the revision after the given one changed, or returns a channel that is closed once there may be one.
+// read returns the changes of the revision after the given one. If there is none yet, it returns a channel that is closed when
+// there may be one.
 func (s *Store) read(after kv.Revision) (changes []change, grown <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

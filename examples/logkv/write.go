@@ -9,20 +9,20 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// MaxValue is how many bytes a value may have.
+// MaxValue is the largest number of bytes of a value.
 const MaxValue = 4 << 20
 
-// Put is [kv.Writer]'s.
+// Put implements [kv.Writer].
 func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
 	return s.commit(ctx, fmt.Sprintf("put %q", key), kv.PutOp(key, value, conditions...))
 }
 
-// Delete is [kv.Writer]'s.
+// Delete implements [kv.Writer].
 func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Condition) (kv.Revision, error) {
 	return s.commit(ctx, fmt.Sprintf("delete %q", key), kv.DeleteOp(key, conditions...))
 }
 
-// Commit is [kv.Committer]'s.
+// Commit implements [kv.Committer].
 func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 	what := "commit"
 	for _, op := range ops {
@@ -41,7 +41,7 @@ func (s *Store) commit(ctx context.Context, what string, ops ...kv.Op) (rev kv.R
 				return err
 			}
 			rev = rec.Revision
-			return s.append(line(rec)) // it takes effect when it is read from there, also by this Store
+			return s.append(line(rec)) // it takes effect when a Store reads it from there, this one included
 		})
 	}
 	if err != nil {
@@ -62,7 +62,7 @@ func validate(ops []kv.Op) error {
 	return nil
 }
 
-// next is the record that ops would make.
+// next returns the record that ops make.
 func next(l *log, ops []kv.Op) (record, error) {
 	rec := record{Revision: l.last + 1}
 	for _, op := range ops {
@@ -85,7 +85,7 @@ func next(l *log, ops []kv.Op) (record, error) {
 	return rec, nil
 }
 
-// append adds to the end of the log, durably.
+// append adds text to the end of the log, durably.
 func (s *Store) append(text []byte) error {
 	file, err := os.OpenFile(s.path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Store) append(text []byte) error {
 	return errors.Join(err, file.Sync())
 }
 
-// alone calls f with all that is in the log, when nobody else can write to it. What f writes has been read when it returns.
+// alone calls f with the whole log, while no other writer can write to it. It reads what f wrote before it returns.
 func (s *Store) alone(ctx context.Context, f func(*log) error) error {
 	release, err := s.takeTurn(ctx)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Store) alone(ctx context.Context, f func(*log) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err = s.refresh()
-	if err == nil && s.log.torn { // end the line of a writer that was killed: then it is a record, or it is none
+	if err == nil && s.log.torn { // end the line of a writer that was killed: then it is a record, or no record
 		if err = s.append([]byte("\n")); err == nil {
 			err = s.refresh()
 		}
@@ -120,7 +120,7 @@ func (s *Store) alone(ctx context.Context, f func(*log) error) error {
 	return err
 }
 
-// takeTurn waits until nobody else writes, in this process or another. Nobody else will until release is called.
+// takeTurn waits until no other Store writes, in this process or another. No other Store writes until release is called.
 func (s *Store) takeTurn(ctx context.Context) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -16,7 +16,7 @@
 //   - A watch reads the whole bucket and filters by itself (watch.go). That costs traffic, and is what makes a gap
 //     visible: sequence numbers rise by one, so where one is missing, history is.
 //   - Compaction is the removal of what was overwritten or deleted (compact.go). Whatever else removes messages (the
-//     bucket's history limit, an operator's purge) looks the same to a watch and is told in the same way.
+//     bucket's history limit, an operator's purge) looks the same to a watch and is reported in the same way.
 //   - Revisions that were handed out are remembered for a while with the time of their message, which shows that a
 //     stream was restored from a backup (reset.go).
 //

@@ -12,7 +12,7 @@ import (
 // The headers of a message. A put carries the revision that made the key, unless it is that revision itself, and the
 // key's version. A deletion is marked as NATS's own tools mark it, so that they list and read such a bucket rightly.
 //
-// A put by such a tool carries neither, and then counts as one that makes the key anew, at version 1.
+// A put by such a tool carries neither, and then counts as the first put of the key, at version 1.
 const (
 	createHeader    = "Watchkv-Create-Revision"
 	versionHeader   = "Watchkv-Version"

@@ -106,7 +106,7 @@ func (timeless) Deadline() (time.Time, bool) { return time.Time{}, false }
 // close ends the feed, without waiting for the server, which may be out of reach.
 func (f *feed) close() {
 	f.end()
-	// The answer goes to an address where nobody waits. If the request is lost the server finds out by itself, after
+	// The answer goes to an address without a receiver. If the request is lost the server finds out by itself, after
 	// the consumer's InactiveThreshold.
 	nc := f.store.connection()
 	_ = nc.PublishRequest(f.store.api("CONSUMER.DELETE."+f.store.name+"."+f.name), nc.NewInbox(), nil)

@@ -18,7 +18,7 @@ type opened struct {
 	bucket string
 }
 
-// open opens a bucket, over a connection of its own, and makes it if there is none.
+// open opens a bucket, over a separate connection, and makes it if there is none.
 func open(t conformance.T, s *natsServer, bucket string) *opened {
 	t.Helper()
 	l := newLink(s)

@@ -14,7 +14,7 @@ import (
 // nothing in the protocol says so. Two things show it: the stream is shorter than it is known to have been; or the
 // message with a known number was stored at another time. A Store compares both whenever it asks for the state of the
 // stream, and each time it was another stream is the beginning of a new era. A watch, or a revision to watch after,
-// that is from an earlier one is told kv.ErrReset.
+// that is from an earlier one ends with kv.ErrReset.
 //
 // A Store knows what it has seen: a new process that is given a revision to watch after cannot know of which past it is.
 
@@ -137,7 +137,7 @@ func (s *Store) stateIn(ctx context.Context, era int) (jetstream.StreamState, er
 			return s.stream.GetMsg(ctx, p.seq)
 		})
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound): // compacted, as far as can be told
+		case errors.Is(err, jetstream.ErrMsgNotFound): // compacted, as far as can be known
 		case err != nil:
 			return state, err
 		case !m.Time.Equal(p.time):

@@ -41,7 +41,7 @@ type Config struct {
 	// *kv.CompactedError, so the more the better. It is a million unless set: then only Compact forgets.
 	History int64
 
-	// Of the reader. A watch holds Buffer messages in memory at most, and a Get beside its result: 64 unless set.
+	// Of the reader. A watch holds Buffer messages in memory at most, and so does a Get in addition to its result: 64 unless set.
 	Buffer int
 	// A watch without a sign of life from the server for twice Heartbeat has failed: 5 s unless set, 500 ms or more.
 	Heartbeat time.Duration

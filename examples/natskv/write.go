@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Put implements [kv.Writer]. It reads the key, for its version, and writes it if nobody else has meanwhile: two
+// Put implements [kv.Writer]. It reads the key, for its version, and writes it if no other writer has meanwhile: two
 // requests, and two more for every writer of the same key who was quicker.
 //
 // How large a value may be is the server's max_payload, less the headers: with its default of 1 MiB, some 100 bytes

@@ -40,7 +40,7 @@ func startCluster() (*place, error) {
 		}
 		// The others are up, and in the majority, all the time.
 		p.writer = etcd.New(cluster.Client((member+1)%3, (member+2)%3))
-		store := fault.New(etcd.New(cluster.Client(member))) // transparent, until it is told to cut
+		store := fault.New(etcd.New(cluster.Client(member))) // transparent until Cut
 		p.faults = breaking(cluster, member, store)
 		return view{store, fmt.Sprintf("client of member %d", member)}, nil
 	}

@@ -6,10 +6,10 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// place is where the story is told: a store, and what can be done to it.
+// place is a store for the story, and the faults that it can have.
 type place struct {
 	about string
-	key   string // nobody else's
+	key   string // used by no other program
 	first view
 
 	// second is called once the first program is watching.

@@ -18,13 +18,13 @@ type Limits struct {
 	RPS int `json:"rps"`
 }
 
-// reader is a goroutine that reads a watcher, as a program would that acts on what it is told, and remembers it.
+// reader is a goroutine that reads a watcher, as a program would, and records what each Get returned.
 type reader struct {
 	watcher *value.Watcher[Limits]
 	cancel  context.CancelFunc
 	done    chan struct{}
 
-	busy sync.RWMutex // held by whoever wants the reader to be busy with what it was told last
+	busy sync.RWMutex // locked to keep the reader busy with its last value
 
 	mu      sync.Mutex
 	seen    []sighting
@@ -87,7 +87,7 @@ func (r *reader) saw(limits Limits, err error) {
 	r.changed = make(chan struct{})
 }
 
-// reach waits until the reader has been told of revision rev or a later one.
+// reach waits until the reader has returned revision rev or a later one.
 func (r *reader) reach(ctx context.Context, rev kv.Revision) error {
 	for {
 		r.mu.Lock()
@@ -102,7 +102,7 @@ func (r *reader) reach(ctx context.Context, rev kv.Revision) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("a watcher at revision %d is not told of %d: %w", last.revision, rev, context.Cause(ctx))
+			return fmt.Errorf("a watcher at revision %d has not reached %d: %w", last.revision, rev, context.Cause(ctx))
 		}
 	}
 }

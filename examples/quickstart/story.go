@@ -103,8 +103,8 @@ func (s *story) fail(err error) {
 	}
 }
 
-// row does deeds, waits until the readers who can be told have been, and prints what each saw meanwhile.
-func (s *story) row(ctx context.Context, told []*reader, deeds ...deed) {
+// row does deeds, waits until the reachable readers have the newest update, and prints what each saw meanwhile.
+func (s *story) row(ctx context.Context, reachable []*reader, deeds ...deed) {
 	if s.err != nil {
 		return
 	}
@@ -118,7 +118,7 @@ func (s *story) row(ctx context.Context, told []*reader, deeds ...deed) {
 		}
 	}
 	name := strings.Join(names, ", ")
-	for _, r := range told {
+	for _, r := range reachable {
 		if s.err == nil {
 			s.fail(r.reach(ctx, s.newest))
 		}
@@ -152,7 +152,7 @@ func (s *story) head(about, a, b string) {
 }
 
 const legend = `
-Two programs watch one key. Each has two watchers: one is told the newest value, one every update. A row is
+Two programs watch one key. Each has two watchers: one of the newest value, one of every update. A row is
 what happens, and what each watcher's Get returned meanwhile. "waits": Get is blocked, with no error, since
 its program cannot know of the change.`
 

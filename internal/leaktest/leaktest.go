@@ -8,7 +8,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience bounds how long a goroutine may take to end that has been told to. It only limits a failure: on a busy
+// patience bounds how long a goroutine may take to end after it was asked to. It only limits a failure: on a busy
 // machine the half second that goleak waits by itself can be too short for a connection to be closed at both its ends.
 const patience = 10 * time.Second
 

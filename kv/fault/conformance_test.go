@@ -12,14 +12,13 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// faulty is a fault.Store and the store in it.
+// faulty is a fault.Store and the store that it wraps.
 type faulty struct {
 	*fault.Store
 	memory *memory.Store
 }
 
-// Without faults the wrapper keeps whatever its store keeps. With a cut, or an ended stream, it stays a store
-// that keeps the contract.
+// Without faults the wrapper keeps the contract if its store does. It also keeps it with a cut or an ended stream.
 func TestConformance(t *testing.T) {
 	leaktest.Check(t)
 	type store = conformance.Store

@@ -7,21 +7,21 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Counts is what a [Store] has seen, and what runs in it now.
+// Counts is what a [Store] has counted so far, and what is running in it now.
 type Counts struct {
-	// Calls begun, those that failed included. Invalid ones, which reach no store, are not counted. A stream
-	// that goes on after a cut is the same watch still. A Stat is among the Gets. Progress is how often it was
-	// requested.
+	// The number of calls that have begun, including those that failed. Invalid calls reach no store and are not counted. A
+	// stream that resumes after a cut is still the same watch. A Stat counts as a Get. Progress counts calls of
+	// RequestProgress.
 	Gets, Watches, Puts, Deletes, Commits, Progress int
 
-	// Batches and Events handed to the consumers of watches.
+	// Batches and Events count what was delivered to the consumers of watches.
 	Batches, Events int
 
-	// Streams is how many watches are being iterated now, those that hang included.
+	// Streams is the number of watches that are being iterated now, including those that hang.
 	Streams int
 
-	// Blocked is how many calls and streams a fault keeps waiting now. A stream whose consumer is busy
-	// elsewhere is not among them, nor a frozen one until it has something to deliver.
+	// Blocked is the number of calls and streams that a fault keeps waiting now. A stream whose consumer is busy is not
+	// blocked. A frozen stream is not blocked until it has something to deliver.
 	Blocked int
 }
 
@@ -69,15 +69,15 @@ func (c *Counts) begin(op Ops) {
 func blocked(c *Counts)   { c.Blocked++ }
 func unblocked(c *Counts) { c.Blocked-- }
 
-// Counts returns the counts as they are now.
+// Counts returns the current counts.
 func (s *Store) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts
 }
 
-// Wait returns nil as soon as until holds of the counts, or fails when ctx ends before. until is asked now and
-// after changes; of several changes close together it may be shown only the last.
+// Wait returns nil as soon as until holds for the counts. It fails if ctx ends first. Wait calls until now and after
+// changes. If several changes come close together, Wait may show it only the last.
 func (s *Store) Wait(ctx context.Context, until func(Counts) bool) error {
 	for {
 		s.mu.Lock()
@@ -106,8 +106,8 @@ func (s *Store) countLocked(change func(*Counts)) {
 	s.counted.fire()
 }
 
-// signal tells all who wait that something changed. It is guarded by the lock of what changes: whoever looks
-// and calls wait under it misses nothing.
+// signal notifies all waiters that something changed. The lock of what changes guards it: a caller that checks the state and
+// calls wait under that lock misses no change.
 type signal struct{ ch chan struct{} }
 
 func (g *signal) wait() <-chan struct{} {

@@ -64,7 +64,7 @@ func TestCutStreamsMeetCompactionOnHeal(t *testing.T) {
 		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))
 		want(t, "at first", watch.news(), "")
 		s.Cut()
-		// Nothing of the watched key changes, and yet the place where the stream stood is gone.
+		// Nothing of the watched key changes, but the stream's position is compacted.
 		put(t, under, "/elsewhere", "")
 		put(t, under, "/elsewhere", "")
 		if err := under.Compact(ctx, revision(t, under)); err != nil {
@@ -75,7 +75,8 @@ func TestCutStreamsMeetCompactionOnHeal(t *testing.T) {
 	})
 }
 
-// A stream has no buffer, so it has received what it has delivered: a batch that is held is on its way, and read again.
+// A stream has no buffer, so it has received what it has delivered. A batch that is held is still on its way, and is read
+// again.
 func TestCutStreamsResumeAfterWhatTheyDelivered(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))
@@ -185,7 +186,7 @@ func TestCutOfAnswersLosesAcknowledgements(t *testing.T) {
 
 func TestCutLeavesAloneWhatIsNotMeant(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, _ *memory.Store, under *fault.Store) {
-		s := fault.New(under) // two layers, so that the lower counts what reaches the store
+		s := fault.New(under) // two layers, so that the lower one counts the calls that reach the store
 		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))
 		want(t, "at first", watch.news(), "")
 		s.Cut(fault.On(kv.Key("/b")))

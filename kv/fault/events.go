@@ -2,25 +2,25 @@ package fault
 
 import "github.com/watchkv/watchkv/kv"
 
-// Drop loses the next n matching events, or with n below zero all of them until the rule is removed: they
-// are left out of the batches that streams deliver, and nothing tells. A batch that loses all its events is
-// not delivered. No store may do this; it is for testing that a reader notices.
+// Drop loses the next n matching events. If n is below zero, it loses all matching events until the rule is removed. A lost
+// event is left out of the batches that streams deliver, and nothing reports the loss. A batch that loses all its events is
+// not delivered. No store may lose events; Drop tests that a reader notices.
 //
-// Here [Puts] and [Deletes] mean what an event did, and [On] its key: Drop(1, Deletes, On(kv.Key("/a"))) loses
-// the next deletion of "/a". What is counted is deliveries: an event that two streams carry counts for each.
+// For Drop, [Puts] and [Deletes] match what an event did, and [On] matches its key: Drop(1, Deletes, On(kv.Key("/a"))) loses
+// the next deletion of "/a". Drop counts deliveries: an event that two streams carry counts twice.
 func (s *Store) Drop(n int, match ...Match) *Rule {
 	return s.add(&Rule{kind: drop, left: n, match: match})
 }
 
-// Duplicate delivers the next n matching events twice, or with n below zero all of them until the rule is
-// removed: once in their batch, and once more in a batch that follows it. No store may do this; it is for
-// testing that a reader is not fooled. What matches and what counts is as for [Store.Drop].
+// Duplicate delivers the next n matching events twice: in their batch, and again in a batch that follows it. If n is below
+// zero, it duplicates all matching events until the rule is removed. No store may do this; Duplicate tests that a reader is
+// not fooled. Matching and counting are as for [Store.Drop].
 func (s *Store) Duplicate(n int, match ...Match) *Rule {
 	return s.add(&Rule{kind: duplicate, left: n, match: match})
 }
 
-// deliver yields batch, less the events that are dropped, and again those that are duplicated. It reports
-// whether the consumer asks for more.
+// deliver yields batch without the dropped events, and then the duplicated events again. It reports whether the consumer
+// asks for more.
 func (s *Store) deliver(st *stream, batch kv.Batch, yield func(kv.Batch, error) bool) bool {
 	var again []kv.Event
 	if !s.calm() && !batch.IsBookmark() {
@@ -37,7 +37,7 @@ func (s *Store) hand(batch kv.Batch, yield func(kv.Batch, error) bool) bool {
 	return yield(batch, nil)
 }
 
-// tamper returns what is left of batch, and what is to be delivered once more.
+// tamper returns what is left of batch, and what is to be delivered again.
 func (s *Store) tamper(st *stream, batch kv.Batch) (left kv.Batch, again []kv.Event) {
 	var kept []kv.Event
 	for _, event := range batch.Events {
@@ -59,7 +59,7 @@ func (s *Store) tamper(st *stream, batch kv.Batch) (left kv.Batch, again []kv.Ev
 	return batchOf(kept), again
 }
 
-// batchOf returns the batch that a store would make of events: complete up to the last of them.
+// batchOf returns the batch that a store makes of events: complete up to the last of them.
 func batchOf(events []kv.Event) kv.Batch {
 	if len(events) == 0 {
 		return kv.Batch{}

@@ -10,12 +10,12 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// A network that goes away and comes back: the watch is silent in between, and loses nothing.
+// A network goes away and comes back. The watch is silent in between, and loses nothing.
 func ExampleStore_Cut() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	cluster := memory.New()
-	store := fault.New(cluster) // what the program under test is given
+	store := fault.New(cluster) // the store that the program under test gets
 
 	var program sync.WaitGroup
 	program.Go(func() {
@@ -54,8 +54,8 @@ func ExampleStore_Cut() {
 	// seen: blue
 }
 
-// The moment between reading and watching, made as long as the test needs. A program that watches after
-// the revision it read misses nothing in it.
+// The moment between a read and a watch lasts as long as the test needs. A program that watches after the revision of its
+// read misses nothing.
 func ExampleStore_Hold() {
 	ctx := context.Background()
 	store := fault.New(memory.New())
@@ -86,7 +86,7 @@ func ExampleStore_Hold() {
 	// then saw red
 }
 
-// Rules are made of an effect and of the calls that it is about, and print themselves.
+// A rule consists of an effect and the calls to which it applies. It can be printed.
 func ExampleStore_Fail() {
 	ctx := context.Background()
 	store := fault.New(memory.New())

@@ -13,8 +13,8 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// inBubble runs a test with a store beneath, the store of faults over it, and a context that ends with
-// the test. A bubble fails the test if a goroutine is left, or if everything waits for ever.
+// inBubble runs a test with a store, a fault.Store over it, and a context that ends with the test. A bubble fails the test
+// if a goroutine is left, or if all goroutines wait for ever.
 func inBubble(t *testing.T, test func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -24,13 +24,13 @@ func inBubble(t *testing.T, test func(t *testing.T, ctx context.Context, under *
 	})
 }
 
-// result is how a call in another goroutine went.
+// result is the result of a call in another goroutine.
 type result struct {
 	value string
 	err   error
 }
 
-// get reads /a in a goroutine of its own.
+// get reads /a in another goroutine.
 func get(ctx context.Context, s kv.Store) <-chan result {
 	done := make(chan result, 1)
 	go func() {
@@ -40,9 +40,9 @@ func get(ctx context.Context, s kv.Store) <-chan result {
 	return done
 }
 
-// follower is a watch that is read in a goroutine of its own until it ends.
+// follower is a watch that another goroutine reads until it ends.
 type follower struct {
-	seen chan string // what it saw: "put /a=1", "delete /a", or the error's text
+	seen chan string // what the watch delivered: "put /a=1", "delete /a", or the text of the error
 	end  chan error  // its error, or nil
 }
 
@@ -67,7 +67,7 @@ func (f *follower) read(watch iter.Seq2[kv.Batch, error]) {
 	f.end <- nil
 }
 
-// news returns what came since it was last asked, once all is quiet.
+// news returns what the watch delivered since the last call, once the bubble is quiet.
 func (f *follower) news() string {
 	synctest.Wait()
 	var text string
@@ -84,7 +84,7 @@ func (f *follower) news() string {
 	}
 }
 
-// ended returns the error that the watch ended with, and fails the test if it has not.
+// ended returns the error that ended the watch. It fails the test if the watch has not ended.
 func (f *follower) ended(t *testing.T) error {
 	t.Helper()
 	synctest.Wait()
@@ -97,7 +97,7 @@ func (f *follower) ended(t *testing.T) error {
 	}
 }
 
-// finished returns what a call gave, and fails the test if it still hangs.
+// finished returns the result of a call. It fails the test if the call still hangs.
 func finished(t *testing.T, done <-chan result) result {
 	t.Helper()
 	synctest.Wait()
@@ -110,7 +110,7 @@ func finished(t *testing.T, done <-chan result) result {
 	}
 }
 
-// hangs fails the test if the call has come back.
+// hangs fails the test if the call has returned.
 func hangs(t *testing.T, done <-chan result) {
 	t.Helper()
 	synctest.Wait()
@@ -130,7 +130,7 @@ func put(t *testing.T, s kv.Writer, key, value string) kv.Revision {
 	return rev
 }
 
-// revision returns the revision that the store is at.
+// revision returns the store's current revision.
 func revision(t *testing.T, s kv.Store) kv.Revision {
 	t.Helper()
 	snapshot, err := s.Get(context.Background(), kv.All())

@@ -8,33 +8,33 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Match says which calls a fault is about. Every method that makes a fault takes any number of them: a
-// call must meet all that are given, and with none given every call is meant.
+// Match selects the calls to which a fault applies. Every method that makes a fault takes any number of matches. A call must
+// meet all of them. Without matches, the fault applies to every call.
 //
-// [Ops] match by operation, [On] by key, and [Answered] moves the fault to the moment at which the store has
-// answered. Other kinds can be written outside this package.
+// [Ops] match by operation, [On] by key, and [Answered] moves the fault to the moment after the store has answered. Other
+// kinds can be written outside this package.
 type Match interface {
-	// Matches reports whether the call is meant. It is called with the Store locked: it must not block, and
-	// not use the Store.
+	// Matches reports whether the fault applies to the call. It is called while the Store is locked: it must not block, and
+	// must not use the Store.
 	Matches(Call) bool
-	// String says what is matched, as part of a list: "get", `on "/a"`.
+	// String describes the match, as part of a list: "get", `on "/a"`.
 	String() string
 }
 
-// Call is what a [Match] sees: a call on its way to the store, an answer on its way back, or, for the faults
-// that change what a stream delivers ([Store.Drop], [Store.Duplicate]), one event.
+// Call is what a [Match] sees: a call on its way to the store, or an answer on its way back. For the faults that change what
+// a stream delivers ([Store.Drop], [Store.Duplicate]), it is one event.
 type Call struct {
-	// Op is the operation. For an event it is Watches and what the event does: Puts or Deletes.
+	// Op is the operation. For an event it is Watches, and Puts or Deletes.
 	Op Ops
-	// Range is what is read by a Get or a Watch.
+	// Range is the range of a Get or a Watch.
 	Range kv.Range
-	// After is the revision that a Watch was asked to begin after.
+	// After is the revision after which a Watch begins.
 	After kv.Revision
-	// Keys are what a write writes, or what an event is about. Nil for a Get or a Watch. Empty, and not nil, for what is
-	// about no key: a commit of nothing, a request for progress.
+	// Keys are the keys of a write, or the key of an event. They are nil for a Get or a Watch. They are empty and not nil
+	// for a call without keys: a commit without ops, or a request for progress.
 	Keys []string
-	// Answered is set once the store has answered, and false before the call has reached it. Every batch and
-	// the error at its end are the answers to a Watch.
+	// Answered is true after the store has answered, and false before the call has reached it. The answers to a Watch are
+	// its batches, and the error at its end.
 	Answered bool
 }
 
@@ -55,7 +55,7 @@ func (c Call) String() string {
 	return c.Op.String() + " " + strings.Join(text, ", ")
 }
 
-// touches reports whether c is about any key in r.
+// touches reports whether c concerns any key in r.
 func (c Call) touches(r kv.Range) bool {
 	for _, key := range c.Keys {
 		if r.Contains(key) {
@@ -71,13 +71,13 @@ func overlap(a, b kv.Range) bool {
 	return (!aBounded || bFrom < aTo) && (!bBounded || aFrom < bTo)
 }
 
-// answered returns c at the moment when the store has answered it.
+// answered returns c as it is after the store has answered.
 func (c Call) answered() Call {
 	c.Answered = true
 	return c
 }
 
-// Ops is a set of operations, combined with |. It is a [Match]: Gets|Watches matches either.
+// Ops is a set of operations, combined with |. It is a [Match]: Gets|Watches matches both.
 type Ops uint8
 
 // The operations of a store.
@@ -87,7 +87,7 @@ const (
 	Puts
 	Deletes
 	Commits
-	Progress // requests for it, which are about no key: On matches none of them
+	Progress // requests for progress, which have no key, so On matches none of them
 
 	Reads  = Gets | Watches
 	Writes = Puts | Deletes | Commits
@@ -96,7 +96,7 @@ const (
 // Matches reports whether the call is one of o.
 func (o Ops) Matches(c Call) bool { return o&c.Op != 0 }
 
-// String returns the operations' names: "get", "put|delete".
+// String returns the names of the operations: "get", "put|delete".
 func (o Ops) String() string {
 	var names []string
 	for i, name := range []string{"get", "watch", "put", "delete", "commit", "progress"} {
@@ -110,8 +110,8 @@ func (o Ops) String() string {
 	return strings.Join(names, "|")
 }
 
-// On matches calls about any key in r: reads and watches of a range that has a key in common with r, writes
-// of a key in r, commits of which one op is. It panics if r is invalid, which would match by accident.
+// On matches calls that concern a key in r: reads and watches of a range that overlaps r, writes of a key in r, and commits
+// with such a write. It panics if r is invalid.
 func On(r kv.Range) Match {
 	if err := r.Validate(); err != nil {
 		panic("fault.On: " + err.Error())
@@ -124,11 +124,11 @@ type on struct{ r kv.Range }
 func (o on) Matches(c Call) bool { return c.touches(o.r) }
 func (o on) String() string      { return "on " + o.r.String() }
 
-// Answered matches calls which the store has answered, before the caller has seen the answer. Without it
-// a fault meets a call before that has reached the store.
+// Answered matches calls that the store has answered, before the caller sees the answer. Without it, a fault applies before
+// the call reaches the store.
 //
-// The answers to a Watch are its batches, so that Hold(Watches, Answered) holds the next batch. For a write
-// it is the difference between a request that was lost and an acknowledgement that was lost.
+// The answers to a Watch are its batches, so Hold(Watches, Answered) holds the next batch. For a write, Answered is the
+// difference between a lost request and a lost acknowledgement.
 var Answered Match = answered{}
 
 type answered struct{}
@@ -136,7 +136,7 @@ type answered struct{}
 func (answered) Matches(c Call) bool { return c.Answered }
 func (answered) String() string      { return "answered" }
 
-// matches is what a call must meet, all of it.
+// matches are all that a call must meet.
 type matches []Match
 
 func (m matches) match(c Call) bool {
@@ -148,7 +148,7 @@ func (m matches) match(c Call) bool {
 	return true
 }
 
-// saysWhen reports whether the moment is among what must be met.
+// saysWhen reports whether Answered is one of the matches.
 func (m matches) saysWhen() bool {
 	for _, one := range m {
 		if _, ok := one.(answered); ok {

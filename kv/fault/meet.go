@@ -10,8 +10,8 @@ import (
 
 const name = "kv/fault"
 
-// meet takes a call through the delays, the hold and the failure that match it at its moment. An error is
-// what the call returns.
+// meet takes a call through the delays, the hold and the failure that match it. If meet returns an error, the call returns
+// that error.
 func (s *Store) meet(ctx context.Context, c Call) error {
 	if s.calm() {
 		return nil
@@ -60,7 +60,7 @@ func (s *Store) delayed(ctx context.Context, c Call, r *Rule) error {
 func (s *Store) held(ctx context.Context, c Call, r *Rule) error {
 	s.count(blocked)
 	defer s.count(unblocked)
-	defer r.Remove() // no longer listed, also if the call gave up
+	defer r.Remove() // also if the call gave up, so that the rule is no longer listed
 	close(r.reached)
 	select {
 	case <-r.removed:
@@ -77,8 +77,8 @@ func (s *Store) gate(ctx context.Context, c Call) error {
 	return s.gateLocked(ctx, c, func() bool { return s.barred(c) })
 }
 
-// gateLocked waits while shut says so. The caller holds mu, which is let go in the wait; shut is called
-// with it held.
+// gateLocked waits while shut returns true. The caller holds mu. gateLocked releases mu while it waits, and calls shut with
+// mu held.
 func (s *Store) gateLocked(ctx context.Context, c Call, shut func() bool) error {
 	if !shut() {
 		return nil
@@ -122,7 +122,7 @@ func (c Call) ended(ctx context.Context) error {
 	return &kv.OpError{Store: name, Op: c.String(), Reason: ctx.Err(), Cause: cause}
 }
 
-// failure returns the error of a call that is to fail with err.
+// failure returns the error of a call that fails with err.
 func (c Call) failure(err error) error {
 	if op := (*kv.OpError)(nil); errors.As(err, &op) {
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// stat is get without the value, which it says is there.
+// stat calls Stat as get calls Get. Its text shows the value, which must be empty.
 func stat(ctx context.Context, s kv.Stater) <-chan result {
 	done := make(chan result, 1)
 	go func() {
@@ -59,7 +59,7 @@ func TestStatOfAStoreWithoutItIsAGetWithoutValues(t *testing.T) {
 	}
 }
 
-// acknowledged is a watch of /a after revision 1 whose acknowledgements are among what it saw.
+// acknowledged watches /a after revision 1. What it saw includes the acknowledgements.
 func acknowledged(ctx context.Context, s kv.Acknowledger) *follower {
 	f := newFollower()
 	go f.read(s.WatchAcknowledged(ctx, kv.Key("/a"), 1, func() { f.seen <- "acknowledged" }))
@@ -100,8 +100,8 @@ func TestAWatchIsNotAcknowledgedWhileAFaultBarsIt(t *testing.T) {
 	}
 }
 
-// acknowledging is a store whose watches are acknowledged when the test says so, or not at all once their context has ended,
-// unless it is heedless of that.
+// acknowledging is a store whose watches are acknowledged when the test says so. After the watch's context has ended it
+// acknowledges nothing, unless it is heedless.
 type acknowledging struct {
 	*memory.Store
 	served   chan struct{}
@@ -205,7 +205,7 @@ func TestAnInvalidWatchIsNotAcknowledged(t *testing.T) {
 	}
 }
 
-// A store may acknowledge what its caller has given up in the meantime.
+// A store may acknowledge a watch that its caller has given up meanwhile.
 func TestAWatchIsNotAcknowledgedAfterItsConnectionEnded(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, _ *fault.Store) {
 		late := acknowledging{under, make(chan struct{}), true}
@@ -236,7 +236,7 @@ func TestASilencedWatchIsNotAcknowledged(t *testing.T) {
 	})
 }
 
-// A store without acknowledgements is taken to serve what it was asked for, once it was asked.
+// A watch of a store without acknowledgements counts as acknowledged when it is opened.
 func TestAWatchOfAStoreWithoutAcknowledgementsIsAcknowledgedWhenItIsOpened(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, _ *fault.Store) {
 		s := fault.New(struct{ kv.Store }{under})
@@ -296,7 +296,7 @@ func TestRequestsForProgressMeetFaults(t *testing.T) {
 		}
 
 		want(t, "operation", fault.Progress.String(), "progress")
-		s.Cut(fault.On(kv.All())) // it is about no key
+		s.Cut(fault.On(kv.All())) // RequestProgress has no key
 		if err := finished(t, request(ctx)).err; err != nil {
 			t.Errorf("the request failed: %v", err)
 		}

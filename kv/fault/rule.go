@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Rule is a fault that stays until it is used up or removed. [Store.Clear] removes all of them. It may be
-// used from several goroutines.
+// Rule is a fault that lasts until it is used up or removed. [Store.Clear] removes all rules. Its methods may be called
+// concurrently.
 type Rule struct {
 	store *Store
 	kind  kind
@@ -16,15 +16,15 @@ type Rule struct {
 	err   error         // of fail
 	delay time.Duration // of delay
 
-	// reached, of a hold, is closed by the call that is held.
+	// reached belongs to a hold. The call that is held closes it.
 	reached chan struct{}
 
-	// removed is closed by remove, exactly once, to let go what the rule keeps waiting.
+	// removed is closed by remove, exactly once. That releases what the rule keeps waiting.
 	removed chan struct{}
 
-	// Guarded by store.mu.
+	// The fields below are guarded by store.mu.
 	active bool
-	left   int // how often it still applies; below zero, for ever
+	left   int // how often the rule still applies; for ever if below zero
 }
 
 type kind uint8
@@ -39,8 +39,7 @@ const (
 	duplicate
 )
 
-// Remove ends the fault: what it keeps waiting goes on. It may be called more than once, and on a rule that
-// is used up.
+// Remove ends the fault: what it keeps waiting goes on. It may be called more than once, also on a rule that is used up.
 func (r *Rule) Remove() {
 	s := r.store
 	s.mu.Lock()
@@ -48,7 +47,7 @@ func (r *Rule) Remove() {
 	s.remove(r)
 }
 
-// String says what the rule does, and to which calls: fail the next 2: get on "/a" (unavailable).
+// String describes the rule and its calls: fail the next 2: get on "/a" (unavailable).
 func (r *Rule) String() string {
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
@@ -84,11 +83,11 @@ func (r *Rule) text() string {
 	return fmt.Sprintf("%s: %v", what, r.match)
 }
 
-// matches reports whether r is about c at c's moment.
+// matches reports whether r applies to c now.
 func (r *Rule) matches(c Call) bool {
 	switch r.kind {
 	case delay, hold, fail:
-		// These happen once a call, so they have one moment: before the store, unless told otherwise.
+		// These apply once to each call, before the store unless the rule says Answered.
 		if c.Answered != r.match.saysWhen() {
 			return false
 		}
@@ -96,7 +95,7 @@ func (r *Rule) matches(c Call) bool {
 	return r.match.match(c)
 }
 
-// add makes a rule of r and puts it in force.
+// add puts r in force and returns it.
 func (s *Store) add(r *Rule) *Rule {
 	r.match = slices.Clone(r.match)
 	r.store = s
@@ -110,7 +109,7 @@ func (s *Store) add(r *Rule) *Rule {
 	return r
 }
 
-// remove takes r out of force. The caller holds mu.
+// remove ends r. The caller holds mu.
 func (s *Store) remove(r *Rule) {
 	if !r.active {
 		return
@@ -121,7 +120,7 @@ func (s *Store) remove(r *Rule) {
 	s.ruled.fire()
 }
 
-// removeAll takes the rules of the given kinds out of force.
+// removeAll ends the rules of the given kinds.
 func (s *Store) removeAll(kinds ...kind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +131,7 @@ func (s *Store) removeAll(kinds ...kind) {
 	}
 }
 
-// claim returns the first rule of the kind that is about c, having used it once, or nil.
+// claim uses the first rule of the kind that matches c once, and returns it, or nil.
 func (s *Store) claim(k kind, c Call) *Rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +142,7 @@ func (s *Store) claim(k kind, c Call) *Rule {
 		if r.left > 0 {
 			r.left--
 		}
-		if r.left == 0 && k != hold { // a hold stays until what it holds has gone
+		if r.left == 0 && k != hold { // a hold stays listed until its call goes on
 			s.remove(r)
 		}
 		return r
@@ -151,7 +150,7 @@ func (s *Store) claim(k kind, c Call) *Rule {
 	return nil
 }
 
-// all returns the rules of the kind that are about c.
+// all returns the rules of the kind that match c.
 func (s *Store) all(k kind, c Call) []*Rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,13 +163,13 @@ func (s *Store) all(k kind, c Call) []*Rule {
 	return found
 }
 
-// Clear removes every rule: what is cut off is healed, what is held or delayed goes on. Streams that were
-// silenced stay silent, as nothing says what they have missed.
+// Clear removes every rule: cuts are healed, and held or delayed calls go on. Silenced streams stay silent, because the
+// Store does not know what they missed.
 func (s *Store) Clear() {
 	s.removeAll(delay, hold, fail, cut, freeze, drop, duplicate)
 }
 
-// String lists the rules in force, one a line, and the streams that were silenced.
+// String lists the rules in force, one on each line, and the silenced streams.
 func (s *Store) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,20 +8,20 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Store is a [kv.Store] that fails on request, and otherwise does as the store it wraps. It is a [kv.Writer], a
-// [kv.Committer] and a [kv.ProgressRequester] too; where the wrapped store is not, these methods fail with
-// [kv.ErrUnsupported]. And it is a [kv.Stater] and a [kv.Acknowledger]; where the wrapped store is not, these methods do as
-// [kv.Stat] and [kv.WatchAcknowledged] do.
+// Store is a [kv.Store] that fails on request. Otherwise it does what the wrapped store does. It is a [kv.Writer], a
+// [kv.Committer] and a [kv.ProgressRequester]. If the wrapped store is not, these methods fail with [kv.ErrUnsupported]. It
+// is a [kv.Stater] and a [kv.Acknowledger]. If the wrapped store is not, these methods do what [kv.Stat] and
+// [kv.WatchAcknowledged] do.
 //
 // All methods may be called concurrently.
 type Store struct {
 	store kv.Store
 
 	mu      sync.Mutex
-	rules   []*Rule    // in force, in the order they were made
-	streams *list.List // of *stream: the watches that are being iterated, in the order they began
+	rules   []*Rule    // in force, in the order in which they were made
+	streams *list.List // of *stream: the watches that are being iterated, in the order in which they began
 	counts  Counts
-	ruled   signal // fires when a rule goes
+	ruled   signal // fires when a rule is removed
 	counted signal // fires when counts change
 }
 
@@ -33,15 +33,15 @@ var (
 	_ kv.Committer         = (*Store)(nil)
 )
 
-// New wraps store. Without faults the wrapper is transparent: the guarantees that store gives are given
-// through it, and its errors come back as they are. It has no goroutines: a watch runs in its consumer's, and is
-// reached by ending the context that store's own watch was given. So Cut, Silence and EndStreams act as promptly
-// as store ends a watch whose context is done (W12).
+// New wraps store. Without faults the wrapper is transparent: it keeps the guarantees that store keeps, and returns its
+// errors unchanged. It has no goroutines. A watch runs in its consumer's goroutine; to interrupt it, the wrapper ends the
+// context of the wrapped store's watch. So Cut, Silence and EndStreams act as promptly as store ends a watch whose context
+// is done (W12).
 func New(store kv.Store) *Store {
 	return &Store{store: store, streams: list.New()}
 }
 
-// Get is [kv.Store]'s Get of the wrapped store, with the faults that match.
+// Get calls the wrapped store's Get, with the faults that match.
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	if r.Validate() != nil {
 		return s.store.Get(ctx, r) // refused before it is sent, so no network can fail it
@@ -50,7 +50,7 @@ func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	return answer(ctx, s, call, func() (kv.Snapshot, error) { return s.store.Get(ctx, r) })
 }
 
-// Stat is [kv.Stat] of the wrapped store. To faults it is a Get.
+// Stat calls [kv.Stat] of the wrapped store, with the faults that match. For faults it is a Get.
 func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	if r.Validate() != nil {
 		return kv.Stat(ctx, s.store, r)
@@ -59,8 +59,8 @@ func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	return answer(ctx, s, call, func() (kv.Snapshot, error) { return kv.Stat(ctx, s.store, r) })
 }
 
-// RequestProgress is [kv.ProgressRequester]'s RequestProgress of the wrapped store, with the faults that match. Where the
-// request is cut off it hangs, as requests do. The bookmarks come through their streams, with the faults of those.
+// RequestProgress calls the wrapped store's RequestProgress, with the faults that match. A request that is cut off hangs, as
+// other requests do. The bookmarks come through their streams, with the faults of those streams.
 func (s *Store) RequestProgress(ctx context.Context) error {
 	call := Call{Op: Progress, Keys: []string{}}
 	store, ok := s.store.(kv.ProgressRequester)
@@ -71,7 +71,7 @@ func (s *Store) RequestProgress(ctx context.Context) error {
 	return err
 }
 
-// Put is [kv.Writer]'s Put of the wrapped store, with the faults that match.
+// Put calls the wrapped store's Put, with the faults that match.
 func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
 	call := Call{Op: Puts, Keys: []string{key}}
 	store, ok := s.store.(kv.Writer)
@@ -84,7 +84,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ..
 	return answer(ctx, s, call, func() (kv.Revision, error) { return store.Put(ctx, key, value, conditions...) })
 }
 
-// Delete is [kv.Writer]'s Delete of the wrapped store, with the faults that match.
+// Delete calls the wrapped store's Delete, with the faults that match.
 func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Condition) (kv.Revision, error) {
 	call := Call{Op: Deletes, Keys: []string{key}}
 	store, ok := s.store.(kv.Writer)
@@ -97,7 +97,7 @@ func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Conditi
 	return answer(ctx, s, call, func() (kv.Revision, error) { return store.Delete(ctx, key, conditions...) })
 }
 
-// Commit is [kv.Committer]'s Commit of the wrapped store, with the faults that match.
+// Commit calls the wrapped store's Commit, with the faults that match.
 func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 	call := Call{Op: Commits, Keys: make([]string, len(ops))}
 	for i, op := range ops {
@@ -113,7 +113,7 @@ func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 	return answer(ctx, s, call, func() (kv.Revision, error) { return store.Commit(ctx, ops...) })
 }
 
-// answer takes one call through its faults to the store, and the store's answer through its faults back.
+// answer takes a call through its faults to the store, and the answer through its faults back to the caller.
 func answer[T any](ctx context.Context, s *Store, call Call, do func() (T, error)) (T, error) {
 	s.count(func(c *Counts) { c.begin(call.Op) })
 	var none T
@@ -125,7 +125,7 @@ func answer[T any](ctx context.Context, s *Store, call Call, do func() (T, error
 	}
 	result, err := do()
 	if err != nil && ctx.Err() != nil {
-		return result, err // the caller has gone: there is nobody to keep the answer from
+		return result, err // the caller has given up, so the answer is not needed
 	}
 	if err := s.meet(ctx, call.answered()); err != nil {
 		return none, err

@@ -34,13 +34,13 @@ func TestTransparent(t *testing.T) {
 			yield(kv.Batch{}, broken)
 		},
 	})
-	s.Fail(-1, kv.ErrUnavailable, fault.On(kv.Key("/elsewhere"))) // a fault that is about others
+	s.Fail(-1, kv.ErrUnavailable, fault.On(kv.Key("/elsewhere"))) // a fault on other keys
 
 	if snapshot, err := s.Get(t.Context(), kv.Key("/a")); err != broken || snapshot.Revision != 3 {
 		t.Errorf("Get gave %+v, %v", snapshot, err)
 	}
 	watch := s.Watch(t.Context(), kv.Key("/a"), 1)
-	for range 2 { // each iteration is a watch of its own
+	for range 2 { // each iteration is a separate watch
 		var got string
 		for batch, err := range watch {
 			if err != nil && err != broken {
@@ -79,7 +79,7 @@ func TestErrorsOfAContextThatEndsInTheStoreAreTheStores(t *testing.T) {
 	})
 }
 
-// The store is given another context than the caller's, which has then ended in another way.
+// The store gets another context than the caller's. That context has ended for another reason.
 func TestAStreamEndsWithTheErrorOfItsCallersContext(t *testing.T) {
 	for name, happens := range map[string]func(s *fault.Store){
 		"cut":         func(s *fault.Store) { s.Cut() },
@@ -274,7 +274,7 @@ func TestStringListsTheRules(t *testing.T) {
 	})
 }
 
-// A context of a foreign type is watched by a goroutine until what was made of it ends.
+// A goroutine watches a context of a foreign type, until the contexts derived from it end.
 func TestStreamsLeaveNothingBehind(t *testing.T) {
 	leaktest.Check(t)
 	ctx := foreign{Context: t.Context(), done: make(chan struct{})}
@@ -301,7 +301,7 @@ type foreign struct {
 func (f foreign) Done() <-chan struct{} { return f.done }
 func (foreign) Value(any) any           { return nil }
 
-// Whatever honest faults there are, each stream that goes on delivers every event once, in order.
+// With any faults that a correct store may have, each stream that goes on delivers every event once, in order.
 func TestStreamsLoseNothingWhateverHappens(t *testing.T) {
 	leaktest.Check(t)
 	for seed := range uint64(50) {

@@ -129,7 +129,7 @@ func TestDrop(t *testing.T) {
 		}
 		want(t, "one lost", watch.news(), "put /b=1, delete /b=, put /a=1, put /a=1, delete /a=")
 
-		// What is lost is not found again by going on after a cut.
+		// A stream that resumes after a cut does not deliver a dropped event again.
 		s.Drop(1)
 		put(t, under, "/a", "2")
 		want(t, "lost", watch.news(), "")
@@ -196,7 +196,7 @@ func TestDuplicatesShareNoBytes(t *testing.T) {
 	})
 }
 
-// script is a store that does as it is told.
+// script is a store whose answers the test writes.
 type script struct {
 	get   func() (kv.Snapshot, error)
 	watch func(yield func(kv.Batch, error) bool)

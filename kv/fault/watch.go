@@ -8,25 +8,25 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Watch is [kv.Store]'s Watch of the wrapped store, with the faults that match.
+// Watch calls the wrapped store's Watch, with the faults that match.
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	return s.watch(ctx, r, after, nil)
 }
 
-// WatchAcknowledged is [kv.WatchAcknowledged] of the wrapped store, with the faults that match. A stream that begins cut
-// off, or held, is acknowledged once it has reached the store and the store has acknowledged it. It is acknowledged once,
-// however often it is cut off and resumed.
+// WatchAcknowledged calls [kv.WatchAcknowledged] of the wrapped store, with the faults that match. A stream that begins
+// while it is cut off or held is acknowledged when it has reached the store and the store has acknowledged it. It is
+// acknowledged once, however often it is cut off and resumed.
 //
-// An acknowledgement is an answer to cuts and freezes, which keep it back. To all other faults the answers to a
-// watch are its batches.
+// Cuts and freezes keep an acknowledgement back, as they keep any answer back. For all other faults, only the batches are
+// answers to a watch.
 func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 	return s.watch(ctx, r, after, acknowledged)
 }
 
-// watch is Watch, and WatchAcknowledged where acknowledged is not nil.
+// watch does Watch, and WatchAcknowledged if acknowledged is not nil.
 func (s *Store) watch(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 	if r.Validate() != nil || after < 0 {
-		return s.store.Watch(ctx, r, after) // which refuses it, so there is nothing to acknowledge
+		return s.store.Watch(ctx, r, after) // the store refuses it, so there is nothing to acknowledge
 	}
 	return func(yield func(kv.Batch, error) bool) {
 		st := s.begin(ctx, Call{Op: Watches, Range: r, After: after}, acknowledged)
@@ -40,28 +40,27 @@ func (s *Store) watch(ctx context.Context, r kv.Range, after kv.Revision, acknow
 	}
 }
 
-// stream is one iteration of a watch. It runs in the goroutine of its consumer and has none of its own: to
-// reach a stream that waits inside the wrapped store, the context which that store was given is ended, and
-// the store ends its watch at once (W12).
+// stream is one iteration of a watch. It runs in its consumer's goroutine and has no other. To interrupt a stream that waits
+// inside the wrapped store, end the context of that store's watch: the store then ends the watch at once (W12).
 type stream struct {
 	call   Call
 	caller context.Context
 
-	// Used by the consumer's goroutine alone.
-	position     kv.Revision // what the stream has been through
-	acknowledged func()      // to be called; nil where it was, or nobody asked
+	// These fields are used only by the consumer's goroutine.
+	position     kv.Revision // up to which the stream has delivered
+	acknowledged func()      // nil after the call, or if the caller does not want it
 
-	// ctx ends with the caller's, or by end.
+	// ctx ends with the caller's context, or by end.
 	ctx context.Context
 	end context.CancelCauseFunc
 
-	// Guarded by Store.mu.
-	disconnect context.CancelFunc // ends the present watch of the wrapped store, if there is one
+	// These fields are guarded by Store.mu.
+	disconnect context.CancelFunc // ends the current watch of the wrapped store, if there is one
 	silent     bool
 	place      *list.Element // in Store.streams
 }
 
-// streamEnd is why a stream's context ended, when EndStreams ended it.
+// streamEnd is the cause of a stream's context that EndStreams ended.
 type streamEnd struct{ err error }
 
 func (e *streamEnd) Error() string { return "ended by EndStreams" }
@@ -84,7 +83,7 @@ func (s *Store) finish(st *stream) {
 	s.countLocked(func(n *Counts) { n.Streams-- })
 }
 
-// interrupt does something to every running stream. do is called with mu held.
+// interrupt calls do with every running stream, with mu held.
 func (s *Store) interrupt(do func(*stream)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,8 +92,8 @@ func (s *Store) interrupt(do func(*stream)) {
 	}
 }
 
-// follow opens a watch of the wrapped store where the stream stands, once nothing bars it, and delivers
-// what that yields. It reports whether the stream goes on: the watch was disconnected, not ended.
+// follow watches the wrapped store from the stream's position, once no fault bars it, and delivers the batches. It reports
+// whether the stream goes on: then the watch was disconnected and has not ended.
 func (s *Store) follow(st *stream, yield func(kv.Batch, error) bool) bool {
 	ctx, err := s.connect(st)
 	if err != nil {
@@ -103,7 +102,8 @@ func (s *Store) follow(st *stream, yield func(kv.Batch, error) bool) bool {
 	}
 	for batch, err := range s.open(ctx, st) {
 		if ended := st.caller.Err(); err != nil && ended != nil {
-			// The connection ends a moment after the caller's context, or was ended before: then the store speaks of that.
+			// The connection's context ends a moment after the caller's, or ended before it. In the second case the store's
+			// error is about the connection, so return the caller's.
 			if gone := ctx.Err(); gone != nil && gone != ended {
 				err = st.call.ended(st.caller)
 			}
@@ -111,7 +111,7 @@ func (s *Store) follow(st *stream, yield func(kv.Batch, error) bool) bool {
 			return false
 		}
 		if ctx.Err() != nil {
-			break // what comes now is of a connection that is gone; it is read again by the next
+			break // this batch is from a connection that is gone; the next connection reads it again
 		}
 		if err := s.meet(st.ctx, st.call.answered()); err != nil {
 			st.fail(yield, err)
@@ -133,10 +133,10 @@ func (s *Store) follow(st *stream, yield func(kv.Batch, error) bool) bool {
 		st.fail(yield, st.call.ended(st.ctx))
 		return false
 	}
-	return ctx.Err() != nil // else the store ended without an error, and so does the stream
+	return ctx.Err() != nil // otherwise the store ended without an error, and so does the stream
 }
 
-// open returns a watch of the wrapped store from where the stream stands.
+// open returns a watch of the wrapped store from the stream's position.
 func (s *Store) open(ctx context.Context, st *stream) iter.Seq2[kv.Batch, error] {
 	if st.acknowledged == nil {
 		return s.store.Watch(ctx, st.call.Range, st.position)
@@ -144,8 +144,8 @@ func (s *Store) open(ctx context.Context, st *stream) iter.Seq2[kv.Batch, error]
 	return kv.WatchAcknowledged(ctx, s.store, st.call.Range, st.position, func() { s.acknowledge(ctx, st) })
 }
 
-// acknowledge passes on that the wrapped store has acknowledged its watch, once no cut and no freeze keeps its answers
-// back. If the watch is disconnected before that, the acknowledgement is lost with it, and that of the next one counts.
+// acknowledge passes the wrapped store's acknowledgement on, once no cut and no freeze keeps answers back. If the watch is
+// disconnected before that, the acknowledgement is lost, and that of the next watch counts.
 func (s *Store) acknowledge(ctx context.Context, st *stream) {
 	if s.gate(ctx, st.call.answered()) != nil || ctx.Err() != nil || st.acknowledged == nil {
 		return
@@ -155,21 +155,20 @@ func (s *Store) acknowledge(ctx context.Context, st *stream) {
 	acknowledged()
 }
 
-// connect waits until nothing bars the stream and returns the context for its next watch of the wrapped
-// store.
+// connect waits until no fault bars the stream, and returns the context for its next watch of the wrapped store.
 func (s *Store) connect(st *stream) (context.Context, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.gateLocked(st.ctx, st.call, func() bool { return st.silent || s.barred(st.call) }); err != nil {
 		return nil, err
 	}
-	// Made under the lock that was held when nothing barred the stream, so that no cut can slip between.
+	// The context is made under the lock under which no fault barred the stream, so no cut can come in between.
 	ctx, cancel := context.WithCancel(st.ctx)
 	st.disconnect = cancel
 	return ctx, nil
 }
 
-// fail yields err as the stream's end.
+// fail yields err as the last pair of the stream.
 func (st *stream) fail(yield func(kv.Batch, error) bool, err error) {
 	if end, ok := err.(*streamEnd); ok {
 		if end.err == nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// What is of the memory store alone. The module in bench compares it with others.
+// These benchmarks are of the memory store alone. The module in bench compares it with others.
 
-// A Put must cost the same however many watches there are on other prefixes and intervals. They are there in both cases, so that the
-// garbage collector has the same to do, but in one of them they watch another store.
+// A Put must cost the same however many watches there are on other prefixes and intervals. Both cases have the watches, so
+// that the garbage collector has the same to do; in one case they watch another store.
 func BenchmarkPutWithWatchesOnOtherKeys(b *testing.B) {
 	elsewhere := map[string]func(i int) kv.Range{
 		"prefixes":  func(i int) kv.Range { return kv.Prefix(fmt.Sprintf("/other/%d/", i)) },
@@ -47,7 +47,7 @@ func BenchmarkPutWithWatchesOnOtherKeys(b *testing.B) {
 	}
 }
 
-func BenchmarkPutBesideLargeGet(b *testing.B) {
+func BenchmarkPutDuringLargeGet(b *testing.B) {
 	leaktest.Check(b)
 	s := memory.New(memory.WithHistory(1000))
 	keys := make([]string, 100_000)
@@ -73,7 +73,7 @@ func BenchmarkPutBesideLargeGet(b *testing.B) {
 	reading.Wait()
 }
 
-// Reports the heap a watch that waits takes: its own, and what its goroutine has there beside its stack.
+// BenchmarkIdleWatch reports the heap of a waiting watch, including what its goroutine holds there, without the stack.
 func BenchmarkIdleWatch(b *testing.B) {
 	leaktest.Check(b)
 	const n = 100_000
@@ -92,7 +92,7 @@ func BenchmarkIdleWatch(b *testing.B) {
 	runtime.KeepAlive(ranges)
 }
 
-// watchMany starts n watches and returns how to stop them.
+// watchMany starts n watches and returns a function that stops them.
 func watchMany(b *testing.B, s *memory.Store, n int, r func(i int) kv.Range) (stop func()) {
 	ctx, cancel := context.WithCancel(b.Context())
 	var running sync.WaitGroup

@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// neverCompacted is where etcd's own count begins: compacting at revision 0 is possible, once.
+	// neverCompacted is the initial state, as in etcd: compacting at revision 0 is possible once.
 	neverCompacted kv.Revision = -1
-	// dropAtOnce is how many records Compact drops before it lets others go on.
+	// dropAtOnce is how many records Compact drops before it lets other calls run.
 	dropAtOnce = 1024
 )
 
-// Compact forgets the history before revision, as etcd's compaction does. What is live stays, whatever its age.
-// The changes made at revision itself can still be watched, deletions included, so the earliest watch that is
-// possible is one after revision-1.
+// Compact forgets the history before revision, as etcd's compaction does. Live entries stay, however old they are. The
+// changes at revision itself can still be watched, including deletions. So the earliest possible watch is one after
+// revision-1.
 //
-// A running watch that has yet to deliver a change from before revision ends with a [*kv.CompactedError]; any
-// other goes on undisturbed. A revision that was compacted before, or is older than one that was, is
-// [kv.ErrCompacted], and one the store has not reached [ErrFutureRevision].
+// A running watch that has yet to deliver a change from before revision ends with a [*kv.CompactedError]. Other watches
+// continue. A revision at or below the last compacted one is [kv.ErrCompacted]. A revision that the store has not reached is
+// [ErrFutureRevision].
 func (s *Store) Compact(ctx context.Context, revision kv.Revision) error {
 	err := ctx.Err()
 	if err == nil {
@@ -49,7 +49,7 @@ func (s *Store) compact(revision kv.Revision) error {
 	return nil
 }
 
-// drop forgets up to limit records that were compacted, and reports whether any are left.
+// drop forgets up to limit compacted records, and reports whether any are left.
 func (s *Store) drop(limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,7 +25,7 @@ func TestWatchStartsInTheCompactedPast(t *testing.T) {
 				f.gotCompacted(4)
 				f.cancel()
 			}
-			// What happened at the compacted revision itself is still there, even if it was a deletion.
+			// The changes at the compacted revision itself are still there, also deletions.
 			f := follow(t, s, r, 3)
 			f.got(join(deleteAt("/a", 4), putAt("/a", "2", 5, 5, 1)))
 			f.stop()
@@ -114,7 +114,7 @@ func TestCompactionEndsOnlyTheWatchesThatLoseSomething(t *testing.T) {
 			f.gotCompacted(5)
 			f.cancel()
 		}
-		// The busy consumer has not asked for more since 4, but nothing more has happened in its range.
+		// The busy consumer has not asked for more since revision 4, but nothing else has happened in its range.
 		busy.resume()
 		for _, f := range []*follower{current, idle, busy, future} {
 			f.got()

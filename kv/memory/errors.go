@@ -6,7 +6,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// ErrFutureRevision is why [Store.Compact] refuses a revision the store has not reached.
+// ErrFutureRevision is the reason when [Store.Compact] refuses a revision that the store has not reached.
 var ErrFutureRevision = errors.New("the revision is in the future")
 
 // fail returns the error of an operation on this store.

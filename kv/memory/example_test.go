@@ -18,7 +18,7 @@ func Example() {
 	rev, _ := store.Put(ctx, "/app/limits", []byte(`{"rps":10}`))
 	fmt.Println("put at", rev)
 
-	// Write only if nobody else has since then.
+	// Write only if no other write came in between.
 	_, err := store.Put(ctx, "/app/limits", []byte(`{"rps":20}`), kv.IfRevision(rev))
 	fmt.Println(err)
 	_, err = store.Put(ctx, "/app/limits", []byte(`{"rps":30}`), kv.IfRevision(rev))
@@ -42,7 +42,7 @@ func Example() {
 	// put /app/limits {"rps":20} version 2
 }
 
-// A program under test meets a store whose history is gone.
+// A program under test meets a store whose history was compacted.
 func ExampleStore_Compact() {
 	ctx := context.Background()
 	store := memory.New()

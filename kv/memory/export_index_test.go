@@ -6,7 +6,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Index is the index of watches, to be tested by itself.
+// Index is the index of watches, for tests.
 type Index struct {
 	x       *index
 	watches map[int]*watch
@@ -42,7 +42,7 @@ func (x *Index) Find(key string) map[int]int {
 	return found
 }
 
-// All returns how often the index comes to each watch when it goes through all.
+// All returns how often the index yields each watch when it goes through all of them.
 func (x *Index) All() map[int]int {
 	found := make(map[int]int)
 	for w := range x.x.all() {
@@ -51,7 +51,7 @@ func (x *Index) All() map[int]int {
 	return found
 }
 
-// Some goes through the watches until there were n, and returns how many there were.
+// Some goes through the watches until there were n, and returns their number.
 func (x *Index) Some(n int) (some int) {
 	for range x.x.all() {
 		if some++; some == n {
@@ -74,13 +74,13 @@ func (n *interval) depth() int {
 	return 1 + max(n.left.depth(), n.right.depth())
 }
 
-// Wrong returns what of the tree of intervals is not as it should be, or "".
+// Wrong returns what is wrong in the tree of intervals, or "".
 func (x *Index) Wrong() string {
 	_, wrong := x.x.intervals.root.wrong(nil)
 	return wrong
 }
 
-// wrong looks at the tree n, all of which should come after the interval before. It returns the last interval in n.
+// wrong checks the tree n, all of which must come after the interval before. It returns the last interval of n.
 func (n *interval) wrong(before *interval) (last *interval, wrong string) {
 	if n == nil {
 		return before, ""

@@ -17,7 +17,7 @@ func (s *Store) Concerned(key string) int {
 	return n
 }
 
-// Registered reports whether anything at all is left in the index of watches.
+// Registered reports whether the index still holds anything.
 func (s *Store) Registered() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,7 +43,7 @@ func (s *Store) Kept() (records, byKey int) {
 	return s.history.count, byKey
 }
 
-// Looks returns how often a watch of r takes the store's mutex to go through the history after a revision.
+// Looks returns how often a watch of r takes the store's mutex to scan the history after a revision.
 func (s *Store) Looks(ctx context.Context, r kv.Range, after kv.Revision) (n int, err error) {
 	w, err := s.startWatch(ctx, r, after)
 	if err != nil {

@@ -2,14 +2,14 @@ package memory
 
 import "weak"
 
-// Alive looks at what a store holds in memory, without holding it.
+// Alive knows what a store holds in memory, with weak pointers that do not hold it.
 type Alive struct {
 	records []weak.Pointer[record]
 	chunks  []weak.Pointer[chunk]
 	watches []weak.Pointer[watch]
 }
 
-// Remember returns what there is now: all records of the history, its chunks, and all watches.
+// Remember returns what the store holds now: all records of the history, its chunks, and all watches.
 func (s *Store) Remember() *Alive {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -26,7 +26,7 @@ func (s *Store) Remember() *Alive {
 	return a
 }
 
-// Left returns how many of them are still there after a garbage collection.
+// Left returns how many of them are left after a garbage collection.
 func (a *Alive) Left() (records, chunks, watches int) {
 	return left(a.records), left(a.chunks), left(a.watches)
 }

@@ -20,7 +20,7 @@ type follower struct {
 	ended   bool
 }
 
-// follow starts a watch whose consumer takes everything as it comes.
+// follow starts a watch whose consumer takes every batch at once.
 func follow(t *testing.T, s kv.Store, r kv.Range, after kv.Revision) *follower {
 	f := followSlowly(t, s, r, after)
 	f.resume()
@@ -28,7 +28,7 @@ func follow(t *testing.T, s kv.Store, r kv.Range, after kv.Revision) *follower {
 	return f
 }
 
-// followSlowly starts a watch whose consumer asks for nothing after its first batch, until resume.
+// followSlowly starts a watch whose consumer stops after its first batch, until resume.
 func followSlowly(t *testing.T, s kv.Store, r kv.Range, after kv.Revision) *follower {
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &follower{t: t, cancel: cancel, gate: make(chan struct{})}
@@ -96,7 +96,7 @@ func (f *follower) stop() {
 	}
 }
 
-// putAt is the batch of one put of a key.
+// putAt is a batch with one put of a key.
 func putAt(key, value string, create, modify kv.Revision, version int64) kv.Batch {
 	entry := kv.Entry{Key: key, Value: []byte(value), CreateRevision: create, ModRevision: modify, Version: version}
 	if value == "" {
@@ -105,12 +105,12 @@ func putAt(key, value string, create, modify kv.Revision, version int64) kv.Batc
 	return kv.Batch{Revision: modify, Events: []kv.Event{{Type: kv.EventPut, Entry: entry}}}
 }
 
-// deleteAt is the batch of one deletion.
+// deleteAt is a batch with one deletion.
 func deleteAt(key string, modify kv.Revision) kv.Batch {
 	return kv.Batch{Revision: modify, Events: []kv.Event{{Type: kv.EventDelete, Entry: kv.Entry{Key: key, ModRevision: modify}}}}
 }
 
-// join is several batches in one.
+// join joins several batches to one.
 func join(batches ...kv.Batch) kv.Batch {
 	var joined kv.Batch
 	for _, b := range batches {

@@ -13,11 +13,11 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// What is forgotten is not only out of reach: nothing in the store keeps it in memory.
+// Forgotten history is not only out of reach. The store also keeps none of it in memory.
 func TestForgottenHistoryIsFreed(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
-	for i := range 4 * 256 { // which fill four chunks
+	for i := range 4 * 256 { // these fill four chunks
 		put(t, s, fmt.Sprintf("/%d", i%2), "v")
 	}
 	before := s.Remember()
@@ -63,7 +63,7 @@ func TestWatchesThatEndedAreFreed(t *testing.T) {
 	})
 }
 
-// A key may be a small part of a large message, which a store must not keep.
+// A key may be a small part of a large message. The store must not keep the message.
 func TestAKeyIsNotKeptWithWhatItWasCutFrom(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()

@@ -7,18 +7,17 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// history is every change since the last compaction, in order, and can be read by revision or by key.
+// history holds every change since the last compaction, in order. It can be read by revision or by key.
 //
-// It shares its chunks with copies of itself and copies one before it writes to it.
+// It shares its chunks with its copies, and copies a chunk before it writes to it.
 type history struct {
 	owner  *ownership
 	chunks []*chunk
-	start  int // how many records of chunks[0] are gone
+	start  int // the number of records of chunks[0] that are gone
 	count  int
 
-	// byKey has the records of each key that are in the history, for keys that changed more than once since they
-	// were last compacted. A key that is not in it has at most one record in the history: the one that is live.
-	// That spares the memory for the many keys that are put once.
+	// byKey holds the records of each key that changed more than once since the last compaction. A key that is not in byKey
+	// has at most one record in the history: the live one. This saves memory when many keys are put once.
 	byKey map[string][]*record
 }
 
@@ -29,20 +28,20 @@ type chunk struct {
 	records [chunkLen]*record
 }
 
-// ownership is told from others by its address, so it must not be empty.
+// ownership is identified by its address, so it must not be empty.
 type ownership struct{ _ byte }
 
 func newHistory() history {
 	return history{owner: new(ownership), byKey: make(map[string][]*record)}
 }
 
-// at returns the record i places after the oldest.
+// at returns the record at position i, counted from the oldest.
 func (h *history) at(i int) *record {
 	i += h.start
 	return h.chunks[i/chunkLen].records[i%chunkLen]
 }
 
-// owned returns chunk i to be written to.
+// owned returns chunk i for writing.
 func (h *history) owned(i int) *chunk {
 	c := h.chunks[i]
 	if c.owner != h.owner {
@@ -52,7 +51,7 @@ func (h *history) owned(i int) *chunk {
 	return c
 }
 
-// add appends rec, the change that follows old in the life of its key; old is nil if the key did not exist.
+// add appends rec, the change of its key that follows old. old is nil if the key did not exist.
 func (h *history) add(old, rec *record) {
 	if list, ok := h.byKey[rec.key]; ok {
 		h.byKey[rec.key] = append(list, rec)
@@ -96,8 +95,8 @@ func (h *history) dropOldest() {
 	}
 }
 
-// since returns the place of the first record at revision or later. It looks from the end, because that is
-// where those are that ask.
+// since returns the position of the first record at revision or later. It searches from the end, because most watches are
+// near the end.
 func (h *history) since(revision kv.Revision) int {
 	step, high := 1, h.count
 	low := high - step
@@ -110,8 +109,8 @@ func (h *history) since(revision kv.Revision) int {
 	return low + sort.Search(high-low, func(i int) bool { return h.at(low+i).modify >= revision })
 }
 
-// ofKey returns the records of key at revision or later; live finds its current one.
-// What it returns is only good while the history does not change.
+// ofKey returns the records of key at revision or later. live finds the key's current record. The result is valid only until
+// the history changes.
 func (h *history) ofKey(key string, live func(string) (*record, bool), revision kv.Revision) []*record {
 	list, ok := h.byKey[key]
 	if !ok {
@@ -128,13 +127,13 @@ func (h *history) ofKey(key string, live func(string) (*record, bool), revision 
 	return list[first:]
 }
 
-// copy returns a history that may be changed apart from h. It lacks byKey.
+// copy returns a history that may be changed independently of h. It lacks byKey.
 func (h *history) copy() history {
 	h.owner = new(ownership)
 	return history{owner: new(ownership), chunks: slices.Clone(h.chunks), start: h.start, count: h.count}
 }
 
-// indexKeys makes byKey afresh.
+// indexKeys builds byKey from the records.
 func (h *history) indexKeys() {
 	h.byKey = make(map[string][]*record)
 	for i := range h.count {

@@ -8,30 +8,29 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// index finds the watches that a change of a key concerns. Looking costs one map lookup for the watches of the
-// key itself, one for each distinct length of a watched prefix that is not longer than the key, and, for other
-// intervals, what [intervals] says.
+// index finds the watches whose range holds a key. A search costs one map lookup for watches of the key itself, one for each
+// distinct length of a watched prefix that is not longer than the key, and, for other intervals, what [intervals] says.
 type index struct {
 	size      int
 	keys      map[string]*group
-	prefixes  map[string]*group // every key is the prefix ""
+	prefixes  map[string]*group // the prefix "" is every key
 	lengths   []prefixLength    // shortest first
 	intervals intervals
 }
 
-// group is the watches of one range.
+// group holds the watches of one range.
 type group struct{ watches []*watch }
 
-// prefixLength counts the groups of prefixes that have it.
+// prefixLength is a length and the number of groups whose prefix has that length.
 type prefixLength struct{ length, groups int }
 
 func newIndex() *index {
 	return &index{keys: make(map[string]*group), prefixes: make(map[string]*group)}
 }
 
-// tell notes that key changed at revision in the watches this concerns, and appends those to concerned that have to
-// be woken. Watches that have changes pending anyway will come to this one.
-func (x *index) tell(key string, revision kv.Revision, concerned []*watch) []*watch {
+// notify notes in the watches of key that key changed at revision, and appends to concerned the watches that have to be
+// woken. A watch that already has changes pending reaches this change too, and is not woken.
+func (x *index) notify(key string, revision kv.Revision, concerned []*watch) []*watch {
 	if x.size == 0 {
 		return concerned
 	}
@@ -47,7 +46,7 @@ func (x *index) tell(key string, revision kv.Revision, concerned []*watch) []*wa
 	return concerned
 }
 
-// find appends the groups of the ranges that key is in to groups.
+// find appends to groups the groups of all ranges that hold key.
 func (x *index) find(key string, groups []*group) []*group {
 	if g, ok := x.keys[key]; ok {
 		groups = append(groups, g)
@@ -84,7 +83,7 @@ func (x *index) remove(r kv.Range, w *watch) {
 	}
 }
 
-// group returns the group of r, which it makes if there is none.
+// group returns the group of r, and makes it if there is none.
 func (x *index) group(r kv.Range) *group {
 	if key, ok := r.Key(); ok {
 		g, ok := x.keys[key]
@@ -128,7 +127,7 @@ func asPrefix(r kv.Range) (prefix string, ok bool) {
 	return from, r == kv.Prefix(from)
 }
 
-// countLength adds n to the groups of prefixes with this length.
+// countLength adds n to the number of groups of prefixes with this length.
 func (x *index) countLength(length, n int) {
 	i := sort.Search(len(x.lengths), func(i int) bool { return x.lengths[i].length >= length })
 	if i == len(x.lengths) || x.lengths[i].length != length {
@@ -140,7 +139,7 @@ func (x *index) countLength(length, n int) {
 	}
 }
 
-// all yields every watch, in no order.
+// all yields every watch, in any order.
 func (x *index) all() iter.Seq[*watch] {
 	return func(yield func(*watch) bool) {
 		some := func(g *group) bool {

@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// The index is right if it finds exactly the watches whose ranges contain the key, each once.
+// The index is right if it finds exactly the watches whose ranges hold the key, each once.
 func FuzzIndexFindsWhatContains(f *testing.F) {
 	f.Add([]byte("\x00ab\x01a\x02ac\x03\x02bc\x00\x81\x82x"))
 	f.Add([]byte("\x02ad\x02be\x02cf\x02ag\x82\x82\x82\x82"))
@@ -17,7 +17,7 @@ func FuzzIndexFindsWhatContains(f *testing.F) {
 		x := memory.NewIndex()
 		ranges := make(map[int]kv.Range)
 		next := 0
-		short := func() string { // the few keys make that ranges meet
+		short := func() string { // few different keys, so that ranges overlap
 			if len(program) == 0 {
 				return "m"
 			}

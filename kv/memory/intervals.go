@@ -5,22 +5,22 @@ import (
 	"math/rand/v2"
 )
 
-// intervals is a treap of groups by the interval they watch. Each node knows the furthest end beneath it, so a
-// search leaves out what ends too early.
+// intervals is a treap of groups, ordered by the intervals that they watch. Each node knows the furthest end in its subtree,
+// so a search skips subtrees that end too early.
 //
-// Finding the h intervals around a key among n takes O(log n) steps where intervals do not overlap, and
-// O(min(n, h log n)) at worst.
+// Finding the h intervals that hold a key, among n, takes O(log n) steps if intervals do not overlap, and O(min(n, h log n))
+// at worst.
 type intervals struct{ root *interval }
 
 type interval struct {
-	from, to    string // to is not in it
-	furthest    string // the largest to in this tree
-	priority    uint64 // not lower than those beneath, and random, which is what keeps the tree flat
+	from, to    string // to is excluded
+	furthest    string // the largest to in this subtree
+	priority    uint64 // random, and not lower than in the subtrees: this keeps the tree flat
 	left, right *interval
 	group       group
 }
 
-// find appends the groups of the intervals that key is in to groups.
+// find appends to groups the groups of the intervals that hold key.
 func (t *intervals) find(key string, groups []*group) []*group {
 	return t.root.find(key, groups)
 }
@@ -39,7 +39,7 @@ func (n *interval) find(key string, groups []*group) []*group {
 	return groups
 }
 
-// group returns the group of an interval, which it makes if there is none.
+// group returns the group of an interval, and makes it if there is none.
 func (t *intervals) group(from, to string) *group {
 	for n := t.root; n != nil; {
 		switch c := n.compare(from, to); {
@@ -58,19 +58,19 @@ func (t *intervals) group(from, to string) *group {
 
 func (t *intervals) remove(from, to string) { t.root = t.root.remove(from, to) }
 
-// each calls f with every group until it returns false.
+// each calls f with every group, until f returns false.
 func (t *intervals) each(f func(*group) bool) { t.root.each(f) }
 
 func (n *interval) each(f func(*group) bool) bool {
 	return n == nil || n.left.each(f) && f(&n.group) && n.right.each(f)
 }
 
-// compare says whether n comes before (-1), at, or after (1) an interval.
+// compare returns -1 if n comes before an interval, 0 if it is that interval, and 1 if it comes after.
 func (n *interval) compare(from, to string) int {
 	return cmp.Or(cmp.Compare(n.from, from), cmp.Compare(n.to, to))
 }
 
-// reach sets the furthest end anew after what is beneath n has changed, and returns n.
+// reach updates the furthest end of n after a change in its subtrees, and returns n.
 func (n *interval) reach() *interval {
 	n.furthest = n.to
 	if n.left != nil {
@@ -98,7 +98,7 @@ func (n *interval) insert(added *interval) *interval {
 	return n.reach()
 }
 
-// split returns what in the tree n comes before an interval that is not in it, and what comes after.
+// split returns the nodes of n that come before an interval, and those that come after. The interval is not in n.
 func (n *interval) split(from, to string) (before, after *interval) {
 	switch {
 	case n == nil:
@@ -124,7 +124,7 @@ func (n *interval) remove(from, to string) *interval {
 	return n.reach()
 }
 
-// join returns the tree of before and after, everything in the first coming before everything in the second.
+// join returns the tree of before and after. Everything in before comes before everything in after.
 func join(before, after *interval) *interval {
 	switch {
 	case before == nil:

@@ -15,7 +15,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// watched is an index and the ranges of the watches that should be in it.
+// watched is an index, and the ranges of the watches that must be in it.
 type watched struct {
 	index  *memory.Index
 	ranges map[int]kv.Range
@@ -37,7 +37,7 @@ func (w *watched) remove(id int) {
 	delete(w.ranges, id)
 }
 
-// ids returns the watches that there should be, in order.
+// ids returns the watches that must be in the index, in order.
 func (w *watched) ids() []int {
 	ids := make([]int, 0, len(w.ranges))
 	for id := range w.ranges {
@@ -47,8 +47,8 @@ func (w *watched) ids() []int {
 	return ids
 }
 
-// expect requires the index to find for each key exactly the watches whose ranges contain it, each once, and to go through
-// all watches once.
+// expect checks that, for each key, the index finds exactly the watches whose ranges hold it, each once. It also checks that
+// the index yields all watches once.
 func (w *watched) expect(t rapid.TB, keys ...string) {
 	t.Helper()
 	if wrong := w.index.Wrong(); wrong != "" {
@@ -88,7 +88,7 @@ func anInterval(t *rapid.T) kv.Range {
 	return kv.Interval(letters[from], letters[to])
 }
 
-// The shape of the tree is random, so that a program that finds no fault may find one another time.
+// The shape of the tree is random, so a program that finds no fault may find one in another run.
 func TestIntervalsAroundAKeyAreFound(t *testing.T) {
 	leaktest.Check(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -153,7 +153,7 @@ func TestRangesOfAllKindsAroundAKeyAreFound(t *testing.T) {
 	})
 }
 
-// Many enough that every subtree of a split and of a join holds something.
+// There are enough intervals that no subtree of a split or a join is empty.
 func TestNoIntervalIsLostAmongHundreds(t *testing.T) {
 	leaktest.Check(t)
 	var keys []string

@@ -6,18 +6,18 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// About how many bytes etcd counts beside keys and values. What it limits is the message that a member proposes to the others,
-// whose exact size depends on the member, because it has a number of its own in it.
+// etcd counts about this many bytes in addition to keys and values. It limits the message that a member proposes to the
+// other members. The exact size depends on the member, because the message holds a number of that member.
 const (
 	requestHeader = 24
-	perPart       = 16 // of each operation and of each condition
+	perPart       = 16 // for each operation and each condition
 
-	// readMore is how much larger a request may be that writes nothing: it is limited by the server's gRPC alone, which allows
-	// for what goes around a write.
+	// readMore is how many more bytes a request may have that writes nothing. Only the server's gRPC limits such a request,
+	// and its limit leaves room for what surrounds a write.
 	readMore = 512 << 10
 )
 
-// tooLarge returns an error if ops are more, or take more bytes, than a request may.
+// tooLarge returns an error if ops exceed the number of operations, or of bytes, that a request may have.
 func (s *Store) tooLarge(ops []kv.Op) error {
 	conditions, bytes := 0, requestHeader
 	for i := range ops {
@@ -29,7 +29,7 @@ func (s *Store) tooLarge(ops []kv.Op) error {
 		for _, c := range op.Conditions {
 			if _, ok := c.ModRevision(); ok {
 				conditions++
-				bytes += perPart + len(op.Key) // which it names again
+				bytes += perPart + len(op.Key) // a condition names the key again
 			}
 		}
 	}
@@ -42,7 +42,7 @@ func (s *Store) tooLarge(ops []kv.Op) error {
 	return nil
 }
 
-// tooLong returns an error if r's keys are longer than a request may be, where they are all there is to it.
+// tooLong returns an error if the keys of r are longer than a request for r may be.
 func (s *Store) tooLong(r kv.Range) error {
 	from, to, _ := r.Bounds()
 	bytes := len(from)
@@ -55,7 +55,7 @@ func (s *Store) tooLong(r kv.Range) error {
 	return nil
 }
 
-// unlessClosed returns err, or that the store is closed.
+// unlessClosed returns err, or kv.ErrClosed if the store is closed.
 func (s *Store) unlessClosed(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

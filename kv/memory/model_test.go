@@ -16,7 +16,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// model is a store that is obviously right: the list of all that ever happened.
+// model is a store that is obviously right: a list of all changes.
 type model struct {
 	revision, compacted kv.Revision
 	events              []kv.Event
@@ -88,7 +88,7 @@ func (m *model) compact(revision kv.Revision) error {
 	return nil
 }
 
-// watch returns the events a watch has to deliver, or whether it is too late for it.
+// watch returns the events that a watch must deliver, or that its history was compacted.
 func (m *model) watch(r kv.Range, after kv.Revision) (events []kv.Event, compacted bool) {
 	for _, event := range m.events {
 		if event.ModRevision > after && r.Contains(event.Key) {
@@ -111,7 +111,7 @@ func TestStoreAnswersAsTheModel(t *testing.T) {
 	})
 }
 
-// running is a watch that runs beside the program, and what it must have delivered.
+// running is a watch that runs during the program, and the events that it must have delivered.
 type running struct {
 	r      kv.Range
 	from   kv.Revision

@@ -13,7 +13,7 @@ import (
 func TestStatIsGetWithoutTheValues(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
-	for i := range 1000 { // more than are read at once
+	for i := range 1000 { // more than one read collects at once
 		put(t, s, fmt.Sprintf("/%03d", i%700), "value")
 	}
 	remove(t, s, "/007")
@@ -30,7 +30,7 @@ func TestStatIsGetWithoutTheValues(t *testing.T) {
 	}
 }
 
-// A write after the acknowledgement finds the watch, and a watch that is refused is not acknowledged.
+// A write after the acknowledgement is delivered. A refused watch is not acknowledged.
 func TestAWatchIsAcknowledgedOnceItHasBegun(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()

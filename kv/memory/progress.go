@@ -6,17 +6,16 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// RequestProgress implements [kv.ProgressRequester]: every watch that has nothing left to deliver yields a bookmark at
-// the store's current revision. A watch is passed over while it is behind, and while it waits for a future
-// revision, which is also that of a reader who watches after the current one: it yields none until the next
-// write, anywhere.
+// RequestProgress implements [kv.ProgressRequester]. Every watch that has delivered everything yields a bookmark at the
+// store's current revision. A watch that is behind yields none. A watch that waits for a future revision yields none either;
+// a watch after the current revision is such a watch, until the next write of any key.
 //
-// Of the two ways in which etcd tells progress this is the periodic one, which looks at each watch by itself. etcd
-// answers a request by its client for all watches of one gRPC stream together, and for none of them while one is behind
-// or in the future. Which watches share a stream is up to the client, so a program that needs a bookmark from one watch
-// cannot count on it there; here a watch never silences another.
+// This is like etcd's periodic progress, which looks at each watch separately. When etcd's client requests progress, etcd
+// answers for all watches of one gRPC stream together, and for none while one of them is behind or in the future. The client
+// decides which watches share a stream. So a program that needs a bookmark from one watch cannot rely on a request to etcd.
+// In this store, a watch never silences another.
 //
-// A consumer that is busy gets the bookmark when it asks for more; of several it gets the last.
+// A busy consumer gets the bookmark when it asks for more. Of several bookmarks it gets the last.
 func (s *Store) RequestProgress(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fail("request progress", err)
@@ -38,7 +37,7 @@ func (s *Store) RequestProgress(ctx context.Context) error {
 	return nil
 }
 
-// Watches returns how many watches are running: those that are being iterated over.
+// Watches returns the number of running watches: those that are being iterated over.
 func (s *Store) Watches() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,7 +23,7 @@ func TestProgressIsToldToWatchesThatAreNotBehind(t *testing.T) {
 		progress(t, s)
 		a.got(kv.Batch{Revision: 3})
 		never.got(kv.Batch{Revision: 3})
-		present.got() // it waits for revision 4, which is the future
+		present.got() // this watch waits for revision 4, in the future
 
 		put(t, s, "/b", "2")
 		b2 := putAt("/b", "2", 3, 4, 2)
@@ -33,8 +33,8 @@ func TestProgressIsToldToWatchesThatAreNotBehind(t *testing.T) {
 		never.got(kv.Batch{Revision: 4})
 		present.got(kv.Batch{Revision: 4})
 
-		// The busy consumer was not behind at the first request, and was at the second. The bookmark comes before
-		// what happened after it.
+		// The busy consumer was behind at the second request, but not at the first. The bookmark comes before the change
+		// after it.
 		behind.resume()
 		behind.got(kv.Batch{Revision: 3}, b2)
 		for _, f := range []*follower{a, never, present, behind} {

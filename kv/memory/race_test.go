@@ -12,8 +12,9 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// Readers that get, watch, and get afresh after a compaction end up with what is there, whatever happens beside them.
-func TestReadersKeepUpBesideWritersAndCompactions(t *testing.T) {
+// Readers that get, watch, and get again after a compaction converge on the contents of the store, while others write and
+// compact.
+func TestReadersKeepUpDuringWritesAndCompactions(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	const writers, writes = 4, 500
@@ -120,8 +121,8 @@ func TestReadersKeepUpBesideWritersAndCompactions(t *testing.T) {
 	}
 }
 
-// Every get sees a whole commit or nothing of it, also one too large to be collected at once.
-func TestGetIsOfOneRevisionBesideWriters(t *testing.T) {
+// Every get sees a whole commit or nothing of it, also a commit too large to be collected at once.
+func TestGetIsOfOneRevisionDuringWrites(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New(memory.WithMaxOps(0), memory.WithHistory(10))
 	const keys = 3000
@@ -155,7 +156,7 @@ func TestGetIsOfOneRevisionBesideWriters(t *testing.T) {
 	writing.Wait()
 }
 
-// Whatever ends a watch, and whenever, it ends with one error, and nothing is left of it.
+// A watch ends with one error, whatever ends it and whenever. Nothing of it is left.
 func TestWatchesEndOnceWhateverHappens(t *testing.T) {
 	leaktest.Check(t)
 	for i := range 200 {

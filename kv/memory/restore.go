@@ -8,19 +8,19 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Backup is the state of a store at one moment: its entries, its revision and its history. Take one with
-// [Store.Backup]. It may be restored any number of times, into any store, also concurrently.
+// Backup is the state of a store at one moment: its entries, its revision and its history. Take one with [Store.Backup]. It
+// may be restored any number of times, into any store, also concurrently.
 type Backup struct {
 	revision  kv.Revision
 	compacted kv.Revision
 
-	mu      sync.Mutex // copying marks what is copied as shared
+	mu      sync.Mutex // a copy marks the original as shared
 	live    *btree.Map[string, *record]
 	history history
 }
 
-// Backup takes the state of the store, which costs little: what it holds is shared with the store until that
-// changes it. A store that is closed can still be backed up.
+// Backup takes the state of the store. This costs little, because the backup shares its contents with the store until the
+// store changes them. A closed store can still be backed up.
 func (s *Store) Backup() *Backup {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,16 +32,16 @@ func (s *Store) Backup() *Backup {
 	}
 }
 
-// Revision returns the revision the store was at.
+// Revision returns the revision of the store when the backup was taken.
 func (b *Backup) Revision() kv.Revision { return b.revision }
 
-// Restore sets the store back to b, as an operator does who restores a cluster from a snapshot: entries, the
-// revision, which goes back, and history and compaction, which a snapshot of etcd holds as well. So what led to b
-// can be watched as it could be then, and the next write makes revision b.Revision()+1, a second time.
+// Restore sets the store back to b, as an operator does who restores a cluster from a snapshot. The entries, the history and
+// the compaction are those of b, and the revision goes back. So changes before b can be watched again, and the next write
+// makes revision b.Revision()+1 a second time.
 //
-// Every running watch ends with [kv.ErrReset], also one that has only seen what b still holds: its reader has to
-// read afresh to know that. A watch that begins after the restore knows nothing of the past: one after a
-// revision that the store has yet to reach again waits for it, and then sees what comes later, as with etcd.
+// Every running watch ends with [kv.ErrReset], also one that has delivered only changes that b still holds: its reader
+// cannot know that without reading again. A watch that begins after the restore does not know of the past. As in etcd, a
+// watch after a revision that the store has yet to reach again waits for it, and then delivers later changes.
 //
 // The store keeps its own options. A closed store stays closed.
 func (s *Store) Restore(b *Backup) error {

@@ -23,7 +23,7 @@ func TestRestoreGoesBackInEverything(t *testing.T) {
 		if b.Revision() != before.Revision {
 			t.Errorf("the backup is of revision %d, want %d", b.Revision(), before.Revision)
 		}
-		for range 2 { // a backup can be used again
+		for range 2 { // a backup can be restored again
 			put(t, s, "/a", "lost")
 			put(t, s, "/c", "lost")
 			remove(t, s, "/a")
@@ -31,7 +31,7 @@ func TestRestoreGoesBackInEverything(t *testing.T) {
 			restore(t, s, b)
 			diff(t, get(t, s, kv.All()), before)
 
-			// The history before the backup can be watched as it could then, what came after it is gone.
+			// The history before the backup can be watched again. The changes after it are gone.
 			f := follow(t, s, kv.Key("/a"), 1)
 			f.gotCompacted(3)
 			f.cancel()
@@ -74,7 +74,7 @@ func TestRestoreEndsEveryRunningWatch(t *testing.T) {
 			f.gotEnd(kv.ErrReset)
 			f.cancel()
 		}
-		// The slow one finds out when it asks, and does not get what it had still to come.
+		// The slow consumer gets the error when it asks for more, and none of the batches that were pending.
 		slow.got()
 		slow.resume()
 		slow.gotEnd(kv.ErrReset)

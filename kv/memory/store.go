@@ -17,22 +17,22 @@ var (
 	_ kv.Committer         = (*Store)(nil)
 )
 
-// Store is a [kv.Store], [kv.Writer] and [kv.Committer] in memory, with all that package kv makes optional. Make one
-// with [New]. Its methods may be called concurrently.
+// Store is a [kv.Store], [kv.Writer] and [kv.Committer] in memory. It also has the optional interfaces [kv.Stater],
+// [kv.Acknowledger] and [kv.ProgressRequester]. Make one with [New]. Its methods may be called concurrently.
 type Store struct {
 	settings settings
 
-	mu        sync.Mutex // never held while waiting for anything, nor while a consumer runs
+	mu        sync.Mutex // never held while waiting, nor while a consumer runs
 	closed    bool
 	revision  kv.Revision
-	compacted kv.Revision // changes of this revision and later ones can be watched
+	compacted kv.Revision // this is the oldest revision whose changes can be watched
 	live      *btree.Map[string, *record]
 	history   history
 	watches   *index
 }
 
-// record is one change of one key. It is never modified once it is in a Store, so it may be read without holding
-// the Store's mutex and may be in backups as well.
+// record is one change of one key. It is never modified once it is in a Store. So it may be read without the Store's mutex,
+// and backups may share it.
 type record struct {
 	key            string
 	value          string
@@ -58,8 +58,8 @@ func New(opts ...Option) *Store {
 	return s
 }
 
-// Close ends every running watch with [kv.ErrClosed], and makes every later call fail with it. It may be
-// called again. The error is always nil.
+// Close ends every running watch with [kv.ErrClosed]. Every later call fails with [kv.ErrClosed]. Close may be called again.
+// It always returns nil.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -70,9 +70,9 @@ func (s *Store) Close() error {
 }
 
 const (
-	// getAtOnce is how many entries Get collects before it takes a copy of the tree and lets writers go on.
+	// getAtOnce is how many entries Get collects before it copies the tree and lets writers run.
 	getAtOnce = 128
-	// getUnasked is how many entries Get collects between two looks at its context.
+	// getUnasked is how many entries Get collects between two checks of its context.
 	getUnasked = 4096
 )
 
@@ -138,8 +138,8 @@ func (s *Store) read(ctx context.Context, r kv.Range, records []*record) (kv.Rev
 	return revision, records, nil
 }
 
-// collect appends up to limit records of r to records, from the key from on, and returns the key to go on from,
-// or "" where none is left.
+// collect appends up to limit records of r to records, starting at the key from. It returns the key to continue from, or ""
+// if none is left.
 func collect(tree *btree.Map[string, *record], r kv.Range, from string, records []*record, limit int) (_ []*record, more string) {
 	tree.Ascend(from, func(key string, rec *record) bool {
 		switch {
@@ -156,7 +156,7 @@ func collect(tree *btree.Map[string, *record], r kv.Range, from string, records 
 	return records, more
 }
 
-// snapshot returns what show makes of each of records.
+// snapshot returns a snapshot with the entries that show makes of records.
 func snapshot(revision kv.Revision, records []*record, show func(*record) kv.Entry) kv.Snapshot {
 	snapshot := kv.Snapshot{Revision: revision}
 	if len(records) > 0 {
@@ -168,19 +168,19 @@ func snapshot(revision kv.Revision, records []*record, show func(*record) kv.Ent
 	return snapshot
 }
 
-// entry returns a copy of what a put left.
+// entry returns a copy of the entry that a put left.
 func (r *record) entry() kv.Entry {
 	entry := r.stat()
 	entry.Value = r.bytes()
 	return entry
 }
 
-// stat returns what a put left, without its value.
+// stat returns the entry that a put left, without its value.
 func (r *record) stat() kv.Entry {
 	return kv.Entry{Key: r.key, CreateRevision: r.create, ModRevision: r.modify, Version: r.version}
 }
 
-// event returns a copy of what watches deliver.
+// event returns a copy of the event that watches deliver.
 func (r *record) event() kv.Event {
 	if r.version == 0 {
 		return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: r.key, ModRevision: r.modify}}
@@ -188,8 +188,7 @@ func (r *record) event() kv.Event {
 	return kv.Event{Type: kv.EventPut, Entry: r.entry()}
 }
 
-// bytes returns a copy of the value, nil for an empty one, which is what a value looks like that came over the
-// wire from etcd.
+// bytes returns a copy of the value, or nil if it is empty. A value from etcd looks the same after it came over the wire.
 func (r *record) bytes() []byte {
 	if r.value == "" {
 		return nil

@@ -241,7 +241,7 @@ func TestClosedStoreSaysSo(t *testing.T) {
 	}
 }
 
-// get returns r as it is now.
+// get returns the current contents of r.
 func get(t *testing.T, s kv.Store, r kv.Range) kv.Snapshot {
 	t.Helper()
 	snapshot, err := s.Get(t.Context(), r)
@@ -285,7 +285,7 @@ func take(t *testing.T, s kv.Store, r kv.Range, after kv.Revision, n int) []kv.B
 	return batches
 }
 
-// ending returns how a watch ends.
+// ending returns the error that ends a watch.
 func ending(ctx context.Context, s kv.Store, r kv.Range, after kv.Revision) (last error) {
 	for _, err := range s.Watch(ctx, r, after) {
 		last = err

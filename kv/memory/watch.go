@@ -8,24 +8,23 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// watch is one running watch: where it stands, and how to wake it. Its goroutine is the one that iterates.
+// watch is one running watch: its position, and the channel that wakes it. It runs in the goroutine that iterates.
 type watch struct {
-	// wake has room for one token, which is sent after there is something to do. It may be stale, so whoever
-	// takes it looks for itself.
+	// wake has room for one token, which is sent after there is something to do. The token may be stale, so the receiver
+	// checks.
 	wake chan struct{}
 
-	// What follows belongs to the store's mutex.
+	// The store's mutex guards the fields below.
 
-	from     kv.Revision // changes before this one are not wanted
-	pending  kv.Revision // nothing in range that is unseen happened before this one; zero if nothing is unseen
-	bookmark kv.Revision // one to deliver, zero for none; from before anything that is pending
-	ended    error       // why the store ended the watch and took it from the index
-	group    *group      // where it is in the index, and at which place
+	from     kv.Revision // changes before this revision are not wanted
+	pending  kv.Revision // all undelivered changes in range are at this revision or later; zero if there are none
+	bookmark kv.Revision // the bookmark to deliver, or zero; it precedes every pending change
+	ended    error       // the reason why the store ended the watch and removed it from the index
+	group    *group      // the group of the watch in the index, and the position there
 	place    int
 }
 
-// wake tells each of watches, which must not be done while holding a store's mutex: the first thing that they do is
-// to ask for it.
+// wake wakes watches. The caller must not hold the store's mutex: a woken watch first locks it.
 func wake(watches []*watch) {
 	for _, w := range watches {
 		select {
@@ -35,15 +34,14 @@ func wake(watches []*watch) {
 	}
 }
 
-// Watch yields what happened in r after the revision after. A batch holds at most 1,000 revisions and, unless a
-// single revision is larger, about a megabyte of values.
-// Bookmarks come only when asked for with [Store.RequestProgress].
+// Watch yields the changes of r after the revision after. A batch holds at most 1,000 revisions and about a megabyte of
+// values, or one larger revision. Bookmarks come only on request: see [Store.RequestProgress].
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	return s.WatchAcknowledged(ctx, r, after, func() {})
 }
 
-// WatchAcknowledged implements [kv.Acknowledger]. It is [Store.Watch], and calls acknowledged once the watch is among those
-// that writes look at, which is at once.
+// WatchAcknowledged implements [kv.Acknowledger]. It is [Store.Watch], and calls acknowledged when the watch is in the index
+// that writes look at. That is immediately.
 func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 	return func(yield func(kv.Batch, error) bool) {
 		w, err := s.startWatch(ctx, r, after)
@@ -75,7 +73,7 @@ func (s *Store) startWatch(ctx context.Context, r kv.Range, after kv.Revision) (
 	if err := s.tooLong(r); err != nil {
 		return nil, s.unlessClosed(err)
 	}
-	from := max(after, after+1) // the last revision there can be has none after it
+	from := max(after, after+1) // the last possible revision has none after it
 	w := &watch{wake: make(chan struct{}, 1), from: from}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +89,7 @@ func (s *Store) startWatch(ctx context.Context, r kv.Range, after kv.Revision) (
 	return w, nil
 }
 
-// stopWatch leaves nothing of w in the store.
+// stopWatch removes w from the store.
 func (s *Store) stopWatch(w *watch, r kv.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +98,7 @@ func (s *Store) stopWatch(w *watch, r kv.Range) {
 	}
 }
 
-// endWatches ends all watches because of reason and returns them to be woken. Holds mu.
+// endWatches ends all watches with reason and returns them, so that the caller can wake them. Holds mu.
 func (s *Store) endWatches(reason error) []*watch {
 	watches := make([]*watch, 0, s.watches.size)
 	for w := range s.watches.all() {
@@ -112,15 +110,15 @@ func (s *Store) endWatches(reason error) []*watch {
 }
 
 const (
-	// batchRevisions is the most revisions in a batch, the same as in etcd.
+	// batchRevisions is the largest number of revisions in a batch, the same as in etcd.
 	batchRevisions = 1000
-	// batchBytes is how many bytes of values in a batch are enough.
+	// batchBytes is the number of bytes of values after which a batch is full.
 	batchBytes = 1 << 20
-	// scanAtOnce is how many records of history a watch looks at before it lets others go on.
+	// scanAtOnce is how many records of history a watch scans before it lets other calls run.
 	scanAtOnce = 2048
 )
 
-// next waits for what w has to deliver, or for the reason to end it.
+// next waits for the next batch of w, or for the error that ends it.
 func (s *Store) next(ctx context.Context, w *watch, r kv.Range) (kv.Batch, error) {
 	var room [1]*record
 	found := finding{records: room[:0]}
@@ -146,8 +144,8 @@ func (s *Store) next(ctx context.Context, w *watch, r kv.Range) (kv.Batch, error
 	}
 }
 
-// look adds to found what w has not seen, as far as it can at once, and reports whether there may be more. A bookmark
-// comes before anything that can be found.
+// look adds undelivered changes of w to found, as far as one look may, and reports whether there may be more. If there is a
+// bookmark, look returns only the bookmark, which precedes all changes.
 func (s *Store) look(w *watch, r kv.Range, found *finding) (bookmark kv.Revision, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,7 +168,7 @@ func (s *Store) look(w *watch, r kv.Range, found *finding) (bookmark kv.Revision
 	return 0, w.pending != 0, nil
 }
 
-// finding is what will be a batch.
+// finding collects the records of a batch.
 type finding struct {
 	records   []*record
 	revisions int
@@ -179,7 +177,7 @@ type finding struct {
 
 func (f *finding) enough() bool { return f.revisions >= batchRevisions || f.bytes >= batchBytes }
 
-// full reports whether rec belongs into another batch.
+// full reports whether rec belongs into the next batch.
 func (f *finding) full(rec *record) bool {
 	return f.enough() && f.records[len(f.records)-1].modify != rec.modify
 }
@@ -192,7 +190,7 @@ func (f *finding) add(rec *record) {
 	f.bytes += len(rec.key) + len(rec.value)
 }
 
-// addAll adds records as far as they fit, and returns the revision to go on from, zero at the end.
+// addAll adds records until the batch is full. It returns the revision to continue from, or zero at the end.
 func (f *finding) addAll(records []*record) kv.Revision {
 	for _, rec := range records {
 		if f.full(rec) {
@@ -203,8 +201,8 @@ func (f *finding) addAll(records []*record) kv.Revision {
 	return 0
 }
 
-// scan adds the records of r since the revision from, as far as they fit and as far as may be looked at at once. It
-// returns the revision to go on from, zero at the end.
+// scan adds the records of r since the revision from, until the batch is full or scanAtOnce records were scanned. It returns
+// the revision to continue from, or zero at the end.
 func (f *finding) scan(h *history, from kv.Revision, r kv.Range) kv.Revision {
 	first := h.since(from)
 	for i := first; i < h.count; i++ {

@@ -193,7 +193,7 @@ func TestLargeValuesMakeSmallBatches(t *testing.T) {
 	}
 }
 
-// A watch of a range looks at so many records at a time; what it finds must not depend on where it paused.
+// A watch of a range scans a limited number of records at a time. What it finds must not depend on where it paused.
 func TestRareChangesAreFoundInLongHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
@@ -212,7 +212,7 @@ func TestRareChangesAreFoundInLongHistory(t *testing.T) {
 	})
 }
 
-// It holds the store's mutex while it looks, so it must not look at everything at once.
+// A watch holds the store's mutex while it scans, so it must not scan everything at once.
 func TestWatchOfALongHistoryLetsOthersGoOn(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
@@ -290,7 +290,7 @@ func TestWatchEndsAtOnceWithTheErrorOfItsContext(t *testing.T) {
 		if err := ending(ctx, s, kv.Key("/b"), 0); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 			t.Errorf("a watch past its deadline ended with %v", err)
 		}
-		// What is still to come is not delivered to a consumer whose context is done.
+		// Pending changes are not delivered to a consumer whose context is done.
 		cause := errors.New("a cause")
 		ctx, stop := context.WithCancelCause(t.Context())
 		defer stop(nil)
@@ -333,20 +333,20 @@ func TestWriteWakesOnlyTheWatchesItConcerns(t *testing.T) {
 			put(t, s, key, "1")
 		}
 		synctest.Wait()
-		told := 0
+		delivered := 0
 		for _, f := range followers {
 			for _, batch := range f.batches {
-				told += len(batch.Events)
+				delivered += len(batch.Events)
 			}
 			f.stop()
 		}
-		if told != 5 {
-			t.Errorf("%d events were delivered, want 5", told)
+		if delivered != 5 {
+			t.Errorf("%d events were delivered, want 5", delivered)
 		}
 	})
 }
 
-func TestStuckConsumerHoldsUpNobody(t *testing.T) {
+func TestStuckConsumerDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		put(t, s, "/a", "1")

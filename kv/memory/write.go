@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Put sets key to value and returns the revision that did so.
+// Put sets key to value and returns the new revision.
 func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
 	ops := [...]kv.Op{{Type: kv.EventPut, Key: key, Value: value, Conditions: conditions}}
 	revision, err := s.write(ctx, ops[:])
@@ -19,7 +19,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ..
 	return revision, nil
 }
 
-// Delete removes key and returns the revision that did so, or the current one where the key does not exist.
+// Delete removes key and returns the new revision, or the current one if the key does not exist.
 func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Condition) (kv.Revision, error) {
 	ops := [...]kv.Op{{Type: kv.EventDelete, Key: key, Conditions: conditions}}
 	revision, err := s.write(ctx, ops[:])
@@ -29,7 +29,7 @@ func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Conditi
 	return revision, nil
 }
 
-// Commit does all of ops in one revision, or none. Watches get the events of a commit in the order of its ops.
+// Commit does all of ops in one revision, or none of them. Watches get the events of a commit in the order of its ops.
 func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 	revision, err := s.write(ctx, ops)
 	if err != nil {
@@ -48,8 +48,9 @@ func describeCommit(ops []kv.Op) string {
 	return fmt.Sprintf("commit of %q and %d more", ops[0].Key, len(ops)-1)
 }
 
-// write does ops in one revision, or none. It is all there is to Put, Delete and Commit. Of several mistakes it names the
-// one that kv/etcd does: what is wrong with ops in themselves is seen before they are sent, and their size by the server.
+// write does ops in one revision, or none of them. Put, Delete and Commit all call it. If there are several mistakes, it
+// reports the same one as kv/etcd: mistakes in ops come first, because the client finds them, then the size, which the
+// server finds.
 func (s *Store) write(ctx context.Context, ops []kv.Op) (kv.Revision, error) {
 	if err := kv.ValidateOps(ops); err != nil {
 		return 0, err
@@ -82,7 +83,7 @@ func (s *Store) apply(ops []kv.Op, concerned []*watch) (kv.Revision, []*watch, e
 	for i := range ops {
 		if s.change(&ops[i], revision) {
 			s.revision = revision
-			concerned = s.watches.tell(ops[i].Key, revision, concerned)
+			concerned = s.watches.notify(ops[i].Key, revision, concerned)
 		}
 	}
 	if s.revision == revision {
@@ -109,19 +110,19 @@ func (s *Store) holds(op *kv.Op) error {
 	return nil
 }
 
-// change does op at revision, and reports whether there was anything to do.
+// change does op at revision, and reports whether it changed anything.
 func (s *Store) change(op *kv.Op, revision kv.Revision) bool {
 	old, exists := s.live.Get(op.Key)
 	rec := &record{modify: revision}
 	switch {
 	case op.Type == kv.EventPut && exists:
-		rec.key = old.key // one string for all records of a key
+		rec.key = old.key // all records of a key share one string
 		rec.value = string(op.Value)
 		rec.create = old.create
 		rec.version = old.version + 1
 		s.live.Set(rec.key, rec)
 	case op.Type == kv.EventPut:
-		rec.key = strings.Clone(op.Key) // the caller's may be a small part of something large
+		rec.key = strings.Clone(op.Key) // the caller's key may be a small part of something large
 		rec.value = string(op.Value)
 		rec.create = revision
 		rec.version = 1

@@ -75,7 +75,7 @@ func TestConditionsAreAboutTheModRevision(t *testing.T) {
 
 			want := kv.Revision(6)
 			if name == "delete" && test.key != "/a" {
-				want = 5 // there is nothing to delete
+				want = 5 // there was nothing to delete
 			}
 			rev, err := operate(s, test.key, test.conditions)
 			switch {
@@ -126,7 +126,7 @@ func TestCommitIsOneRevisionOrNothing(t *testing.T) {
 
 func TestLimitsCanBeSet(t *testing.T) {
 	leaktest.Check(t)
-	s := memory.New(memory.WithMaxOps(1), nil, memory.WithMaxRequestBytes(100)) // a nil option is none
+	s := memory.New(memory.WithMaxOps(1), nil, memory.WithMaxRequestBytes(100)) // a nil option does nothing
 	if _, err := s.Commit(t.Context(), kv.PutOp("/a", nil), kv.PutOp("/b", nil)); !errors.Is(err, kv.ErrTooLarge) {
 		t.Errorf("two operations where one is allowed: %v, want ErrTooLarge", err)
 	}
@@ -143,7 +143,7 @@ func TestLimitsCanBeSet(t *testing.T) {
 	}
 }
 
-// What is as large as the limit is still taken, by each way in which something can be too large.
+// A request exactly as large as a limit is accepted. This holds for each limit.
 func TestLimitsAreInclusive(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New(memory.WithMaxOps(2), memory.WithMaxRequestBytes(100))

@@ -144,11 +144,11 @@ var databaseEndMutants = []mutation{
 	}}},
 	{guarantee: "W13", name: "tells-one-watch-of-each-range-only", broken: breakage{watch: goingOn(func(m *mutant, r kv.Range) decision {
 		return func(last kv.Batch, err error) (kv.Revision, bool) {
-			told := false
+			known := false
 			if errors.Is(err, kv.ErrReset) {
-				_, told = m.known.LoadOrStore(r, true)
+				_, known = m.known.LoadOrStore(r, true)
 			}
-			return last.Revision, told
+			return last.Revision, known
 		}
 	})}},
 	{guarantee: "W13", name: "knows-of-the-first-restore-only", broken: breakage{watch: goingOn(func(m *mutant, _ kv.Range) decision {

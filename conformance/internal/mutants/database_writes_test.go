@@ -166,7 +166,7 @@ var databaseWriteMutants = []mutation{
 	})}},
 }
 
-// checkThenAct looks at conditions in a step of its own.
+// checkThenAct looks at conditions in a separate step.
 func (m *mutant) checkThenAct(ctx context.Context, ops []kv.Op) error {
 	for _, op := range ops {
 		var mod kv.Revision

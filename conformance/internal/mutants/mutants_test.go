@@ -77,7 +77,7 @@ func (m *mutant) Heal() {
 	m.Store.Heal()
 }
 
-// take waits until nobody else has the turn, until give.
+// take waits until no other goroutine has the turn, until give.
 func (m *mutant) take(ctx context.Context) error {
 	select {
 	case m.turn <- struct{}{}:

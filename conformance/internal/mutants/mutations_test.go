@@ -130,7 +130,7 @@ func unavailableIf(match error) func(error) error {
 	}
 }
 
-// replica gets from a copy of the store that hears of nobody's writes but its own.
+// replica gets from a copy of the store that sees only its own writes.
 var replica = breakage{
 	put: func(m *mutant, ctx context.Context, key string, value []byte, conditions []kv.Condition) (kv.Revision, error) {
 		rev, err := m.Store.Put(ctx, key, value, conditions...)

@@ -64,7 +64,7 @@ var valueMutants = []mutation{
 	})},
 	{guarantee: "V11", name: "says-that-the-store-is-unavailable", value: over(func(err error) error {
 		if errors.Is(err, kv.ErrUnavailable) {
-			return kv.ErrUnsupported // which is told
+			return kv.ErrUnsupported // which is reported
 		}
 		return err
 	}, nil)},
@@ -137,7 +137,7 @@ func passingOver(kind func(error) bool) getFunc {
 	}
 }
 
-// lateCloser closes when nobody waits for it any more.
+// lateCloser closes when no caller waits for it any more.
 type lateCloser struct{ values.Reader }
 
 func (c lateCloser) Close() error {

@@ -10,7 +10,7 @@ import (
 
 // atomicChecks are those of W5: a commit is one thing, also on its way through a watch.
 var atomicChecks = []check{
-	{"W5", "single-writes", "puts and deletes, one key at a time, by several writers at once: each revision is one event, live and as the past", 0, func(e *env) {
+	{"W5", "single-writes", "several writers put and delete one key at a time, concurrently: each revision is one event, in live watches and in watches of the past", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		live := e.Watch(e.All(), start)
 		e.Parallel(4, func(w int) error {
@@ -38,7 +38,7 @@ var atomicChecks = []check{
 		e.commits(3, 4, 100, 0)
 		whole(e, w.Through(e.Put(e.Key("last"), "v")))
 	}},
-	{"W5", "catch-up", "commits 97 keys at a time, which is in step with no page, many times, and watches from before", suite.Commit, func(e *env) {
+	{"W5", "catch-up", "commits 97 keys at a time, a number that fits no page size, many times, and watches from before", suite.Commit, func(e *env) {
 		start := e.Get(e.All()).Revision
 		e.commits(3, 5, 97, 0)
 		whole(e, e.Watch(e.All(), start).Through(e.Put(e.Key("last"), "v")))
@@ -47,7 +47,7 @@ var atomicChecks = []check{
 		long := e.sharedHistory()
 		whole(long.env, long.Watch(long.All(), long.start).Through(long.last))
 	}},
-	{"W5", "large-values", "commits a megabyte in ten values, several times, and watches as that happens and from before", suite.Commit, func(e *env) {
+	{"W5", "large-values", "commits a megabyte in ten values, several times, and watches during the commits and from before", suite.Commit, func(e *env) {
 		start := e.Get(e.All()).Revision
 		live := e.Watch(e.All(), start)
 		e.commits(2, 2, 10, 100<<10)
@@ -55,7 +55,7 @@ var atomicChecks = []check{
 		whole(e, live.Through(last))
 		whole(e, e.Watch(e.All(), start).Through(last))
 	}},
-	{"W5", "slow-consumer", "commits while the consumer of a watch is busy, which then reads on", suite.Commit, func(e *env) {
+	{"W5", "slow-consumer", "commits while the consumer of a watch is busy; then the consumer reads on", suite.Commit, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		w.Through(e.Put(e.Key("first"), "v"))

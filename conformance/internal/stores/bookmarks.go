@@ -10,7 +10,7 @@ import (
 // bookmarkChecks are those of W7: what a batch's Revision says.
 var bookmarkChecks = []check{
 	// first, while the store holds little
-	{"W7", "restored", "takes the store back to a backup, and asks for a bookmark of a watch begun then: it is not ahead of what is written then", suite.Progress | suite.Backup, func(e *env) {
+	{"W7", "restored", "restores a backup, begins a watch, requests a bookmark, and writes: the bookmark is not ahead of the write", suite.Progress | suite.Backup, func(e *env) {
 		_, was := e.watchPastBackup()
 		e.readable()
 		e.Ledger.Forget(was.Revision)
@@ -27,7 +27,7 @@ var bookmarkChecks = []check{
 		long := e.sharedHistory()
 		truthful(e, long.Watch(long.All(), long.start).Through(long.last))
 	}},
-	{"W7", "writes-elsewhere", "watches one key from the past while others are written: no batch is ahead of an event that comes", 0, func(e *env) {
+	{"W7", "writes-elsewhere", "watches one key from the past while other keys are written: no batch is ahead of a later event", 0, func(e *env) {
 		key := e.Key("here")
 		start := e.Get(kv.Key(key)).Revision
 		w := e.Watch(kv.Key(key), start)
@@ -40,7 +40,7 @@ var bookmarkChecks = []check{
 		truthful(e, w.Through(last))
 		truthful(e, e.Watch(kv.Key(key), start).Through(last))
 	}},
-	{"W7", "asked-for", "asks for bookmarks all the time, of a live watch and one of the past, while others write", suite.Progress, func(e *env) {
+	{"W7", "asked-for", "requests bookmarks continuously, of a live watch and of a watch of the past, while others write", suite.Progress, func(e *env) {
 		start := e.Get(e.All()).Revision
 		e.churn(4, 25)
 		others := e.Writers(2)
@@ -62,7 +62,7 @@ var bookmarkChecks = []check{
 			truthful(e, w.Through(last))
 		}
 	}},
-	{"W7", "busy-consumer", "asks for a bookmark while the consumer of a watch is busy, and writes before it reads on: the bookmark is not ahead of that", suite.Progress, func(e *env) {
+	{"W7", "busy-consumer", "requests a bookmark while the consumer of a watch is busy, and writes before the consumer reads on: the bookmark is not ahead of the write", suite.Progress, func(e *env) {
 		w := e.Watch(e.All(), e.Get(e.All()).Revision)
 		w.Through(e.Put(e.Key("k"), "first"))
 		for i := range 10 {
@@ -73,7 +73,7 @@ var bookmarkChecks = []check{
 		truthful(e, w)
 		w.ExpectAll()
 	}},
-	{"W7", "idle", "asks for a bookmark while only other keys are written: it comes, and what follows it is later", suite.Progress, func(e *env) {
+	{"W7", "idle", "requests a bookmark while only other keys are written: the bookmark comes, and later batches are after it", suite.Progress, func(e *env) {
 		key := e.Key("here")
 		w := e.Watch(kv.Key(key), e.Get(kv.Key(key)).Revision)
 		w.Through(e.Put(key, "1"))
@@ -116,7 +116,7 @@ func truthful(e *env, w *suite.Watching) {
 			return
 		}
 		if b.Revision < position {
-			e.Errorf("a batch said that the watch of %s is complete up to %d, and the next one %d: who goes on after that is told again; the batches: %s",
+			e.Errorf("a batch said that the watch of %s is complete up to %d, and the next one %d: a watch after that delivers events again; the batches: %s",
 				w.E.ShortRange(w.R), position, b.Revision, suite.DescribeBatches(w.Batches[:i+1]))
 			return
 		}

@@ -37,7 +37,7 @@ var byteChecks = []check{
 		w.Through(rev).ExpectAll()
 		e.Watch(e.All(), start).Through(rev).ExpectAll()
 	}},
-	{"S5", "got-from-get", "changes the values of one snapshot, and looks at another and at new ones", 0, func(e *env) {
+	{"S5", "got-from-get", "changes the values of one snapshot, and checks another snapshot and new ones", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		e.Put(e.Key("1"), "one")
 		last := e.Put(e.Key("2"), "two")
@@ -50,7 +50,7 @@ var byteChecks = []check{
 		e.ExpectSnapshot(kv.Key(e.Key("1")), e.Get(kv.Key(e.Key("1"))))
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	{"S5", "got-from-events", "changes the values in one watch's events, and looks at another watch and at new reads", 0, func(e *env) {
+	{"S5", "got-from-events", "changes the values in one watch's events, and checks another watch and new reads", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w, other, single := e.Watch(e.All(), start), e.Watch(e.All(), start), e.Watch(kv.Key(e.Key("1")), start)
 		one := e.Put(e.Key("1"), "one")
@@ -63,7 +63,7 @@ var byteChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	{"S5", "two-watches-of-the-past", "changes the values in a watch's events from the past while another reads the same", 0, func(e *env) {
+	{"S5", "two-watches-of-the-past", "changes the values in a watch's events from the past while another watch reads the same events", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		e.Put(e.Key("1"), "one")
 		last := e.Put(e.Key("2"), "two")
@@ -75,7 +75,7 @@ var byteChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	{"S5", "batch-by-batch", "changes all of each batch before the next is read, while another watch keeps its own: neither changes what comes later or came before", 0, func(e *env) {
+	{"S5", "batch-by-batch", "changes each batch before the next is read, while another watch keeps its batches: neither earlier nor later batches change", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		kept, changed := e.Watch(e.All(), start), e.Watch(e.All(), start)
 		var got []kv.Event
@@ -93,7 +93,7 @@ var byteChecks = []check{
 		kept.ExpectAll()
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"S6", "keys", "puts, gets, watches and deletes keys of odd bytes, each beside its neighbours and alone", 0, func(e *env) {
+	{"S6", "keys", "puts, gets, watches and deletes keys of odd bytes, each alone and together with its neighbours", 0, func(e *env) {
 		var keys []string
 		for _, odd := range []string{
 			"\x00", "\x00\x00", "a\x00b", "\xff", "\xff\xff", "a\xffb", "/", "//", "/a//b/", "../x", " ", "\n", "%", "*", ">", ".", "$",
@@ -131,7 +131,7 @@ var byteChecks = []check{
 			e.ExpectSnapshot(kv.Key(key), e.Get(kv.Key(key)))
 		}
 	}},
-	{"S6", "values", "puts, gets and watches values of any bytes, of none and of a megabyte", 0, func(e *env) {
+	{"S6", "values", "puts, gets and watches values of any bytes, empty values, and values of a megabyte", 0, func(e *env) {
 		var every [256]byte
 		for i := range every {
 			every[i] = byte(i)

@@ -10,7 +10,7 @@ import (
 
 // compactionChecks are those of W8: history that is gone.
 var compactionChecks = []check{
-	{"W8", "compacted-past", "compacts, twice, and watches after revisions before that: each that would miss something ends with a CompactedError that says where to begin", suite.Compact, func(e *env) {
+	{"W8", "compacted-past", "compacts twice, and watches after earlier revisions: each watch that would miss something ends with a CompactedError that names the oldest revision", suite.Compact, func(e *env) {
 		start := e.Get(e.All()).Revision
 		var revs []kv.Revision
 		for i := range 24 {
@@ -40,7 +40,7 @@ var compactionChecks = []check{
 			}
 		}
 	}},
-	{"W8", "boundary", "deletes a key, compacts at that revision, and watches from it on: the deletion comes", suite.Compact, func(e *env) {
+	{"W8", "boundary", "deletes a key, compacts at that revision, and watches from that revision on: the deletion comes", suite.Compact, func(e *env) {
 		e.Put(e.Key("k"), "v")
 		e.Put(e.Key("k2"), "v")
 		deleted := e.Delete(e.Key("k"))
@@ -52,7 +52,7 @@ var compactionChecks = []check{
 			e.Errorf("a watch after %d ended as compacted, but the error says that it can be had from %d on", deleted-1, oldest)
 		}
 	}},
-	{"W8", "get-after", "compacts at the newest revision: what is live is still read, with its metadata, and can be watched after", suite.Compact, func(e *env) {
+	{"W8", "get-after", "compacts at the newest revision: live entries can still be read, with their metadata, and watched after", suite.Compact, func(e *env) {
 		e.Put(e.Key("old"), "v")
 		e.Put(e.Key("gone"), "v")
 		e.Delete(e.Key("gone"))
@@ -62,7 +62,7 @@ var compactionChecks = []check{
 		w := e.Watch(e.All(), got.Revision)
 		w.Through(e.Put(e.Key("old"), "again")).ExpectAll()
 	}},
-	{"W8", "running-behind", "compacts past a running watch whose consumer is busy: it goes on without a gap, or says that there is one", suite.Compact, func(e *env) {
+	{"W8", "running-behind", "compacts past a running watch whose consumer is busy: the watch goes on without a gap, or reports the gap", suite.Compact, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		w.Through(e.Put(e.Key("first"), "v"))
@@ -81,7 +81,7 @@ var compactionChecks = []check{
 		}
 		w.ExpectAll()
 	}},
-	{"W8", "running-level", "compacts while a running watch has delivered everything: it goes on, or says why not", suite.Compact, func(e *env) {
+	{"W8", "running-level", "compacts while a running watch has delivered everything: the watch goes on, or ends with an error", suite.Compact, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		var last kv.Revision
@@ -99,7 +99,7 @@ var compactionChecks = []check{
 		}
 		w.ExpectAll()
 	}},
-	{"W8", "idle-range", "compacts past the revision that a watch of an idle key begins after: it is compacted all the same, or loses nothing", suite.Compact, func(e *env) {
+	{"W8", "idle-range", "compacts past the revision after which a watch of an idle key begins: the watch ends as compacted, or loses nothing", suite.Compact, func(e *env) {
 		key := e.Key("idle")
 		start := e.Get(kv.Key(key)).Revision
 		e.Put(key, "v")
@@ -118,7 +118,7 @@ var compactionChecks = []check{
 		}
 		w.Through(e.Ledger.Last()).ExpectAll()
 	}},
-	{"W8", "cut-meanwhile", "compacts past a watch that is cut off: once healed it goes on without a gap, or says that there is one", suite.Compact | suite.Cut | suite.Again, func(e *env) {
+	{"W8", "cut-meanwhile", "compacts past a watch that is cut off: after the heal the watch goes on without a gap, or reports the gap", suite.Compact | suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)

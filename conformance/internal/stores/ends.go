@@ -14,7 +14,7 @@ import (
 
 // endChecks are those of W12: how watches end, and what is left.
 var endChecks = []check{
-	{"W12", "cancel-while-waiting", "cancels the context of watches that wait: for a first write, for another, for the future", 0, func(e *env) {
+	{"W12", "cancel-while-waiting", "cancels the contexts of watches that wait for a first write, for another write, or for the future", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "v")
 		for _, after := range []kv.Revision{now, now - 1, now + 100} {
 			w := e.Watch(e.All(), after)
@@ -25,7 +25,7 @@ var endChecks = []check{
 			e.expectEnd(w, context.Canceled)
 		}
 	}},
-	{"W12", "cancel-before", "watches with a context that is done already, or is when the sequence is iterated: nothing comes before the error", 0, func(e *env) {
+	{"W12", "cancel-before", "watches with a context that is done at the call or at the iteration: nothing comes before the error", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "v")
 		e.expectEndAlone(e.WatchVia(e.Canceled(), e.Store, e.All(), now-1), context.Canceled)
 		e.expectEndAlone(e.WatchVia(e.Expired(), e.Store, e.All(), now-1), context.DeadlineExceeded)
@@ -34,7 +34,7 @@ var endChecks = []check{
 		cancel()
 		e.expectEndAlone(e.WatchVia(e.Context(), sequenceOf{e.Store, sequence}, e.All(), now-1), context.Canceled)
 	}},
-	{"W12", "deadline", "watches with a context that has a deadline, and waits for it", 0, func(e *env) {
+	{"W12", "deadline", "watches with a context that has a deadline, and waits for the deadline", 0, func(e *env) {
 		ctx, cancel := context.WithTimeout(e.Context(), 50*time.Millisecond)
 		defer cancel()
 		w := e.WatchVia(ctx, e.Store, e.All(), e.Get(e.All()).Revision)
@@ -52,7 +52,7 @@ var endChecks = []check{
 			e.expectContextError("the watch", err, context.Canceled)
 		}
 	}},
-	{"W12", "break", "breaks out of the loop at its first batch, and at one in the middle", 0, func(e *env) {
+	{"W12", "break", "breaks out of the loop at the first batch, and at a batch in the middle", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		for i := range 5 {
 			e.Put(e.Key("k"), fmt.Sprint(i))
@@ -106,7 +106,7 @@ var endChecks = []check{
 		heal() // before that a client may have some that would tell the server
 		e.expectGoroutines(before, n, "watches were ended while cut off")
 	}},
-	{"W12", "never-iterated", "calls Watch many times and iterates nothing: nothing is begun", 0, func(e *env) {
+	{"W12", "never-iterated", "calls Watch many times and never iterates: no watch begins", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "v")
 		e.end(e.begin(4))
 		before, _ := e.Goroutines()
@@ -114,16 +114,16 @@ var endChecks = []check{
 		for range n {
 			e.Store.Watch(context.WithoutCancel(e.Context()), e.All(), now-1)
 		}
-		e.expectGoroutines(before, n, "sequences were made that nobody iterated")
+		e.expectGoroutines(before, n, "sequences were made and never iterated")
 		if e.Backend.WaitIdle != nil {
 			ctx, cancel := e.Bounded()
 			defer cancel()
 			if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
-				e.Errorf("nobody has iterated, and the server serves watches: %v", err)
+				e.Errorf("no sequence was iterated, and the server serves watches: %v", err)
 			}
 		}
 	}},
-	{"W12", "nothing-at-the-server", "begins and ends many watches: the server, too, has none left", suite.WaitIdle, func(e *env) {
+	{"W12", "nothing-at-the-server", "begins and ends many watches: the server has no watch left", suite.WaitIdle, func(e *env) {
 		e.end(e.begin(20))
 		ctx, cancel := e.Bounded()
 		defer cancel()
@@ -131,7 +131,7 @@ var endChecks = []check{
 			e.Errorf("all watches have ended, and the server still serves some: %v", err)
 		}
 	}},
-	{"W12", "errors-are-last", "ends watches in several ways: the error is the last that comes, with a zero batch", 0, func(e *env) {
+	{"W12", "errors-are-last", "ends watches in several ways: the error comes last, with a zero batch", 0, func(e *env) {
 		for name, watch := range map[string]*suite.Watching{
 			"of an invalid range":       e.Watch(kv.Range{}, 0),
 			"after a negative revision": e.Watch(e.All(), -1),
@@ -188,7 +188,7 @@ func (e *env) expectEnd(w *suite.Watching, want error, or ...error) {
 			e.Errorf("the watch after %d went on after its error", w.After)
 		}
 		if w.Beside {
-			e.Errorf("the watch after %d ended with an error and, beside it, a batch that is not zero", w.After)
+			e.Errorf("the watch after %d ended with an error and a batch that is not zero", w.After)
 		}
 	}
 }

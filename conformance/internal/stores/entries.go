@@ -9,7 +9,7 @@ import (
 
 // entryChecks are those of S3 and S4: what an entry says of itself, and what a range without entries is.
 var entryChecks = []check{
-	{"S3", "put-delete-put", "puts two keys in turns, deletes and puts them again, and gets them after each step, alone and together", 0, func(e *env) {
+	{"S3", "put-delete-put", "puts two keys in turns, deletes them and puts them again, and gets them after each step, alone and together", 0, func(e *env) {
 		a, b := e.Key("a"), e.Key("b")
 		for _, step := range []func() kv.Revision{
 			func() kv.Revision { return e.Put(a, "1") },
@@ -60,7 +60,7 @@ var entryChecks = []check{
 		e.Put(key, "5", kv.IfRevision(rev))
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"S3", "events", "watches keys being put, deleted and put again, as that happens and from before: events carry the same metadata, deletions only key and revision", 0, func(e *env) {
+	{"S3", "events", "puts, deletes and puts keys again, and watches live and from before: puts carry the same metadata, deletions only key and revision", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		a, b := e.Key("a"), e.Key("b")
 		live, single := e.Watch(e.All(), start), e.Watch(kv.Key(a), start)
@@ -76,7 +76,7 @@ var entryChecks = []check{
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 		e.Watch(kv.Key(a), start).Through(last).ExpectAll()
 	}},
-	{"S4", "never-there", "gets a key, a prefix and an interval in which nothing ever was", 0, func(e *env) {
+	{"S4", "never-there", "gets a key, a prefix and an interval that never had an entry", 0, func(e *env) {
 		last := e.Put(e.Key("other"), "v")
 		for _, r := range []kv.Range{
 			kv.Key(e.Key("k")), kv.Prefix(e.Key("k")), kv.Interval(e.Key("k"), e.Key("l")),
@@ -84,7 +84,7 @@ var entryChecks = []check{
 			e.expectAbsent(r, last)
 		}
 	}},
-	{"S4", "deleted", "gets a key, a prefix and an interval after all in them was deleted", 0, func(e *env) {
+	{"S4", "deleted", "gets a key, a prefix and an interval whose entries were all deleted", 0, func(e *env) {
 		e.Put(e.Key("k"), "v")
 		e.Put(e.Key("k2"), "v")
 		e.Delete(e.Key("k"))
@@ -102,7 +102,7 @@ var entryChecks = []check{
 		w := e.Watch(kv.Key(key), start)
 		w.Through(e.Put(key, "v")).ExpectAll()
 	}},
-	{"S4", "get-key", "asks kv.GetKey for an absent key and for a present one", 0, func(e *env) {
+	{"S4", "get-key", "calls kv.GetKey for an absent key and for a present key", 0, func(e *env) {
 		rev := e.Put(e.Key("there"), "v")
 		ctx, cancel := e.Bounded()
 		defer cancel()
@@ -133,12 +133,12 @@ func (e *env) expectNothing(what string, r kv.Range, got kv.Snapshot, last kv.Re
 	case got.Entries != nil:
 		e.Errorf("%s %s, which is empty, returned Entries that are empty, and should be nil", what, e.ShortRange(r))
 	case got.Revision < last:
-		e.Errorf("%s %s, which is empty, returned revision %d, but the store is at %d: a watch after it would be told of the past",
+		e.Errorf("%s %s, which is empty, returned revision %d, but the store is at %d: a watch after it would deliver the past",
 			what, e.ShortRange(r), got.Revision, last)
 	}
 }
 
-// edgeKeys are keys at the edges of edgeRanges, and some beside them.
+// edgeKeys are keys at the edges of edgeRanges, and some outside them.
 func edgeKeys(p string) []string {
 	return []string{
 		p + "a", p + "a\x00", p + "a\x00\x00", p + "a/", p + "aa", p + "a\xfe", p + "a\xff", p + "a\xff\x00", p + "a\xff\xff", p + "a\xff\xffz",

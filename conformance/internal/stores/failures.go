@@ -34,7 +34,7 @@ var errorChecks = []check{
 			e.expectUnchanged(start)
 		}
 	}},
-	{"Errors", "conflict", "writes on conditions that do not hold: ErrConflict, and nothing that says that the write may have happened", 0, func(e *env) {
+	{"Errors", "conflict", "writes on conditions that do not hold: the error is ErrConflict, and no error that leaves the outcome open", 0, func(e *env) {
 		key := e.Key("k")
 		start := e.Put(key, "v")
 		_, err := e.TryPut(e.Store, key, "no", kv.IfAbsent())
@@ -55,7 +55,7 @@ var errorChecks = []check{
 		e.Put(e.Key("k"), "the store still works")
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Errors", "unsupported", "asks for what the store cannot do: a commit, if it has none, else an operation of an unknown type, alone and among others", 0, func(e *env) {
+	{"Errors", "unsupported", "requests what the store cannot do: a commit, if it has none, otherwise an operation of an unknown type, alone and among others", 0, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		c, ok := e.Store.(suite.Committer)
 		if !ok {
@@ -79,7 +79,7 @@ var errorChecks = []check{
 			e.expectUnchanged(start)
 		}
 	}},
-	{"Errors", "closed", "closes the store: running watches end with ErrClosed, and so does every call after", suite.Closing, func(e *env) {
+	{"Errors", "closed", "closes the store: running watches end with ErrClosed, and every later call fails with it", suite.Closing, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		running := e.Watch(e.All(), start-1)
 		running.Through(start)
@@ -100,7 +100,7 @@ var errorChecks = []check{
 		}
 		e.expectError("a new watch", e.Watch(e.All(), start).UntilEnd(), kv.ErrClosed)
 	}},
-	{"Errors", "lost-stream", "ends the streams of the store beside watches of the past, the present and the future: each goes on, or ends with ErrUnavailable", suite.EndStreams, func(e *env) {
+	{"Errors", "lost-stream", "ends the streams of the store while watches of the past, the present and the future run: each watch goes on, or ends with ErrUnavailable", suite.EndStreams, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		watches := []*suite.Watching{e.Watch(e.All(), start-1), e.Watch(kv.Key(e.Key("k")), start), e.Watch(e.All(), start+1)}
 		e.underWay(watches...)
@@ -175,7 +175,7 @@ func (e *env) name(key string) string { return strings.TrimPrefix(key, e.Prefix)
 
 // contextChecks are those of the context's own error, which comes back as itself.
 var contextChecks = []check{
-	{"Errors", "context-done-before", "calls everything with a context that is done: its error comes back as itself, and nothing is written", 0, func(e *env) {
+	{"Errors", "context-done-before", "calls every method with a context that is done: the context's error is returned, and nothing is written", 0, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		for _, done := range []struct {
 			ctx  context.Context
@@ -195,7 +195,7 @@ var contextChecks = []check{
 		}
 		e.expectUnchanged(start)
 	}},
-	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of calls of every kind and of a watch that hang, by cancelling them and by a deadline", suite.Cut, func(e *env) {
+	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of calls of every kind and of a watch, by cancelling them and by a deadline", suite.Cut, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		heal := e.Cut()
 		type hanging struct {

@@ -11,7 +11,7 @@ import (
 // independenceChecks are those of W11: what a consumer that does not ask for more does to others. What is held for
 // it in memory is bounded by the same guarantee, and not measured here.
 var independenceChecks = []check{
-	{"W11", "stuck-consumer", "lets a consumer stand still while five megabytes are put, keys deleted and committed, and another watch reads that; then it reads on", 0, func(e *env) {
+	{"W11", "stuck-consumer", "blocks a consumer while others put five megabytes, delete and commit, and another watch reads all of it; then the consumer reads on", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		stuck, other := e.Watch(e.All(), start), e.Watch(e.All(), start)
 		first := e.Put(e.Key("first"), "v")
@@ -36,7 +36,7 @@ var independenceChecks = []check{
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 		e.Watch(kv.Key(e.Key("last")), start).Through(last).ExpectAll()
 	}},
-	{"W11", "many-watches", "runs two hundred watches of one prefix and of single keys, every tenth of which stands still at first", 0, func(e *env) {
+	{"W11", "many-watches", "runs two hundred watches of one prefix and of single keys, every tenth of which is blocked at first", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		var watches []*suite.Watching
 		for i := range 200 {
@@ -58,7 +58,7 @@ var independenceChecks = []check{
 			}
 		}
 	}},
-	{"W11", "taking-turns", "reads two watches of the same past one batch at a time, in turns", 0, func(e *env) {
+	{"W11", "taking-turns", "reads two watches of the same past in turns, one batch at a time", 0, func(e *env) {
 		long := e.sharedHistory()
 		a, b := long.Watch(long.All(), long.start), long.Watch(long.All(), long.start)
 		for a.Position() < long.last || b.Position() < long.last {

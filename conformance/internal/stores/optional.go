@@ -14,7 +14,7 @@ import (
 
 // statChecks are those of a store that is a kv.Stater.
 var statChecks = []check{
-	{"Stater", "fresh", "puts and deletes keys many times, and stats them after each, alone and together", 0, func(e *env) {
+	{"Stater", "fresh", "puts and deletes keys many times, and stats them after each write, alone and together", 0, func(e *env) {
 		s := e.stater()
 		a, b := e.Key("a"), e.Key("b")
 		for i := range 30 {
@@ -52,7 +52,7 @@ var statChecks = []check{
 			e.expectEntriesWithoutValues(e.All(), snapshot)
 		}
 	}},
-	{"Stater", "absent", "stats ranges in which nothing ever was, and those in which all was deleted", 0, func(e *env) {
+	{"Stater", "absent", "stats ranges that never had an entry, and ranges whose entries were all deleted", 0, func(e *env) {
 		s := e.stater()
 		last := e.Put(e.Key("other"), "v")
 		ranges := []kv.Range{kv.Key(e.Key("k")), kv.Prefix(e.Key("k")), kv.Interval(e.Key("k"), e.Key("l"))}
@@ -93,7 +93,7 @@ var acknowledgeChecks = []check{
 			w.Stop()
 		}
 	}},
-	{"Acknowledger", "once-and-first", "reads watches of the past and of the present: each is acknowledged before its first batch, and then no more", 0, func(e *env) {
+	{"Acknowledger", "once-and-first", "reads watches of the past and of the present: each is acknowledged once, before its first batch", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		e.churn(2, 20)
 		past, pastAcks := e.watchAcknowledged(e.All(), start)
@@ -127,7 +127,7 @@ var acknowledgeChecks = []check{
 			acks.expectNone(w)
 		}
 	}},
-	{"Acknowledger", "cut-off", "begins a watch while the store is cut off: it is acknowledged only once that is healed, or ends", suite.Cut, func(e *env) {
+	{"Acknowledger", "cut-off", "begins a watch while the store is cut off: the watch is acknowledged only after the heal, or ends", suite.Cut, func(e *env) {
 		e.acknowledger()
 		now := e.Put(e.Key("k"), "v")
 		heal := e.Cut()
@@ -148,7 +148,7 @@ var acknowledgeChecks = []check{
 
 // progressChecks are those of W7 for a store that is a kv.ProgressRequester.
 var progressChecks = []check{
-	{"W7", "on-request", "requests progress of the store, of watches of the past, the present and the future, while others write: what bookmarks come are true", 0, func(e *env) {
+	{"W7", "on-request", "requests progress of watches of the past, the present and the future, while others write: every bookmark is true", 0, func(e *env) {
 		e.requestProgress()
 		start := e.Get(e.All()).Revision
 		e.churn(2, 20)
@@ -174,7 +174,7 @@ var progressChecks = []check{
 			truthful(e, w.Through(last))
 		}
 	}},
-	{"W7", "on-request-idle", "requests progress of the store while only other keys are written than the one that is watched: a bookmark comes", 0, func(e *env) {
+	{"W7", "on-request-idle", "requests progress while only keys are written that are not watched: a bookmark comes", 0, func(e *env) {
 		e.requestProgress()
 		key := e.Key("here")
 		w := e.Watch(kv.Key(key), e.Get(kv.Key(key)).Revision)
@@ -204,7 +204,7 @@ func (e *env) stat(s kv.Stater, r kv.Range) kv.Snapshot {
 	return snapshot
 }
 
-// expectStat stats r while nobody writes, and requires what a get must see, without the values.
+// expectStat stats r while no other writes, and requires what a get must see, without the values.
 func (e *env) expectStat(s kv.Stater, r kv.Range, rev kv.Revision) {
 	got := e.stat(s, r)
 	if got.Revision < rev {

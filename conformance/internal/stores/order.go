@@ -23,7 +23,7 @@ var gapChecks = []check{
 			w.Stop()
 		}
 	}},
-	{"W1", "late", "gets, writes hundreds of times elsewhere and here, and watches after the revision of the get", 0, func(e *env) {
+	{"W1", "late", "gets, writes hundreds of times in the range and outside it, and watches after the revision of the get", 0, func(e *env) {
 		key := e.Key("here")
 		start := e.Get(kv.Key(key)).Revision
 		e.Parallel(8, func(w int) error {
@@ -41,7 +41,7 @@ var gapChecks = []check{
 		w := e.Watch(kv.Key(key), start)
 		w.Through(e.Put(key, "last")).ExpectAll()
 	}},
-	{"W1", "beside-writers", "gets and then watches, many times, while others write all the time", 0, func(e *env) {
+	{"W1", "beside-writers", "gets and then watches, many times, while others write", 0, func(e *env) {
 		var watches []*suite.Watching
 		others := e.Writers(3)
 		for range 20 {
@@ -54,7 +54,7 @@ var gapChecks = []check{
 			w.Through(last).ExpectAll()
 		}
 	}},
-	{"W1", "cut-off-before-anything-came", "cuts the store off from a watch that has delivered nothing yet, and puts: once healed that comes, or the watch ends with an error", suite.Cut | suite.Again, func(e *env) {
+	{"W1", "cut-off-before-anything-came", "cuts off a watch that has delivered nothing yet, and puts: after the heal the put comes, or the watch ends with an error", suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		key := e.Key("k")
 		start := e.Get(kv.Key(key)).Revision
@@ -79,7 +79,7 @@ var gapChecks = []check{
 }
 
 // orderChecks are those of W2, W3 and W4. They tell the same stories and look at them differently, so that a store
-// that breaks one of the three is told which.
+// that breaks one of the three learns which.
 var orderChecks = append(append(append(
 	stories("W2", ordered),
 	stories("W3", unique)...),
@@ -97,7 +97,7 @@ var orderChecks = append(append(append(
 		w.Through(last).ExpectAll()
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	check{"W4", "deletions", "puts and deletes many keys, then watches from before: every deletion is there, also of keys put again", 0, func(e *env) {
+	check{"W4", "deletions", "puts and deletes many keys, then watches from before: every deletion comes, also those of keys put again", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		for i := range 30 {
@@ -113,14 +113,14 @@ var orderChecks = append(append(append(
 		w.Through(last).ExpectAll()
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	check{"W4", "after-zero", "watches after revision zero, which is before all there ever was and not now: everything comes, or what is gone is said to be", 0, func(e *env) {
+	check{"W4", "after-zero", "watches after revision zero, which is the beginning and not now: everything comes, or the watch ends as compacted", 0, func(e *env) {
 		e.Put(e.Key("k"), "1")
 		last := e.Put(e.Key("k"), "2")
 		w := e.Watch(e.All(), 0)
 		e.underWay(w) // one that begins now has begun
 		e.expectCompactedOrAll(w, 0, last)
 	}},
-	check{"W4", "iterated-twice", "ranges over one sequence several times, at once and after one was left: each time is a watch of its own, from the same revision", 0, func(e *env) {
+	check{"W4", "iterated-twice", "iterates one sequence several times, concurrently and one after another: each iteration is a separate watch, from the same revision", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		first := e.Put(e.Key("k"), "1")
 		ctx, cancel := context.WithCancel(e.Context())
@@ -139,7 +139,7 @@ var orderChecks = append(append(append(
 		e.WatchVia(ctx, sequence, e.All(), start).Through(third).ExpectAll()
 		b.Through(e.Put(e.Key("k"), "4")).ExpectAll()
 	}},
-	check{"W4", "cut-and-healed", "cuts the store off while a watch runs and others write, and heals it: nothing is lost, or the watch ends with an error", suite.Cut | suite.Again, func(e *env) {
+	check{"W4", "cut-and-healed", "cuts the store off while a watch runs and others write, and heals the cut: nothing is lost, or the watch ends with an error", suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)

@@ -13,7 +13,7 @@ import (
 
 // futureChecks are those of W9: watches that begin where the store has yet to come.
 var futureChecks = []check{
-	{"W9", "near-future", "watches all keys and one after revisions that the store is about to reach, and writes past them", 0, func(e *env) {
+	{"W9", "near-future", "watches all keys, and one key, after revisions that the store is about to reach, and writes past them", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "now")
 		var watches []*suite.Watching
 		for ahead := range kv.Revision(8) {
@@ -28,7 +28,7 @@ var futureChecks = []check{
 			w.ExpectAll()
 		}
 	}},
-	{"W9", "far-future", "watches after a revision far ahead, and after the last that there can be, writes, and ends the watches: nothing was delivered", 0, func(e *env) {
+	{"W9", "far-future", "watches after a revision far ahead, and after the last possible one, writes, and ends the watches: nothing was delivered", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "now")
 		live := e.Watch(e.All(), now)
 		for _, after := range []kv.Revision{now + 1_000_000, math.MaxInt64 - 1, math.MaxInt64} {
@@ -43,7 +43,7 @@ var futureChecks = []check{
 			}
 		}
 	}},
-	{"W9", "one-ahead", "gets, and watches after one revision more, many times: the next write is not delivered, later ones are", 0, func(e *env) {
+	{"W9", "one-ahead", "gets, and watches after the next revision, many times: the next write is not delivered, later writes are", 0, func(e *env) {
 		for range 10 {
 			now := e.Get(e.All()).Revision
 			w := e.Watch(e.All(), now+1)
@@ -54,7 +54,7 @@ var futureChecks = []check{
 			w.Stop()
 		}
 	}},
-	{"W9", "lost-stream", "ends the streams of the store while a watch waits for the future: it waits on, or ends, and is begun again", suite.EndStreams, func(e *env) {
+	{"W9", "lost-stream", "ends the streams of the store while a watch waits for the future: the watch goes on waiting, or ends and is begun again", suite.EndStreams, func(e *env) {
 		now := e.Put(e.Key("k"), "now")
 		w := e.Watch(e.All(), now+20)
 		e.underWay(w)
@@ -66,7 +66,7 @@ var futureChecks = []check{
 		e.lossless(w, e.writePast(now+21))
 		early(e, w)
 	}},
-	{"W9", "bookmarks", "asks for bookmarks while a watch waits for the future: none says less than the watch began after", suite.Progress, func(e *env) {
+	{"W9", "bookmarks", "requests bookmarks while a watch waits for the future: no bookmark is below the revision after which the watch begins", suite.Progress, func(e *env) {
 		now := e.Put(e.Key("k"), "now")
 		future := now + 8
 		w := e.Watch(e.All(), future)

@@ -11,9 +11,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// readChecks are those of S1 and S2: what a Get sees, beside writers.
+// readChecks are those of S1 and S2: what a Get sees while others write.
 var readChecks = []check{
-	{"S1", "own-writes", "puts and deletes a key many times, and gets it after each", 0, func(e *env) {
+	{"S1", "own-writes", "puts and deletes a key many times, and gets it after each write", 0, func(e *env) {
 		key := e.Key("k")
 		for i := range 50 {
 			var rev kv.Revision
@@ -25,7 +25,7 @@ var readChecks = []check{
 			e.expectFresh(e.Store, kv.Key(key), rev)
 		}
 	}},
-	{"S1", "writes-of-others", "writes through one store and gets through another onto the same data, in turns", suite.Again, func(e *env) {
+	{"S1", "writes-of-others", "writes through one store and gets through another over the same data, in turns", suite.Again, func(e *env) {
 		stores := []suite.Store{e.Store, e.Backend.Again(e, e.Store)}
 		key := e.Key("k")
 		for i := range 50 {
@@ -39,7 +39,7 @@ var readChecks = []check{
 			e.expectFresh(reader, e.All(), rev)
 		}
 	}},
-	{"S1", "own-commits", "commits puts and deletions, and gets each of the keys, and all of them, after each and before", suite.Commit, func(e *env) {
+	{"S1", "own-commits", "commits puts and deletions, and gets each key, and all keys, before and after each commit", suite.Commit, func(e *env) {
 		keys := []string{e.Key("a"), e.Key("b"), e.Key("c")}
 		for i := range 12 {
 			var ops []kv.Op
@@ -57,7 +57,7 @@ var readChecks = []check{
 			e.expectFresh(e.Store, e.All(), rev)
 		}
 	}},
-	{"S1", "cut-off", "gets, is cut off, and others write: a get fails while that lasts, and knows all when it is healed", suite.Cut | suite.Again, func(e *env) {
+	{"S1", "cut-off", "gets, is cut off, and others write: a get fails during the cut, and sees every write after the heal", suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		key := e.Key("k")
 		e.expectFresh(e.Store, kv.Key(key), e.Put(key, "before"))
@@ -72,7 +72,7 @@ var readChecks = []check{
 		heal()
 		e.expectFresh(e.Store, kv.Key(key), rev)
 	}},
-	{"S1", "beside-writers", "gets while four others put, and each time requires all that was acknowledged before", 0, func(e *env) {
+	{"S1", "beside-writers", "gets while four others put: each get sees every put that was acknowledged before", 0, func(e *env) {
 		others := e.Writers(4)
 		for range 25 {
 			others.More()
@@ -85,7 +85,7 @@ var readChecks = []check{
 		first, last := e.Key("!first"), e.Key("~last")
 		e.Put(first, "0")
 		e.Put(last, "0")
-		got := e.GetsBeside(10, func(i int) error {
+		got := e.GetsDuring(10, func(i int) error {
 			if _, err := e.TryPut(e.Store, first, fmt.Sprint(i)); err != nil {
 				return err
 			}
@@ -96,7 +96,7 @@ var readChecks = []check{
 			e.ExpectSnapshot(e.All(), snapshot)
 		}
 	}},
-	{"S2", "deletions", "deletes keys of a range, the newest and the oldest among them, and gets what is left after each", 0, func(e *env) {
+	{"S2", "deletions", "deletes keys of a range, including the newest and the oldest, and gets the rest after each deletion", 0, func(e *env) {
 		for i := range 6 {
 			e.Put(e.Key(fmt.Sprint(i)), "v")
 		}
@@ -118,7 +118,7 @@ var readChecks = []check{
 			return ops
 		}
 		e.Commit(ops(0)...)
-		got := e.GetsBeside(10, func(i int) error {
+		got := e.GetsDuring(10, func(i int) error {
 			_, err := e.TryCommit(e.Store, ops(i)...)
 			return err
 		})
@@ -165,7 +165,7 @@ var readChecks = []check{
 	}},
 }
 
-// expectFresh gets r from s while nobody writes, and requires all that was acknowledged, the last at rev.
+// expectFresh gets r from s while no other writes, and requires all that was acknowledged, the last at rev.
 func (e *env) expectFresh(s suite.Store, r kv.Range, rev kv.Revision) {
 	got, err := e.TryGet(s, r)
 	e.Must("get", err)

@@ -38,7 +38,7 @@ var resetChecks = []check{
 		restore()
 		e.afterRestore(was.Revision, idle)
 	}},
-	{"W13", "restored-and-written", "takes the store back to a backup and writes past the old revisions: a running watch passes none of that on as if it followed", suite.Backup, func(e *env) {
+	{"W13", "restored-and-written", "restores a backup and writes past the old revisions: a running watch delivers none of these writes as if they followed", suite.Backup, func(e *env) {
 		watches, was := e.watchPastBackup()
 		before := watches[0].Position()
 		e.readable()
@@ -70,7 +70,7 @@ func (e *env) watchPastBackup() (watches []*suite.Watching, was kv.Snapshot) {
 	return watches, was
 }
 
-// afterRestore requires watches to end with ErrReset, without having told of the store's other future.
+// afterRestore requires watches to end with ErrReset, without having delivered the store's other future.
 func (e *env) afterRestore(backedUp kv.Revision, watches ...*suite.Watching) {
 	e.readable()
 	for _, w := range watches {

@@ -10,7 +10,7 @@ import (
 
 // resumeChecks are those of W6: stopping anywhere, and going on.
 var resumeChecks = []check{
-	{"W6", "every-batch", "reads a watch to its end, and begins again after each of its batches", 0, func(e *env) {
+	{"W6", "every-batch", "reads a watch to its end, and watches again after each of its batches", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		live := e.Watch(e.All(), start)
 		var last kv.Revision
@@ -28,11 +28,11 @@ var resumeChecks = []check{
 			w.Through(last).ExpectAll()
 		}
 	}},
-	{"W6", "catch-up", "reads several thousand revisions of the past, and stops and begins again after each batch", 0, func(e *env) {
+	{"W6", "catch-up", "reads several thousand revisions of the past, and stops and watches again after each batch", 0, func(e *env) {
 		long := e.sharedHistory()
 		long.resumeUntil(long.start, long.last)
 	}},
-	{"W6", "large-values", "reads a past of large values, and stops and begins again after each batch", 0, func(e *env) {
+	{"W6", "large-values", "reads a past of large values, and stops and watches again after each batch", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		large := make([]byte, 256<<10)
 		for i := range 12 {
@@ -40,7 +40,7 @@ var resumeChecks = []check{
 		}
 		e.resumeUntil(start, e.Put(e.Key("last"), "v"))
 	}},
-	{"W6", "while-writing", "stops and begins again after each batch, while others write", 0, func(e *env) {
+	{"W6", "while-writing", "stops and watches again after each batch, while others write", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		others := e.Writers(3)
 		position, got := start, []kv.Event(nil)
@@ -55,7 +55,7 @@ var resumeChecks = []check{
 		e.Watch(e.All(), start).ExpectEvents(got, start, position)
 		e.resumeUntil(position, e.Put(e.Key("last"), "v"))
 	}},
-	{"W6", "in-the-middle", "watches after revisions that lie between those of batches", 0, func(e *env) {
+	{"W6", "in-the-middle", "watches after revisions between those of the batches", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		var revs []kv.Revision
 		for i := range 15 {
@@ -70,7 +70,7 @@ var resumeChecks = []check{
 			w.Through(last).ExpectAll()
 		}
 	}},
-	{"W6", "lost-stream", "ends the streams of the store again and again while others write, and begins again after what was read", suite.EndStreams | suite.Again, func(e *env) {
+	{"W6", "lost-stream", "ends the streams of the store again and again while others write, and watches again after the last batch", suite.EndStreams | suite.Again, func(e *env) {
 		start := e.Get(e.All()).Revision
 		other := e.Backend.Again(e, e.Store)
 		others := e.Traffic(2, func(w, i int) error {
@@ -107,7 +107,7 @@ var resumeChecks = []check{
 		e.Watch(e.All(), start).ExpectEvents(got, start, position)
 		e.resumeUntil(position, e.Put(e.Key("last"), "v"))
 	}},
-	{"W6", "lost-stream-again", "ends the streams of the store several times while the consumer of one watch is busy, and puts before and after: it loses and repeats nothing, or ends, and is begun again", suite.EndStreams | suite.Again, func(e *env) {
+	{"W6", "lost-stream-again", "ends the streams of the store several times while the consumer of one watch is busy, and puts before and after: the watch loses and repeats nothing, or ends and is begun again", suite.EndStreams | suite.Again, func(e *env) {
 		start := e.Get(e.All()).Revision
 		other := e.Backend.Again(e, e.Store)
 		put := func(text string) kv.Revision {
@@ -145,7 +145,7 @@ var resumeChecks = []check{
 		long.EndStreams()
 		long.lossless(w, long.last)
 	}},
-	{"W6", "cut-off", "cuts the store off, gives the watch up, heals and begins again after what was read", suite.Cut, func(e *env) {
+	{"W6", "cut-off", "cuts the store off, gives the watch up, heals the cut, and watches again after the last batch", suite.Cut, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		first := e.Put(e.Key("k"), "before")
@@ -156,7 +156,7 @@ var resumeChecks = []check{
 		next := e.Watch(e.All(), w.Position())
 		next.Through(e.Put(e.Key("k"), "after")).ExpectAll()
 	}},
-	{"W6", "after-a-bookmark", "begins again after bookmarks, the first that comes after events, with writes before and after them", suite.Progress, func(e *env) {
+	{"W6", "after-a-bookmark", "watches again after bookmarks, each the first after events, with writes before and after it", suite.Progress, func(e *env) {
 		start := e.Get(e.All()).Revision
 		position, got := start, []kv.Event(nil)
 		for i := range 3 {

@@ -12,7 +12,7 @@ import (
 
 // writerChecks are those of kv.Writer and kv.Committer.
 var writerChecks = []check{
-	{"Writer", "revisions", "puts and deletes: each returns a higher revision, which is the one the entry and its event carry", 0, func(e *env) {
+	{"Writer", "revisions", "puts and deletes: each returns a higher revision, and the entry and its event carry that revision", 0, func(e *env) {
 		last := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), last)
 		for i := range 20 {
@@ -33,7 +33,7 @@ var writerChecks = []check{
 		}
 		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
 	}},
-	{"Writer", "delete-missing", "deletes keys that do not exist, or no longer: that succeeds, makes no revision and no event", 0, func(e *env) {
+	{"Writer", "delete-missing", "deletes keys that never existed or were deleted: this succeeds and makes no revision and no event", 0, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		w := e.Watch(e.All(), start)
 		for range 3 {
@@ -54,7 +54,7 @@ var writerChecks = []check{
 		e.expectUnchanged(now)
 		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
 	}},
-	{"Writer", "conditions", "puts and deletes on conditions that hold and that do not: what does not hold changes nothing", 0, func(e *env) {
+	{"Writer", "conditions", "puts and deletes on conditions that hold and that do not: a write whose condition does not hold changes nothing", 0, func(e *env) {
 		live, gone, never := e.Key("live"), e.Key("gone"), e.Key("never")
 		for _, try := range []struct {
 			key   string
@@ -103,10 +103,10 @@ var writerChecks = []check{
 			}
 		}
 	}},
-	{"Writer", "compare-and-swap", "counts in one key, five at once, each putting only if nobody else has: none is lost", 0, func(e *env) {
+	{"Writer", "compare-and-swap", "five writers count in one key, each putting only if no other has: no count is lost", 0, func(e *env) {
 		e.count(5, 8, e.Store)
 	}},
-	{"Writer", "two-stores", "puts one key, and counts in another, through two stores onto the same data at once: no write is lost, and each has a revision of its own", suite.Again, func(e *env) {
+	{"Writer", "two-stores", "puts one key and counts in another, concurrently through two stores over the same data: no write is lost, and no two have the same revision", suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		w := e.Watch(e.All(), e.Get(e.All()).Revision)
 		e.Parallel(4, func(n int) error {
@@ -122,7 +122,7 @@ var writerChecks = []check{
 		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "create-once", "creates one key on the condition that it is absent, eight at once: one succeeds", 0, func(e *env) {
+	{"Writer", "create-once", "eight writers create one key concurrently, on the condition that it is absent: one succeeds", 0, func(e *env) {
 		for i := range 5 {
 			key := e.Key(fmt.Sprint(i))
 			e.onlyOne("create the same key", func(n int) error {
@@ -132,7 +132,7 @@ var writerChecks = []check{
 		}
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "delete-once", "deletes one key on the condition that it is at its revision, eight at once: one succeeds", 0, func(e *env) {
+	{"Writer", "delete-once", "eight writers delete one key concurrently, on the condition that it is at its revision: one succeeds", 0, func(e *env) {
 		for i := range 10 {
 			key := e.Key(fmt.Sprint(i % 2))
 			rev := e.Put(key, fmt.Sprint(i))
@@ -143,7 +143,7 @@ var writerChecks = []check{
 		}
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "several-at-once", "puts, by eight at once: each returns the revision that its own entry and event have", 0, func(e *env) {
+	{"Writer", "several-at-once", "eight writers put concurrently: each put returns the revision of its entry and its event", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		e.Parallel(8, func(n int) error {
@@ -157,7 +157,7 @@ var writerChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
 	}},
-	{"Writer", "commit-conditions", "commits on conditions that hold and that do not, one and several to an operation: what does not hold changes nothing", suite.Commit, func(e *env) {
+	{"Writer", "commit-conditions", "commits on conditions that hold and that do not, one or several for an operation: a commit whose conditions do not hold changes nothing", suite.Commit, func(e *env) {
 		live, gone := e.Key("live"), e.Key("gone")
 		created := e.Put(live, "1")
 		e.Put(gone, "1")
@@ -185,7 +185,7 @@ var writerChecks = []check{
 		e.Commit(kv.DeleteOp(live, kv.Condition{}), kv.DeleteOp(gone, kv.IfRevision(now), kv.IfRevision(now)), kv.PutOp(e.Key("new"), nil, kv.Condition{}))
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "commit-once", "commits on the condition that a key is at its revision, or absent, eight at once: one succeeds", suite.Commit, func(e *env) {
+	{"Writer", "commit-once", "eight writers commit concurrently, on the condition that a key is at its revision, or absent: one succeeds", suite.Commit, func(e *env) {
 		guard := e.Key("guard")
 		rev := kv.Revision(0) // which is for absent
 		for range 10 {
@@ -209,7 +209,7 @@ var writerChecks = []check{
 		w.Through(rev).ExpectAll()
 		whole(e, w)
 	}},
-	{"Writer", "commit-all-or-none", "commits with one condition among others that does not hold: nothing of it happens", suite.Commit, func(e *env) {
+	{"Writer", "commit-all-or-none", "commits with one condition among others that does not hold: nothing is written", suite.Commit, func(e *env) {
 		old := e.Put(e.Key("a"), "old")
 		start := e.Put(e.Key("b"), "old")
 		w := e.Watch(e.All(), start)
@@ -227,7 +227,7 @@ var writerChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
 	}},
-	{"Writer", "commit-of-nothing", "commits no operations, and deletions of missing keys: no revision, no event", suite.Commit, func(e *env) {
+	{"Writer", "commit-of-nothing", "commits no operations, and deletions of missing keys: this makes no revision and no event", suite.Commit, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		w := e.Watch(e.All(), start)
 		for _, ops := range [][]kv.Op{
@@ -283,7 +283,7 @@ func (e *env) count(writers, each int, stores ...suite.Store) {
 }
 
 // onlyOne has eight write at once, each on the same condition, which stops holding with the first, and requires one to
-// succeed and the others to be told of a conflict.
+// succeed and the others to get a conflict.
 func (e *env) onlyOne(what string, write func(n int) error) {
 	errs := make([]error, 8)
 	e.Parallel(len(errs), func(n int) error {

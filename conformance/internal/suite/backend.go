@@ -44,7 +44,7 @@ type T = interface {
 }
 
 // atOnce is how soon that has to happen which must not wait for anything. It is long because the machines on which
-// tests run can be slow, and short beside the timeouts of networks.
+// tests run can be slow, and short compared with the timeouts of networks.
 const atOnce = 5 * time.Second
 
 func (b Backend) patience() time.Duration {

@@ -56,7 +56,7 @@ func (t *traffic) More() {
 	}
 }
 
-// Stop returns when nobody writes any more. It ends the check if a write has failed.
+// Stop returns when no writer is left. It ends the check if a write has failed.
 func (t *traffic) Stop() {
 	t.end()
 	t.wait()
@@ -64,8 +64,8 @@ func (t *traffic) Stop() {
 
 func (t *traffic) end() { t.once.Do(func() { close(t.over) }) }
 
-// GetsBeside gets the check's keys n times beside traffic of one writer.
-func (e *Env) GetsBeside(n int, write func(i int) error) []kv.Snapshot {
+// GetsDuring gets the check's keys n times while one writer writes.
+func (e *Env) GetsDuring(n int, write func(i int) error) []kv.Snapshot {
 	other := e.Traffic(1, func(_, i int) error { return write(i) })
 	got := make([]kv.Snapshot, n)
 	for i := range got {

@@ -14,7 +14,7 @@ import (
 // consumer.
 type Watching struct {
 	E      *Env
-	id     int32 // tells watches of one range apart
+	id     int32 // distinguishes watches of one range
 	R      kv.Range
 	After  kv.Revision
 	Cancel context.CancelFunc

@@ -12,16 +12,16 @@ import (
 
 // backwardsChecks are those of V5: revisions that rise, and the one case in which they need not.
 var backwardsChecks = []check{
-	{"V5", "Restored", "reads, is cut off, and the store is taken back to a backup with another value: Get gives the backup's", suite.Backup, func(w *world) {
+	{"V5", "Restored", "reads, is cut off, and a backup with another value is restored: Get returns the backup's value", suite.Backup, func(w *world) {
 		w.replaceHistory(func(kv.Revision) {})
 	}},
-	{"V5", "RestoredAhead", "the same, and by the time that the store can be reached again it has passed the revision that was read", suite.Backup, func(w *world) {
+	{"V5", "RestoredAhead", "the same, but when the store can be reached again it has passed the revision of the read", suite.Backup, func(w *world) {
 		w.replaceHistory(func(read kv.Revision) {
 			for w.setOther() <= read+5 {
 			}
 		})
 	}},
-	{"V5", "duplicates", "delivers every event twice: each update comes once", 0, func(w *world) {
+	{"V5", "duplicates", "delivers every event twice: each update is returned once", 0, func(w *world) {
 		every, seen := w.everyUpdate()
 		newest := w.follow(every.of, "one of the newest")
 		newest.gives("initial")
@@ -34,7 +34,7 @@ var backwardsChecks = []check{
 		every.nothing()
 		newest.nothing()
 	}},
-	{"V5", "reconnections", "puts while the store is cut off and healed, and its watch ended, in turns: revisions rise, and what was put is what comes", 0, func(w *world) {
+	{"V5", "reconnections", "puts while, in turns, the store is cut off and healed and its watch is ended: revisions rise, and Gets return what was put", 0, func(w *world) {
 		w.rises(func(i int) {
 			switch i % 3 {
 			case 0:
@@ -46,7 +46,7 @@ var backwardsChecks = []check{
 			}
 		})
 	}},
-	{"V5", "resyncs", "puts while history is forgotten and the store's watch ended because of it: revisions rise, and what was put is what comes", suite.Compact, func(w *world) {
+	{"V5", "resyncs", "puts while history is compacted and the store's watch ends because of that: revisions rise, and Gets return what was put", suite.Compact, func(w *world) {
 		w.rises(func(i int) {
 			switch i % 3 {
 			case 0:
@@ -59,7 +59,7 @@ var backwardsChecks = []check{
 			}
 		})
 	}},
-	{"V5", "late-read", "answers a read late, when the watch has brought what came after it: the answer is not taken for newer", 0, func(w *world) {
+	{"V5", "late-read", "delays the answer of a read until the watch has delivered later changes: the answer is not taken for newer", 0, func(w *world) {
 		w.set("one")
 		v := w.value()
 		a := w.follow(v, "the first")
@@ -133,9 +133,9 @@ func (w *world) replaceHistory(more func(read kv.Revision)) {
 	w.nextArrives(followers...)
 }
 
-// unchangedChecks are those of V13: reading afresh.
+// unchangedChecks are those of V13: reading again.
 var unchangedChecks = []check{
-	{"V13", "UnchangedAfterResync", "cuts the store off and forgets the history of other keys: read afresh, the key is the same, and there is nothing new", suite.Compact, func(w *world) {
+	{"V13", "UnchangedAfterResync", "cuts the store off and compacts the history of other keys: the key is read again and unchanged, and there is nothing new", suite.Compact, func(w *world) {
 		w.staysUnchanged(func() {
 			w.readAfresh(1, func() {
 				w.faults.Cut()
@@ -145,7 +145,7 @@ var unchangedChecks = []check{
 			})
 		})
 	}},
-	{"V13", "reconnected", "ends the store's watch in several ways: read afresh, the key is the same, and there is nothing new", 0, func(w *world) {
+	{"V13", "reconnected", "ends the store's watch in several ways: the key is read again and unchanged, and there is nothing new", 0, func(w *world) {
 		w.staysUnchanged(func() {
 			for _, err := range []error{kv.ErrUnavailable, &kv.CompactedError{}, kv.ErrReset, nil, kv.ErrPermission} {
 				w.Trace.Mark("end the watch with: %v", err)
@@ -153,7 +153,7 @@ var unchangedChecks = []check{
 			}
 		})
 	}},
-	{"V13", "healed", "cuts the store off and heals it, several times: the key is the same, and there is nothing new", 0, func(w *world) {
+	{"V13", "healed", "cuts the store off and heals the cut, several times: the key is unchanged, and there is nothing new", 0, func(w *world) {
 		w.staysUnchanged(func() {
 			for range 3 {
 				_, heal := w.away()
@@ -161,10 +161,10 @@ var unchangedChecks = []check{
 			}
 		})
 	}},
-	{"V13", "streams-ended", "ends the backend's streams: the key is the same, and there is nothing new", suite.EndStreams, func(w *world) {
+	{"V13", "streams-ended", "ends the backend's streams: the key is unchanged, and there is nothing new", suite.EndStreams, func(w *world) {
 		w.staysUnchanged(w.EndStreams)
 	}},
-	{"V13", "checked", "reads the key again and again beside its watch, while others change: it is the same, and there is nothing new", 0, func(w *world) {
+	{"V13", "checked", "reads the key again and again while its watch runs and other keys change: the key is unchanged, and there is nothing new", 0, func(w *world) {
 		w.staysUnchanged(func() {
 			for range 5 {
 				w.setOther()
@@ -185,7 +185,7 @@ func (w *world) staysUnchanged(happens func(), opts ...value.Option) {
 	w.streaming(1)
 	happens()
 	for _, f := range followers {
-		f.nothing() // if it is read afresh only now, what is told too much comes before the next
+		f.nothing() // if the key is read only now, a repeated entry comes before the next
 	}
 	w.nextArrives(followers...)
 }

@@ -11,7 +11,7 @@ import (
 
 // decodeChecks are those of V7.
 var decodeChecks = []check{
-	{"V7", "Decoder", `takes whole numbers divisible by three only, every update, and puts "", 9, foo, 18, 10, 10, 27, 36: error, 9, error, 18, error, error, 27, 36`, 0, func(w *world) {
+	{"V7", "Decoder", `accepts only whole numbers divisible by three, watches every update, and puts "", 9, foo, 18, 10, 10, 27, 36: error, 9, error, 18, error, error, 27, 36`, 0, func(w *world) {
 		w.set("3")
 		f := w.follow(w.decoded(threes), "one of every update", value.EveryUpdate())
 		f.gives("3")
@@ -29,7 +29,7 @@ var decodeChecks = []check{
 		}
 		f.nothing()
 	}},
-	{"V7", "first", "puts a bad value before anything is read: it is told, also where there is a default, and the next good one arrives", 0, func(w *world) {
+	{"V7", "first", "puts a bad value before anything is read: Get returns a DecodeError, also with a default, and then the next good value", 0, func(w *world) {
 		rev := w.set("bad")
 		v := w.decoded(threes, value.WithDefault("99"))
 		followers := w.both(v)
@@ -45,7 +45,7 @@ var decodeChecks = []check{
 			f.gives("6")
 		}
 	}},
-	{"V7", "told-once", "puts a bad value, tells it, and ends the store's watch: read afresh it is not told again", 0, func(w *world) {
+	{"V7", "told-once", "puts a bad value, gets it, and ends the store's watch: the bad value is read again and not returned again", 0, func(w *world) {
 		w.set("3")
 		followers := w.both(w.decoded(threes))
 		for _, f := range followers {
@@ -64,7 +64,7 @@ var decodeChecks = []check{
 			c.gives("9")
 		}
 	}},
-	{"V7", "panic", "has the decoder panic: that is a bad value like any other, and says what it panicked with", 0, func(w *world) {
+	{"V7", "panic", "lets the decoder panic: that is a DecodeError, and its text has the value of the panic", 0, func(w *world) {
 		w.set("3")
 		followers := w.both(w.decoded(func(b []byte) (string, error) {
 			if string(b) == "bad" {

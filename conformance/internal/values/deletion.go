@@ -9,7 +9,7 @@ import (
 
 // deletionChecks are those of V6.
 var deletionChecks = []check{
-	{"V6", "Remove", "deletes a key that was read: Get tells the deletion once, and with a default gives that", 0, func(w *world) {
+	{"V6", "Remove", "deletes a key that was read: Get reports the deletion once, or returns the default", 0, func(w *world) {
 		w.set("one")
 		v := w.value()
 		followers := w.both(v)
@@ -32,7 +32,7 @@ var deletionChecks = []check{
 		}
 		w.nextArrives(append(followers, withDefault)...)
 	}},
-	{"V6", "not-told-to-the-new", "deletes a key, and opens watchers then: they were told of no value, and wait for one", 0, func(w *world) {
+	{"V6", "not-told-to-the-new", "deletes a key, and then opens watchers: they have returned no value, and wait for one", 0, func(w *world) {
 		w.set("one")
 		v := w.value()
 		old := w.follow(v, "one opened before")
@@ -52,7 +52,7 @@ var deletionChecks = []check{
 		}
 		old.gives("two")
 	}},
-	{"V6", "again-and-again", "deletes a key and makes it again, many times, waiting for each: all of it is told", 0, func(w *world) {
+	{"V6", "again-and-again", "deletes a key and makes it again, many times, and waits each time: every change is returned", 0, func(w *world) {
 		w.set("one")
 		followers := w.both(w.value())
 		for _, f := range followers {
@@ -69,13 +69,13 @@ var deletionChecks = []check{
 			}
 		}
 	}},
-	{"V6", "while-cut-off", "deletes a key while the store is cut off: that is told when it is healed", 0, func(w *world) {
+	{"V6", "while-cut-off", "deletes a key while the store is cut off: the deletion is reported after the heal", 0, func(w *world) {
 		w.deletedWhileAway(func(suite.Store) {})
 	}},
-	{"V6", "DeletedWhileAway", "deletes a key while the store is cut off, and forgets that history: it is told all the same when the cut is healed", suite.Compact, func(w *world) {
+	{"V6", "DeletedWhileAway", "deletes a key while the store is cut off, and compacts that history: the deletion is still reported after the heal", suite.Compact, func(w *world) {
 		w.deletedWhileAway(func(others suite.Store) { w.forgetHistoryVia(others) })
 	}},
-	{"V6", "made-again-unseen", "deletes a key and makes it again with the same bytes while the store is cut off: that is the new value, told once", 0, func(w *world) {
+	{"V6", "made-again-unseen", "deletes a key and makes it again with the same bytes while the store is cut off: the new value is returned once", 0, func(w *world) {
 		w.set("one")
 		f := w.follow(w.value(), "one of the newest")
 		first := f.gives("one")
@@ -89,7 +89,7 @@ var deletionChecks = []check{
 		}
 		f.nothing()
 	}},
-	{"V6", "made-again-compacted", "the same, with the history of it forgotten: versions and bytes are as before, and it is told all the same", suite.Compact, func(w *world) {
+	{"V6", "made-again-compacted", "the same, with that history compacted: versions and bytes are as before, and the new value is still returned", suite.Compact, func(w *world) {
 		w.set("one")
 		f := w.follow(w.value(), "one of the newest")
 		f.gives("one")

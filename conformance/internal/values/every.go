@@ -13,19 +13,19 @@ import (
 // everyUpdateChecks are those of V4: watchers that asked for each update. How much memory one that is behind holds
 // is not measured here.
 var everyUpdateChecks = []check{
-	{"V4", "in-order", "puts, deletes and puts again, by four writers at once: each update comes, once and in order", 0, func(w *world) {
+	{"V4", "in-order", "four writers put, delete and put again, concurrently: each update is returned, once and in order", 0, func(w *world) {
 		f, seen := w.everyUpdate()
 		f.givesEach(seen, w.churnKey(4, 20))
 		f.nothing()
 	}},
-	{"V4", "beyond-the-backlog", "puts hundreds of times while a watcher that keeps one update does not read: it reads them from the store's history", 0, func(w *world) {
+	{"V4", "beyond-the-backlog", "puts hundreds of times while a watcher with a backlog of one update does not read: it then reads them from the store's history", 0, func(w *world) {
 		f, seen := w.everyUpdate(value.WithBacklog(1))
 		last := w.burst(8, 300)
 		f.givesEach(seen, last)
 		f.givesEach(last, w.burst(4, 40))
 		f.nothing()
 	}},
-	{"V4", "join-late", "opens a watcher when there is history already, and another later: each begins at the newest, and misses nothing after", 0, func(w *world) {
+	{"V4", "join-late", "opens a watcher when there is history already, and another later: each begins at the newest value, and misses nothing after it", 0, func(w *world) {
 		first, seen := w.everyUpdate()
 		middle := w.churnKey(2, 10)
 		second := w.follow(first.of, "one that came later", value.EveryUpdate())
@@ -45,7 +45,7 @@ var everyUpdateChecks = []check{
 		f.givesEach(seen, w.set("last"))
 		f.nothing()
 	}},
-	{"V4", "during-a-cut", "cuts the store off while others put and delete: each update of that time comes when it is healed", 0, func(w *world) {
+	{"V4", "during-a-cut", "cuts the store off while others put and delete: each update of that time is returned after the heal", 0, func(w *world) {
 		f, seen := w.everyUpdate()
 		others, heal := w.away()
 		for i := range 12 {
@@ -60,7 +60,7 @@ var everyUpdateChecks = []check{
 		f.givesEach(seen, w.set("last"))
 		f.nothing()
 	}},
-	{"V4", "streams-ended", "ends the backend's streams again and again beside writers: each update comes, once and in order", suite.EndStreams, func(w *world) {
+	{"V4", "streams-ended", "ends the backend's streams again and again while others write: each update is returned, once and in order", suite.EndStreams, func(w *world) {
 		f, seen := w.everyUpdate()
 		for i := range 4 {
 			w.set(fmt.Sprint(i))
@@ -83,12 +83,12 @@ var everyUpdateChecks = []check{
 		w.forgetHistoryVia(others)
 		heal()
 		f.givesEachOrOneGap(seen, last)
-		// One at a time: that it follows what was told is plain from its version, also to a Value that learns of the
+		// One at a time: that it follows what was returned is plain from its version, also to a Value that learns of the
 		// compaction only now. Of more the first would be lost, and a GapError right.
 		w.nextArrives(f)
 		w.nextArrives(f)
 	}},
-	{"V4", "far-behind", "compacts what a watcher that keeps one update has yet to read: it comes as far as it was at hand, then one GapError, and the newest", suite.Compact, func(w *world) {
+	{"V4", "far-behind", "compacts what a watcher with a backlog of one update has yet to read: it returns the updates at hand, then one GapError, and the newest value", suite.Compact, func(w *world) {
 		f, seen := w.everyUpdate(value.WithBacklog(1))
 		quick := w.follow(f.of, "one that is quick")
 		quick.gives("initial")
@@ -100,25 +100,25 @@ var everyUpdateChecks = []check{
 		}
 		w.forgetHistory()
 		f.givesEachOrOneGap(seen, last)
-		// One at a time: of more it would ask the history since what it was told last, and that is forgotten too.
+		// One at a time: of more it would ask the history since what it returned last, and that is forgotten too.
 		w.nextArrives(f)
 		w.nextArrives(f)
 	}},
-	{"V4", "no-gap", "cuts the store off, forgets the history of other keys only, and heals: that is no gap", suite.Compact, func(w *world) {
+	{"V4", "no-gap", "cuts the store off, compacts the history of other keys only, and heals the cut: there is no gap", suite.Compact, func(w *world) {
 		f, seen := w.everyUpdate()
 		w.streaming(1)
 		others, heal := w.away()
 		w.forgetHistoryVia(others)
 		heal()
-		// One put first: that it follows what was told is plain from its version, even if it comes before the Value
-		// has read afresh. Of several the first would be lost, and a GapError right.
+		// One put first: that it follows what was returned is plain from its version, even if it comes before the Value
+		// has read again. Of several the first would be lost, and a GapError right.
 		rev := w.set("first")
 		f.givesEach(seen, rev)
 		f.givesEach(rev, w.churnKey(2, 5))
 	}},
 }
 
-// everyUpdate opens a watcher of every update that has been told of "initial", at revision seen.
+// everyUpdate opens a watcher of every update that has returned "initial", at revision seen.
 func (w *world) everyUpdate(opts ...value.Option) (f *follower, seen kv.Revision) {
 	w.set("initial")
 	f = w.follow(w.value(opts...), "one of every update", value.EveryUpdate())
@@ -168,7 +168,7 @@ func (f *follower) givesEachOrOneGap(after, upTo kv.Revision) {
 
 // auditChecks are those of V16: versions show whether an event was lost.
 var auditChecks = []check{
-	{"V16", "nothing-lost", "puts, deletes and makes a key again, with its watch ended between: no event is taken for lost, and no history for replaced", 0, func(w *world) {
+	{"V16", "nothing-lost", "puts, deletes and makes a key again, and ends its watch in between: no event is taken for lost, and no history for replaced", 0, func(w *world) {
 		f, seen := w.everyUpdate()
 		for range 3 {
 			w.churnKey(3, 12)
@@ -200,13 +200,13 @@ var auditChecks = []check{
 		}
 		f.unaccused()
 	}},
-	{"V16", "lost-put", "loses a put on its way from the store's watch: the next one proves it, and the history has it", 0, func(w *world) {
+	{"V16", "lost-put", "loses a put on its way from the store's watch: the next put proves the loss, and the history has the lost put", 0, func(w *world) {
 		w.loses(fault.Puts, func() { w.set("lost"); w.set("found by this") })
 	}},
-	{"V16", "lost-deletion", "loses a deletion on its way from the store's watch: the next put proves it, and the history has it", 0, func(w *world) {
+	{"V16", "lost-deletion", "loses a deletion on its way from the store's watch: the next put proves the loss, and the history has the deletion", 0, func(w *world) {
 		w.loses(fault.Deletes, func() { w.unset(); w.set("found by this") })
 	}},
-	{"V16", "lost-creation", "loses the first put after a deletion on its way from the store's watch: the next one proves it, and the history has it", 0, func(w *world) {
+	{"V16", "lost-creation", "loses the first put after a deletion on its way from the store's watch: the next put proves the loss, and the history has the lost put", 0, func(w *world) {
 		w.loses(fault.Puts, func() { w.unset(); w.set("lost"); w.set("found by this") })
 	}},
 }

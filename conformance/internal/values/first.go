@@ -10,9 +10,9 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// firstGetChecks are those of V1: what a watcher is told first.
+// firstGetChecks are those of V1: what a watcher returns first.
 var firstGetChecks = []check{
-	{"V1", "present", "puts a key several times, and opens a watcher after each: it gets that value, and its revision", 0, func(w *world) {
+	{"V1", "present", "puts a key several times, and opens a watcher after each put: it gets that value, and its revision", 0, func(w *world) {
 		v := w.value()
 		for _, text := range []string{"one", "", "two", "two", "\x00\xff\n", strings.Repeat("m", 1<<20), "three"} {
 			rev := w.set(text)
@@ -24,7 +24,7 @@ var firstGetChecks = []check{
 			})
 		}
 	}},
-	{"V1", "odd-keys", "opens watchers of keys of odd bytes, which are neighbours of each other: each gets its own value", 0, func(w *world) {
+	{"V1", "odd-keys", "opens watchers of neighbouring keys of odd bytes: each gets the value of its key", 0, func(w *world) {
 		keys := []string{"k", "k\x00", "k\x00\x00", "k\xff", "k/", "k//", "K", "kk", "k*", "k k", "k\n", "é", strings.Repeat("k", 1000-len(w.Prefix))}
 		for _, key := range keys {
 			w.Put(w.Key(key), "first of "+key)
@@ -68,7 +68,7 @@ var firstGetChecks = []check{
 		c.gives("two")
 		w.nextArrives(f)
 	}},
-	{"V1", "fresh-read", "opens a watcher beside one whose watch has not heard of the last put: its first Get knows it all the same", 0, func(w *world) {
+	{"V1", "fresh-read", "opens a watcher while the Value's watch has not yet delivered the last put: the first Get returns that put", 0, func(w *world) {
 		w.set("one")
 		v := w.value()
 		first := w.follow(v, "the first")
@@ -84,7 +84,7 @@ var firstGetChecks = []check{
 		first.gives("two")
 		w.nextArrives(others...) // the event that was late is no news to them
 	}},
-	{"V1", "read-begun-before", "puts while a watcher's first read is answered, but not heard yet: that answer is too old for a Get begun after", 0, func(w *world) {
+	{"V1", "read-begun-before", "puts after the store has answered a watcher's first read, before the answer arrives: that answer is too old for a later Get", 0, func(w *world) {
 		w.set("one")
 		answer := w.faults.Hold(fault.Gets, fault.Answered)
 		f := w.follow(w.value(), "of the newest")
@@ -97,7 +97,7 @@ var firstGetChecks = []check{
 		c.gives("two")
 		event.Release()
 	}},
-	{"V1", "others-writes", "puts through the store, then through another onto the same data, and opens a watcher at once, many times", suite.Again, func(w *world) {
+	{"V1", "others-writes", "puts through the store, then through another store over the same data, and opens a watcher at once, many times", suite.Again, func(w *world) {
 		other := w.Backend.Again(w, w.Store)
 		v := w.value()
 		for i := range 10 {
@@ -108,7 +108,7 @@ var firstGetChecks = []check{
 			w.inEachMode(v, func(f *follower) { f.gives(text) })
 		}
 	}},
-	{"V1", "default", "gets a key that does not exist, with a default: that is given at once, and the value when there is one", 0, func(w *world) {
+	{"V1", "default", "gets a key that does not exist, with a default: Get returns the default at once, and the value when there is one", 0, func(w *world) {
 		v := w.value(value.WithDefault("none"))
 		followers := w.both(v)
 		for _, f := range followers {
@@ -120,7 +120,7 @@ var firstGetChecks = []check{
 			f.gives("one")
 		}
 	}},
-	{"V1", "one-read", "calls Value.Get for a key that is absent, there, bad, and deleted: one read each, and no watch", 0, func(w *world) {
+	{"V1", "one-read", "calls Value.Get for a key that is absent, present, bad and deleted: each makes one read, and no watch", 0, func(w *world) {
 		v, withDefault := w.value(), w.value(value.WithDefault("none"))
 		ctx, cancel := w.Bounded()
 		defer cancel()
@@ -144,7 +144,7 @@ var firstGetChecks = []check{
 	}},
 }
 
-// laterGetChecks are those of V2: what a watcher is told after that.
+// laterGetChecks are those of V2: what a watcher returns after that.
 var laterGetChecks = []check{
 	{"V2", "Simple", "puts one, gets it, puts two, gets it, puts three to six: Get comes to six", 0, func(w *world) {
 		w.set("one")
@@ -165,7 +165,7 @@ var laterGetChecks = []check{
 			}
 		}
 	}},
-	{"V2", "waits", "gets while only other keys change, then puts: Get waits for that, also if the bytes are the same as before", 0, func(w *world) {
+	{"V2", "waits", "gets while only other keys change, then puts: Get waits for the put, also if its bytes are the same as before", 0, func(w *world) {
 		w.set("one")
 		w.inEachMode(w.value(), func(f *follower) {
 			f.gives("one")
@@ -177,13 +177,13 @@ var laterGetChecks = []check{
 				c.waits()
 				rev := w.set(text)
 				if got := c.gives(text); got.rev != rev {
-					w.Fatalf("the put of revision %d was told as one of %d", rev, got.rev)
+					w.Fatalf("the put of revision %d was returned as one of %d", rev, got.rev)
 				}
 				f.nothing()
 			}
 		})
 	}},
-	{"V2", "BacklogOnly", "asks TryGet, which never waits: the value, then nothing new; puts, and gets that", 0, func(w *world) {
+	{"V2", "BacklogOnly", "calls TryGet, which never waits: it returns the value, then nothing new, and after a put the new value", 0, func(w *world) {
 		w.set("one")
 		v := w.value()
 		followers := w.both(v)
@@ -200,7 +200,7 @@ var laterGetChecks = []check{
 			f.gives("two")
 		}
 	}},
-	{"V2", "Filter", "puts one to nine, and gets only what is above five: what is passed over does not come later", 0, func(w *world) {
+	{"V2", "Filter", "puts one to nine, and gets only values above five: a value that was skipped is not returned later", 0, func(w *world) {
 		above5 := value.Where(func(text string) bool { return text > "5" })
 		v := w.value()
 		w.set("0")

@@ -27,7 +27,7 @@ var cancelChecks = []check{
 			w.set("one")
 		})
 	}},
-	{"V8", "CancelOnGet", "cuts the store off before the first Get, cancels that, and heals: it returns at once, and the next one gives the value", 0, func(w *world) {
+	{"V8", "CancelOnGet", "cuts the store off before the first Get, cancels the Get, and heals the cut: the Get returns at once, and the next Get returns the value", 0, func(w *world) {
 		w.set("one")
 		_, heal := w.away()
 		followers := w.both(w.value())
@@ -81,7 +81,7 @@ var cancelChecks = []check{
 		f.gives("four")
 		f.nothing()
 	}},
-	{"V8", "context-done-before", "gets with contexts that have ended: their own error comes back, and what there was to get is there still", 0, func(w *world) {
+	{"V8", "context-done-before", "gets with contexts that have ended: their error is returned, and the next Get returns what they would have", 0, func(w *world) {
 		w.inEachMode(w.value(), func(f *follower) {
 			for _, text := range []string{"one", "two", "three"} {
 				w.set(text)
@@ -97,7 +97,7 @@ var cancelChecks = []check{
 			}
 		})
 	}},
-	{"V8", "beside-updates", "cancels Gets just as updates arrive, many times: none is lost, and none told twice", 0, func(w *world) {
+	{"V8", "beside-updates", "cancels Gets just as updates arrive, many times: no update is lost, and none is returned twice", 0, func(w *world) {
 		f, seen := w.everyUpdate()
 		events, lost := 40, 0
 		for i := range events {
@@ -136,7 +136,7 @@ func (w *world) cancelled(c *call) {
 
 // closeChecks are those of V9.
 var closeChecks = []check{
-	{"V9", "CloseDuringGet", "closes a watcher beside a Get that waits, and once more: Get returns ErrClosed, then and later, and no watch is left", 0, func(w *world) {
+	{"V9", "CloseDuringGet", "closes a watcher twice while a Get waits: that Get and later Gets return ErrClosed, and no watch is left", 0, func(w *world) {
 		w.set("one")
 		v := w.value()
 		w.inEachMode(v, func(f *follower) {
@@ -152,7 +152,7 @@ var closeChecks = []check{
 			w.nothingLeft()
 		})
 	}},
-	{"V9", "CloseDuringGet-of-the-store", "closes the store beside Gets that wait: each returns ErrClosed, and closing the watchers leaves no watch", suite.Closing, func(w *world) {
+	{"V9", "CloseDuringGet-of-the-store", "closes the store while Gets wait: each returns ErrClosed, and after the watchers are closed no watch is left", suite.Closing, func(w *world) {
 		w.set("one")
 		followers := w.both(w.value())
 		var calls []*call
@@ -196,7 +196,7 @@ var closeChecks = []check{
 			w.faults.Clear()
 		}
 	}},
-	{"V9", "from-many-sides", "closes watchers by several goroutines beside their first Gets, many times", 0, func(w *world) {
+	{"V9", "from-many-sides", "closes watchers from several goroutines during their first Gets, many times", 0, func(w *world) {
 		w.set("one")
 		v := w.value()
 		for range 20 {
@@ -209,7 +209,7 @@ var closeChecks = []check{
 			}
 			for _, c := range calls {
 				if got := c.end(); got.value != "one" && !errors.Is(got.err, value.ErrClosed) {
-					w.Fatalf("beside Close Get returned %v", got)
+					w.Fatalf("concurrently with Close, Get returned %v", got)
 				}
 			}
 			closing.Wait()
@@ -236,7 +236,7 @@ func (w *world) nothingLeft() {
 
 // concurrentGetChecks are those of V10.
 var concurrentGetChecks = []check{
-	{"V10", "ConcurrentGet", "gets twice at once from one watcher: the second fails, and the first still gets the next put", 0, func(w *world) {
+	{"V10", "ConcurrentGet", "calls Get twice concurrently on one watcher: the second fails, and the first still gets the next put", 0, func(w *world) {
 		w.set("one")
 		w.inEachMode(w.value(), func(f *follower) {
 			f.gives("one")
@@ -253,7 +253,7 @@ var concurrentGetChecks = []check{
 			for range 3 {
 				f.fails(value.ErrConcurrentGet)
 				if got, err := f.TryGet(); !errors.Is(err, value.ErrConcurrentGet) {
-					w.Fatalf("TryGet beside a Get returned %v", gotten{value: got, err: err})
+					w.Fatalf("TryGet during a Get returned %v", gotten{value: got, err: err})
 				}
 			}
 			a.waits()

@@ -12,7 +12,7 @@ import (
 // newestChecks are those of V3: a reader that is slow, and what comes after trouble. How much memory a slow
 // reader holds is not measured here.
 var newestChecks = []check{
-	{"V3", "Backlog", "puts a thousand times while nobody reads: the next Get returns the last of them, at once", 0, func(w *world) {
+	{"V3", "Backlog", "puts a thousand times without a Get: the next Get returns the last put, at once", 0, func(w *world) {
 		w.set("initial")
 		v := w.value()
 		slow, quick := w.follow(v, "one that is slow"), w.follow(v, "one that is quick")
@@ -25,7 +25,7 @@ var newestChecks = []check{
 		}
 		slow.nothing()
 	}},
-	{"V3", "beside-writers", "gets while others put all the time: each Get is later than the one before, and what was put at its revision", 0, func(w *world) {
+	{"V3", "beside-writers", "gets while others put: each Get is later than the Get before, and returns what was put at its revision", 0, func(w *world) {
 		w.set("initial")
 		followers := w.both(w.value())
 		others := w.Traffic(3, func(n, i int) error {

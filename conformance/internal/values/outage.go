@@ -12,7 +12,7 @@ import (
 
 // outageChecks are those of V11.
 var outageChecks = []check{
-	{"V11", "unavailable", "fails every call with ErrUnavailable, from the first Get on and again later: Gets wait, and give the value when that is over", 0, func(w *world) {
+	{"V11", "unavailable", "fails every call with ErrUnavailable, from the first Get on and again later: Gets wait, and return the value when the failures end", 0, func(w *world) {
 		w.set("one")
 		v := w.value()
 		w.inEachMode(v, func(f *follower) {
@@ -39,7 +39,7 @@ var outageChecks = []check{
 			w.set("one")
 		})
 	}},
-	{"V11", "cut-off", "cuts the store off beside Gets that wait, and puts: they wait, without an error, and give the put when the cut is healed", 0, func(w *world) {
+	{"V11", "cut-off", "cuts the store off while Gets wait, and puts: the Gets wait without an error, and return the put after the heal", 0, func(w *world) {
 		w.set("one")
 		followers := w.both(w.value())
 		var calls []*call
@@ -60,7 +60,7 @@ var outageChecks = []check{
 		}
 		w.nextArrives(followers...)
 	}},
-	{"V11", "streams-ended", "ends the backend's streams beside Gets that wait, several times: they wait, without an error, for the next put", suite.EndStreams, func(w *world) {
+	{"V11", "streams-ended", "ends the backend's streams while Gets wait, several times: the Gets wait without an error for the next put", suite.EndStreams, func(w *world) {
 		w.set("one")
 		followers := w.both(w.value())
 		var calls []*call
@@ -81,7 +81,7 @@ var outageChecks = []check{
 		}
 		w.nextArrives(followers...)
 	}},
-	{"V11", "watch-refused", "refuses the watch with ErrPermission a few times, but no read: that is no error of Get", 0, func(w *world) {
+	{"V11", "watch-refused", "refuses the watch with ErrPermission a few times, but no read: Get returns no error", 0, func(w *world) {
 		w.set("one")
 		w.inEachMode(w.value(), func(f *follower) {
 			f.gives("one")
@@ -95,7 +95,7 @@ var outageChecks = []check{
 			w.set("one")
 		})
 	}},
-	{"V11", "refused", "refuses reads and watches with ErrPermission: Get says so, and gives what is put once they are allowed again", 0, func(w *world) {
+	{"V11", "refused", "refuses reads and watches with ErrPermission: Get returns the error, and returns the next put when they are allowed again", 0, func(w *world) {
 		w.set("one")
 		w.inEachMode(w.value(), func(f *follower) {
 			f.gives("one")
@@ -107,12 +107,12 @@ var outageChecks = []check{
 			f.fails(kv.ErrPermission)
 			refused.Remove()
 			w.set("two")
-			f.comesTo("two", kv.ErrPermission) // what was refused before may still have to be told
+			f.comesTo("two", kv.ErrPermission) // what was refused before may still have to be returned
 			w.nextArrives(f)
 			w.set("one")
 		})
 	}},
-	{"V11", "refusal-found", "refuses reads only, while the watch goes on as if nothing had happened: the check after a silence finds it", 0, func(w *world) {
+	{"V11", "refusal-found", "refuses reads only, while the watch goes on: the check after a silence finds the refusal", 0, func(w *world) {
 		w.set("one")
 		f := w.follow(w.value(value.WithCheck(checkEvery)), "one of the newest")
 		f.gives("one")
@@ -121,7 +121,7 @@ var outageChecks = []check{
 		f.fails(kv.ErrPermission)
 		refused.Remove()
 	}},
-	{"V11", "dead-stream", "lets the store's watch go silent for ever: the check after a silence finds what it did not bring", 0, func(w *world) {
+	{"V11", "dead-stream", "silences the store's watch for ever: the check after a silence finds the changes that it did not deliver", 0, func(w *world) {
 		w.set("one")
 		f := w.follow(w.value(value.WithCheck(checkEvery)), "one of the newest")
 		f.gives("one")
@@ -134,7 +134,7 @@ var outageChecks = []check{
 		f.fails(value.ErrDeleted)
 		w.nextArrives(f)
 	}},
-	{"V11", "stale", "sets a limit to staleness and cuts the store off: Get says ErrStale, and gives the value when the cut is healed", 0, func(w *world) {
+	{"V11", "stale", "sets a limit to staleness and cuts the store off: Get returns ErrStale, and the value after the heal", 0, func(w *world) {
 		w.set("one")
 		w.inEachMode(w.value(value.WithMaxStaleness(100*time.Millisecond)), func(f *follower) {
 			f.comesTo("one", value.ErrStale) // a read may take longer than the limit
@@ -147,7 +147,7 @@ var outageChecks = []check{
 			w.set("one")
 		})
 	}},
-	{"V11", "status", "looks at Status before, with and after a watcher, and after a put", 0, func(w *world) {
+	{"V11", "status", "checks Status before, with and after a watcher, and after a put", 0, func(w *world) {
 		w.set("one")
 		v := w.value()
 		if s := v.Status(); s != (value.Status{}) {
@@ -164,7 +164,7 @@ var outageChecks = []check{
 		w.set("three")
 		f.gives("three")
 		if s := v.Status(); s.Revision < rev {
-			w.Errorf("the put of revision %d was told, and Status says revision %d", rev, s.Revision)
+			w.Errorf("the put of revision %d was returned, and Status says revision %d", rev, s.Revision)
 		}
 		f.end()
 		if s := v.Status(); s.Connected || s.Watchers != 0 {

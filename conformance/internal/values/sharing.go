@@ -13,12 +13,12 @@ import (
 
 // sharingChecks are those of V12: what many watchers have in common.
 var sharingChecks = []check{
-	{"V12", "one-watch", "opens five hundred watchers of one Value, and puts: they share one watch, and it is gone with the last of them", 0, func(w *world) {
+	{"V12", "one-watch", "opens five hundred watchers of one Value, and puts: they share one watch, which ends with the last watcher", 0, func(w *world) {
 		w.set("one")
 		decoder := newCounting()
 		v := w.decoded(decoder.decode)
 		if n := w.faults.Counts(); n != (fault.Counts{}) {
-			w.Errorf("a Value that nobody watches has asked the store for: %v", n)
+			w.Errorf("a Value without watchers has asked the store for: %v", n)
 		}
 		const watchers = 500
 		var followers []*follower
@@ -68,7 +68,7 @@ var sharingChecks = []check{
 			w.Errorf("opening %d watchers together took %d reads", others+1, n.Gets)
 		}
 	}},
-	{"V12", "decoded-once", "shows the same updates by reads, by the watch, and after it was ended: each is decoded once", 0, func(w *world) {
+	{"V12", "decoded-once", "delivers the same updates by reads, by the watch, and after the watch was ended: each is decoded once", 0, func(w *world) {
 		w.set("0")
 		decoder := newCounting()
 		v := w.decoded(decoder.decode)
@@ -143,7 +143,7 @@ func (c *counting) expectOnceEach(w *world) {
 
 // latestChecks are those of V14.
 var latestChecks = []check{
-	{"V14", "kept-current", "puts, deletes and puts bad values while a watcher is open that nobody reads: Latest is the newest good value", 0, func(w *world) {
+	{"V14", "kept-current", "puts, deletes and puts bad values while a watcher is open and not read: Latest is the newest good value", 0, func(w *world) {
 		w.set("3")
 		v := w.decoded(threes)
 		if r, ok := v.Latest(); ok {
@@ -170,9 +170,9 @@ var latestChecks = []check{
 		unread.end()
 		f.end()
 		w.set("21")
-		w.expectLatest(v, "18", last) // nobody watches
+		w.expectLatest(v, "18", last) // no watcher is open
 	}},
-	{"V14", "default", "asks Latest of a Value with a default before and after the first read, after a put, and after a deletion", 0, func(w *world) {
+	{"V14", "default", "calls Latest of a Value with a default before and after the first read, after a put, and after a deletion", 0, func(w *world) {
 		v := w.value(value.WithDefault("none"))
 		if r, ok := v.Latest(); ok {
 			w.Errorf("before the store was asked Latest is %q", r.Value)
@@ -189,7 +189,7 @@ var latestChecks = []check{
 			}
 		}
 	}},
-	{"V14", "beside-writers", "asks Latest by four goroutines while others write: it never goes back, and value and revision belong together", 0, func(w *world) {
+	{"V14", "beside-writers", "calls Latest from four goroutines while others write: it never goes back, and value and revision belong together", 0, func(w *world) {
 		w.set("initial")
 		v := w.value()
 		f := w.follow(v, "one of the newest")
@@ -238,7 +238,7 @@ func (w *world) expectLatest(v Live, want string, rev kv.Revision) {
 
 // ownWriteChecks are those of V15.
 var ownWriteChecks = []check{
-	{"V15", "own-write", "puts, and gets at least that revision, before the store's watch has brought it: a read shows it", 0, func(w *world) {
+	{"V15", "own-write", "puts, and gets at least that revision before the store's watch has delivered it: a read finds it", 0, func(w *world) {
 		w.set("one")
 		f := w.follow(w.value(), "one of the newest")
 		f.gives("one")
@@ -249,7 +249,7 @@ var ownWriteChecks = []check{
 		w.faults.Heal()
 		w.nextArrives(f) // what the watch brings late is no news
 	}},
-	{"V15", "own-writes", "puts, and gets at least that revision at once, many times: it is that put", 0, func(w *world) {
+	{"V15", "own-writes", "puts, and gets at least that revision at once, many times: Get returns that put", 0, func(w *world) {
 		w.set("initial")
 		w.inEachMode(w.value(), func(f *follower) {
 			f.begin().end()
@@ -262,7 +262,7 @@ var ownWriteChecks = []check{
 			f.nothing()
 		})
 	}},
-	{"V15", "others-writes", "puts through another store onto the same data, and gets at least that revision, many times", suite.Again, func(w *world) {
+	{"V15", "others-writes", "puts through another store over the same data, and gets at least that revision, many times", suite.Again, func(w *world) {
 		other := w.Backend.Again(w, w.Store)
 		w.set("initial")
 		w.inEachMode(w.value(), func(f *follower) {
@@ -274,14 +274,14 @@ var ownWriteChecks = []check{
 			}
 		})
 	}},
-	{"V15", "revision-of-another-key", "puts another key, and has the first Get be of that revision at least: the value is as of then, though older", 0, func(w *world) {
+	{"V15", "revision-of-another-key", "puts another key, and makes the first Get with at least that revision: it returns the value at that revision, though the value is older", 0, func(w *world) {
 		w.set("one")
 		for range 5 {
 			rev := w.setOther()
 			w.inEachMode(w.value(), func(f *follower) { f.gives("one", value.AtLeast[string](rev)) })
 		}
 	}},
-	{"V15", "future", "gets at least a revision that is yet to come: puts before it are passed over, the one past it arrives", 0, func(w *world) {
+	{"V15", "future", "gets at least a future revision: puts before it are skipped, and the put after it is returned", 0, func(w *world) {
 		rev := w.set("one")
 		w.inEachMode(w.value(), func(f *follower) {
 			c := f.begin(value.AtLeast[string](rev + 1000))

@@ -97,7 +97,7 @@ func (w *world) until(what string, holds func(fault.Counts) bool) {
 	}
 }
 
-// streaming waits until n watches run. What a read has found was told before.
+// streaming waits until n watches run. What a read has found was returned before.
 func (w *world) streaming(n int) {
 	w.until(fmt.Sprintf("%d watches of the store run", n), func(c fault.Counts) bool { return c.Streams == n })
 }
@@ -169,7 +169,7 @@ func (w *world) inEachMode(v Live, do func(*follower)) {
 	}
 }
 
-// readOnce returns when a read begun after the call was told to all watchers of v. The key must exist.
+// readOnce returns when a read begun after the call was returned by all watchers of v. The key must exist.
 func (w *world) readOnce(v Live) {
 	f := w.follow(v, "one that has a read made")
 	if got := f.begin().end(); got.err != nil {
@@ -205,7 +205,7 @@ func (g gotten) String() string {
 	return fmt.Sprintf("%s of revision %d", suite.Brief(g.value), g.rev)
 }
 
-// call is a Get under way beside the check.
+// call is a Get that runs during the check.
 type call struct {
 	f      *follower
 	cancel context.CancelFunc
@@ -280,7 +280,7 @@ func (f *follower) fails(want error, opts ...value.GetOption[string]) gotten {
 	return f.begin(opts...).fails(want)
 }
 
-// nothing requires that there is nothing to be told now. What is known was told before, if the check has waited
+// nothing requires that there is nothing to return now. What is known was returned before, if the check has waited
 // for what it is known from.
 func (f *follower) nothing() {
 	if v, err := f.TryGet(); !errors.Is(err, value.ErrNothingNew) {
@@ -312,7 +312,7 @@ func (f *follower) givesEach(after, upTo kv.Revision) {
 	}
 }
 
-// nextArrives requires the next change to be the next thing that each follower is told.
+// nextArrives requires the next change to be the next thing that each follower returns.
 func (w *world) nextArrives(followers ...*follower) {
 	w.set("next")
 	for _, f := range followers {

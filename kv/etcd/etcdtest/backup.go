@@ -12,16 +12,14 @@ import (
 	"strconv"
 )
 
-// A Backup is a copy of all that a cluster's members have stored, made by [Cluster.Backup]. It goes when the cluster is
-// closed.
+// A Backup is a copy of all data of a cluster's members, made by [Cluster.Backup]. It is removed when the cluster is closed.
 type Backup struct {
 	cluster *Cluster
 	dir     string
 }
 
-// Backup copies the data of all members. So that the copies agree, the members are stopped for that time, a
-// small part of a second; it returns when those that ran before serve again. Clients see what they see when the
-// whole cluster is restarted.
+// Backup copies the data of all members. It stops the members for a small part of a second, so that the copies agree, and
+// returns when those that ran before serve again. Clients see the same as when the whole cluster is restarted.
 func (c *Cluster) Backup(ctx context.Context) (*Backup, error) {
 	b, err := c.backup(ctx)
 	if err != nil {
@@ -59,11 +57,10 @@ func (c *Cluster) copyAll() (*Backup, error) {
 // member is where the data of member i is.
 func (b *Backup) member(i int) string { return filepath.Join(b.dir, strconv.Itoa(i)) }
 
-// Restore replaces all that the members have stored by what they had stored when b was made, as an operator does who
-// restores the data directories of a cluster from a backup. It returns when all members serve again, those
-// included that were stopped before. What has been written since the backup is gone and the revision is what it was
-// then; the identities of cluster and members are unchanged, so that clients are not told. A backup can be restored
-// any number of times, also after [Cluster.Replace].
+// Restore replaces the data of all members by those of b, as an operator does who restores the data directories of a cluster
+// from a backup. It returns when all members serve again, including those that were stopped before. Writes since the backup
+// are gone, and the revision is that of the backup. The identities of cluster and members are unchanged, so clients get no
+// sign of the restore. A backup can be restored any number of times, also after [Cluster.Replace].
 func (c *Cluster) Restore(ctx context.Context, b *Backup) error {
 	if b.cluster != c {
 		return errors.New("etcdtest: restore: the backup is of another cluster")
@@ -75,8 +72,8 @@ func (c *Cluster) Restore(ctx context.Context, b *Backup) error {
 	return nil
 }
 
-// Replace stops all members for good and starts another cluster, which is empty and has another identity, on their
-// addresses. It returns when all members of the new cluster serve.
+// Replace stops all members for good, and starts an empty cluster with another identity on their addresses. It returns when
+// all members of the new cluster serve.
 func (c *Cluster) Replace(ctx context.Context) error {
 	err := c.renew(ctx, func(int, *member) error { return nil })
 	if err != nil {

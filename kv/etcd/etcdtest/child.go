@@ -19,9 +19,9 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest/internal/wire"
 )
 
-// WithProcesses runs each member in a process of its own, so that Stop is a real kill, [Cluster.Freeze] can stop a
-// member's clock, and only what a member has written to its files outlives it. The processes run this program again,
-// so a test's TestMain, or a program's main, must begin with [RunMember].
+// WithProcesses runs each member in a separate process. Then Stop is a real kill, [Cluster.Freeze] can stop a member's
+// clock, and only what a member has written to its files survives. The processes run this program again, so a test's
+// TestMain, or a program's main, must begin with [RunMember].
 //
 // It cannot be combined with [WithConfig], and [Cluster.Member] returns nil.
 func WithProcesses() Option { return func(c *Cluster) { c.processes = true } }

@@ -10,10 +10,10 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// Client returns a new client of the given members, of all if none is given. It never speaks to any other. It is
-// closed with the cluster; closing it before is fine.
+// Client returns a new client of the given members, or of all if none is given. It connects to no other member. It is closed
+// with the cluster, or earlier by the caller.
 //
-// It panics if there is no such member or the cluster is closed.
+// It panics if there is no such member or if the cluster is closed.
 func (c *Cluster) Client(members ...int) *clientv3.Client {
 	client, err := clientv3.New(c.ClientConfig(members...))
 	if err != nil {
@@ -30,9 +30,9 @@ func (c *Cluster) Client(members ...int) *clientv3.Client {
 	return client
 }
 
-// ClientConfig returns the configuration of [Cluster.Client], to be changed at will and given to [clientv3.New]. Whoever
-// makes such a client closes it. The client logs nothing, finds a member that was restarted within a few
-// hundredths of a second, and connects through [Cluster.Network]: keep its DialOptions when adding others.
+// ClientConfig returns the configuration of [Cluster.Client]. Change it as needed and pass it to [clientv3.New]. The caller
+// closes the client. The client logs nothing, finds a restarted member within a few hundredths of a second, and connects
+// through [Cluster.Network]: keep its DialOptions when you add others.
 func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
 	return clientv3.Config{
 		Endpoints: c.Endpoints(members...),
@@ -52,8 +52,8 @@ func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
 	}
 }
 
-// Endpoints returns the addresses, in the form that clientv3 takes, of the given members, of all if none is given.
-// They are the same for as long as the cluster lives.
+// Endpoints returns the addresses of the given members, or of all if none is given, in the form that clientv3 takes. They
+// stay the same as long as the cluster lives.
 func (c *Cluster) Endpoints(members ...int) []string {
 	members = c.chosen(members)
 	endpoints := make([]string, len(members))

@@ -19,7 +19,7 @@ import (
 // is broken, or the machine is hopelessly overloaded.
 const startTimeout = time.Minute
 
-// A Cluster is an etcd cluster whose members run in this process, or [WithProcesses] of their own. It is made by
+// A Cluster is an etcd cluster whose members run in this process, or in separate ones: see [WithProcesses]. Make one with
 // [Start] or [New].
 type Cluster struct {
 	dir       string // of everything on disk: data, sockets, backups
@@ -50,16 +50,16 @@ var errClosed = errors.New("the cluster is closed")
 // An Option changes how a cluster is started.
 type Option func(*Cluster)
 
-// WithConfig lets f change a member's configuration before the member is started, each time it is started. The name,
-// directory, addresses, initial cluster and cluster token are the Cluster's and must be left as they are; more
-// listening addresses may be added. Of several such options, each sees what the one before it has left.
+// WithConfig lets f change a member's configuration each time before the member is started. f must not change the name,
+// directory, addresses, initial cluster and cluster token. It may add listening addresses. If there are several such
+// options, each sees the changes of those before it.
 func WithConfig(f func(member int, cfg *embed.Config)) Option {
 	return func(c *Cluster) { c.configure = append(c.configure, f) }
 }
 
-// Start starts a cluster of as many members and returns when all of them serve clients. It fails the test at once if it
-// cannot. When the test ends the cluster is closed, with the clients it made; if the test has failed the end of the servers'
-// logs is shown, or with go test -v all of them.
+// Start starts a cluster of that many members and returns when all of them serve clients. If it cannot, it fails the test at
+// once. When the test ends, the cluster and the clients that it made are closed. If the test has failed, the end of the
+// servers' logs is shown; go test -v shows all of them.
 func Start(t testing.TB, members int, opts ...Option) *Cluster {
 	t.Helper()
 	c, err := start(t.Context(), members, opts)
@@ -81,8 +81,8 @@ func Start(t testing.TB, members int, opts ...Option) *Cluster {
 	return c
 }
 
-// New starts a cluster of as many members and returns when all of them serve clients. The caller must close it.
-// In a test, [Start] is easier.
+// New starts a cluster of that many members and returns when all of them serve clients. The caller must close it. In a test,
+// [Start] is easier.
 func New(members int, opts ...Option) (*Cluster, error) {
 	c, err := start(context.Background(), members, opts)
 	if err != nil {
@@ -176,9 +176,9 @@ func makeDir() (string, error) {
 	return os.MkdirTemp("/tmp", "etcdtest-")
 }
 
-// Close stops all members, closes the clients that Client made, and removes the data. When it returns, no server runs any
-// more; a connection between two of them may take a moment to notice that both its ends are closed. It returns an
-// error if the process of a member has ended by itself. A second Close does nothing.
+// Close stops all members, closes the clients that Client made, and removes the data. When it returns, no server runs. A
+// connection between two servers may take a moment to notice that both its ends are closed. Close returns an error if a
+// member's process has ended without Stop or Close. A second Close does nothing.
 func (c *Cluster) Close() error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
@@ -220,12 +220,11 @@ func (c *Cluster) Close() error {
 	return nil
 }
 
-// Size is the number of members, running or not.
+// Size returns the number of members, running or not.
 func (c *Cluster) Size() int { return len(c.members) }
 
-// Member returns the server that runs as the given member, nil if that member is stopped or has a process of its own.
-// It is for what this package does not cover; stop it only with [Cluster.Stop]. After a restart the member is another
-// server.
+// Member returns the server of the given member, or nil if the member is stopped or has a separate process. Use it for what
+// this package does not offer; stop the member only with [Cluster.Stop]. After a restart the member has another server.
 func (c *Cluster) Member(member int) *embed.Etcd {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -235,7 +234,7 @@ func (c *Cluster) Member(member int) *embed.Etcd {
 	return nil
 }
 
-// Logs returns what the servers have logged, oldest first. Of a very long log only the end is kept.
+// Logs returns the servers' logs, oldest first. Of a very long log only the end is kept.
 func (c *Cluster) Logs() string { return c.logs.String() }
 
 // all returns the number of every member.
@@ -259,7 +258,7 @@ func (c *Cluster) chosen(members []int) []int {
 	return members
 }
 
-// initialCluster is how etcd wants to be told of all members when a cluster begins.
+// initialCluster is the list of all members in the form that etcd requires when a cluster begins.
 func (c *Cluster) initialCluster() string {
 	var parts []string
 	for _, m := range c.members {
@@ -285,7 +284,7 @@ func (c *Cluster) isClosed() bool {
 	return c.closed
 }
 
-// announce tells those who wait for a leader to look again. The caller holds mu.
+// announce makes those who wait for a leader check again. The caller holds mu.
 func (c *Cluster) announce() {
 	close(c.changed)
 	c.changed = make(chan struct{})

@@ -9,11 +9,11 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Watchers returns how many watches of clients the given member serves: those it has told a client that it has created,
-// less those it has told are cancelled and those whose stream has ended.
+// Watchers returns the number of clients' watches that the given member serves: those that it has reported to a client as
+// created, without those that it has reported as cancelled and those whose stream has ended.
 //
-// A watch that a client has just given up counts until the member has been told, and what a process of its own has
-// told its client reaches this one a moment later. To prove that none is left, use [Cluster.WaitWatchers].
+// A watch that a client has just given up counts until the member learns of that. A member in a separate process reports its
+// answers to this process a moment later. To prove that no watch is left, use [Cluster.WaitWatchers].
 func (c *Cluster) Watchers(member int) int {
 	return c.members[member].watches.now()
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // defective is a store with a defect that no reader can notice, because versions are not counted either. read and event
-// change what a read and a watch say; event returns false for what is not told at all.
+// change what a read and a watch say; event returns false for what is not delivered at all.
 type defective struct {
 	*fault.Store
 	read  func(*kv.Entry)
@@ -52,7 +52,7 @@ func (s defective) Watch(ctx context.Context, r kv.Range, after kv.Revision) ite
 	}
 }
 
-// What the watchers of a store with a defect are told is wrong, and the judge finds it: in play, not only on paper.
+// The watchers of a store with a defect return something wrong, and the judge finds it: in play, not only on paper.
 func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 	newest, every := follow.Modes()[0], follow.Modes()[1]
 	is := func(value string) func(*kv.Event) bool {
@@ -99,9 +99,9 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 				c.store.Store = fault.New(store)
 				log := begin(t, store)
 				check(t, log.Put(t.Context()))
-				crowd := follow.Gather(c.store, key, follow.Config{Seed: 1, Options: []value.Option{value.WithCheck(0)}})
-				defer crowd.Close()
-				crowd.Open(c.mode)
+				watchers := follow.NewWatchers(c.store, key, follow.Config{Seed: 1, Options: []value.Option{value.WithCheck(0)}})
+				defer watchers.Close()
+				watchers.Open(c.mode)
 				pass(t)
 				for _, write := range []func(context.Context) error{log.Put, log.PutBad, log.Put, log.Delete, log.Put} {
 					check(t, write(t.Context()))
@@ -113,8 +113,8 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				settled := crowd.Settle(ctx, log)
-				err := crowd.Judge(log)
+				settled := watchers.Settle(ctx, log)
+				err := watchers.Judge(log)
 				var broken *follow.Violation
 				switch {
 				case c.guarantee == "":

@@ -1,24 +1,24 @@
-// Package follow judges what the watchers of a value were told against what was written.
+// Package follow judges what the watchers of a value returned, against what was written.
 //
 // Three things meet here, each of which can be used with any store, in a [testing/synctest] bubble or beside a real
 // cluster:
 //
 //   - [Log] writes one key of a store, past all faults, and knows afterwards what the key has been, also
 //     where the outcome of a write was unknown at first, history was compacted, or the store restored.
-//   - [Crowd] is any number of watchers of that key, of every [Mode], each reading at a pace of its own and
-//     recording what it is told.
+//   - [Watchers] is any number of watchers of that key, of every [Mode], each reading at a pace of its own and
+//     recording what it is returned.
 //   - [Judge] holds one watcher's [Record] against the [History] of the key, and says which guarantee of
 //     package [github.com/watchkv/watchkv/value] was broken, if one was.
 //
 // They are used like this:
 //
 //	log, err := follow.Begin(ctx, store, key)
-//	crowd := follow.Gather(fault.New(store), key, follow.Config{Seed: seed})
-//	crowd.OpenAll()
+//	watchers := follow.NewWatchers(fault.New(store), key, follow.Config{Seed: seed})
+//	watchers.OpenAll()
 //	...                      // write with log, break things
-//	err = crowd.Settle(ctx, log) // after all faults are healed
-//	crowd.Close()
-//	err = crowd.Judge(log)
+//	err = watchers.Settle(ctx, log) // after all faults are healed
+//	watchers.Close()
+//	err = watchers.Judge(log)
 //
-// A [Program] is a random course of writes and faults for that, and a [Stage] what it is played on.
+// A [Program] is a random course of writes and faults for that, and a [Harness] what it is played on.
 package follow

@@ -7,7 +7,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Judge returns nil if what the watcher was told can be true of h and keeps the guarantees of package value, or the
+// Judge returns nil if what the watcher returned can be true of h and keeps the guarantees of package value, or the
 // first *[Violation]. Where a store was restored it may be unknown which history an absence is of; the watcher
 // gets the benefit of the doubt.
 func Judge(h *History, r Record) error {
@@ -16,8 +16,8 @@ func Judge(h *History, r Record) error {
 	for epoch := range h.Epochs {
 		at = append(at, position{epoch: epoch})
 	}
-	j.doubt = broken("V3", "nothing was told")
-	for i, t := range r.Told {
+	j.doubt = broken("V3", "nothing was returned")
+	for i, t := range r.Returned {
 		switch t.What {
 		case Cancelled:
 			j.cancelled = true
@@ -36,7 +36,7 @@ func Judge(h *History, r Record) error {
 		j.cancelled = false
 	}
 	if r.Open && !slices.ContainsFunc(at, func(p position) bool { return j.isComplete(p, r) }) {
-		return j.tell(r, len(r.Told)-1, j.unfinished(h.final()))
+		return j.tell(r, len(r.Returned)-1, j.unfinished(h.final()))
 	}
 	return nil
 }
@@ -45,24 +45,24 @@ func Judge(h *History, r Record) error {
 type judge struct {
 	h         *History
 	mode      Mode
-	cancelled bool       // a Get was, since the last thing told
-	doubt     *Violation // why the position that was looked at first does not allow what was told last
+	cancelled bool       // a Get was, since the last thing returned
+	doubt     *Violation // why the first position does not allow what was returned last
 }
 
 // position is a place in the history that a watcher may be at.
 type position struct {
 	epoch  int
-	began  bool        // something was told, a gap at least
-	seen   kv.Revision // of an EveryUpdate watcher: all up to here was told, or is excused by a gap
-	last   Told        // of the key
+	began  bool        // something was returned, a gap at least
+	seen   kv.Revision // of an EveryUpdate watcher: all up to here was returned, or is excused by a gap
+	last   Returned    // of the key
 	lastIn int         // the epoch that was of
-	gap    bool        // it was told of a gap, and of nothing since
+	gap    bool        // it returned a gap, and nothing since
 	before kv.Revision // seen, before that gap
-	owed   bool        // the gap went to where the key is absent, of which it has to be told
+	owed   bool        // the gap went to where the key is absent, so the absence has to be returned
 }
 
 // step returns the positions that can be reached by telling t, none if that breaks a guarantee.
-func (j *judge) step(at []position, t Told) []position {
+func (j *judge) step(at []position, t Returned) []position {
 	var next []position
 	j.doubt = nil
 	for _, p := range at {
@@ -85,11 +85,11 @@ func (j *judge) step(at []position, t Told) []position {
 }
 
 // move tells t, of an epoch, at p.
-func (j *judge) move(p position, epoch int, t Told) (reached []position, err *Violation) {
+func (j *judge) move(p position, epoch int, t Returned) (reached []position, err *Violation) {
 	if t.What == Gap && t.Reset {
 		return j.gap(p, epoch, t)
 	}
-	err = broken("V4", "told %v of a history that replaced the one of %v, without a gap", t, p.last)
+	err = broken("V4", "returned %v of a history that replaced the one of %v, without a gap", t, p.last)
 	for _, p := range j.goOn(p, epoch) {
 		var next []position
 		if t.What == Gap {
@@ -102,7 +102,7 @@ func (j *judge) move(p position, epoch int, t Told) (reached []position, err *Vi
 	return reached, err
 }
 
-// goOn returns where a watcher at p may be in an epoch, unless it is told of a gap: if the history was replaced, it may
+// goOn returns where a watcher at p may be in an epoch, unless it returns a gap: if the history was replaced, it may
 // have noticed nothing, because all that it has seen is in both.
 func (j *judge) goOn(p position, epoch int) (all []position) {
 	if epoch == p.epoch {
@@ -120,8 +120,8 @@ func (j *judge) goOn(p position, epoch int) (all []position) {
 	return all
 }
 
-// check checks that t can be told at p.
-func (j *judge) check(p position, t Told) *Violation {
+// check checks that t can be returned at p.
+func (j *judge) check(p position, t Returned) *Violation {
 	err := j.wasSo(p.epoch, t)
 	if err == nil && p.last.What != Nothing {
 		err = j.rises(p, t)
@@ -136,32 +136,32 @@ func (j *judge) check(p position, t Told) *Violation {
 }
 
 // wasSo checks that the key was what t says, when t says so.
-func (j *judge) wasSo(epoch int, t Told) *Violation {
+func (j *judge) wasSo(epoch int, t Returned) *Violation {
 	was := j.h.Epochs[epoch].at(t.Revision)
 	switch {
 	case !t.is(was):
-		return broken("V3", "told %v, where the key was %v", t, was)
+		return broken("V3", "returned %v, where the key was %v", t, was)
 	case !j.mode.sees(was):
-		return broken("V3", "told %v, which it asked not to be told", t)
+		return broken("V3", "returned %v, which it asked to skip", t)
 	}
 	return nil
 }
 
-// rises checks that t is newer than what was told last.
-func (j *judge) rises(p position, t Told) *Violation {
+// rises checks that t is newer than what was returned last.
+func (j *judge) rises(p position, t Returned) *Violation {
 	switch {
 	case p.epoch > p.lastIn && j.mode.Filter:
 		return nil // it may have passed over something in between
 	case t.What == p.last.What && t.What != Deleted && t.Revision == p.last.Revision && t.Text == p.last.Text:
-		return broken(j.twice(t), "told %v twice", t)
+		return broken(j.twice(t), "returned %v twice", t)
 	case p.epoch == p.lastIn && t.Revision <= p.last.Revision:
-		return broken("V5", "told %v after %v", t, p.last)
+		return broken("V5", "returned %v after %v", t, p.last)
 	}
 	return nil
 }
 
-// twice is the guarantee that is broken when t is told again.
-func (j *judge) twice(t Told) string {
+// twice is the guarantee that is broken when t is returned again.
+func (j *judge) twice(t Returned) string {
 	switch {
 	case t.What == Deleted:
 		return "V6"
@@ -173,16 +173,16 @@ func (j *judge) twice(t Told) string {
 	return "V13"
 }
 
-// deletedOnce checks that a key which is told to be gone was there since that was told last.
-func (j *judge) deletedOnce(p position, t Told) *Violation {
+// deletedOnce checks that a key whose deletion is returned was there since the deletion was last returned.
+func (j *judge) deletedOnce(p position, t Returned) *Violation {
 	e := &j.h.Epochs[p.epoch]
 	switch {
 	case p.last.What == Nothing && j.mode.Default:
 		return nil
 	case p.last.What == Nothing && !j.mode.Filter:
-		return broken("V6", "told %v of a key that it had not been told of", t)
+		return broken("V6", "returned %v of a key that it had not returned", t)
 	case p.last.What == Nothing && p.epoch == 0 && !e.presentBetween(0, t.Revision):
-		return broken("V6", "told %v of a key that never was", t)
+		return broken("V6", "returned %v of a key that never was", t)
 	case p.last.What != Deleted:
 		return nil
 	case j.mode.Filter && p.epoch > p.lastIn:
@@ -190,10 +190,10 @@ func (j *judge) deletedOnce(p position, t Told) *Violation {
 	case (j.mode.Filter || j.mode.Every) && p.epoch == p.lastIn && e.presentBetween(p.last.Revision, t.Revision):
 		return nil
 	}
-	return broken("V6", "told %v after %v", t, p.last)
+	return broken("V6", "returned %v after %v", t, p.last)
 }
 
-// isComplete reports whether a watcher that ends at p has been told all that there is.
+// isComplete reports whether a watcher that ends at p has returned all that there is.
 func (j *judge) isComplete(p position, r Record) bool {
 	if p.owed || !r.ends(j.h.final()) {
 		return false
@@ -206,16 +206,16 @@ func (j *judge) isComplete(p position, r Record) bool {
 	return !missing
 }
 
-// unfinished is the violation of a watcher that has not been told the last update.
+// unfinished is the violation of a watcher that has not returned the last update.
 func (j *judge) unfinished(u Update) *Violation {
 	guarantee := map[State]string{Absent: "V6", Bad: "V7", Good: "V3"}[u.State]
 	if j.cancelled {
 		guarantee = "V8"
 	}
-	return broken(guarantee, "in the end the key is %v, and the watcher has not been told", u)
+	return broken(guarantee, "in the end the key is %v, and the watcher has not returned it", u)
 }
 
-// tell completes v with what the watcher was told up to place i.
+// tell completes v with what the watcher returned up to place i.
 func (j *judge) tell(r Record, i int, v *Violation) error {
 	const most = 12
 	v.Watcher = r.Mode.Name
@@ -224,9 +224,9 @@ func (j *judge) tell(r Record, i int, v *Violation) error {
 	if from > 0 {
 		texts = append(texts, "...")
 	}
-	for _, t := range r.Told[from : i+1] {
+	for _, t := range r.Returned[from : i+1] {
 		texts = append(texts, t.String())
 	}
-	v.Told = strings.Join(texts, "; ")
+	v.Returned = strings.Join(texts, "; ")
 	return v
 }

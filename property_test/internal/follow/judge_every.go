@@ -2,7 +2,7 @@ package follow
 
 import "github.com/watchkv/watchkv/kv"
 
-// next returns the first update of an epoch after a revision that an EveryUpdate watcher has to be told.
+// next returns the first update of an epoch after a revision that an EveryUpdate watcher has to be returned.
 func (j *judge) next(epoch int, after kv.Revision) (u Update, ok bool) {
 	e := &j.h.Epochs[epoch]
 	for _, u := range e.Updates[e.index(after):] {
@@ -14,26 +14,26 @@ func (j *judge) next(epoch int, after kv.Revision) (u Update, ok bool) {
 }
 
 // inTurn checks that t is the update that comes after p.
-func (j *judge) inTurn(p position, t Told) *Violation {
+func (j *judge) inTurn(p position, t Returned) *Violation {
 	if p.owed {
 		if t.What == Deleted && t.Revision >= p.seen {
 			return nil
 		}
-		return broken("V6", "told %v, and not before that the gap went to where the key was absent", t)
+		return broken("V6", "returned %v, and not before that the gap went to where the key was absent", t)
 	}
 	next, ok := j.next(p.epoch, p.seen)
 	switch {
 	case t.Revision <= p.seen:
-		return broken(j.twice(t), "told %v, where all up to %d was told", t, p.seen)
+		return broken(j.twice(t), "returned %v, where all up to %d was returned", t, p.seen)
 	case !ok:
-		return broken("V4", "told %v, where no update was left", t)
+		return broken("V4", "returned %v, where no update was left", t)
 	case t.is(next) && j.h.Epochs[p.epoch].at(t.Revision) == next:
 		return nil
 	}
-	return broken(j.loss(next), "told %v, and not before that the key was %v", t, next)
+	return broken(j.loss(next), "returned %v, and not before that the key was %v", t, next)
 }
 
-// loss is the guarantee that is broken when u was not told.
+// loss is the guarantee that is broken when u was not returned.
 func (j *judge) loss(u Update) string {
 	switch {
 	case j.cancelled:
@@ -47,14 +47,14 @@ func (j *judge) loss(u Update) string {
 }
 
 // gap tells of a gap at p that leads into an epoch.
-func (j *judge) gap(p position, epoch int, t Told) ([]position, *Violation) {
+func (j *judge) gap(p position, epoch int, t Returned) ([]position, *Violation) {
 	switch last := len(j.h.Epochs) - 1; {
 	case !j.mode.Every:
-		return nil, broken("V4", "a watcher of the newest was told of %v", t)
+		return nil, broken("V4", "a watcher of the newest returned %v", t)
 	case t.Reset && p.epoch == last:
-		return nil, broken("V4", "told of %v, where no history was replaced", t)
+		return nil, broken("V4", "returned %v, where no history was replaced", t)
 	case !t.Reset && t.To <= t.From:
-		return nil, broken("V4", "told of %v, which is none", t)
+		return nil, broken("V4", "returned %v, which is none", t)
 	}
 	if err := j.honest(p, t); err != nil {
 		return nil, err
@@ -63,30 +63,30 @@ func (j *judge) gap(p position, epoch int, t Told) ([]position, *Violation) {
 }
 
 // honest checks that a gap begins where the watcher is, and that there is a reason for it.
-func (j *judge) honest(p position, t Told) *Violation {
+func (j *judge) honest(p position, t Returned) *Violation {
 	e := &j.h.Epochs[p.epoch]
 	switch {
 	case t.Reset && p.gap:
 		return nil // it begins where the gap before it began, which may be in another history
 	case t.From < p.seen:
-		return broken("V4", "told of %v, where all up to %d was told or said to be lost", t, p.seen)
+		return broken("V4", "returned %v, where all up to %d was returned or said to be lost", t, p.seen)
 	case p.owed:
-		return broken("V6", "told of %v, and not before that the key was absent where the last gap ended", t)
+		return broken("V6", "returned %v, and not before that the key was absent where the last gap ended", t)
 	case t.Lost && !e.Dropped:
-		return broken("V4", "told of %v, where no event was lost", t)
+		return broken("V4", "returned %v, where no event was lost", t)
 	case !t.Reset && !t.Lost && e.Forgotten == 0:
 		// That something was forgotten is all that can be asked: what a watcher begins with, or goes on with after a gap,
 		// may be of a read that is ahead of the watch, which is then lost from where it is.
-		return broken("V4", "told of %v, where the store has forgotten nothing", t)
+		return broken("V4", "returned %v, where the store has forgotten nothing", t)
 	}
 	if next, ok := j.next(p.epoch, p.seen); p.began && ok && next.Revision <= t.From {
-		return broken(j.loss(next), "told of %v, and not before that the key was %v", t, next)
+		return broken(j.loss(next), "returned %v, and not before that the key was %v", t, next)
 	}
 	return nil
 }
 
 // land returns where a watcher may be that has gone over a gap to a revision of an epoch. What the key was there
-// it is to be told next, unless it has been.
+// it must return next, unless it has been.
 func (j *judge) land(p position, epoch int, to kv.Revision) []position {
 	u := j.h.Epochs[epoch].at(to)
 	q := position{epoch: epoch, began: true, seen: to, last: p.last, lastIn: p.lastIn, gap: true, before: p.seen}

@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/follow"
 )
 
-// history is one in which all happens that can be told of:
+// history is one in which all happens that can be returned:
 //
 //	2 "1", 3 "2", 4 a bad value, 6 deleted, 8 "4", 9 "6", 10 deleted, 12 "7"
 func history() *follow.History {
@@ -50,26 +50,26 @@ func restored(base kv.Revision) *follow.History {
 	return h
 }
 
-// What a watcher may be told.
-func is(value string, revision kv.Revision) follow.Told {
-	return follow.Told{What: follow.Value, Text: value, Revision: revision}
+// What a watcher may be returned.
+func is(value string, revision kv.Revision) follow.Returned {
+	return follow.Returned{What: follow.Value, Text: value, Revision: revision}
 }
-func isBad(value string, revision kv.Revision) follow.Told {
-	return follow.Told{What: follow.BadValue, Text: value, Revision: revision}
+func isBad(value string, revision kv.Revision) follow.Returned {
+	return follow.Returned{What: follow.BadValue, Text: value, Revision: revision}
 }
-func gone(revision kv.Revision) follow.Told {
-	return follow.Told{What: follow.Deleted, Revision: revision}
+func gone(revision kv.Revision) follow.Returned {
+	return follow.Returned{What: follow.Deleted, Revision: revision}
 }
-func gap(from, to kv.Revision) follow.Told {
-	return follow.Told{What: follow.Gap, From: from, To: to, Text: "compacted"}
+func gap(from, to kv.Revision) follow.Returned {
+	return follow.Returned{What: follow.Gap, From: from, To: to, Text: "compacted"}
 }
-func reset(from, to kv.Revision) follow.Told {
-	return follow.Told{What: follow.Gap, From: from, To: to, Text: "replaced", Reset: true}
+func reset(from, to kv.Revision) follow.Returned {
+	return follow.Returned{What: follow.Gap, From: from, To: to, Text: "replaced", Reset: true}
 }
 
 var (
-	cancelled = follow.Told{What: follow.Cancelled}
-	refused   = follow.Told{What: follow.Refused}
+	cancelled = follow.Returned{What: follow.Cancelled}
+	refused   = follow.Returned{What: follow.Refused}
 
 	newest        = follow.Mode{Name: "newest"}
 	every         = follow.Mode{Name: "every", Every: true}
@@ -78,48 +78,48 @@ var (
 	fallback      = follow.Mode{Name: "newest with a default", Default: true}
 	fallbackEvery = follow.Mode{Name: "every with a default", Every: true, Default: true}
 
-	all = []follow.Told{is("1", 2), is("2", 3), isBad("bad 3", 4), gone(6), is("4", 8), is("6", 9), gone(10), is("7", 12)}
+	all = []follow.Returned{is("1", 2), is("2", 3), isBad("bad 3", 4), gone(6), is("4", 8), is("6", 9), gone(10), is("7", 12)}
 )
 
-// but is all, with the update at place i told as others.
-func but(i int, others ...follow.Told) []follow.Told {
-	told := append([]follow.Told{}, all[:i]...)
-	return append(append(told, others...), all[i+1:]...)
+// but is all, with the update at position i replaced by others.
+func but(i int, others ...follow.Returned) []follow.Returned {
+	returned := append([]follow.Returned{}, all[:i]...)
+	return append(append(returned, others...), all[i+1:]...)
 }
 
 func TestTheJudgeAcceptsWhatIsRight(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		h    *follow.History
-		mode follow.Mode
-		told []follow.Told
+		name     string
+		h        *follow.History
+		mode     follow.Mode
+		returned []follow.Returned
 	}{
 		{"every update", history(), every, all},
 		{"only the newest", history(), newest, all[7:]},
-		{"some of the newest", history(), newest, []follow.Told{is("2", 3), gone(7), is("4", 8), is("7", 12)}},
+		{"some of the newest", history(), newest, []follow.Returned{is("2", 3), gone(7), is("4", 8), is("7", 12)}},
 		{"a deletion by a revision after it", history(), every, but(3, gone(7))},
 		{"begun late", history(), every, all[4:]},
 		{"cancelled Gets", history(), every, but(4, cancelled, all[4], cancelled)},
-		{"a gap", forgotten(), every, []follow.Told{is("1", 2), gap(2, 9), is("6", 9), gone(10), is("7", 12)}},
-		{"a gap that begins with an absence", forgotten(), every, []follow.Told{gap(1, 10), is("7", 12)}},
-		{"a gap that ends with one", forgotten(), every, []follow.Told{is("1", 2), gap(2, 10), gone(10), is("7", 12)}},
-		{"a gap from absence to absence", forgotten(), every, []follow.Told{is("1", 2), is("2", 3), gap(3, 6), gone(6), gap(7, 10), is("7", 12)}},
-		{"a filter", history(), filtered, []follow.Told{is("6", 9)}},
-		{"a filter, and a deletion of what was passed over", history(), filtered, []follow.Told{gone(6), is("6", 9), gone(10)}},
-		{"a filter on every update", history(), filteredEvery, []follow.Told{isBad("bad 3", 4), gone(6), is("6", 9), gone(10)}},
-		{"a default", history(), fallback, []follow.Told{gone(1), is("7", 12)}},
-		{"a default, and every update", history(), fallbackEvery, append([]follow.Told{gone(1)}, all...)},
-		{"a deletion in the end", until(10), newest, []follow.Told{is("2", 3), gone(10)}},
+		{"a gap", forgotten(), every, []follow.Returned{is("1", 2), gap(2, 9), is("6", 9), gone(10), is("7", 12)}},
+		{"a gap that begins with an absence", forgotten(), every, []follow.Returned{gap(1, 10), is("7", 12)}},
+		{"a gap that ends with one", forgotten(), every, []follow.Returned{is("1", 2), gap(2, 10), gone(10), is("7", 12)}},
+		{"a gap from absence to absence", forgotten(), every, []follow.Returned{is("1", 2), is("2", 3), gap(3, 6), gone(6), gap(7, 10), is("7", 12)}},
+		{"a filter", history(), filtered, []follow.Returned{is("6", 9)}},
+		{"a filter, and a deletion of what was passed over", history(), filtered, []follow.Returned{gone(6), is("6", 9), gone(10)}},
+		{"a filter on every update", history(), filteredEvery, []follow.Returned{isBad("bad 3", 4), gone(6), is("6", 9), gone(10)}},
+		{"a default", history(), fallback, []follow.Returned{gone(1), is("7", 12)}},
+		{"a default, and every update", history(), fallbackEvery, append([]follow.Returned{gone(1)}, all...)},
+		{"a deletion in the end", until(10), newest, []follow.Returned{is("2", 3), gone(10)}},
 		{"a deletion in the end of what was never seen", until(10), newest, nil},
-		{"a bad value in the end", until(4), newest, []follow.Told{isBad("bad 3", 4)}},
-		{"a restore", restored(8), newest, []follow.Told{is("7", 12), is("4", 8), is("9", 11)}},
-		{"a restore that was not noticed", restored(8), every, []follow.Told{is("4", 8), is("8", 10), is("9", 11)}},
-		{"a restore and every update", restored(8), every, []follow.Told{is("7", 12), reset(12, 8), is("4", 8), is("8", 10), is("9", 11)}},
+		{"a bad value in the end", until(4), newest, []follow.Returned{isBad("bad 3", 4)}},
+		{"a restore", restored(8), newest, []follow.Returned{is("7", 12), is("4", 8), is("9", 11)}},
+		{"a restore that was not noticed", restored(8), every, []follow.Returned{is("4", 8), is("8", 10), is("9", 11)}},
+		{"a restore and every update", restored(8), every, []follow.Returned{is("7", 12), reset(12, 8), is("4", 8), is("8", 10), is("9", 11)}},
 		{"a restore to before what is gone", restored(6), every,
-			[]follow.Told{is("7", 12), reset(12, 6), gone(6), is("8", 10), is("9", 11)}},
+			[]follow.Returned{is("7", 12), reset(12, 6), gone(6), is("8", 10), is("9", 11)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if err := follow.Judge(c.h, follow.Record{Mode: c.mode, Told: c.told, Open: true}); err != nil {
+			if err := follow.Judge(c.h, follow.Record{Mode: c.mode, Returned: c.returned, Open: true}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -132,53 +132,53 @@ func TestTheJudgeRejectsWhatIsWrong(t *testing.T) {
 		guarantee string
 		h         *follow.History
 		mode      follow.Mode
-		told      []follow.Told
+		returned  []follow.Returned
 	}{
 		{"not the newest in the end", "V3", history(), newest, all[4:6]},
 		{"nothing", "V3", history(), newest, nil},
-		{"a value that never was", "V3", history(), newest, []follow.Told{is("5", 8), is("7", 12)}},
+		{"a value that never was", "V3", history(), newest, []follow.Returned{is("5", 8), is("7", 12)}},
 		{"a value at another's revision", "V3", history(), every, but(4, is("4", 9))},
-		{"a deletion where the key was there", "V3", history(), newest, []follow.Told{is("1", 2), gone(3), is("7", 12)}},
-		{"a value that was not asked for", "V3", history(), filtered, []follow.Told{is("4", 8)}},
+		{"a deletion where the key was there", "V3", history(), newest, []follow.Returned{is("1", 2), gone(3), is("7", 12)}},
+		{"a value that was not asked for", "V3", history(), filtered, []follow.Returned{is("4", 8)}},
 		{"an update left out", "V4", history(), every, but(1)},
 		{"the last left out", "V3", history(), every, all[:7]},
 		{"an update twice", "V4", history(), every, but(1, all[1], all[1])},
 		{"updates in another order", "V5", history(), every, but(0, all[1], all[0])},
-		{"a wanted update left out by a filter", "V4", history(), filteredEvery, []follow.Told{isBad("bad 3", 4), gone(6), gone(10)}},
-		{"a gap where nothing was forgotten", "V4", history(), every, []follow.Told{is("1", 2), gap(2, 9), is("6", 9), gone(10), is("7", 12)}},
-		{"a gap and not what it leads to", "V4", forgotten(), every, []follow.Told{is("1", 2), gap(2, 9), gone(10), is("7", 12)}},
-		{"a gap and more that is left out", "V6", forgotten(), every, []follow.Told{is("1", 2), gap(2, 9), is("6", 9), is("7", 12)}},
-		{"a gap that claims what was not told", "V4", forgotten(), every, []follow.Told{is("1", 2), gap(3, 9), is("6", 9), gone(10), is("7", 12)}},
-		{"a gap from before what was told", "V4", forgotten(), every, []follow.Told{is("1", 2), is("2", 3), gap(2, 9), is("6", 9), gone(10), is("7", 12)}},
-		{"two gaps for one loss", "V4", forgotten(), every, []follow.Told{is("1", 2), gap(2, 9), gap(2, 9), is("6", 9), gone(10), is("7", 12)}},
+		{"a wanted update left out by a filter", "V4", history(), filteredEvery, []follow.Returned{isBad("bad 3", 4), gone(6), gone(10)}},
+		{"a gap where nothing was forgotten", "V4", history(), every, []follow.Returned{is("1", 2), gap(2, 9), is("6", 9), gone(10), is("7", 12)}},
+		{"a gap and not what it leads to", "V4", forgotten(), every, []follow.Returned{is("1", 2), gap(2, 9), gone(10), is("7", 12)}},
+		{"a gap and more that is left out", "V6", forgotten(), every, []follow.Returned{is("1", 2), gap(2, 9), is("6", 9), is("7", 12)}},
+		{"a gap that claims what was not returned", "V4", forgotten(), every, []follow.Returned{is("1", 2), gap(3, 9), is("6", 9), gone(10), is("7", 12)}},
+		{"a gap from before what was returned", "V4", forgotten(), every, []follow.Returned{is("1", 2), is("2", 3), gap(2, 9), is("6", 9), gone(10), is("7", 12)}},
+		{"two gaps for one loss", "V4", forgotten(), every, []follow.Returned{is("1", 2), gap(2, 9), gap(2, 9), is("6", 9), gone(10), is("7", 12)}},
 		{"a gap to where it began", "V4", forgotten(), every, but(1, all[1], gap(3, 3))},
-		{"a gap told to a watcher of the newest", "V4", forgotten(), newest, []follow.Told{is("1", 2), gap(2, 9), is("7", 12)}},
+		{"a gap returned to a watcher of the newest", "V4", forgotten(), newest, []follow.Returned{is("1", 2), gap(2, 9), is("7", 12)}},
 		{"a gap for a history that was not replaced", "V4", history(), every, but(1, all[1], reset(3, 4))},
-		{"back", "V5", history(), newest, []follow.Told{is("6", 9), is("2", 3), is("7", 12)}},
-		{"back to where it began", "V5", history(), newest, []follow.Told{is("7", 12), is("6", 9), is("7", 12)}},
+		{"back", "V5", history(), newest, []follow.Returned{is("6", 9), is("2", 3), is("7", 12)}},
+		{"back to where it began", "V5", history(), newest, []follow.Returned{is("7", 12), is("6", 9), is("7", 12)}},
 		{"a deletion left out", "V6", history(), every, but(6)},
-		{"a deletion in the end left out", "V6", until(10), newest, []follow.Told{is("6", 9)}},
-		{"a deletion twice", "V6", history(), newest, []follow.Told{is("1", 2), gone(6), gone(7), is("7", 12)}},
+		{"a deletion in the end left out", "V6", until(10), newest, []follow.Returned{is("6", 9)}},
+		{"a deletion twice", "V6", history(), newest, []follow.Returned{is("1", 2), gone(6), gone(7), is("7", 12)}},
 		{"a deletion twice, of every update", "V6", history(), every, but(3, gone(6), gone(7))},
-		{"a deletion twice, as a default", "V6", history(), fallback, []follow.Told{gone(1), gone(6), is("7", 12)}},
-		{"a deletion of what was not told", "V6", history(), newest, []follow.Told{gone(6), is("7", 12)}},
-		{"an absence after a gap left out", "V6", forgotten(), every, []follow.Told{is("1", 2), gap(2, 10), is("7", 12)}},
+		{"a deletion twice, as a default", "V6", history(), fallback, []follow.Returned{gone(1), gone(6), is("7", 12)}},
+		{"a deletion of what was not returned", "V6", history(), newest, []follow.Returned{gone(6), is("7", 12)}},
+		{"an absence after a gap left out", "V6", forgotten(), every, []follow.Returned{is("1", 2), gap(2, 10), is("7", 12)}},
 		{"a bad value left out", "V7", history(), every, but(2)},
-		{"a bad value in the end left out", "V7", until(4), newest, []follow.Told{is("2", 3)}},
+		{"a bad value in the end left out", "V7", until(4), newest, []follow.Returned{is("2", 3)}},
 		{"a bad value twice", "V7", history(), every, but(2, all[2], all[2])},
-		{"a bad value twice, of the newest", "V7", until(4), newest, []follow.Told{isBad("bad 3", 4), isBad("bad 3", 4)}},
+		{"a bad value twice, of the newest", "V7", until(4), newest, []follow.Returned{isBad("bad 3", 4), isBad("bad 3", 4)}},
 		{"an update left out by a cancelled Get", "V8", history(), every, but(1, cancelled)},
-		{"the last left out by a cancelled Get", "V8", history(), newest, []follow.Told{is("6", 9), cancelled}},
-		{"an error", "V11", history(), newest, []follow.Told{{What: follow.Failed, Text: "unavailable"}, is("7", 12)}},
-		{"a refusal", "V11", history(), newest, []follow.Told{refused, is("7", 12)}},
-		{"the newest twice", "V13", history(), newest, []follow.Told{is("7", 12), is("7", 12)}},
-		{"the same after a restore", "V13", restored(8), newest, []follow.Told{is("4", 8), is("4", 8), is("9", 11)}},
-		{"back after a restore", "V5", restored(8), newest, []follow.Told{is("9", 11), is("8", 10), is("9", 11)}},
-		{"a restore without a gap", "V4", restored(8), every, []follow.Told{is("7", 12), is("8", 10), is("9", 11)}},
-		{"an update left out after a restore", "V4", restored(8), every, []follow.Told{is("7", 12), reset(12, 8), is("4", 8), is("9", 11)}},
+		{"the last left out by a cancelled Get", "V8", history(), newest, []follow.Returned{is("6", 9), cancelled}},
+		{"an error", "V11", history(), newest, []follow.Returned{{What: follow.Failed, Text: "unavailable"}, is("7", 12)}},
+		{"a refusal", "V11", history(), newest, []follow.Returned{refused, is("7", 12)}},
+		{"the newest twice", "V13", history(), newest, []follow.Returned{is("7", 12), is("7", 12)}},
+		{"the same after a restore", "V13", restored(8), newest, []follow.Returned{is("4", 8), is("4", 8), is("9", 11)}},
+		{"back after a restore", "V5", restored(8), newest, []follow.Returned{is("9", 11), is("8", 10), is("9", 11)}},
+		{"a restore without a gap", "V4", restored(8), every, []follow.Returned{is("7", 12), is("8", 10), is("9", 11)}},
+		{"an update left out after a restore", "V4", restored(8), every, []follow.Returned{is("7", 12), reset(12, 8), is("4", 8), is("9", 11)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := follow.Judge(c.h, follow.Record{Mode: c.mode, Told: c.told, Open: true})
+			err := follow.Judge(c.h, follow.Record{Mode: c.mode, Returned: c.returned, Open: true})
 			var broken *follow.Violation
 			if !errors.As(err, &broken) {
 				t.Fatalf("the judge says %v, want that %s was broken", err, c.guarantee)
@@ -196,14 +196,14 @@ func TestTheJudgeRejectsWhatIsWrong(t *testing.T) {
 func TestTheJudgeAcceptsARefusalOfWhatWasRefused(t *testing.T) {
 	h := history()
 	h.Refused = true
-	if err := follow.Judge(h, follow.Record{Mode: newest, Told: []follow.Told{refused, is("7", 12)}, Open: true}); err != nil {
+	if err := follow.Judge(h, follow.Record{Mode: newest, Returned: []follow.Returned{refused, is("7", 12)}, Open: true}); err != nil {
 		t.Error(err)
 	}
 }
 
-// A watcher that was closed before the end need not have been told all.
+// A watcher that was closed before the end need not have returned all.
 func TestTheJudgeExpectsNothingOfAWatcherThatWasClosed(t *testing.T) {
-	if err := follow.Judge(history(), follow.Record{Mode: every, Told: all[:3]}); err != nil {
+	if err := follow.Judge(history(), follow.Record{Mode: every, Returned: all[:3]}); err != nil {
 		t.Error(err)
 	}
 }

@@ -18,8 +18,8 @@ type Store interface {
 	kv.Writer
 }
 
-// Log writes one key, and knows what it has been. Each value is a number of its own, so that it can be told which
-// write it is of. Nobody else may write the key, or a key that begins with it.
+// Log writes one key, and knows what it has been. Each value is another number, so that a value identifies
+// its write. No other writer may write the key, or a key that begins with it.
 //
 // What was acknowledged is known at once. What was not, and whether there was something to delete, is found out by
 // [Log.Resolve] from the store's own history, against which all that was acknowledged is checked as well.
@@ -130,7 +130,7 @@ func (l *Log) Resolve(ctx context.Context) (upTo kv.Revision, err error) {
 	return upTo, l.take(events, upTo)
 }
 
-// mark writes a key beside the Log's, whose revision is one that a watch of both comes past.
+// mark writes another key than the Log's. A watch of both passes its revision.
 func (l *Log) mark(ctx context.Context) (revision kv.Revision, err error) {
 	for {
 		revision, err = l.store.Put(ctx, l.key+"/mark", nil)
@@ -226,7 +226,7 @@ func (l *Log) Excuse(before kv.Revision) {
 func (l *Log) Lied(ctx context.Context) error {
 	upTo, err := l.mark(ctx)
 	if err == nil {
-		l.Excuse(upTo + 2) // a watcher that has seen all may be told so too
+		l.Excuse(upTo + 2) // a watcher that has seen all may return that too
 	}
 	return err
 }

@@ -4,11 +4,11 @@ import "fmt"
 
 // promises are the guarantees of package value that a [Judge] knows, in its words.
 var promises = map[string]string{
-	"V3":  "newest wins: a watcher is told what the key is, and in the end its newest",
+	"V3":  "newest wins: a watcher returns what the key is, and in the end the newest",
 	"V4":  "every update: each once, in order, or one GapError where the store's history is gone",
 	"V5":  "never backwards: the revision behind successive Gets rises strictly",
-	"V6":  "deletion is told, once",
-	"V7":  "bad values are told, once, for the update that is bad",
+	"V6":  "a deletion is returned once",
+	"V7":  "bad values are returned once, for the update that is bad",
 	"V8":  "cancelling a Get loses nothing",
 	"V11": "outages are ridden out: they are no error of Get",
 	"V13": "what is unchanged is not news",
@@ -19,12 +19,12 @@ type Violation struct {
 	Guarantee string // its number: "V4"
 	Watcher   string // the name of the watcher's mode
 	Happened  string
-	Told      string // what the watcher was told before, at the end what broke the guarantee
+	Returned  string // what the watcher returned before; last, what broke the guarantee
 }
 
 func (v *Violation) Error() string {
-	return fmt.Sprintf("%s (%s) was broken: %s\n\tthe watcher (%s) was told, in order: %s",
-		v.Guarantee, promises[v.Guarantee], v.Happened, v.Watcher, v.Told)
+	return fmt.Sprintf("%s (%s) was broken: %s\n\tthe watcher (%s) returned, in order: %s",
+		v.Guarantee, promises[v.Guarantee], v.Happened, v.Watcher, v.Returned)
 }
 
 func broken(guarantee, format string, args ...any) *Violation {

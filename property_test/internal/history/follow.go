@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// A Watch is what somebody was told who watched a range, stopped now and then, and went on from there.
+// A Watch is what a watcher of a range received. It stopped now and then, and resumed.
 type Watch struct {
 	Name     string
 	Range    kv.Range
@@ -23,7 +23,7 @@ type Segment struct {
 	Err     error // that it ended with; nil where the watcher stopped
 }
 
-// Events is how many events w was told of.
+// Events is the number of events that w received.
 func (w Watch) Events() int {
 	n := 0
 	for _, s := range w.Segments {
@@ -37,7 +37,7 @@ func (w Watch) Events() int {
 // retry is how long a watch that has failed is left alone. A store without a leader refuses at once.
 const retry = 20 * time.Millisecond
 
-// A Follower watches a range and notes what it is told. It stops by itself now and then, and goes on, as it does when
+// A Follower watches a range and notes what it is returned. It stops by itself now and then, and goes on, as it does when
 // the store ends its watch, from the last batch it had.
 type Follower struct {
 	store  kv.Store
@@ -67,7 +67,7 @@ func Follow(store kv.Store, name string, keys kv.Range, after kv.Revision, every
 	return f
 }
 
-// Wait waits until f was told of everything up to a revision.
+// Wait waits until f has received everything up to a revision.
 func (f *Follower) Wait(ctx context.Context, rev kv.Revision) error {
 	for {
 		f.mu.Lock()
@@ -84,7 +84,7 @@ func (f *Follower) Wait(ctx context.Context, rev kv.Revision) error {
 	}
 }
 
-// Stop ends the watch and returns what it was told.
+// Stop ends the watch and returns what it was returned.
 func (f *Follower) Stop() Watch {
 	f.cancel()
 	<-f.done

@@ -158,7 +158,7 @@ func TestWrongAnswersAreRejectedByName(t *testing.T) {
 				Call: r.Operations[7].Call, Return: r.Operations[7].Return,
 			}
 		}, ErrOneRevision},
-		{"a key read that nobody wrote", func(r *Run) {
+		{"a key read that no client wrote", func(r *Run) {
 			r.then(Operation{Range: kv.Prefix("/"), Revision: 7, Entries: []kv.Entry{entry("/z", "1", 2, 2, 1)}})
 		}, ErrUnwritten},
 		{"version wrong", func(r *Run) { r.Operations[2].Entries[0].Version = 2 }, ErrMetadata},
@@ -199,10 +199,10 @@ func TestWrongWritesAreRejectedByName(t *testing.T) {
 		{"write twice", func(r *Run) {
 			r.Log.Events = append(r.Log.Events, put("/a", "2", 2, 8, 5))
 		}, ErrWrittenTwice},
-		{"a write nobody made", func(r *Run) {
+		{"a write that no client made", func(r *Run) {
 			r.Log.Events = append(r.Log.Events, put("/a", "z", 2, 8, 5))
 		}, ErrUnwritten},
-		{"a deletion nobody made", func(r *Run) { r.Log.Events = append(r.Log.Events, deletion("/b", 8)) }, ErrUnwritten},
+		{"a deletion that no client made", func(r *Run) { r.Log.Events = append(r.Log.Events, deletion("/b", 8)) }, ErrUnwritten},
 		{"a refused write that happened", func(r *Run) {
 			r.Log.Events = append(r.Log.Events, put("/a", "x", 2, 8, 5))
 		}, ErrUnwritten},
@@ -274,13 +274,13 @@ func TestWrongWatchesAreRejectedByName(t *testing.T) {
 		{"outside the range", func(r *Run) {
 			r.Watches[1].Segments[0].Batches[1].Events = r.Log.Events[2:5]
 		}, ErrFiltered},
-		{"an event nobody made", all(func(w *Watch) {
+		{"an event that no client made", all(func(w *Watch) {
 			w.Segments[2].Batches[1] = kv.Batch{Revision: 6, Events: []kv.Event{put("/c", "9", 6, 6, 1)}}
 		}), ErrUnwritten},
 		{"another value", all(func(w *Watch) {
 			w.Segments[2].Batches[1] = kv.Batch{Revision: 6, Events: []kv.Event{put("/b", "9", 6, 6, 1)}}
 		}), ErrMetadata},
-		{"a deletion told as a put", all(func(w *Watch) {
+		{"a deletion delivered as a put", all(func(w *Watch) {
 			w.Segments[2].Batches[0] = kv.Batch{Revision: 5, Events: []kv.Event{put("/b", "", 5, 5, 1)}}
 		}), ErrMetadata},
 	})

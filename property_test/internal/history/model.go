@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// step is the part of an operation that is about one key, as porcupine is told of it.
+// step is the part of an operation that is about one key, as porcupine sees it.
 type step struct {
 	op    Operation
 	key   string

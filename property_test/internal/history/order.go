@@ -11,14 +11,14 @@ import (
 )
 
 // judgeOrder compares revisions, which are of the whole store, with real time: nothing may be answered from before
-// what was acknowledged when it was asked, and a write makes a revision that nobody has seen.
+// what was acknowledged when it was asked, and a write makes a revision that no client has seen.
 func (r Run) judgeOrder(ops []Operation) error {
 	byCall := slices.SortedFunc(slices.Values(ops), func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
 	byReturn := slices.SortedFunc(slices.Values(r.Operations), func(a, b Operation) int { return cmp.Compare(a.Return, b.Return) })
 	byReturn = slices.DeleteFunc(byReturn, func(o Operation) bool { return o.Outcome != Done })
 	var (
 		newest    Operation // of those that had returned
-		conflicts []error   // which mean something only if nobody was told of the past
+		conflicts []error   // these matter only if no answer was of the past
 	)
 	n := 0
 	for _, o := range byCall {

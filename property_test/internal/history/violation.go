@@ -10,11 +10,11 @@ var (
 	// Of writes.
 	ErrLostWrite    = errors.New("lost write: a write was acknowledged and is not in the store's history")
 	ErrWrittenTwice = errors.New("written twice: one write is in the store's history at two revisions")
-	ErrUnwritten    = errors.New("unwritten: the store's history has a change that nobody made")
+	ErrUnwritten    = errors.New("unwritten: the store's history has a change that no client made")
 	ErrCondition    = errors.New("condition ignored: a conditional write happened although its condition did not hold")
 	ErrConflict     = errors.New("false conflict: a write was refused although its condition held all the time")
 
-	// Of what operations are told.
+	// Of what operations are returned.
 	ErrLinearizable = errors.New("S1 linearizable: a read sees every write acknowledged before it began")
 	ErrOneRevision  = errors.New("S2 one revision: all entries of a read are as they were at its revision")
 	ErrMetadata     = errors.New("S3 true metadata: create and mod revision and version follow the key's history")

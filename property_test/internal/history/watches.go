@@ -42,7 +42,7 @@ func (w Watch) judge(l Log) error {
 		s.after = segment.After
 		for n, batch := range segment.Batches {
 			if batch.Revision > l.Until {
-				break // nobody looked any more
+				break // no longer watched
 			}
 			err := s.take(batch)
 			if err != nil && i > 0 && n == 0 {

@@ -79,7 +79,7 @@ func (r Run) settle(o *Operation, rev kv.Revision) {
 	o.Outcome, o.Revision, o.Return = Done, rev, r.seenBy(rev)
 }
 
-// seenBy returns when somebody was first told of a revision or a later one.
+// seenBy returns when a revision, or a later one, was first returned.
 func (r Run) seenBy(rev kv.Revision) time.Duration {
 	first := time.Duration(math.MaxInt64)
 	for _, o := range r.Operations {
@@ -162,7 +162,7 @@ func (l *ledger) claim(i int, o Operation) error {
 	return nil
 }
 
-// matchDeletes finds makers for the deletions that nobody has been told of, among the deletions of unknown outcome. The
+// matchDeletes finds makers for the deletions that no watch or read has shown, among the deletions of unknown outcome. The
 // earliest call takes the earliest, which leaves most to the others.
 func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
 	slices.SortFunc(lost, func(a, b int) int { return cmp.Compare(ops[a].Call, ops[b].Call) })

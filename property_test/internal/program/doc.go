@@ -1,4 +1,4 @@
-// Package program holds programs of steps that run on any store: random ones, to find out where two stores can be told
+// Package program holds programs of steps that run on any store: random ones, to find out where two stores can be returned
 // apart, and written ones, to say once and for all what the right answers are.
 //
 // A [Program] is data. It names revisions by what happened in it, never by number: it begins wherever its store is, and a

@@ -86,7 +86,7 @@ func (s *lagging) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	return got, err
 }
 
-// losing now and then writes something else than it is told to.
+// losing now and then writes something other than requested.
 type losing struct {
 	*memory.Store
 	nowAndThen

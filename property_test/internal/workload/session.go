@@ -22,7 +22,7 @@ type Watcher struct {
 const patience = 30 * time.Second
 
 // Record runs w beside watchers and, meanwhile, harm, which is to end with ctx and to leave the store well. It
-// returns all there is to know about the keys of w, which nobody may have used before.
+// returns all there is to know about the keys of w, which must not have been used before.
 func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(context.Context) error) (history.Run, error) {
 	keys := kv.Prefix(w.Prefix)
 	begin, cancel := context.WithTimeout(context.Background(), patience)

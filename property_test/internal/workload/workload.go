@@ -13,7 +13,7 @@ import (
 )
 
 // A Workload is a number of clients that read, write and delete a few keys, with and without conditions, one or two
-// at a time, as fast as they are told to.
+// at a time, as fast as configured.
 type Workload struct {
 	Stores     []history.Store // one for each client
 	Prefix     string          // of all keys
@@ -145,7 +145,7 @@ func (c *client) write(ctx context.Context, ops ...kv.Op) {
 
 func (c *client) key() string { return fmt.Sprintf("%sk%d", c.Prefix, c.random.IntN(keys)) }
 
-// value returns a value that nobody else puts.
+// value returns a value that no other client puts.
 func (c *client) value() []byte {
 	c.values++
 	return fmt.Appendf(nil, "%d.%d", c.number, c.values)

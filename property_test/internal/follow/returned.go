@@ -21,8 +21,8 @@ const (
 	Failed                // any other error
 )
 
-// Told is what one Get came to.
-type Told struct {
+// Returned is what one Get came to.
+type Returned struct {
 	What     What
 	Revision kv.Revision // behind a Value, Deleted or BadValue
 	Text     string      // of a Value or BadValue as it was written; of a Gap and Failed the error
@@ -31,7 +31,7 @@ type Told struct {
 	Lost     bool        // the Gap is for events that a stream lost
 }
 
-func (t Told) String() string {
+func (t Returned) String() string {
 	switch t.What {
 	case Value:
 		return fmt.Sprintf("%q of %d", t.Text, t.Revision)
@@ -52,7 +52,7 @@ func (t Told) String() string {
 }
 
 // state is what the key was, by t.
-func (t Told) state() State {
+func (t Returned) state() State {
 	switch t.What {
 	case Value:
 		return Good
@@ -62,8 +62,8 @@ func (t Told) state() State {
 	return Absent
 }
 
-// is reports whether t tells of u. A deletion may be told with any revision by which it had happened.
-func (t Told) is(u Update) bool {
+// is reports whether t is u. A deletion may be returned with any revision by which it had happened.
+func (t Returned) is(u Update) bool {
 	if t.state() != u.State {
 		return false
 	}
@@ -80,7 +80,7 @@ type Mode struct {
 	Impatient bool // cancels many of its Gets
 }
 
-// Modes are those of all watchers that a [Crowd] has.
+// Modes are those of all watchers that a [Watchers] has.
 func Modes() []Mode {
 	return []Mode{
 		{Name: "newest"},
@@ -96,28 +96,28 @@ func Modes() []Mode {
 	}
 }
 
-// sees reports whether u is something to tell to such a watcher, if it is told all.
+// sees reports whether u is something to tell to such a watcher, if it returns all.
 func (m Mode) sees(u Update) bool { return u.State != Good || !m.Filter || isWanted(u.Value) }
 
-// Record is what one watcher was told, in order.
+// Record is what one watcher was returned, in order.
 type Record struct {
-	Mode Mode
-	Told []Told
-	Open bool // the watcher was open, and read, until there was nothing left to tell
+	Mode     Mode
+	Returned []Returned
+	Open     bool // the watcher was open, and read, until there was nothing left to tell
 }
 
-// last is what the watcher was last told of the key.
-func (r *Record) last() Told {
-	for i := len(r.Told) - 1; i >= 0; i-- {
-		switch r.Told[i].What {
+// last is what the watcher last returned for the key.
+func (r *Record) last() Returned {
+	for i := len(r.Returned) - 1; i >= 0; i-- {
+		switch r.Returned[i].What {
 		case Value, Deleted, BadValue:
-			return r.Told[i]
+			return r.Returned[i]
 		}
 	}
-	return Told{}
+	return Returned{}
 }
 
-// ends reports whether the watcher has been told what the key is at the end, u, or need not be.
+// ends reports whether the watcher has returned what the key is at the end, u, or need not be.
 func (r *Record) ends(u Update) bool {
 	last := r.last()
 	switch {

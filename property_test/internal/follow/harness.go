@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/kv/fault"
 )
 
-// Ground is what a [Stage] stands on: a store, and what can be done to it beside writing.
+// Ground is what a [Harness] stands on: a store, and what can be done to it in addition to writing.
 type Ground interface {
 	Store
 	Compact(ctx context.Context, revision kv.Revision) error
@@ -22,14 +22,14 @@ type Ground interface {
 	Actions() map[string]Action
 }
 
-// Action does one thing to a stage. The error is one of the stage's own: faults are no errors.
-type Action func(ctx context.Context, s *Stage, n int) error
+// Action does one thing to a harness. The error is one of the harness's own: faults are no errors.
+type Action func(ctx context.Context, s *Harness, n int) error
 
-// Stage is where one program is played: a key, those who watch it, and the faults between.
-type Stage struct {
-	Log    *Log
-	Crowd  *Crowd
-	Faults *fault.Store // between the crowd and the ground
+// Harness runs one program. It has a key, the watchers of the key, and the faults between them and the store.
+type Harness struct {
+	Log      *Log
+	Watchers *Watchers
+	Faults   *fault.Store // between the watchers and the ground
 
 	ground  Ground
 	writes  *fault.Store // between the log and the ground; it only loses requests and acknowledgements
@@ -39,14 +39,14 @@ type Stage struct {
 	holds   []*fault.Hold
 	drop    *fault.Rule
 
-	// replaced: the store was restored, which the crowd may not have noticed. Nothing may be written before it has: of a
-	// store that has come to where it was, nobody can know that it was replaced.
+	// replaced: the store was restored, which the watchers may not have noticed. Nothing may be written before it has: of a
+	// store that has reached its old revision again, no watcher can know that it was replaced.
 	replaced bool
 }
 
-// NewStage returns a stage for one key, which has no faults and no watchers yet. The crowd has to be closed.
-func NewStage(ctx context.Context, ground Ground, key string, config Config) (*Stage, error) {
-	s := &Stage{
+// NewHarness returns a harness for one key, which has no faults and no watchers yet. The watchers have to be closed.
+func NewHarness(ctx context.Context, ground Ground, key string, config Config) (*Harness, error) {
+	s := &Harness{
 		ground: ground, key: key, Faults: fault.New(ground), writes: fault.New(ground),
 		random: rand.New(rand.NewPCG(config.Seed, 0)), actions: ground.Actions(),
 	}
@@ -54,14 +54,14 @@ func NewStage(ctx context.Context, ground Ground, key string, config Config) (*S
 	if s.Log, err = Begin(ctx, s.writes, key); err != nil {
 		return nil, err
 	}
-	s.Crowd = Gather(s.Faults, key, config)
+	s.Watchers = NewWatchers(s.Faults, key, config)
 	return s, nil
 }
 
-// Play does what the program says, heals everything, and waits until all watchers that are open have been told what
-// there is. An error is a broken promise of the store, a failure of the stage's own, or of the crowd to settle:
-// what of, [Crowd.Judge] says. Closing the crowd comes after it.
-func (s *Stage) Play(ctx context.Context, p Program) error {
+// Play does what the program says, heals everything, and waits until all watchers that are open have returned what
+// there is. An error is a broken promise of the store, a failure of the harness's own, or of the watchers to settle:
+// what of, [Watchers.Judge] says. Closing the watchers comes after it.
+func (s *Harness) Play(ctx context.Context, p Program) error {
 	if err := s.Run(ctx, p); err != nil {
 		return err
 	}
@@ -69,28 +69,28 @@ func (s *Stage) Play(ctx context.Context, p Program) error {
 }
 
 // Run does what the program says.
-func (s *Stage) Run(ctx context.Context, p Program) error {
+func (s *Harness) Run(ctx context.Context, p Program) error {
 	for _, name := range p.Watchers {
-		s.Crowd.Open(modeNamed(name))
+		s.Watchers.Open(modeNamed(name))
 	}
 	for i, step := range p.Steps {
 		if err := s.Do(ctx, step); err != nil {
 			return fmt.Errorf("step %d, %s %d: %w", i, step.Action, step.N, err)
 		}
-		s.Crowd.unsteady.jostle(ctx, s.random)
+		s.Watchers.unsteady.jostle(ctx, s.random)
 	}
 	return s.noticed(ctx)
 }
 
-// Settle ends the faults between the crowd and the ground, and waits until all watchers that are open have been told
+// Settle ends the faults between the watchers and the ground, and waits until all watchers that are open have returned
 // what there is. The ground has to be whole.
-func (s *Stage) Settle(ctx context.Context) error {
+func (s *Harness) Settle(ctx context.Context) error {
 	s.Heal()
-	return s.Crowd.Settle(ctx, s.Log)
+	return s.Watchers.Settle(ctx, s.Log)
 }
 
 // Do does one step.
-func (s *Stage) Do(ctx context.Context, step Step) error {
+func (s *Harness) Do(ctx context.Context, step Step) error {
 	do := s.actions[step.Action]
 	if do == nil {
 		do = actions[step.Action]
@@ -101,15 +101,15 @@ func (s *Stage) Do(ctx context.Context, step Step) error {
 	return do(ctx, s, step.N)
 }
 
-// Heal ends all faults between the crowd and the ground.
-func (s *Stage) Heal() {
+// Heal ends all faults between the watchers and the ground.
+func (s *Harness) Heal() {
 	s.Faults.Clear()
 	s.holds, s.drop = nil, nil
 	s.Faults.EndStreams(kv.ErrUnavailable) // those that are silent stay so
 }
 
-// noticed waits until the crowd knows that the store was replaced, if it was.
-func (s *Stage) noticed(ctx context.Context) error {
+// noticed waits until the watchers know that the store was replaced, if it was.
+func (s *Harness) noticed(ctx context.Context) error {
 	if !s.replaced {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (s *Stage) noticed(ctx context.Context) error {
 }
 
 // Restore has the ground go back to an older state, by restore, which returns its revision.
-func (s *Stage) Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error {
+func (s *Harness) Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error {
 	if err := s.noticed(ctx); err != nil {
 		return err
 	}

@@ -12,20 +12,20 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// Config is how a crowd behaves.
+// Config configures a set of watchers.
 type Config struct {
 	// Seed decides when readers yield, rest and give up, and how the store's answers are delayed.
 	Seed uint64
 	// Pace is how long a reader takes, about. Zero is a millisecond.
 	Pace time.Duration
-	// Options are for the Values, after those that the crowd gives itself: a small backlog.
+	// Options are for the Values, after those that the set itself uses: a small backlog.
 	Options []value.Option
-	// Trace, if there is one, is told everything that can be observed from outside, in order.
+	// Trace, if there is one, records everything that can be observed from outside, in order.
 	Trace *Trace
 }
 
-// Crowd is many watchers of one key. Its methods are for one goroutine, which must close it.
-type Crowd struct {
+// Watchers is a set of watchers of one key. Only one goroutine may call its methods. It must close the set.
+type Watchers struct {
 	config   Config
 	key      string
 	unsteady *unsteady
@@ -37,13 +37,13 @@ type Crowd struct {
 	hurried  sync.Once
 }
 
-// Gather returns a crowd without watchers. The store is the one that has faults.
-func Gather(store kv.Store, key string, config Config) *Crowd {
+// NewWatchers returns an empty set. The store is the one that has faults.
+func NewWatchers(store kv.Store, key string, config Config) *Watchers {
 	if config.Pace == 0 {
 		config.Pace = time.Millisecond
 	}
 	random := rand.New(rand.NewPCG(config.Seed, 1))
-	c := &Crowd{
+	c := &Watchers{
 		config: config, key: key, random: random, hurry: make(chan struct{}),
 		unsteady: &unsteady{Store: store, seed: config.Seed, trace: config.Trace, most: config.Pace},
 	}
@@ -54,7 +54,7 @@ func Gather(store kv.Store, key string, config Config) *Crowd {
 }
 
 // Open opens a watcher and begins to read it.
-func (c *Crowd) Open(mode Mode) {
+func (c *Watchers) Open(mode Mode) {
 	v := c.plain
 	if mode.Default {
 		v = c.fallback
@@ -65,7 +65,7 @@ func (c *Crowd) Open(mode Mode) {
 	}
 	number := len(c.all)
 	f := &follower{
-		crowd: c, number: number, mode: mode, value: v, watcher: v.Watch(opts...),
+		watchers: c, number: number, mode: mode, value: v, watcher: v.Watch(opts...),
 		random: rand.New(rand.NewPCG(c.config.Seed, uint64(number)+2)),
 		done:   make(chan struct{}), changed: make(chan struct{}),
 	}
@@ -75,14 +75,14 @@ func (c *Crowd) Open(mode Mode) {
 }
 
 // OpenAll opens a watcher of every mode.
-func (c *Crowd) OpenAll() {
+func (c *Watchers) OpenAll() {
 	for _, mode := range Modes() {
 		c.Open(mode)
 	}
 }
 
 // open returns the watchers that are open.
-func (c *Crowd) open() []*follower {
+func (c *Watchers) open() []*follower {
 	var open []*follower
 	for _, f := range c.all {
 		if !f.closed {
@@ -93,7 +93,7 @@ func (c *Crowd) open() []*follower {
 }
 
 // CloseOne closes the n-th of the watchers that are open, counted round, if any is.
-func (c *Crowd) CloseOne(n int) {
+func (c *Watchers) CloseOne(n int) {
 	open := c.open()
 	if len(open) == 0 {
 		return
@@ -106,7 +106,7 @@ func (c *Crowd) CloseOne(n int) {
 }
 
 // Values returns how many Values are watched now, each of which may have one watch of the store (V12).
-func (c *Crowd) Values() int {
+func (c *Watchers) Values() int {
 	watched := map[bool]int{}
 	for _, f := range c.open() {
 		watched[f.mode.Default] = 1
@@ -114,10 +114,10 @@ func (c *Crowd) Values() int {
 	return watched[false] + watched[true]
 }
 
-// Settle waits until every watcher that is open has been told what the key is, then writes once more and waits
-// again. All faults have to be healed, and nobody else may write. When ctx ends before, it says who is
-// waiting for what; [Crowd.Judge] then says which guarantee is broken.
-func (c *Crowd) Settle(ctx context.Context, log *Log) error {
+// Settle waits until every watcher that is open has returned what the key is, then writes once more and waits
+// again. All faults have to be healed, and no other writer may write. When ctx ends before, it says who is
+// waiting for what; [Watchers.Judge] then says which guarantee is broken.
+func (c *Watchers) Settle(ctx context.Context, log *Log) error {
 	c.hurried.Do(func() { close(c.hurry) })
 	if err := c.settled(ctx, log); err != nil {
 		return err
@@ -133,9 +133,9 @@ func (c *Crowd) Settle(ctx context.Context, log *Log) error {
 	}
 }
 
-// settled waits until every watcher has been told what the key is. A write whose outcome was unknown may happen
+// settled waits until every watcher has returned what the key is. A write whose outcome was unknown may happen
 // meanwhile.
-func (c *Crowd) settled(ctx context.Context, log *Log) error {
+func (c *Watchers) settled(ctx context.Context, log *Log) error {
 	for before := kv.Revision(-1); ; {
 		if _, err := log.Resolve(ctx); err != nil {
 			return err
@@ -147,15 +147,15 @@ func (c *Crowd) settled(ctx context.Context, log *Log) error {
 		before = u.Revision
 		for _, f := range c.open() {
 			if err := f.await(ctx, u); err != nil {
-				return fmt.Errorf("in the end the key is %v, and watcher %d (%s) was last told %v, with the Value at %+v: %w",
-					u, f.number, f.mode.Name, f.lastTold(), f.value.Status(), err)
+				return fmt.Errorf("in the end the key is %v, and watcher %d (%s) last returned %v, with the Value at %+v: %w",
+					u, f.number, f.mode.Name, f.lastReturned(), f.value.Status(), err)
 			}
 		}
 	}
 }
 
 // Close closes all watchers and waits until nothing of them runs. It may be called more than once.
-func (c *Crowd) Close() {
+func (c *Watchers) Close() {
 	for _, f := range c.all {
 		f.stop()
 	}
@@ -165,8 +165,8 @@ func (c *Crowd) Close() {
 }
 
 // Judge returns every guarantee that was broken, at most one a watcher, or nil. Those that are open are expected to
-// have been told all: [Crowd.Settle] comes first.
-func (c *Crowd) Judge(log *Log) error {
+// have returned all: [Watchers.Settle] comes first.
+func (c *Watchers) Judge(log *Log) error {
 	var errs []error
 	h := log.History()
 	for _, f := range c.all {
@@ -177,12 +177,12 @@ func (c *Crowd) Judge(log *Log) error {
 	return errors.Join(errs...)
 }
 
-// Counts is what a crowd was told.
+// Counts is what a set of watchers was returned.
 type Counts struct {
 	Watchers, Updates, Deletions, Bad, Gaps, Cancelled int
 }
 
-// Add adds what another crowd was told.
+// Add adds what another set was returned.
 func (n *Counts) Add(m Counts) {
 	n.Watchers += m.Watchers
 	n.Updates += m.Updates
@@ -193,15 +193,15 @@ func (n *Counts) Add(m Counts) {
 }
 
 func (n Counts) String() string {
-	return fmt.Sprintf("%d watchers were told %d values, %d deletions, %d bad values and %d gaps, beside %d cancelled Gets",
+	return fmt.Sprintf("%d watchers returned %d values, %d deletions, %d bad values and %d gaps; %d Gets were cancelled",
 		n.Watchers, n.Updates, n.Deletions, n.Bad, n.Gaps, n.Cancelled)
 }
 
-// Counts returns what was told so far.
-func (c *Crowd) Counts() Counts {
+// Counts returns what was returned so far.
+func (c *Watchers) Counts() Counts {
 	n := Counts{Watchers: len(c.all)}
 	for _, f := range c.all {
-		for _, t := range f.record().Told {
+		for _, t := range f.record().Returned {
 			switch t.What {
 			case Value:
 				n.Updates++

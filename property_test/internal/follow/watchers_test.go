@@ -1,0 +1,109 @@
+package follow_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/property_test/internal/follow"
+)
+
+// inBubble runs a test with a store, a log that writes past its faults, and a set of watchers with a watcher of each mode.
+func inBubble(t *testing.T, seed uint64, trace *follow.Trace, test func(*testing.T, *fault.Store, *follow.Log, *follow.Watchers)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		faults := fault.New(store)
+		watchers := follow.NewWatchers(faults, key, follow.Config{Seed: seed, Pace: time.Second, Trace: trace})
+		defer watchers.Close()
+		watchers.OpenAll()
+		test(t, faults, begin(t, store), watchers)
+	})
+}
+
+func TestACrowdIsToldAllThatIsWritten(t *testing.T) {
+	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
+		for range 10 {
+			check(t, log.Put(t.Context()))
+			check(t, log.PutBad(t.Context()))
+			check(t, log.Delete(t.Context()))
+			pass(t)
+		}
+		check(t, watchers.Settle(t.Context(), log))
+		check(t, watchers.Judge(log))
+		if n := watchers.Counts(); n.Watchers != len(follow.Modes()) || n.Updates < 10 || n.Deletions < 10 || n.Bad < 10 || n.Cancelled == 0 {
+			t.Errorf("%v", n)
+		}
+		if n := watchers.Values(); n != 2 || faults.Counts().Streams != n {
+			t.Errorf("%d Values have %d watches, want 2 and 2", n, faults.Counts().Streams)
+		}
+		watchers.Close()
+		if n := faults.Counts().Streams; n != 0 {
+			t.Errorf("a set of watchers that is closed leaves %d watches", n)
+		}
+	})
+}
+
+func TestACrowdThatIsCutOffDoesNotSettle(t *testing.T) {
+	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
+		check(t, log.Put(t.Context()))
+		check(t, watchers.Settle(t.Context(), log))
+		faults.Cut()
+		check(t, log.Put(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := watchers.Settle(ctx, log); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Settle returned %v, want %v", err, context.DeadlineExceeded)
+		}
+		var broken *follow.Violation
+		if err := watchers.Judge(log); !errors.As(err, &broken) {
+			t.Errorf("the judge says %v of watchers that have not returned the newest", err)
+		}
+	})
+}
+
+// A watcher that was closed in time is not expected to return anything.
+func TestWatchersComeAndGo(t *testing.T) {
+	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
+		check(t, log.Put(t.Context()))
+		for range follow.Modes() {
+			watchers.CloseOne(3)
+		}
+		watchers.CloseOne(3) // of none
+		check(t, log.Put(t.Context()))
+		watchers.Open(follow.Modes()[1])
+		check(t, watchers.Settle(t.Context(), log))
+		check(t, watchers.Judge(log))
+		if n := watchers.Values(); n != 1 || faults.Counts().Streams != n {
+			t.Errorf("%d Values have %d watches, want 1 and 1", n, faults.Counts().Streams)
+		}
+	})
+}
+
+// The same program with another seed goes another way, as seen from outside.
+func TestSchedulesVaryWithTheSeed(t *testing.T) {
+	const seeds = 200
+	ways := map[uint64]bool{}
+	for seed := range uint64(seeds) {
+		trace := new(follow.Trace)
+		inBubble(t, seed, trace, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
+			for range 5 {
+				check(t, log.Put(t.Context()))
+				faults.EndStreams(kv.ErrUnavailable)
+				synctest.Wait()
+			}
+			check(t, watchers.Settle(t.Context(), log))
+			check(t, watchers.Judge(log))
+		})
+		ways[trace.Sum()] = true
+	}
+	t.Logf("one program went %d ways with %d seeds", len(ways), seeds)
+	if len(ways) < seeds*9/10 {
+		t.Errorf("one program went only %d ways with %d seeds", len(ways), seeds)
+	}
+}
