@@ -18,7 +18,7 @@ type every[T any] struct {
 	begun   bool         // the newest state was taken; what follows it is next
 	epoch   uint64       // the history that at is of
 	at      place        // what the key was when it was last fetched; everything up to here was
-	tried   kv.Revision  // where the store's history was looked for before a gap is reported
+	beyond  *update[T]   // of the backlog, and to be fetched once the store's history before it is read
 	held    *update[T]   // fetched and not told: older than an AtLeast asks for, unless it is the newest
 	pending []*update[T] // read from the store's history, to be fetched next
 	reached place        // where that reading ended
@@ -111,16 +111,16 @@ func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], erro
 	if e.isReading() {
 		return nil, nil
 	}
-	u, readTo := e.w.v.backlog.next(e, e.at.revision, e.epoch)
+	u, readTo := e.fromBacklog()
 	switch {
 	case readTo > 0:
 		e.read(readTo)
 		return nil, nil
 	case u == nil:
 		return nil, nil
-	case u.gap != nil && !e.at.nothingBetween(u.place) && u.present && e.tried != e.at.revision:
+	case u.gap != nil && !e.at.nothingBetween(u.place) && u.present:
 		// The watch that was lost may have been behind this watcher: the store may have what this one is to have.
-		e.tried = e.at.revision
+		e.beyond = u
 		e.read(u.revision)
 		return nil, nil
 	case u.gap != nil && !e.at.nothingBetween(u.place):
@@ -129,6 +129,15 @@ func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], erro
 	}
 	e.at = u.place
 	return u, nil
+}
+
+// fromBacklog returns what the backlog has next, as [backlog.next] does. An update that waits for a reading of history comes
+// again until that has come up to it: a reading may bring only a part, and may fail.
+func (e *every[T]) fromBacklog() (u *update[T], readTo kv.Revision) {
+	if u, e.beyond = e.beyond, nil; u != nil && u.epoch == e.epoch && u.revision > e.at.revision {
+		return u, 0
+	}
+	return e.w.v.backlog.next(e, e.at.revision, e.epoch)
 }
 
 // goOnFrom has the next fetch return u, and what comes after reached follow it.

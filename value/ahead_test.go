@@ -1,0 +1,61 @@
+package value_test
+
+import (
+	"testing"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/value"
+)
+
+// aheadOfTheWatch is a watcher that has returned 1 by a read, while the Value's watch, which is lost at the end, was behind.
+// The store still has all that was put since, which are the numbers from 2 to last.
+func aheadOfTheWatch(w *world, last int) *value.Watcher[int] {
+	v := w.number()
+	watch(w, v)
+	w.streaming(1)
+	w.Cut(fault.Watches)
+	w.putNumbers(1, 1)
+	watch(w, v, value.EveryUpdate()) // one that does not read: what it has not read stays in the backlog
+	a := watch(w, v, value.EveryUpdate())
+	wantNumbers(w, a, 1, 1)
+	w.compact()
+	w.putNumbers(2, last)
+	w.Heal()
+	w.settle()
+	return a
+}
+
+// More than one reading of history brings.
+func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingOfALongHistory(t *testing.T) {
+	inBubble(t, noGap, func(w *world) {
+		const last = 20_000
+		a := aheadOfTheWatch(w, last)
+		wantNumbers(w, a, 2, last)
+		w.putNumbers(last+1, last+1)
+		wantNumbers(w, a, last+1, last+1)
+	})
+}
+
+func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingByAnError(t *testing.T) {
+	inBubble(t, noGap, func(w *world) {
+		a := aheadOfTheWatch(w, 9)
+		refused := w.Fail(-1, kv.ErrPermission)
+		wantErr(w, a, kv.ErrPermission)
+		refused.Remove()
+		wantNumbers(w, a, 2, 9)
+	})
+}
+
+// That history is gone too.
+func TestV4AWatcherAheadOfTheWatchThatIsLostIsToldOfOneGap(t *testing.T) {
+	inBubble(t, oneGap, func(w *world) {
+		a := aheadOfTheWatch(w, 9)
+		seen := a.Revision()
+		w.compact()
+		wantGap(w, a, seen, seen+9, kv.ErrCompacted)
+		wantNumbers(w, a, 9, 9)
+		w.putNumbers(10, 11)
+		wantNumbers(w, a, 10, 11)
+	})
+}

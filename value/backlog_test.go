@@ -1,0 +1,225 @@
+package value
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// modelReader is a reader of a backlog, and how far it has come.
+type modelReader struct {
+	every *every[int]
+	seen  kv.Revision
+}
+
+// A random program against a list of all that was ever appended.
+func TestV4TheBacklogGivesEachReaderEveryUpdateOrSaysFromWhereToRead(t *testing.T) {
+	for seed := range uint64(100) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		most := 1 + random.IntN(40)
+		b := &backlog[int]{most: most}
+		var all []*update[int] // of the history that is read
+		var readers []*modelReader
+		revision := kv.Revision(1)
+		for range 300 {
+			switch n := random.IntN(10); {
+			case n == 0:
+				r := &modelReader{every: new(every[int]), seen: revision}
+				b.join(r.every)
+				readers = append(readers, r)
+			case n == 1 && len(readers) > 0:
+				i := random.IntN(len(readers))
+				b.leave(readers[i].every)
+				readers = append(readers[:i], readers[i+1:]...)
+			case n < 5:
+				var batch []*update[int]
+				for range random.IntN(12) {
+					revision++
+					batch = append(batch, &update[int]{place: place{revision: revision}, size: random.IntN(3) * backlogBytes / 8})
+				}
+				all = append(all, batch...)
+				if b.recording() {
+					b.append(batch...)
+				} else {
+					b.clear(revision)
+				}
+			case len(readers) > 0:
+				r := readers[random.IntN(len(readers))]
+				for range 1 + random.IntN(8) {
+					checkNext(t, b, r, all)
+				}
+			}
+			checkBacklog(t, b, most, len(readers))
+			if t.Failed() {
+				t.Fatalf("seed %d", seed)
+			}
+		}
+	}
+}
+
+// checkNext has r read what is next.
+func checkNext(t *testing.T, b *backlog[int], r *modelReader, all []*update[int]) {
+	t.Helper()
+	u, readTo := b.next(r.every, r.seen, 0)
+	var want *update[int]
+	for _, u := range all {
+		if u.revision > r.seen {
+			want = u
+			break
+		}
+	}
+	switch {
+	case readTo > 0 && (u != nil || readTo <= r.seen):
+		t.Errorf("after %d it returned %v and sends the reader to the history up to %d", r.seen, u, readTo)
+	case readTo > 0:
+		if want == nil || len(b.updates) > 0 && b.updates[0].revision <= readTo && b.updates[0].revision > r.seen+1 {
+			t.Errorf("promised: a reader reads history up to what the backlog has; after %d it is sent up to %d", r.seen, readTo)
+		}
+		r.seen = readTo // as it has read history
+	case u != want:
+		t.Errorf("promised: each update once, in order; after %d it returned %+v, want %+v", r.seen, u, want)
+	case u != nil:
+		r.seen = u.revision
+	}
+}
+
+// checkBacklog checks what holds at any time.
+func checkBacklog(t *testing.T, b *backlog[int], most, readers int) {
+	t.Helper()
+	size := 0
+	for _, u := range b.updates {
+		size += u.size
+	}
+	if b.size != size {
+		t.Errorf("its size is %d, and that of its updates %d", b.size, size)
+	}
+	if len(b.updates) > most || len(b.updates) > 1 && size > backlogBytes {
+		t.Errorf("promised: a backlog is bounded by number and size; it holds %d updates of %d bytes, want %d of %d at most",
+			len(b.updates), size, most, backlogBytes)
+	}
+	if readers == 0 && (b.recording() || len(b.updates) > 0 || b.updates != nil) {
+		t.Errorf("promised: without a reader it holds nothing; it holds %d updates", len(b.updates))
+	}
+	if readers > 0 && !b.recording() {
+		t.Error("it has readers and records nothing for them")
+	}
+}
+
+// backlogOf is a backlog that n updates were appended to, and its readers.
+func backlogOf(n, readers int) (*backlog[int], []*every[int]) {
+	b := &backlog[int]{most: 1 << 20}
+	all := make([]*every[int], readers)
+	for i := range all {
+		all[i] = new(every[int])
+		b.join(all[i])
+	}
+	for i := range n {
+		b.append(&update[int]{place: place{revision: kv.Revision(i + 1)}})
+	}
+	return b, all
+}
+
+func TestV4TheBacklogHoldsNothingThatItsOneReaderHasRead(t *testing.T) {
+	b, readers := backlogOf(10, 1)
+	for i := range kv.Revision(10) {
+		if u, _ := b.next(readers[0], i, 0); u == nil || u.revision != i+1 {
+			t.Fatalf("after %d it returned %+v", i, u)
+		}
+		if n := len(b.updates); n != int(9-i) {
+			t.Fatalf("promised: what all have read is not held; after %d of 10 were read it holds %d", i+1, n)
+		}
+	}
+}
+
+// Looking at each reader for each update would be slow.
+func TestV4TheBacklogHoldsLittleThatAllOfItsReadersHaveRead(t *testing.T) {
+	b, readers := backlogOf(0, 3)
+	for i := range kv.Revision(10_000) {
+		b.append(&update[int]{place: place{revision: i + 1}})
+		for _, r := range readers {
+			b.next(r, i, 0)
+		}
+		if n := len(b.updates); n > 2*firstTrim {
+			t.Fatalf("promised: what all have read is dropped once it is %d; %d are held", 2*firstTrim, n)
+		}
+	}
+}
+
+func TestV4AReaderThatJoinsIsNotGivenWhatWasAppendedBefore(t *testing.T) {
+	b, readers := backlogOf(10, 2)
+	late := new(every[int])
+	b.join(late)
+	b.append(&update[int]{place: place{revision: 11}})
+	if u, readTo := b.next(late, 3, 0); u == nil || u.revision != 11 || readTo != 0 {
+		t.Errorf("it was given %+v, and sent to %d, want revision 11", u, readTo)
+	}
+	for i := range kv.Revision(11) { // and no other reader loses anything by that
+		if u, _ := b.next(readers[0], i, 0); u == nil || u.revision != i+1 {
+			t.Fatalf("another reader is given %+v after %d", u, i)
+		}
+	}
+}
+
+func TestV4TheBacklogDoesNotGoOnToAnotherHistory(t *testing.T) {
+	b, readers := backlogOf(3, 2)
+	b.append(&update[int]{place: place{revision: 4}, epoch: 1})
+	for i := range kv.Revision(3) {
+		b.next(readers[0], i, 0)
+	}
+	for range 2 {
+		if u, _ := b.next(readers[0], 3, 0); u != nil {
+			t.Errorf("a reader of the old history is given %+v of the new", u)
+		}
+	}
+	if u, _ := b.next(readers[0], 3, 1); u == nil || u.revision != 4 {
+		t.Errorf("promised: what follows is not lost; the reader of the new history is given %+v", u)
+	}
+}
+
+func TestV4TheBacklogHoldsAsMuchAsItsBounds(t *testing.T) {
+	for name, c := range map[string]struct {
+		most  int
+		sizes []int
+		held  int
+	}{
+		"as many as the bound":          {3, []int{1, 1, 1}, 3},
+		"one more":                      {3, []int{1, 1, 1, 1}, 3},
+		"as large as the bound":         {9, []int{backlogBytes / 2, backlogBytes / 2}, 2},
+		"a byte more":                   {9, []int{backlogBytes / 2, backlogBytes / 2, 1}, 2},
+		"half as much again":            {9, []int{backlogBytes / 2, backlogBytes / 2, backlogBytes / 2}, 2},
+		"one that is larger":            {9, []int{backlogBytes + 1}, 1},
+		"one that is larger, at last":   {9, []int{1, 1, 2 * backlogBytes}, 1},
+		"one that is larger, and a few": {9, []int{2 * backlogBytes, 1, 1}, 2},
+	} {
+		b, readers := backlogOf(0, 2)
+		b.most = c.most
+		var batch []*update[int]
+		for i, size := range c.sizes {
+			batch = append(batch, &update[int]{place: place{revision: kv.Revision(i + 1)}, size: size})
+		}
+		b.append(batch...)
+		if len(b.updates) != c.held {
+			t.Errorf("%s: %d of %d updates are held, want %d", name, len(b.updates), len(c.sizes), c.held)
+		}
+		dropped := kv.Revision(len(c.sizes) - c.held)
+		if dropped > 0 {
+			if u, readTo := b.next(readers[0], 0, 0); u != nil || readTo != dropped {
+				t.Errorf("%s: a reader that has read nothing is given %+v and sent to the history up to %d, want %d", name, u, readTo, dropped)
+			}
+		}
+		if u, _ := b.next(readers[1], dropped, 0); u == nil || u.revision != dropped+1 {
+			t.Errorf("%s: after %d a reader is given %+v", name, dropped, u)
+		}
+	}
+}
+
+func TestV4AReaderIsNotGivenWhatItHasSeenByARead(t *testing.T) {
+	b, readers := backlogOf(5, 2)
+	if u, _ := b.next(readers[0], 4, 0); u == nil || u.revision != 5 {
+		t.Errorf("after 4 it is given %+v, want revision 5", u)
+	}
+	if u, _ := b.next(readers[1], 5, 0); u != nil {
+		t.Errorf("promised: each update once; after 5 it is given %+v", u)
+	}
+}
