@@ -76,8 +76,8 @@ func TestTheShortestLimitToStalenessIsMet(t *testing.T) {
 		w.Delay(40*time.Millisecond, fault.Reads)
 		a := watch(w, w.text(value.WithMaxStaleness(100*time.Millisecond)))
 		wantValue(w, a, "one")
-		for range 20 {
-			w.pass(30 * time.Millisecond)
+		for range 200 {
+			w.pass(3 * time.Millisecond)
 			wantNothing(w, a)
 		}
 	})

@@ -11,7 +11,7 @@ import (
 // Store is a [kv.Store] that fails on request, and otherwise does as the store it wraps. It is a [kv.Writer], a
 // [kv.Committer] and a [kv.ProgressRequester] too; where the wrapped store is not, these methods fail with
 // [kv.ErrUnsupported]. And it is a [kv.Stater] and a [kv.Acknowledger]; where the wrapped store is not, these methods do as
-// [kv.Stat] and [kv.WatchAcknowledged] do.
+// [kv.Stat] and [kv.WatchAcknowledged] do. It is a [kv.SelfReader] while no fault is in force, if the wrapped store is one.
 //
 // All methods may be called concurrently.
 type Store struct {
@@ -29,6 +29,7 @@ var (
 	_ kv.Stater            = (*Store)(nil)
 	_ kv.Acknowledger      = (*Store)(nil)
 	_ kv.ProgressRequester = (*Store)(nil)
+	_ kv.SelfReader        = (*Store)(nil)
 	_ kv.Writer            = (*Store)(nil)
 	_ kv.Committer         = (*Store)(nil)
 )
@@ -57,6 +58,13 @@ func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 	call := Call{Op: Gets, Range: r}
 	return answer(ctx, s, call, func() (kv.Snapshot, error) { return kv.Stat(ctx, s.store, r) })
+}
+
+// ReadsAgain implements [kv.SelfReader]. Without faults it is that of the wrapped store. While a fault is in force it is
+// false, because the wrapped store cannot look after a read that a fault keeps from it.
+func (s *Store) ReadsAgain() bool {
+	store, ok := kv.As[kv.SelfReader](s.store)
+	return ok && s.calm() && store.ReadsAgain()
 }
 
 // RequestProgress is [kv.ProgressRequester]'s RequestProgress of the wrapped store, with the faults that match. Where the
