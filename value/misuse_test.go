@@ -31,10 +31,12 @@ func TestWhatIsWrongWithAValueIsSaidByEveryGet(t *testing.T) {
 		{"delays that shrink", value.New(store, "/a", value.String, value.WithRetry(time.Second, time.Millisecond)), "WithRetry"},
 		{"negative check", value.New(store, "/a", value.String, value.WithCheck(-1)), "WithCheck"},
 		{"negative staleness", value.New(store, "/a", value.String, value.WithMaxStaleness(-1)), "WithMaxStaleness"},
+		{"staleness that cannot be met", value.New(store, "/a", value.String, value.WithMaxStaleness(99*time.Millisecond)), "WithMaxStaleness"},
 		{"no backlog", value.New(store, "/a", value.String, value.WithBacklog(0)), "WithBacklog"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx := t.Context()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // only limits a failure
+			defer cancel()
 			w := c.value.Watch(value.EveryUpdate())
 			defer w.Close()
 			_, get := w.Get(ctx)
@@ -55,6 +57,9 @@ func TestWhatIsWrongWithAValueIsSaidByEveryGet(t *testing.T) {
 			if c.name == "empty key" && !errors.Is(get, kv.ErrInvalidKey) {
 				t.Errorf("the error is %v, want kv.ErrInvalidKey", get)
 			}
+			if last := c.value.Status().LastError; last == nil || last.Error() != get.Error() {
+				t.Errorf("promised: Status says what is wrong; its LastError is %v", last)
+			}
 			if _, ok := c.value.Latest(); ok {
 				t.Error("Latest has a value")
 			}
@@ -63,6 +68,19 @@ func TestWhatIsWrongWithAValueIsSaidByEveryGet(t *testing.T) {
 	if n := store.Watches(); n != 0 {
 		t.Errorf("%d watches were opened", n)
 	}
+}
+
+func TestTheShortestLimitToStalenessIsMet(t *testing.T) {
+	inBubble(t, "a limit of 100 ms is not refused, and holds where reads take less than half of it", func(w *world) {
+		w.put("one")
+		w.Delay(40*time.Millisecond, fault.Reads)
+		a := watch(w, w.text(value.WithMaxStaleness(100*time.Millisecond)))
+		wantValue(w, a, "one")
+		for range 200 {
+			w.pass(3 * time.Millisecond)
+			wantNothing(w, a)
+		}
+	})
 }
 
 func TestNilOptionsAreNone(t *testing.T) {

@@ -48,6 +48,9 @@ const (
 	// mostSmallReads is the same where little is to be read and a third of the connections may be dead: so many in a row do
 	// not all meet a dead one.
 	mostSmallReads = 8
+	// leastStaleness is the shortest limit to staleness. The key is read twice in it, so a read has half of it to be answered,
+	// which is what a cluster takes whose members are some tens of milliseconds apart.
+	leastStaleness = 100 * time.Millisecond
 	// lagTimeout is how long a stream may stay behind what a read has shown, without moving at all, before
 	// it counts as dead. It doubles each time that this did not help, up to mostSilence: the link may be slow.
 	lagTimeout  = 5 * time.Second
@@ -81,8 +84,8 @@ func (c *config) validate(store kv.Store, key string) error {
 		return fmt.Errorf("WithRetry(%v, %v): want 0 < first <= most", c.retryFirst, c.retryMost)
 	case c.checkEvery < 0:
 		return fmt.Errorf("WithCheck(%v): negative", c.checkEvery)
-	case c.maxStaleness < 0:
-		return fmt.Errorf("WithMaxStaleness(%v): negative", c.maxStaleness)
+	case c.maxStaleness != 0 && c.maxStaleness < leastStaleness:
+		return fmt.Errorf("WithMaxStaleness(%v): want 0 or at least %v, as a read takes its time", c.maxStaleness, leastStaleness)
 	case c.backlog < 1:
 		return fmt.Errorf("WithBacklog(%d): want at least 1", c.backlog)
 	}
@@ -116,7 +119,9 @@ func WithCheck(silence time.Duration) Option { return func(c *config) { c.checkE
 
 // WithMaxStaleness has every Get say [ErrStale], rather than return old news, once the store has not
 // confirmed the value by a linearizable read begun less than d ago. The key is then read every d/2, counted from the beginning
-// of a read, also while watches fail, and again d/4 later if there is no answer; so a small d costs requests. While the store cannot be reached each watcher is told once every d, or at each TryGet, and
+// of a read, also while watches fail, and again d/4 later if there is no answer; so a small d costs requests, and d has to be
+// more than twice what a read takes. A limit below 100 ms cannot be met by a store over a network. It is refused: every Get
+// fails and says so. While the store cannot be reached each watcher is notified once every d, or at each TryGet, and
 // goes on as before when it can be again. That it can is not told where the value is what it was: keep the value, and
 // ask the Age of [Value.Latest], which has no limit of its own, or [Status].Confirmed, whether it may be acted on again.
 // The default, zero, is no limit.

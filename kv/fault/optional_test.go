@@ -311,3 +311,36 @@ func TestProgressNeedsAStoreThatTellsIt(t *testing.T) {
 		want(t, "message", err.Error(), "kv/fault: request progress: unsupported operation by this store")
 	}
 }
+
+// selfReading is a store that looks after its own reads.
+type selfReading struct{ *memory.Store }
+
+func (s selfReading) Itself() kv.Store { return s }
+func (selfReading) ReadsAgain() bool   { return true }
+
+func TestAStoreLooksAfterItsReadsWhileNoFaultKeepsThemFromIt(t *testing.T) {
+	if fault.New(memory.New()).ReadsAgain() {
+		t.Error("promised: ReadsAgain is that of the wrapped store, which is false; it is true")
+	}
+	if fault.New(struct{ kv.Store }{selfReading{memory.New()}}).ReadsAgain() {
+		t.Error("promised: an ability that the wrapped store does not have is not made up; ReadsAgain is true")
+	}
+	s := fault.New(selfReading{memory.New()})
+	if !s.ReadsAgain() {
+		t.Error("promised: without faults ReadsAgain is that of the wrapped store, which is true; it is false")
+	}
+	for name, fail := range map[string]func() (end func()){
+		"cut":    func() func() { return s.Cut(fault.Gets).Remove },
+		"held":   func() func() { return s.Hold(fault.Gets).Release },
+		"frozen": func() func() { return s.Freeze().Remove },
+	} {
+		end := fail()
+		if s.ReadsAgain() {
+			t.Errorf("%s: promised: the store cannot look after a read that a fault keeps from it; ReadsAgain is true", name)
+		}
+		end()
+		if !s.ReadsAgain() {
+			t.Errorf("%s: promised: the store looks after its reads again once the fault is gone; ReadsAgain is false", name)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 // Store is a [kv.Store] that fails on request. Otherwise it does what the wrapped store does. It is a [kv.Writer], a
 // [kv.Committer] and a [kv.ProgressRequester]. If the wrapped store is not, these methods fail with [kv.ErrUnsupported]. It
 // is a [kv.Stater] and a [kv.Acknowledger]. If the wrapped store is not, these methods do what [kv.Stat] and
-// [kv.WatchAcknowledged] do.
+// [kv.WatchAcknowledged] do. While no fault is in force, it is a [kv.SelfReader] if the wrapped store is one.
 //
 // All methods may be called concurrently.
 type Store struct {
@@ -29,6 +29,7 @@ var (
 	_ kv.Stater            = (*Store)(nil)
 	_ kv.Acknowledger      = (*Store)(nil)
 	_ kv.ProgressRequester = (*Store)(nil)
+	_ kv.SelfReader        = (*Store)(nil)
 	_ kv.Writer            = (*Store)(nil)
 	_ kv.Committer         = (*Store)(nil)
 )
@@ -57,6 +58,13 @@ func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 	call := Call{Op: Gets, Range: r}
 	return answer(ctx, s, call, func() (kv.Snapshot, error) { return kv.Stat(ctx, s.store, r) })
+}
+
+// ReadsAgain implements [kv.SelfReader]. Without faults, the wrapped store answers. While a fault is in force, it returns
+// false, because the wrapped store cannot look after a read that a fault holds back.
+func (s *Store) ReadsAgain() bool {
+	store, ok := kv.As[kv.SelfReader](s.store)
+	return ok && s.calm() && store.ReadsAgain()
 }
 
 // RequestProgress calls the wrapped store's RequestProgress, with the faults that match. A request that is cut off hangs, as
