@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,7 @@ type health struct {
 	mu     sync.Mutex
 	status Status // without Confirmed and Watchers
 	out    bool   // an outage was logged that has not ended
+	logged string // with this error, where that is not of a read: it may not say the cause
 }
 
 func (h *health) connected() {
@@ -66,26 +68,42 @@ func (h *health) steady() {
 	}
 }
 
-// failed takes the end of a connection, or of an attempt at one. A passing one is met by trying again at once.
+// failed takes the end of a connection, or of an attempt at one. A passing one is met by trying again at once. In an outage, the
+// error of a read that failed is its cause: silence does not hide it, and the log has it, also if it is known only later.
 func (h *health) failed(err error, passing bool) {
 	told := isTold(err) && !errors.Is(err, errRefused)
+	silent := errors.Is(err, errNoAnswer)
 	h.mu.Lock()
-	silenceAgain := err == errNoAnswer && h.out // which must not hide a cause that is known
 	h.setLocked(false)
-	if !silenceAgain {
+	if hides := silent && h.out && !errors.Is(h.status.LastError, errNoAnswer); !hides {
 		h.status.LastError = err
 	}
 	begins := !h.out && !passing && !told
-	h.out = h.out || begins
+	explains := h.out && h.logged != "" && explains(err, h.logged)
+	switch {
+	case begins && (silent || !errors.Is(err, errReadFailed)):
+		h.out, h.logged = true, err.Error()
+	case begins || explains:
+		h.out, h.logged = true, ""
+	}
 	h.mu.Unlock()
 	switch {
 	case begins && helpedByReading(err):
 		h.log(slog.LevelWarn, "the watch ends each time before it is of use; trying again until it is", "error", err)
 	case begins:
 		h.log(slog.LevelWarn, "the store cannot be reached; trying again until it can", "error", err)
+	case explains:
+		h.log(slog.LevelWarn, "the store still cannot be reached, and this is why", "error", err)
 	case passing && errors.Is(err, errBehind):
 		h.log(slog.LevelWarn, "the watch had stopped delivering; reading and watching again", "error", err)
 	}
+}
+
+// explains reports whether err, of a read, names a cause that is not in the text logged.
+func explains(err error, logged string) bool {
+	op, ok := errors.AsType[*kv.OpError](err)
+	return ok && op.Cause != nil && errors.Is(err, errReadFailed) && !errors.Is(err, errNoAnswer) &&
+		!strings.Contains(logged, op.Cause.Error())
 }
 
 // newest takes the error of the newest value, nil if it is good. A bad value is logged once.

@@ -49,6 +49,7 @@ func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) 
 	<-h.over
 	switch {
 	case err == nil:
+		s.lanes.connected()
 		return resp, nil
 	case h.resp != nil:
 		return h.resp, nil
@@ -168,6 +169,7 @@ func (h *helper) take(ctx context.Context, a answer) (done bool) {
 		a.probe.answeredAt = time.Now()
 		h.answeredAt = time.Now()
 	case a.resp != nil:
+		h.store.lanes.connected()
 		h.resp = a.resp
 		return true
 	case a.cause == errRenewed: // the client has other connections now

@@ -3,9 +3,6 @@ package etcd
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -15,8 +12,12 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// diagnoseWithin bounds each question of a diagnosis.
-const diagnoseWithin = 3 * time.Second
+const (
+	// diagnoseWithin bounds each question of a diagnosis.
+	diagnoseWithin = 3 * time.Second
+	// inquireEvery is how often a diagnosis looks for a cause that was lost.
+	inquireEvery = 500 * time.Millisecond
+)
 
 var (
 	// errRenewed is no error: the client's connections were dead, and it has new ones.
@@ -35,17 +36,20 @@ func (s *Store) diagnose(ctx context.Context, dead bool) error {
 		return nil
 	}
 	conn := client.ActiveConnection()
-	err := inquire(ctx, conn)
+	err := inquireAgain(ctx, conn)
 	state := conn.GetState()
 	switch {
-	case err == nil || ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return nil
-	case isConnectionError(err):
-		return withoutPrefix(err)
-	case state == connectivity.Connecting || state == connectivity.TransientFailure || state == connectivity.Idle:
-		return fmt.Errorf("no connection to %s yet: nothing has answered an attempt to connect", strings.Join(client.Endpoints(), ", "))
-	case !isTimeout(err):
+	case err == nil:
+		s.lanes.connected()
+		return nil
+	case isOfEtcd(err):
 		return withoutPrefix(err) // the member's own words, such as that it has no leader
+	case isConnectionError(err) || state == connectivity.Connecting || state == connectivity.TransientFailure || state == connectivity.Idle:
+		return s.lanes.noConnection(client.Endpoints(), err)
+	case !isTimeout(err):
+		return withoutPrefix(err)
 	}
 	// The connection seems to be there, and nothing answers.
 	if !dead || !answersAnew(ctx, client) || ctx.Err() != nil {
@@ -58,6 +62,29 @@ func (s *Store) diagnose(ctx context.Context, dead bool) error {
 		}
 	}
 	return errRenewed
+}
+
+// inquireAgain is inquire, and inquires again, for a while, where the answer is only that the other side has closed the connection.
+// The reason, such as a certificate that it does not accept, may have been lost, and mostly comes with the next attempt to
+// connect. gRPC does not say when that is: a connection that has failed counts as such until it is there.
+func inquireAgain(ctx context.Context, conn *grpc.ClientConn) error {
+	timer := time.NewTimer(diagnoseWithin)
+	defer timer.Stop()
+	again := time.NewTicker(inquireEvery)
+	defer again.Stop()
+	for {
+		err := inquire(ctx, conn)
+		if err == nil || !isHangUp(err) {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-timer.C:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // inquire asks etcd for nothing over conn, and fails at once if conn is not connected. A member without a leader says so.
@@ -81,31 +108,6 @@ func isTimeout(err error) bool {
 	code, _ := said(err)
 	return code == codes.DeadlineExceeded || code == codes.Canceled
 }
-
-// isConnectionError reports whether err is what gRPC says when an attempt to connect has failed.
-func isConnectionError(err error) bool {
-	code, text := said(err)
-	return code == codes.Unavailable && strings.Contains(text, "connection error")
-}
-
-// withoutPrefix returns err in its own words, without those that gRPC puts around them.
-func withoutPrefix(err error) error {
-	_, text := said(err)
-	text = strings.TrimPrefix(text, "connection error: desc = ")
-	if unquoted, unquote := strconv.Unquote(text); unquote == nil {
-		text = unquoted
-	}
-	return &cause{text, err}
-}
-
-// cause is why a client cannot connect: an error of gRPC's in fewer words.
-type cause struct {
-	text string
-	err  error
-}
-
-func (c *cause) Error() string { return c.text }
-func (c *cause) Unwrap() error { return c.err }
 
 // answersAnew reports whether an endpoint of client answers over a new connection.
 func answersAnew(ctx context.Context, client *clientv3.Client) bool {

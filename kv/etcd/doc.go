@@ -60,6 +60,9 @@
 // a cluster, a full database among them, and all that is unknown. A request or an answer that does not fit into a message
 // is [kv.ErrTooLarge].
 //
+// The page docs/connecting.md of this module has a table of each way not to connect, the words of the error, and what to do.
+// A test makes it.
+//
 // # Versions of etcd
 //
 // The package compiles and is tested with versions 3.6.16 and 3.7.3 of etcd's client, each with a server of the same version.

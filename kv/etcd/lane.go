@@ -69,6 +69,7 @@ func newLane(number uint64) *lane {
 // lanes are those of one client. All Stores of the client share them.
 type lanes struct {
 	state func() connectivity.State // of the client's connection; nil where that is not known
+	attempts
 
 	mu      sync.Mutex
 	current *lane // that watches begin in
