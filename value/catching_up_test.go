@@ -194,6 +194,7 @@ func TestV4AResetToWhatIsNextAfterAGapIsNoSecondGap(t *testing.T) {
 		w.compact()
 		w.Heal()
 		wantGap(w, a, seen, last, kv.ErrCompacted)
+		w.streaming(1) // again
 		w.EndStreams(kv.ErrReset)
 		w.pass(time.Second)
 		wantNumbers(w, a, 9, 9)
@@ -215,6 +216,7 @@ func TestV4AResetToSomethingElseAfterAGapIsASecondGap(t *testing.T) {
 		w.compact()
 		w.Heal()
 		wantGap(w, a, seen, last, kv.ErrCompacted)
+		w.streaming(1) // again
 		w.restore()
 		rev := w.putNumbers(20, 20)
 		w.pass(time.Second)
@@ -305,5 +307,29 @@ func TestV4AHistoryThatBringsNothingIsReadOnce(t *testing.T) {
 		if n := s.begun.Load(); n != 1 {
 			w.broken("history was read %d times, want once", n)
 		}
+	})
+}
+
+// The key may have been there in between, also where a gap was reported before.
+func TestV4AResetAfterAGapThatEndsInADeletionIsASecondGap(t *testing.T) {
+	inBubble(t, oneGap, func(w *world) {
+		seen := w.putNumbers(1, 1)
+		a := watch(w, w.number(), value.EveryUpdate())
+		wantNumbers(w, a, 1, 1)
+		w.streaming(1)
+		w.Cut()
+		w.putNumbers(2, 3)
+		w.delete()
+		to := w.compact()
+		w.Heal()
+		wantGap(w, a, seen, to, kv.ErrCompacted)
+		w.streaming(1) // again
+		w.EndStreams(kv.ErrReset)
+		w.pass(time.Second)
+		wantGap(w, a, seen, to, kv.ErrReset)
+		wantErr(w, a, value.ErrDeleted)
+		wantNothing(w, a)
+		w.putNumbers(4, 5)
+		wantNumbers(w, a, 4, 5)
 	})
 }
