@@ -1,7 +1,9 @@
 package value_test
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
@@ -57,5 +59,27 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostIsToldOfOneGap(t *testing.T) {
 		wantNumbers(w, a, 9, 9)
 		w.putNumbers(10, 11)
 		wantNumbers(w, a, 10, 11)
+	})
+}
+
+// What the watcher was to have of the old history is not given to it in the new.
+func TestV5AnUpdateThatWaitsForHistoryIsDroppedWhenThatIsReplaced(t *testing.T) {
+	inBubble(t, v5reset, func(w *world) {
+		w.putNumbers(0, 0)
+		w.backup()
+		a := aheadOfTheWatch(w, 9)
+		h := w.Hold(fault.Watches) // the reading of history
+		c := begin(w, a)
+		w.held(h)
+		w.restore()
+		w.pass(time.Second)
+		if got, err := c.end(); !errors.Is(err, kv.ErrReset) {
+			w.broken("Get returned %s, want a *GapError because of a reset", describe(got, err))
+		}
+		h.Release()
+		wantValue(w, a, 0)
+		wantNothing(w, a)
+		w.putNumbers(1, 2)
+		wantNumbers(w, a, 1, 2)
 	})
 }

@@ -202,7 +202,7 @@ func TestV11HistoryThatComesInPiecesIsReadWithoutGrowingDelays(t *testing.T) {
 		for i := 2; i <= 40; i++ {
 			wantValue(w, a, strconv.Itoa(i))
 		}
-		wantSince(w, began, 0, 39*150*time.Millisecond)
+		wantSince(w, began, 0, 39*75*time.Millisecond)
 	})
 }
 
@@ -217,7 +217,7 @@ func TestV11AnErrorThatIsReturnedWhileHistoryIsReadIsNoReasonToSpin(t *testing.T
 		for range 10 {
 			wantErr(w, a, kv.ErrUnsupported)
 		}
-		wantSince(w, began, 10*50*time.Millisecond, time.Minute)
+		wantSince(w, began, 10*20*time.Millisecond, time.Minute)
 	})
 }
 

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/watchkv/watchkv/kv"
@@ -79,6 +80,83 @@ func TestV4NothingIsBetweenOrItIsToldAsAGap(t *testing.T) {
 	} {
 		if got := c.was.nothingBetween(c.now); got != c.nothing {
 			t.Errorf("%s: between %+v and %+v nothing is %v, want %v", c.name, c.was, c.now, got, c.nothing)
+		}
+	}
+}
+
+func TestV16AHoleInTheVersionsIsALostEvent(t *testing.T) {
+	put := func(create, mod kv.Revision, version int64) kv.Event {
+		return kv.Event{Type: kv.EventPut, Entry: kv.Entry{Key: "/a", CreateRevision: create, ModRevision: mod, Version: version}}
+	}
+	del := func(mod kv.Revision) kv.Event {
+		return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: "/a", ModRevision: mod}}
+	}
+	there := at(9, 3, 5, 2, "x")
+	for _, c := range []struct {
+		name string
+		was  place
+		next kv.Event
+		lost bool
+	}{
+		{"the next version", there, put(3, 10, 3), false},
+		{"the next version at the same revision", at(5, 3, 5, 2, "x"), put(3, 5, 3), false},
+		{"a version is missing", there, put(3, 10, 4), true},
+		{"the same version", there, put(3, 10, 2), true},
+		{"the next version of another life", there, put(7, 10, 3), true},
+		{"another life that begins", there, put(10, 10, 1), true},
+		{"a revision that falls", there, put(3, 8, 3), true},
+		{"a deletion", there, del(10), false},
+		{"a deletion at a revision that falls", there, del(8), true},
+		{"the first version", absent(9), put(10, 10, 1), false},
+		{"the second version", absent(9), put(9, 10, 2), true},
+		{"a first version that was made before", absent(9), put(9, 10, 1), true},
+		{"a deletion of nothing", absent(9), del(10), true},
+		{"a store that counts no versions, put", at(9, 0, 5, 0, "x"), put(0, 10, 0), false},
+		{"a store that counts no versions, made", absent(9), put(0, 10, 0), false},
+	} {
+		p := c.was
+		if err := p.follow(c.next); (err != nil) != c.lost || c.lost && !errors.Is(err, ErrLostEvent) {
+			t.Errorf("%s: after %+v the event %+v says %v; lost is %v", c.name, c.was, c.next, err, c.lost)
+		}
+	}
+}
+
+func TestV16AStreamHasPassedAnEventOnlyIfThatCanFollowItsLast(t *testing.T) {
+	there := at(9, 3, 5, 2, "x")
+	for _, c := range []struct {
+		name     string
+		was, now place
+		follows  bool
+	}{
+		{"the next put", there, at(12, 3, 8, 3, "y"), true},
+		{"a later put", there, at(12, 3, 8, 7, "y"), true},
+		{"the same put", there, at(12, 3, 5, 2, "x"), false},
+		{"a newer version at the same revision", there, at(12, 3, 5, 3, "y"), false},
+		{"an older version at a newer revision", there, at(12, 3, 8, 1, "y"), false},
+		{"the same version at a newer revision", there, at(12, 3, 8, 2, "y"), false},
+		{"a newer version at an older revision", there, at(12, 3, 4, 3, "y"), false},
+		{"another life since", there, at(12, 6, 8, 2, "y"), true},
+		{"another life that began with the last event", there, at(12, 5, 8, 2, "y"), false},
+		{"another life that began before", there, at(12, 2, 8, 2, "y"), false},
+		{"a read that is older", there, at(8, 3, 8, 3, "y"), false},
+		{"a read of the same revision", there, at(9, 3, 8, 3, "y"), true},
+		{"an absence before", absent(9), at(12, 8, 8, 1, "y"), false},
+		{"an absence after", there, absent(12), false},
+	} {
+		if got := c.was.mayPrecede(c.now); got != c.follows {
+			t.Errorf("%s: after %+v comes %+v: it may follow: %v, want %v", c.name, c.was, c.now, got, c.follows)
+		}
+	}
+}
+
+func TestAPlaceMovesUpToARevisionAndNoFurther(t *testing.T) {
+	put := func(mod kv.Revision, version int64) kv.Event {
+		return kv.Event{Type: kv.EventPut, Entry: kv.Entry{Key: "/a", CreateRevision: 3, ModRevision: mod, Version: version}}
+	}
+	b := kv.Batch{Revision: 20, Events: []kv.Event{put(10, 3), put(12, 4), put(14, 5)}}
+	for upTo, want := range map[kv.Revision]int64{9: 2, 10: 3, 11: 3, 12: 4, 13: 4, 14: 5, 20: 5} {
+		if got := at(9, 3, 5, 2, "x").upTo("/a", b, upTo); got.entry.Version != want {
+			t.Errorf("up to revision %d of puts at 10, 12 and 14 it is at version %d, want %d", upTo, got.entry.Version, want)
 		}
 	}
 }

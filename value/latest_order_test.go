@@ -1,0 +1,85 @@
+package value
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/memory"
+)
+
+func TestV14LatestIsReplacedByWhatIsNewerAndGood(t *testing.T) {
+	good := func(epoch uint64, revision kv.Revision) *update[string] {
+		u := &update[string]{epoch: epoch}
+		u.put(kv.Entry{Key: "/a", ModRevision: revision})
+		u.revision = revision
+		return u
+	}
+	gone := func(epoch uint64, revision kv.Revision) *update[string] {
+		return &update[string]{place: place{revision: revision}, epoch: epoch}
+	}
+	bad := func(epoch uint64, revision kv.Revision) *update[string] {
+		u := good(epoch, revision)
+		u.err = errors.New("bad")
+		return u
+	}
+	for _, c := range []struct {
+		name    string
+		offered *update[string] // where revision 10 of history 1 is the latest
+		taken   bool
+	}{
+		{"newer", good(1, 11), true},
+		{"older", good(1, 9), false},
+		{"the same revision", good(1, 10), false},
+		{"newer and bad", bad(1, 11), false},
+		{"of the history before, at a higher revision", good(0, 50), false},
+		{"of the history before, at the same revision", good(0, 10), false},
+		{"of the next history, at a lower revision", good(2, 3), true},
+		{"of the next history, at the same revision", good(2, 10), true},
+		{"of the next history, and bad", bad(2, 50), false},
+		{"a newer deletion", gone(1, 11), true},
+		{"an older deletion", gone(1, 9), false},
+	} {
+		v := New(memory.New(), "/a", String)
+		last := good(1, 10)
+		v.offerLatest(last)
+		v.offerLatest(c.offered)
+		want := last
+		if c.taken {
+			if want = c.offered; !want.present {
+				want = nil
+			}
+		}
+		if got := v.latest.Load(); got != want {
+			t.Errorf("%s: promised: Latest is the newest good value; it is %+v, want %+v", c.name, got, want)
+		}
+		if c.taken { // and what is older than that does not come back
+			v.offerLatest(last)
+			if got := v.latest.Load(); got != want {
+				t.Errorf("%s: an older value came back: %+v", c.name, got)
+			}
+		}
+	}
+}
+
+func TestV14LatestMayBeOfAnyRevisionAfterAllWatchersWereClosed(t *testing.T) {
+	v := New(memory.New(), "/a", String)
+	u := &update[string]{}
+	u.put(kv.Entry{Key: "/a", ModRevision: 50})
+	u.revision = 50
+	v.offerLatest(u)
+	if got := v.latestSince(0); got != 50 {
+		t.Errorf("Latest is of revision %d, want 50", got)
+	}
+	if got := v.latestSince(1); got != -1 {
+		t.Errorf("Latest is of revision %d of a history that it is not of", got)
+	}
+	v.forgetLatest()
+	older := &update[string]{}
+	older.put(kv.Entry{Key: "/a", ModRevision: 3})
+	older.revision = 3
+	v.offerLatest(older)
+	if v.latest.Load() != older {
+		t.Error("promised: what a store that was replaced holds is the Latest; it was not taken")
+	}
+}
