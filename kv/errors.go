@@ -23,7 +23,9 @@ var (
 	ErrInvalidKey = errors.New("invalid key")
 	// ErrInvalidRange: a range that no store takes, such as one that can hold no key, or a negative revision.
 	ErrInvalidRange = errors.New("invalid range")
-	// ErrTooLarge: a write larger than the store takes, or a range of longer keys. Nothing was written.
+	// ErrTooLarge: a write larger than the store takes, or a range of longer keys; nothing was written. Or an answer, to a
+	// read or a watch, larger than the store's client accepts: the same call fails again until the data has changed. A watch
+	// may have left out what came in the same answer.
 	ErrTooLarge = errors.New("too large")
 	// ErrUnsupported: the store cannot do this. It matches [errors.ErrUnsupported] as well.
 	ErrUnsupported = fmt.Errorf("%w by this store", errors.ErrUnsupported)

@@ -38,7 +38,9 @@
 //   - V6, deletion is told, once, as [ErrDeleted] or as the default, also when it happened during an outage or
 //     was compacted away. A key deleted and made again while nobody looked is its new value.
 //   - V7, bad values are told, as a [*DecodeError], for the update that is bad. The watcher goes on. A decoder that
-//     panics is one that fails.
+//     panics is one that fails. A value that is larger than the store's client accepts is a bad one as well, if the store can
+//     read keys without their values ([kv.Stater]), as etcd can; otherwise every Get returns [kv.ErrTooLarge] until it is gone. An
+//     EveryUpdate watcher that has fallen behind, and cannot read past such an update in history, gets a [*GapError].
 //   - V8, cancelling a Get loses nothing: the next returns what the cancelled one would have.
 //   - V9, Close may be called twice, and beside a Get, which returns [ErrClosed].
 //   - V10, one reader a watcher: a second Get at the same time fails with [ErrConcurrentGet].
