@@ -23,7 +23,8 @@ var (
 	ErrInvalidKey = errors.New("invalid key")
 	// ErrInvalidRange: a range that no store accepts, such as one that can hold no key, or a negative revision.
 	ErrInvalidRange = errors.New("invalid range")
-	// ErrTooLarge: the write is larger than the store accepts, or the range has longer keys. Nothing was written.
+	// ErrTooLarge: the write is larger than the store accepts, or the range has longer keys. Nothing was written. For a read or a
+	// watch: the answer is larger than the store's client accepts. The same call fails again until the data has changed.
 	ErrTooLarge = errors.New("too large")
 	// ErrUnsupported: the store cannot do this. It matches [errors.ErrUnsupported] as well.
 	ErrUnsupported = fmt.Errorf("%w by this store", errors.ErrUnsupported)

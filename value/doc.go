@@ -37,7 +37,8 @@
 //   - V6, a deletion is returned once: as [ErrDeleted] or as the default, also when it happened during an outage or was
 //     compacted away. A key that is deleted and created again while nothing watched it is its new value.
 //   - V7, a bad value is an error of its own update: Get returns a [*DecodeError] for the update that does not decode, and the
-//     watcher continues. A decoder that panics counts as one that fails.
+//     watcher continues. A decoder that panics counts as one that fails. A value that is larger than the store's client accepts is
+//     a bad value too, if the store is a [kv.Stater]. Otherwise Get returns [kv.ErrTooLarge] while the value stays.
 //   - V8, cancelling a Get loses nothing: the next Get returns what the cancelled one would have returned.
 //   - V9, Close: it may be called twice, and concurrently with a Get, which returns [ErrClosed]. Nothing is left behind.
 //   - V10, one reader per watcher: a second concurrent Get fails with [ErrConcurrentGet]. The first is not disturbed.

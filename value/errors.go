@@ -27,8 +27,8 @@ var (
 	ErrNothingNew = errors.New("nothing new")
 )
 
-// DecodeError says that an update could not be decoded. The watcher goes on: the next Get returns what
-// comes after it.
+// DecodeError says that an update could not be decoded, or not even be read because it is larger than the store's client
+// accepts: then Err matches [kv.ErrTooLarge]. The watcher goes on: the next Get returns what comes after it.
 type DecodeError struct {
 	Key      string
 	Revision kv.Revision // of the update that could not be decoded
@@ -49,7 +49,7 @@ type GapError struct {
 	Key  string
 	From kv.Revision // the watcher has seen everything up to here
 	To   kv.Revision // and goes on from what the key was here
-	Err  error       // why: kv.ErrCompacted, kv.ErrReset where history was replaced, or ErrLostEvent
+	Err  error       // why: kv.ErrCompacted, kv.ErrTooLarge, kv.ErrReset where history was replaced, or ErrLostEvent
 }
 
 func (e *GapError) Error() string {
@@ -78,7 +78,9 @@ func (e misuse) Unwrap() error { return e.error }
 
 // isTold reports whether err, of a read, is for the program to know. Everything else is ridden out.
 func isTold(err error) bool {
-	for _, told := range []error{kv.ErrPermission, kv.ErrClosed, kv.ErrInvalidKey, kv.ErrInvalidRange, kv.ErrUnsupported} {
+	for _, told := range []error{
+		kv.ErrPermission, kv.ErrClosed, kv.ErrInvalidKey, kv.ErrInvalidRange, kv.ErrTooLarge, kv.ErrUnsupported,
+	} {
 		if errors.Is(err, told) {
 			return true
 		}

@@ -185,7 +185,7 @@ func (e *every[T]) gap(to kv.Revision, why error) error {
 
 // readerFailed takes the error of a reading of history that brought nothing.
 func (e *every[T]) readerFailed(s *state[T], confirmed *confirmation, err error) error {
-	if errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) || errors.Is(err, ErrLostEvent) {
+	if isGap(err) || errors.Is(err, ErrLostEvent) {
 		return e.startOver(s, confirmed, err)
 	}
 	return err

@@ -203,6 +203,9 @@ func (f *feed[T]) update(now place, s found) *update[T] {
 	if !now.present {
 		return f.absent(now.revision)
 	}
+	if s.tooLarge != nil {
+		return f.tooLarge(s.Entries[0], s.tooLarge)
+	}
 	return f.present(s.Entries[0])
 }
 
@@ -218,13 +221,21 @@ func (f *feed[T]) absent(at kv.Revision) *update[T] {
 }
 
 func (f *feed[T]) present(e kv.Entry) *update[T] {
+	if u := f.made(e); u != nil {
+		return u
+	}
+	f.decoded = newUpdate(f.v.decode, e, f.epoch)
+	return f.decoded
+}
+
+// made returns the update of e, if that is one of the last two.
+func (f *feed[T]) made(e kv.Entry) *update[T] {
 	for _, u := range []*update[T]{f.decoded, f.shown} {
 		if u != nil && u.present && u.epoch == f.epoch && sameEntry(&u.entry, &e) {
 			return u
 		}
 	}
-	f.decoded = newUpdate(f.v.decode, e, f.epoch)
-	return f.decoded
+	return nil
 }
 
 func newUpdate[T any](decode func([]byte) (T, error), e kv.Entry, epoch uint64) *update[T] {
@@ -264,7 +275,7 @@ func (f *feed[T]) fault(err error) { f.v.publish(f.shown, err) }
 
 // streamFailed takes the error that a stream ended with.
 func (f *feed[T]) streamFailed(err error) {
-	if errors.Is(err, kv.ErrCompacted) {
+	if errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrTooLarge) {
 		f.lost = err
 	}
 	f.replaced = f.replaced || errors.Is(err, kv.ErrReset)

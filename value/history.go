@@ -61,8 +61,8 @@ func (r *historyRead[T]) run(ctx context.Context) {
 			r.v.health.lost(err)
 		}
 		timer := time.NewTimer(retry.NextBackOff())
-		if lost || isTold(err) || errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) {
-			if !isTold(err) {
+		if lost || isTold(err) || isGap(err) {
+			if !isTold(err) || isGap(err) {
 				timer.Reset(0) // there is no sense in waiting
 			}
 			r.err = err
@@ -76,6 +76,11 @@ func (r *historyRead[T]) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// isGap reports whether err, of a watch, says that the store cannot give what comes next.
+func isGap(err error) bool {
+	return errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) || errors.Is(err, kv.ErrTooLarge)
 }
 
 // confirm returns the error of a read, where that fails as the watch did. Otherwise it is as for the upstream: only a read

@@ -99,7 +99,7 @@ func WithDefault[T any](v T) Option {
 }
 
 // WithLogger has the Value log what no Get tells: a newest value that does not decode, with the decoder's text, which may quote
-// the value; outages and their end, a watch that died unnoticed, history that was lost
+// the value; outages and their end, an update that is too large, a watch that died unnoticed, history that was lost
 // or replaced, lost events that the audit found, and once, after a few seconds, that it waits for a key to be created. The
 // default is not to log. An outage counts as ended once the new watch has lasted for some seconds.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }

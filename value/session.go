@@ -42,17 +42,19 @@ type reading struct {
 	ticket   uint64      // watchers that asked for a read up to this ticket are served by it
 	began    time.Time   // the snapshot is no older than this
 	unread   *place      // where the value was not transferred, because this is what it is
+	tooLarge error       // why the value could not be transferred
 	floor    kv.Revision // the snapshot cannot be of an older revision, if history is what it was
 }
 
 // found is what a read has found, and where the key is according to it.
 type found struct {
 	kv.Snapshot
-	place place
+	place    place
+	tooLarge error // why the entry has no value
 }
 
 func (r *reading) found() found {
-	f := found{r.snapshot, placeOf(r.snapshot)}
+	f := found{r.snapshot, placeOf(r.snapshot), r.tooLarge}
 	if r.unread != nil {
 		f.place.sum = r.unread.sum
 	}

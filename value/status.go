@@ -71,7 +71,7 @@ func (h *health) steady() {
 // failed takes the end of a connection, or of an attempt at one. A passing one is met by trying again at once. In an outage, the
 // error of a read that failed is its cause: silence does not hide it, and the log has it, also if it is known only later.
 func (h *health) failed(err error, passing bool) {
-	told := isTold(err) && !errors.Is(err, errRefused)
+	told := isTold(err) && !errors.Is(err, errRefused) && !errors.Is(err, kv.ErrTooLarge)
 	silent := errors.Is(err, errNoAnswer)
 	h.mu.Lock()
 	h.setLocked(false)
@@ -90,10 +90,14 @@ func (h *health) failed(err error, passing bool) {
 	switch {
 	case begins && helpedByReading(err):
 		h.log(slog.LevelWarn, "the watch ends each time before it is of use; trying again until it is", "error", err)
+	case begins && errors.Is(err, kv.ErrTooLarge):
+		h.log(slog.LevelWarn, "what the store answers is larger than its client accepts; trying again until it is not", "error", err)
 	case begins:
 		h.log(slog.LevelWarn, "the store cannot be reached; trying again until it can", "error", err)
 	case explains:
 		h.log(slog.LevelWarn, "the store still cannot be reached, and this is why", "error", err)
+	case passing && errors.Is(err, kv.ErrTooLarge):
+		h.log(slog.LevelWarn, "an update is larger than the store's client accepts; reading the newest", "error", err)
 	case passing && errors.Is(err, errBehind):
 		h.log(slog.LevelWarn, "the watch had stopped delivering; reading and watching again", "error", err)
 	}

@@ -108,7 +108,8 @@ func (u *upstream) untilRead(d time.Duration, err error) time.Duration {
 // helpedByReading reports whether err, which ended a watch, is no sign of trouble: reading afresh is the answer.
 func helpedByReading(err error) bool {
 	return errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) || errors.Is(err, ErrLostEvent) ||
-		errors.Is(err, errRefused) || errors.Is(err, errBehind)
+		errors.Is(err, errRefused) || errors.Is(err, errBehind) ||
+		errors.Is(err, kv.ErrTooLarge) && !errors.Is(err, errReadFailed)
 }
 
 // newRetry returns the delays between attempts. Each is random within half of itself, and the longest still within
@@ -243,6 +244,9 @@ func (u *upstream) readOnce(ctx context.Context, e expected) (r reading) {
 		}
 	}
 	r.snapshot, r.err = u.store.Get(ctx, kv.Key(u.key))
+	if errors.Is(r.err, kv.ErrTooLarge) {
+		u.readTooLarge(ctx, e, &r)
+	}
 	return r
 }
 
@@ -294,6 +298,7 @@ func (u *upstream) watchFailed(err error) error {
 	switch {
 	case errors.Is(err, kv.ErrPermission), errors.Is(err, kv.ErrClosed):
 		return fmt.Errorf("%w: %w", errRefused, err)
+	case errors.Is(err, kv.ErrTooLarge): // what it is about may not be the newest, or a read may be able to go past it
 	case isTold(err):
 		u.feed.fault(err)
 	}

@@ -1,0 +1,216 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value"
+)
+
+const (
+	v7tooLarge = "V7, a value that is larger than the store's client accepts is a bad value, and the next good one arrives"
+	v4tooLarge = "V4, an update that is larger than the store's client accepts is told, once, and the watcher goes on"
+)
+
+// narrow is a store whose client accepts values of a few bytes.
+type narrow struct{ kv.Store }
+
+const accepted = 8
+
+var tooLarge = strings.Repeat("x", accepted+1)
+
+func errTooLarge(op string) error {
+	return &kv.OpError{Store: "narrow", Op: op, Reason: kv.ErrTooLarge, Cause: fmt.Errorf("more than %d bytes", accepted)}
+}
+
+func (s *narrow) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	snapshot, err := s.Store.Get(ctx, r)
+	for _, e := range snapshot.Entries {
+		if len(e.Value) > accepted {
+			return kv.Snapshot{}, errTooLarge("get")
+		}
+	}
+	return snapshot, err
+}
+
+func (s *narrow) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return func(yield func(kv.Batch, error) bool) {
+		for b, err := range s.Store.Watch(ctx, r, after) {
+			for i, ev := range b.Events {
+				if len(ev.Value) > accepted {
+					if i > 0 && !yield(kv.Batch{Revision: b.Events[i-1].ModRevision, Events: b.Events[:i]}, nil) {
+						return
+					}
+					yield(kv.Batch{}, errTooLarge("watch"))
+					return
+				}
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+// narrowStater can also read without the values.
+type narrowStater struct{ narrow }
+
+func (s *narrowStater) Itself() kv.Store { return s }
+
+func (s *narrowStater) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	return kv.Stat(ctx, s.Store, r)
+}
+
+func wantTooLarge(w *world, from *value.Watcher[string], at kv.Revision) {
+	w.Helper()
+	got, err := get(w, from)
+	var bad *value.DecodeError
+	if !errors.As(err, &bad) || bad.Revision != at || bad.Key != w.key || !errors.Is(err, kv.ErrTooLarge) || value.IsFinal(err) {
+		w.broken("Get returned %s, want a *DecodeError of revision %d that matches kv.ErrTooLarge", describe(got, err), at)
+	}
+}
+
+func TestV7AValueThatIsTooLargeIsABadValue(t *testing.T) {
+	inBubble(t, v7tooLarge, func(w *world) {
+		var log logbook
+		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String, log.option())
+		w.put("one")
+		a := watch(w, v)
+		wantValue(w, a, "one")
+		w.settle()
+
+		began := time.Now()
+		large := w.put(tooLarge)
+		wantTooLarge(w, a, large)
+		w.settle()
+		if s := v.Status(); !errors.Is(s.BadValue, kv.ErrTooLarge) || !errors.Is(s.LastError, kv.ErrTooLarge) || !s.Connected {
+			w.broken("Status is %+v", s)
+		}
+		if latest, ok := v.Latest(); !ok || latest.Value != "one" {
+			w.broken("Latest is %+v, %v, want the last good value", latest, ok)
+		}
+		if log.count("cannot be reached") > 0 || log.count("larger than the store's client accepts") != 1 || log.count("the newest value") != 1 {
+			w.broken("the log says:\n%s", &log)
+		}
+		w.put("two")
+		wantValue(w, a, "two")
+		if d := time.Since(began); d > time.Second {
+			w.broken("the value after it came after %v", d)
+		}
+		wantValue(w, watch(w, v), "two")
+	})
+}
+
+func TestV7AValueThatIsTooLargeFromTheBeginning(t *testing.T) {
+	inBubble(t, v7tooLarge, func(w *world) {
+		var log logbook
+		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String, log.option())
+		large := w.put(tooLarge)
+		a := watch(w, v)
+		wantTooLarge(w, a, large)
+		wantNothing(w, a)
+		before := w.Counts().Gets
+		w.pass(time.Hour) // of checks
+		if s := v.Status(); !s.Connected || s.Resets+s.Holes > 0 || s.BadValue == nil {
+			w.broken("after an hour Status is %+v", s)
+		}
+		if n := w.Counts().Gets - before; n > 130 {
+			w.broken("an idle hour took %d reads, want one a minute", n)
+		}
+		wantNothing(w, a)
+		w.delete()
+		wantErr(w, a, value.ErrDeleted)
+	})
+}
+
+func TestV4AnUpdateThatIsTooLargeIsToldAsItself(t *testing.T) {
+	inBubble(t, v4tooLarge, func(w *world) {
+		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String)
+		w.put("one")
+		a := watch(w, v, value.EveryUpdate())
+		wantValue(w, a, "one")
+		w.settle()
+		large := w.put(tooLarge)
+		w.settle()
+		w.put("two")
+		w.settle()
+		w.put("three")
+		wantTooLarge(w, a, large) // with its version it is known that nothing else was between
+		wantValue(w, a, "two")
+		wantValue(w, a, "three")
+	})
+}
+
+func TestV4AnUpdateThatIsTooLargeInHistoryIsAGap(t *testing.T) {
+	inBubble(t, v4tooLarge, func(w *world) {
+		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String, value.WithBacklog(1))
+		w.put("one")
+		a := watch(w, v, value.EveryUpdate())
+		wantValue(w, a, "one")
+		w.settle()
+		seen := w.put("two")
+		w.settle()
+		w.put(tooLarge)
+		w.settle()
+		w.put("three")
+		w.settle()
+		last := w.put("four")
+		w.settle()
+		wantValue(w, a, "two")
+		wantGap(w, a, seen, last, kv.ErrTooLarge)
+		wantValue(w, a, "four")
+		w.put("five")
+		wantValue(w, a, "five")
+	})
+}
+
+// Two of them may come while the watch is away.
+func TestV4SeveralUpdatesThatAreTooLargeAreAGap(t *testing.T) {
+	inBubble(t, v4tooLarge, func(w *world) {
+		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String)
+		seen := w.put("one")
+		a := watch(w, v, value.EveryUpdate())
+		wantValue(w, a, "one")
+		w.settle()
+		w.Cut()
+		w.put(tooLarge)
+		w.put(tooLarge)
+		last := w.put("two")
+		w.Heal()
+		w.pass(time.Minute)
+		wantGap(w, a, seen, last, kv.ErrTooLarge)
+		wantValue(w, a, "two")
+		w.put("three")
+		wantValue(w, a, "three")
+	})
+}
+
+// A store that cannot read without the values cannot go past one that is too large.
+func TestV11WhatIsTooLargeIsToldWhereTheStoreCannotGoPastIt(t *testing.T) {
+	inBubble(t, v7tooLarge, func(w *world) {
+		var log logbook
+		v := value.New(&narrow{w.Store}, w.key, value.String, log.option())
+		w.put("one")
+		a := watch(w, v)
+		wantValue(w, a, "one")
+		w.settle()
+		w.put(tooLarge)
+		wantErr(w, a, kv.ErrTooLarge)
+		w.pass(time.Minute)
+		if err := v.Status().LastError; !errors.Is(err, kv.ErrTooLarge) {
+			w.broken("Status says %v", err)
+		}
+		if log.count("cannot be reached") > 0 || log.count("what the store answers is larger than its client accepts") != 1 {
+			w.broken("the log says:\n%s", &log)
+		}
+		w.put("two")
+		w.pass(time.Minute) // or the next Get may return the error of the last attempt
+		wantValue(w, a, "two")
+	})
+}
