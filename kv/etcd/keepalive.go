@@ -1,14 +1,21 @@
 package etcd
 
 import (
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 const (
 	keepAliveTime    = 10 * time.Second
 	keepAliveTimeout = 5 * time.Second
+	// connectDelay is the longest delay between two attempts to connect, apart from its jitter of a fifth.
+	connectDelay = 5 * time.Second
+	// connectWithin is how long gRPC gives an attempt by default.
+	connectWithin = 20 * time.Second
 )
 
 // KeepAlive returns config with what a program that watches needs and etcd's client does not have by default:
@@ -20,6 +27,9 @@ const (
 // used until the kernel gives it up, which takes a quarter of an hour. With them the client finds out within 15 s, and
 // goes on with another member. It cannot be set on a client that exists.
 //
+// It also makes gRPC wait at most about 6 s between attempts to connect, where config has no other grpc.WithConnectParams among its DialOptions. By
+// default gRPC's delays grow to two minutes, and a watch that etcd's client resumes waits for them after a server is back.
+//
 // An etcd server closes a connection whose client asks more often than every 5 s, unless its --grpc-keepalive-min-time says
 // otherwise.
 func KeepAlive(config clientv3.Config) clientv3.Config {
@@ -29,5 +39,9 @@ func KeepAlive(config clientv3.Config) clientv3.Config {
 	if config.DialKeepAliveTimeout == 0 {
 		config.DialKeepAliveTimeout = keepAliveTimeout
 	}
+	delays := backoff.DefaultConfig
+	delays.MaxDelay = connectDelay
+	connect := grpc.WithConnectParams(grpc.ConnectParams{Backoff: delays, MinConnectTimeout: connectWithin})
+	config.DialOptions = slices.Concat([]grpc.DialOption{connect}, config.DialOptions) // those of the caller come later, and win
 	return config
 }

@@ -77,6 +77,8 @@ type lanes struct {
 	running map[*lane]struct{}
 	// leaves counts how often the current lane was left in a row because nothing was acknowledged.
 	leaves int
+	// connectedAnew is when the client was last made to connect at once.
+	connectedAnew time.Time
 }
 
 const (
