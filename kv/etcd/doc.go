@@ -53,6 +53,11 @@
 // it can: restore with --bump-revision and --mark-compacted, and every watch of the old history ends with
 // [kv.ErrCompacted].
 //
+// A server that is started again with an empty data directory, under its old name, may have the identity of the old cluster. etcd's
+// client resumes its watches there silently, and they bring nothing until the new history passes their revision. A Store
+// knows of that from the first read after it, because revisions have gone back: all its watches then end with [kv.ErrReset]. A value of package
+// value makes such a read when its watch has been silent for a minute, or for the time of value.WithCheck. The Store itself reads nothing.
+//
 // # Errors
 //
 // Errors about users, roles, passwords and tokens are [kv.ErrPermission], also those that pass when a new token is
