@@ -4,16 +4,17 @@ import (
 	"sync"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // update is one state of the key that a watcher can be told. It is immutable, and shared by all watchers.
 type update[T any] struct {
-	place        // of the update itself: revision is the entry's, or the deletion's
-	value T      // the decoded value, or the default of an absent key
-	err   error  // a *DecodeError
-	size  int    // of the encoded value
-	gap   error  // why updates may be lost between the one before and this one; nil if none are
-	epoch uint64 // how often history was replaced before it
+	upstream.Position        // of the update itself: revision is the entry's, or the deletion's
+	value             T      // the decoded value, or the default of an absent key
+	err               error  // a *DecodeError
+	size              int    // of the encoded value
+	gap               error  // why updates may be lost between the one before and this one; nil if none are
+	epoch             uint64 // how often history was replaced before it
 }
 
 // backlog keeps, for the EveryUpdate watchers of a Value, the updates that not all of them have read, up to
@@ -109,7 +110,7 @@ func (b *backlog[T]) dropLocked(n int) {
 	}
 	for _, u := range b.updates[:n] {
 		b.size -= u.size
-		b.from = max(b.from, u.revision)
+		b.from = max(b.from, u.Revision)
 	}
 	clear(b.updates[:n])
 	b.updates = b.updates[n:] // append moves what is left when it has to, which is seldom
@@ -135,7 +136,7 @@ func (b *backlog[T]) next(r *every[T], seen kv.Revision, epoch uint64) (u *updat
 		if next.epoch != epoch {
 			break
 		}
-		if next.revision > seen {
+		if next.Revision > seen {
 			u = next
 		}
 		r.cursor++

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // modelReader is a reader of a backlog, and how far it has come.
@@ -36,7 +37,7 @@ func TestV4TheBacklogGivesEachReaderEveryUpdateOrSaysFromWhereToRead(t *testing.
 				var batch []*update[int]
 				for range random.IntN(12) {
 					revision++
-					batch = append(batch, &update[int]{place: place{revision: revision}, size: random.IntN(3) * backlogBytes / 8})
+					batch = append(batch, &update[int]{Position: upstream.Position{Revision: revision}, size: random.IntN(3) * backlogBytes / 8})
 				}
 				all = append(all, batch...)
 				if b.recording() {
@@ -64,7 +65,7 @@ func checkNext(t *testing.T, b *backlog[int], r *modelReader, all []*update[int]
 	u, readTo := b.next(r.every, r.seen, 0)
 	var want *update[int]
 	for _, u := range all {
-		if u.revision > r.seen {
+		if u.Revision > r.seen {
 			want = u
 			break
 		}
@@ -73,14 +74,14 @@ func checkNext(t *testing.T, b *backlog[int], r *modelReader, all []*update[int]
 	case readTo > 0 && (u != nil || readTo <= r.seen):
 		t.Errorf("after %d it returned %v and sends the reader to the history up to %d", r.seen, u, readTo)
 	case readTo > 0:
-		if want == nil || len(b.updates) > 0 && b.updates[0].revision <= readTo && b.updates[0].revision > r.seen+1 {
+		if want == nil || len(b.updates) > 0 && b.updates[0].Revision <= readTo && b.updates[0].Revision > r.seen+1 {
 			t.Errorf("promised: a reader reads history up to what the backlog has; after %d it is sent up to %d", r.seen, readTo)
 		}
 		r.seen = readTo // as it has read history
 	case u != want:
 		t.Errorf("promised: each update once, in order; after %d it returned %+v, want %+v", r.seen, u, want)
 	case u != nil:
-		r.seen = u.revision
+		r.seen = u.Revision
 	}
 }
 
@@ -115,7 +116,7 @@ func backlogOf(n, readers int) (*backlog[int], []*every[int]) {
 		b.join(all[i])
 	}
 	for i := range n {
-		b.append(&update[int]{place: place{revision: kv.Revision(i + 1)}})
+		b.append(&update[int]{Position: upstream.Position{Revision: kv.Revision(i + 1)}})
 	}
 	return b, all
 }
@@ -123,7 +124,7 @@ func backlogOf(n, readers int) (*backlog[int], []*every[int]) {
 func TestV4TheBacklogHoldsNothingThatItsOneReaderHasRead(t *testing.T) {
 	b, readers := backlogOf(10, 1)
 	for i := range kv.Revision(10) {
-		if u, _ := b.next(readers[0], i, 0); u == nil || u.revision != i+1 {
+		if u, _ := b.next(readers[0], i, 0); u == nil || u.Revision != i+1 {
 			t.Fatalf("after %d it returned %+v", i, u)
 		}
 		if n := len(b.updates); n != int(9-i) {
@@ -136,7 +137,7 @@ func TestV4TheBacklogHoldsNothingThatItsOneReaderHasRead(t *testing.T) {
 func TestV4TheBacklogHoldsLittleThatAllOfItsReadersHaveRead(t *testing.T) {
 	b, readers := backlogOf(0, 3)
 	for i := range kv.Revision(10_000) {
-		b.append(&update[int]{place: place{revision: i + 1}})
+		b.append(&update[int]{Position: upstream.Position{Revision: i + 1}})
 		for _, r := range readers {
 			b.next(r, i, 0)
 		}
@@ -150,12 +151,12 @@ func TestV4AReaderThatJoinsIsNotGivenWhatWasAppendedBefore(t *testing.T) {
 	b, readers := backlogOf(10, 2)
 	late := new(every[int])
 	b.join(late)
-	b.append(&update[int]{place: place{revision: 11}})
-	if u, readTo := b.next(late, 3, 0); u == nil || u.revision != 11 || readTo != 0 {
+	b.append(&update[int]{Position: upstream.Position{Revision: 11}})
+	if u, readTo := b.next(late, 3, 0); u == nil || u.Revision != 11 || readTo != 0 {
 		t.Errorf("it was given %+v, and sent to %d, want revision 11", u, readTo)
 	}
 	for i := range kv.Revision(11) { // and no other reader loses anything by that
-		if u, _ := b.next(readers[0], i, 0); u == nil || u.revision != i+1 {
+		if u, _ := b.next(readers[0], i, 0); u == nil || u.Revision != i+1 {
 			t.Fatalf("another reader is given %+v after %d", u, i)
 		}
 	}
@@ -163,7 +164,7 @@ func TestV4AReaderThatJoinsIsNotGivenWhatWasAppendedBefore(t *testing.T) {
 
 func TestV4TheBacklogDoesNotGoOnToAnotherHistory(t *testing.T) {
 	b, readers := backlogOf(3, 2)
-	b.append(&update[int]{place: place{revision: 4}, epoch: 1})
+	b.append(&update[int]{Position: upstream.Position{Revision: 4}, epoch: 1})
 	for i := range kv.Revision(3) {
 		b.next(readers[0], i, 0)
 	}
@@ -172,7 +173,7 @@ func TestV4TheBacklogDoesNotGoOnToAnotherHistory(t *testing.T) {
 			t.Errorf("a reader of the old history is given %+v of the new", u)
 		}
 	}
-	if u, _ := b.next(readers[0], 3, 1); u == nil || u.revision != 4 {
+	if u, _ := b.next(readers[0], 3, 1); u == nil || u.Revision != 4 {
 		t.Errorf("promised: what follows is not lost; the reader of the new history is given %+v", u)
 	}
 }
@@ -196,7 +197,7 @@ func TestV4TheBacklogHoldsAsMuchAsItsBounds(t *testing.T) {
 		b.most = c.most
 		var batch []*update[int]
 		for i, size := range c.sizes {
-			batch = append(batch, &update[int]{place: place{revision: kv.Revision(i + 1)}, size: size})
+			batch = append(batch, &update[int]{Position: upstream.Position{Revision: kv.Revision(i + 1)}, size: size})
 		}
 		b.append(batch...)
 		if len(b.updates) != c.held {
@@ -208,7 +209,7 @@ func TestV4TheBacklogHoldsAsMuchAsItsBounds(t *testing.T) {
 				t.Errorf("%s: a reader that has read nothing is given %+v and sent to the history up to %d, want %d", name, u, readTo, dropped)
 			}
 		}
-		if u, _ := b.next(readers[1], dropped, 0); u == nil || u.revision != dropped+1 {
+		if u, _ := b.next(readers[1], dropped, 0); u == nil || u.Revision != dropped+1 {
 			t.Errorf("%s: after %d a reader is given %+v", name, dropped, u)
 		}
 	}
@@ -216,7 +217,7 @@ func TestV4TheBacklogHoldsAsMuchAsItsBounds(t *testing.T) {
 
 func TestV4AReaderIsNotGivenWhatItHasSeenByARead(t *testing.T) {
 	b, readers := backlogOf(5, 2)
-	if u, _ := b.next(readers[0], 4, 0); u == nil || u.revision != 5 {
+	if u, _ := b.next(readers[0], 4, 0); u == nil || u.Revision != 5 {
 		t.Errorf("after 4 it is given %+v, want revision 5", u)
 	}
 	if u, _ := b.next(readers[1], 5, 0); u != nil {

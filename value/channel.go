@@ -37,7 +37,7 @@ func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
 	r := w.result(w.Get(ctx))
 	for ctx.Err() == nil {
 		changed, tooOld := w.bell.wait(), (<-chan time.Time)(nil) // before what is looked at, as in get
-		confirmed := w.v.fresh.confirmed.Load()
+		confirmed := w.v.fresh.Confirmed.Load()
 		s := w.v.state.Load()
 		stale, due := w.staleness(confirmed)
 		switch {
@@ -60,7 +60,7 @@ func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
 		case out <- r:
 			return r.Err == nil || !isLast(ctx, r.Err, w.v.misuse)
 		case <-changed:
-		case <-confirmed.next:
+		case <-confirmed.Next:
 		case <-tooOld:
 		case <-ctx.Done():
 		}

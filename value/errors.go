@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // The errors of a Get, beside [*DecodeError], [*GapError], the context's own, and [kv.ErrPermission].
@@ -22,7 +23,7 @@ var (
 	ErrStale = errors.New("not confirmed by the store for too long")
 	// ErrLostEvent: the versions of the key prove that the store's watch has left out an event. It is met by reading
 	// afresh, and so seen in Status and in a GapError only.
-	ErrLostEvent = errors.New("an event was lost")
+	ErrLostEvent = upstream.ErrLostEvent
 	// ErrNothingNew: TryGet has nothing that the watcher has not returned already.
 	ErrNothingNew = errors.New("nothing new")
 )
@@ -75,15 +76,3 @@ func IsFinal(err error) bool {
 type misuse struct{ error }
 
 func (e misuse) Unwrap() error { return e.error }
-
-// isTold reports whether err, of a read, is for the program to know. Everything else is ridden out.
-func isTold(err error) bool {
-	for _, told := range []error{
-		kv.ErrPermission, kv.ErrClosed, kv.ErrInvalidKey, kv.ErrInvalidRange, kv.ErrTooLarge, kv.ErrUnsupported,
-	} {
-		if errors.Is(err, told) {
-			return true
-		}
-	}
-	return false
-}

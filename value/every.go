@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // every is what a watcher for EveryUpdate has beyond one of the newest. It begins at the newest state, goes on
@@ -15,13 +16,13 @@ type every[T any] struct {
 	cursor uint64 // its place in the backlog; guarded by the backlog's mutex
 
 	// Of the Get under way.
-	begun   bool         // the newest state was taken; what follows it is next
-	epoch   uint64       // the history that at is of
-	at      place        // what the key was when it was last fetched; everything up to here was
-	beyond  *update[T]   // of the backlog, and to be fetched once the store's history before it is read
-	held    *update[T]   // fetched and not told: older than an AtLeast asks for, unless it is the newest
-	pending []*update[T] // read from the store's history, to be fetched next
-	reached place        // where that reading ended
+	begun   bool              // the newest state was taken; what follows it is next
+	epoch   uint64            // the history that at is of
+	at      upstream.Position // what the key was when it was last fetched; everything up to here was
+	beyond  *update[T]        // of the backlog, and to be fetched once the store's history before it is read
+	held    *update[T]        // fetched and not told: older than an AtLeast asks for, unless it is the newest
+	pending []*update[T]      // read from the store's history, to be fetched next
+	reached upstream.Position // where that reading ended
 
 	ctx     context.Context // ends with the watcher
 	cancel  context.CancelFunc
@@ -50,10 +51,10 @@ func (e *every[T]) close() {
 }
 
 // next returns the next update to be told, or nil if there is none yet.
-func (e *every[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T]) (*update[T], error) {
+func (e *every[T]) next(s *state[T], confirmed *upstream.Confirmation, asked *getConfig[T]) (*update[T], error) {
 	for {
-		if h := e.held; h != nil && (h.revision >= asked.atLeast ||
-			confirmed.reaches(h.revision, h.epoch, asked.atLeast) && h.sameAs(&s.newest.place)) {
+		if h := e.held; h != nil && (h.Revision >= asked.atLeast ||
+			confirmed.Reaches(h.Revision, h.epoch, asked.atLeast) && h.SameAs(&s.newest.Position)) {
 			e.held = nil
 			if u := e.w.tell(h, asked); u != nil {
 				return u, nil
@@ -78,7 +79,7 @@ func (e *every[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T
 
 // fetch returns the next update, told or not; nil if there is none yet. With an update, an error is to be told
 // before it.
-func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], error) {
+func (e *every[T]) fetch(s *state[T], confirmed *upstream.Confirmation) (*update[T], error) {
 	if e.begun && e.epoch != s.newest.epoch {
 		if err := e.startOver(s, confirmed, kv.ErrReset); err != nil {
 			return nil, err
@@ -102,7 +103,7 @@ func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], erro
 		u := e.pending[0]
 		e.pending[0] = nil
 		e.pending = e.pending[1:]
-		e.at = u.place
+		e.at = u.Position
 		if len(e.pending) == 0 {
 			e.pending, e.at = nil, e.reached
 		}
@@ -118,43 +119,43 @@ func (e *every[T]) fetch(s *state[T], confirmed *confirmation) (*update[T], erro
 		return nil, nil
 	case u == nil:
 		return nil, nil
-	case u.gap != nil && !e.at.nothingBetween(u.place) && u.present:
+	case u.gap != nil && !e.at.NothingBetween(u.Position) && u.Present:
 		// The watch that was lost may have been behind this watcher: the store may have what this one is to have.
 		e.beyond = u
-		e.read(u.revision)
+		e.read(u.Revision)
 		return nil, nil
-	case u.gap != nil && !e.at.nothingBetween(u.place):
-		e.goOnFrom(u, u.place)
-		return nil, e.gap(u.revision, u.gap)
+	case u.gap != nil && !e.at.NothingBetween(u.Position):
+		e.goOnFrom(u, u.Position)
+		return nil, e.gap(u.Revision, u.gap)
 	}
-	e.at = u.place
+	e.at = u.Position
 	return u, nil
 }
 
 // fromBacklog returns what the backlog has next, as [backlog.next] does. An update that waits for a reading of history comes
 // again until that has come up to it: a reading may bring only a part, and may fail.
 func (e *every[T]) fromBacklog() (u *update[T], readTo kv.Revision) {
-	if u, e.beyond = e.beyond, nil; u != nil && u.epoch == e.epoch && u.revision > e.at.revision {
+	if u, e.beyond = e.beyond, nil; u != nil && u.epoch == e.epoch && u.Revision > e.at.Revision {
 		return u, 0
 	}
-	return e.w.v.backlog.next(e, e.at.revision, e.epoch)
+	return e.w.v.backlog.next(e, e.at.Revision, e.epoch)
 }
 
 // goOnFrom has the next fetch return u, and what comes after reached follow it.
-func (e *every[T]) goOnFrom(u *update[T], reached place) {
+func (e *every[T]) goOnFrom(u *update[T], reached upstream.Position) {
 	e.pending, e.reached = []*update[T]{u}, reached
 }
 
 // startOver has the next fetch return the newest state of now, so that nothing after it is missed whenever
 // that fetch is. It returns a *GapError if updates may be lost up to it.
-func (e *every[T]) startOver(s *state[T], confirmed *confirmation, why error) error {
+func (e *every[T]) startOver(s *state[T], confirmed *upstream.Confirmation, why error) error {
 	u, reached := newestState(s, confirmed)
-	missed := !e.at.nothingBetween(u.place)
+	missed := !e.at.NothingBetween(u.Position)
 	if errors.Is(why, kv.ErrReset) {
 		// Revisions and versions of two histories do not compare: only what is the very same is no loss.
-		missed = !e.at.present || !e.at.sameAs(&u.place)
+		missed = !e.at.Present || !e.at.SameAs(&u.Position)
 	}
-	if len(e.pending) == 1 && u.present && e.pending[0].sameAs(&u.place) {
+	if len(e.pending) == 1 && u.Present && e.pending[0].SameAs(&u.Position) {
 		missed = false // it is what comes next in any case
 	}
 	e.epoch = u.epoch
@@ -163,28 +164,28 @@ func (e *every[T]) startOver(s *state[T], confirmed *confirmation, why error) er
 	if !missed {
 		return nil
 	}
-	return e.gap(u.revision, why)
+	return e.gap(u.Revision, why)
 }
 
 // newestState returns the newest update, and the place up to which nothing follows it. An absence that was read again
 // is told as of then: the key may have come and gone since it was read first.
-func newestState[T any](s *state[T], confirmed *confirmation) (u *update[T], reached place) {
-	u, reached = s.newest, s.newest.place
-	reached.revision = confirmed.upTo(u.revision, u.epoch)
-	if !u.present && reached.revision > u.revision {
+func newestState[T any](s *state[T], confirmed *upstream.Confirmation) (u *update[T], reached upstream.Position) {
+	u, reached = s.newest, s.newest.Position
+	reached.Revision = confirmed.UpTo(u.Revision, u.epoch)
+	if !u.Present && reached.Revision > u.Revision {
 		again := *u
-		again.place = reached
+		again.Position = reached
 		u = &again
 	}
 	return u, reached
 }
 
 func (e *every[T]) gap(to kv.Revision, why error) error {
-	return &GapError{Key: e.w.v.key, From: e.at.revision, To: to, Err: why}
+	return &GapError{Key: e.w.v.key, From: e.at.Revision, To: to, Err: why}
 }
 
 // readerFailed takes the error of a reading of history that brought nothing.
-func (e *every[T]) readerFailed(s *state[T], confirmed *confirmation, err error) error {
+func (e *every[T]) readerFailed(s *state[T], confirmed *upstream.Confirmation, err error) error {
 	if isGap(err) || errors.Is(err, ErrLostEvent) {
 		return e.startOver(s, confirmed, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // feed turns what an upstream reads and streams into what watchers are told. Its methods are called by
@@ -18,12 +19,12 @@ import (
 type feed[T any] struct {
 	v        *Value[T]
 	started  bool
-	streamed place
-	newest   place       // as of its revision, which may be later than its entry's
-	owed     kv.Revision // that of the newest entry a read has shown since the last jump: the stream has to bring it
-	shown    *update[T]  // newest, as watchers see it
-	decoded  *update[T]  // the last one that was decoded, so that, with shown, nothing is decoded twice
-	epoch    uint64      // how often history was replaced
+	streamed upstream.Position
+	newest   upstream.Position // as of its revision, which may be later than its entry's
+	owed     kv.Revision       // that of the newest entry a read has shown since the last jump: the stream has to bring it
+	shown    *update[T]        // newest, as watchers see it
+	decoded  *update[T]        // the last one that was decoded, so that, with shown, nothing is decoded twice
+	epoch    uint64            // how often history was replaced
 
 	replaced bool        // the stream or a check said that history was replaced
 	lost     error       // why the store cannot give what comes after streamed; nil if it can
@@ -34,38 +35,38 @@ type feed[T any] struct {
 }
 
 // begin takes the read that begins a session, and returns the revision to watch after.
-func (f *feed[T]) begin(s found) (after kv.Revision) {
-	now := s.place
+func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
+	now := s.Place
 	if !f.replaced {
 		f.passedBy(now)
 	}
-	replaced := f.replaced || f.started && (f.streamed.contradicts(now) || f.newest.contradicts(now))
+	replaced := f.replaced || f.started && (f.streamed.Contradicts(now) || f.newest.Contradicts(now))
 	if f.missed != nil && !replaced {
-		f.hole(f.missed, f.streamed.revision)
+		f.hole(f.missed, f.streamed.Revision)
 	}
 	lost := f.lost
 	f.replaced, f.lost, f.missed = false, nil, nil
 	switch {
 	case !f.started:
 		f.started = true
-		f.v.health.restarted(now.revision)
+		f.v.health.Restarted(now.Revision)
 		f.v.forgetLatest()
-		f.v.backlog.clear(now.since())
+		f.v.backlog.clear(now.Since())
 		f.jump(now, s)
 	case replaced:
 		f.epoch++
-		f.v.health.reset(now.revision)
-		f.log(slog.LevelWarn, "the store's history was replaced; reading afresh", "revision", now.revision)
-		f.v.backlog.clear(now.since())
+		f.v.health.Reset(now.Revision)
+		f.log(slog.LevelWarn, "the store's history was replaced; reading afresh", "revision", now.Revision)
+		f.v.backlog.clear(now.Since())
 		f.jump(now, s)
-	case !f.v.backlog.recording(), f.streamed.sameAs(&now) && f.streamed.nothingBetween(now):
+	case !f.v.backlog.recording(), f.streamed.SameAs(&now) && f.streamed.NothingBetween(now):
 		f.jump(now, s)
-	case f.streamed.nothingBetween(now):
+	case f.streamed.NothingBetween(now):
 		f.jump(now, s)
 		f.v.backlog.append(f.update(now, s))
 		f.publish() // again: what jump may have published was without the backlog
 	case lost != nil:
-		f.log(slog.LevelWarn, "history was lost", "after", f.streamed.revision, "upTo", now.revision)
+		f.log(slog.LevelWarn, "history was lost", "after", f.streamed.Revision, "upTo", now.Revision)
 		f.jump(now, s)
 		u := *f.update(now, s)
 		u.gap = lost
@@ -74,27 +75,27 @@ func (f *feed[T]) begin(s found) (after kv.Revision) {
 	default:
 		f.show(now, s) // the stream will bring what led there
 	}
-	f.v.health.saw(f.newest.revision)
+	f.v.health.Saw(f.newest.Revision)
 	f.v.healed()
-	return f.streamed.revision
+	return f.streamed.Revision
 }
 
 // jump goes on from what a read has shown, without what lies between.
-func (f *feed[T]) jump(now place, s found) {
+func (f *feed[T]) jump(now upstream.Position, s upstream.Found) {
 	f.streamed, f.owed = now, 0
 	f.show(now, s)
 }
 
 // deliver takes the next batch of the stream. An error means that the stream cannot be relied on.
-func (f *feed[T]) deliver(b kv.Batch) error {
-	at, was := f.streamed.revision, f.streamed
-	news, err := f.streamed.followAll(f.v.key, b)
+func (f *feed[T]) Deliver(b kv.Batch) error {
+	at, was := f.streamed.Revision, f.streamed
+	news, err := f.streamed.FollowAll(f.v.key, b)
 	if err != nil {
 		f.hole(err, at)
 		return err
 	}
-	if at < f.newest.revision && f.streamed.revision >= f.newest.revision {
-		if shown := was.upTo(f.v.key, b, f.newest.revision); !shown.sameAs(&f.newest) {
+	if at < f.newest.Revision && f.streamed.Revision >= f.newest.Revision {
+		if shown := was.UpTo(f.v.key, b, f.newest.Revision); !shown.SameAs(&f.newest) {
 			f.streamed = was
 			f.missed = lostBefore(was, f.newest)
 			return f.missed
@@ -107,7 +108,7 @@ func (f *feed[T]) deliver(b kv.Batch) error {
 			updates[i] = f.event(ev)
 		}
 	}
-	if f.streamed.revision > f.newest.revision {
+	if f.streamed.Revision > f.newest.Revision {
 		changed := len(news) > 0
 		f.newest = f.streamed
 		if changed {
@@ -125,60 +126,60 @@ func (f *feed[T]) deliver(b kv.Batch) error {
 	if len(news) > 0 {
 		f.publish()
 	}
-	f.v.health.saw(f.newest.revision)
+	f.v.health.Saw(f.newest.Revision)
 	return nil
 }
 
 // check takes a read made beside the stream. It reports whether the stream is behind the read.
-func (f *feed[T]) check(s found, floor kv.Revision) (behind bool, err error) {
+func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err error) {
 	if s.Revision < floor {
 		f.replaced = true
 		return false, kv.ErrReset // a read sees all that was delivered before it began
 	}
-	now := s.place
+	now := s.Place
 	if f.passedBy(now) {
 		return false, f.missed
 	}
-	if now.revision >= f.streamed.revision && f.streamed.contradicts(now) {
+	if now.Revision >= f.streamed.Revision && f.streamed.Contradicts(now) {
 		f.replaced = true
 		return false, kv.ErrReset
 	}
-	if now.revision >= f.newest.revision {
-		if f.newest.contradicts(now) {
+	if now.Revision >= f.newest.Revision {
+		if f.newest.Contradicts(now) {
 			f.replaced = true
 			return false, kv.ErrReset
 		}
 		f.show(now, s)
-		f.v.health.saw(now.revision)
+		f.v.health.Saw(now.Revision)
 	}
-	if f.streamed.present && f.streamed.sameAs(&now) {
-		f.streamed.revision = max(f.streamed.revision, now.revision) // its version proves that nothing lies between
+	if f.streamed.Present && f.streamed.SameAs(&now) {
+		f.streamed.Revision = max(f.streamed.Revision, now.Revision) // its version proves that nothing lies between
 	}
-	return f.isBehind(), nil
+	return f.IsBehind(), nil
 }
 
 // passedBy moves the stream's place back to its last event, and reports true, if now proves that the stream has passed an
 // event without bringing it.
-func (f *feed[T]) passedBy(now place) bool {
-	if !f.started || !f.streamed.contradicts(now) || !f.streamed.mayPrecede(now) {
+func (f *feed[T]) passedBy(now upstream.Position) bool {
+	if !f.started || !f.streamed.Contradicts(now) || !f.streamed.MayPrecede(now) {
 		return false
 	}
-	if f.newest.sameAs(&f.streamed) {
-		f.newest.revision = f.streamed.since()
+	if f.newest.SameAs(&f.streamed) {
+		f.newest.Revision = f.streamed.Since()
 	}
-	f.streamed.revision = f.streamed.since()
+	f.streamed.Revision = f.streamed.Since()
 	f.missed = lostBefore(f.streamed, now)
 	return true
 }
 
-func lostBefore(streamed, shown place) error {
+func lostBefore(streamed, shown upstream.Position) error {
 	return fmt.Errorf("%w: the watch has passed revision %d without what a read has shown there; its last event was of revision %d",
-		ErrLostEvent, shown.since(), streamed.since())
+		ErrLostEvent, shown.Since(), streamed.Since())
 }
 
 // hole counts and logs a lost event. The watch is begun again after the revision at.
 func (f *feed[T]) hole(err error, at kv.Revision) {
-	f.v.health.lost(err)
+	f.v.health.Lost(err)
 	if f.holeAt == at {
 		f.lost = err // a second time: the store itself does not have it
 	}
@@ -186,9 +187,9 @@ func (f *feed[T]) hole(err error, at kv.Revision) {
 }
 
 // show makes now, which s holds, the newest state.
-func (f *feed[T]) show(now place, s found) {
-	f.owed = max(f.owed, now.entry.ModRevision)
-	if f.shown != nil && f.shown.epoch == f.epoch && f.newest.sameAs(&now) {
+func (f *feed[T]) show(now upstream.Position, s upstream.Found) {
+	f.owed = max(f.owed, now.Entry.ModRevision)
+	if f.shown != nil && f.shown.epoch == f.epoch && f.newest.SameAs(&now) {
 		f.newest = now
 		return
 	}
@@ -199,12 +200,12 @@ func (f *feed[T]) show(now place, s found) {
 }
 
 // update returns now, which s holds, as an update.
-func (f *feed[T]) update(now place, s found) *update[T] {
-	if !now.present {
-		return f.absent(now.revision)
+func (f *feed[T]) update(now upstream.Position, s upstream.Found) *update[T] {
+	if !now.Present {
+		return f.absent(now.Revision)
 	}
-	if s.tooLarge != nil {
-		return f.tooLarge(s.Entries[0], s.tooLarge)
+	if s.TooLarge != nil {
+		return f.tooLarge(s.Entries[0], s.TooLarge)
 	}
 	return f.present(s.Entries[0])
 }
@@ -217,7 +218,7 @@ func (f *feed[T]) event(ev kv.Event) *update[T] {
 }
 
 func (f *feed[T]) absent(at kv.Revision) *update[T] {
-	return &update[T]{place: place{revision: at}, value: f.v.fallback, epoch: f.epoch}
+	return &update[T]{Position: upstream.Position{Revision: at}, value: f.v.fallback, epoch: f.epoch}
 }
 
 func (f *feed[T]) present(e kv.Entry) *update[T] {
@@ -231,7 +232,7 @@ func (f *feed[T]) present(e kv.Entry) *update[T] {
 // made returns the update of e, if that is one of the last two.
 func (f *feed[T]) made(e kv.Entry) *update[T] {
 	for _, u := range []*update[T]{f.decoded, f.shown} {
-		if u != nil && u.present && u.epoch == f.epoch && sameEntry(&u.entry, &e) {
+		if u != nil && u.Present && u.epoch == f.epoch && upstream.SameEntry(&u.Entry, &e) {
 			return u
 		}
 	}
@@ -240,8 +241,8 @@ func (f *feed[T]) made(e kv.Entry) *update[T] {
 
 func newUpdate[T any](decode func([]byte) (T, error), e kv.Entry, epoch uint64) *update[T] {
 	u := &update[T]{size: len(e.Value), epoch: epoch}
-	u.put(e) // first: the decoder may do with the bytes what it likes
-	u.revision = e.ModRevision
+	u.Put(e) // first: the decoder may do with the bytes what it likes
+	u.Revision = e.ModRevision
 	u.value, u.err = safely(decode, e)
 	return u
 }
@@ -266,49 +267,65 @@ func (f *feed[T]) keepLatest(news []kv.Event, updates []*update[T]) {
 func (f *feed[T]) publish() {
 	f.v.publish(f.shown, nil)
 	if f.shown != nil {
-		f.v.health.newest(f.shown.err)
+		f.v.health.Newest(f.shown.err)
 	}
 }
 
 // fault tells the watchers an error that is theirs to know.
-func (f *feed[T]) fault(err error) { f.v.publish(f.shown, err) }
+func (f *feed[T]) Fault(err error) { f.v.publish(f.shown, err) }
 
 // streamFailed takes the error that a stream ended with.
-func (f *feed[T]) streamFailed(err error) {
+func (f *feed[T]) StreamFailed(err error) {
 	if errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrTooLarge) {
 		f.lost = err
 	}
 	f.replaced = f.replaced || errors.Is(err, kv.ErrReset)
 }
 
-func (f *feed[T]) position() kv.Revision { return f.streamed.revision }
+func (f *feed[T]) Position() kv.Revision { return f.streamed.Revision }
 
 // isBehind reports whether the stream has yet to bring what a read has shown. What came and went since is not in the newest.
-func (f *feed[T]) isBehind() bool {
-	return !f.streamed.sameAs(&f.newest) || f.streamed.revision < f.owed
+func (f *feed[T]) IsBehind() bool {
+	return !f.streamed.SameAs(&f.newest) || f.streamed.Revision < f.owed
 }
 
-func (f *feed[T]) known() (upTo kv.Revision, epoch uint64) { return f.newest.revision, f.epoch }
+func (f *feed[T]) Known() (upTo kv.Revision, epoch uint64) { return f.newest.Revision, f.epoch }
 
 // expected is what watchers see, unless it has to be read whole in any case.
-func (f *feed[T]) expected() expected {
-	if !f.started || f.replaced || f.lost != nil || f.missed != nil || f.shown == nil || f.shown.epoch != f.epoch || !f.shown.sameAs(&f.newest) {
-		return expected{}
+func (f *feed[T]) Expected() upstream.Expected {
+	if !f.started || f.replaced || f.lost != nil || f.missed != nil || f.shown == nil || f.shown.epoch != f.epoch || !f.shown.SameAs(&f.newest) {
+		return upstream.Expected{}
 	}
-	return expected{place: f.newest, size: f.shown.size, known: true}
+	return upstream.Expected{Place: f.newest, Size: f.shown.size, Known: true}
 }
 
-func (f *feed[T]) isWaiting() bool {
-	return !f.newest.present && !f.v.config.hasFallback && !f.hasWaited
+func (f *feed[T]) IsWaiting() bool {
+	return !f.newest.Present && !f.v.config.hasFallback && !f.hasWaited
 }
 
-func (f *feed[T]) logWaiting() {
+func (f *feed[T]) LogWaiting() {
 	f.hasWaited = true
-	f.log(slog.LevelInfo, "the key does not exist; waiting for it to be created", "asOf", f.newest.revision)
+	f.log(slog.LevelInfo, "the key does not exist; waiting for it to be created", "asOf", f.newest.Revision)
 }
 
 func (f *feed[T]) log(level slog.Level, msg string, args ...any) {
-	if l := f.v.config.logger; l != nil {
+	if l := f.v.config.Logger; l != nil {
 		l.Log(context.Background(), level, msg, append([]any{"key", f.v.key}, args...)...)
 	}
+}
+
+// tooLarge is the update of an entry whose value cannot be had.
+func (f *feed[T]) tooLarge(e kv.Entry, why error) *update[T] {
+	if u := f.made(e); u != nil {
+		return u
+	}
+	u := &update[T]{
+		size:  upstream.StatAbove + 1, // so that a check looks at the metadata first
+		epoch: f.epoch,
+		err:   &DecodeError{Key: e.Key, Revision: e.ModRevision, Err: why},
+	}
+	u.Put(e)
+	u.Revision = e.ModRevision
+	f.decoded = u
+	return u
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // The most that one reading of history brings before the watcher has to take it.
@@ -26,43 +27,42 @@ type historyRead[T any] struct {
 
 	silence time.Duration // how long an attempt may bring nothing; it doubles, as the link may be slow
 
-	at      place        // everything up to here is in updates
-	updates []*update[T] // what came after the place it began at, in order
-	err     error        // what it ended with, where that was not its goal
+	at      upstream.Position // everything up to here is in updates
+	updates []*update[T]      // what came after the place it began at, in order
+	err     error             // what it ended with, where that was not its goal
 	size    int
 }
 
 // run reads until it has come far enough, has enough, or meets an error that is not to be ridden out.
 func (r *historyRead[T]) run(ctx context.Context) {
-	u := upstream{config: &r.v.config}
-	retry := u.newRetry()
-	r.silence = lagTimeout
+	retry := upstream.NewRetry(&r.v.config.Settings)
+	r.silence = upstream.LagTimeout
 	holeAt := kv.Revision(-1)
 	for {
-		from := r.at.revision
+		from := r.at.Revision
 		err := r.watch(ctx)
 		if err == nil || ctx.Err() != nil {
 			r.err = ctx.Err()
 			return
 		}
 		switch {
-		case r.at.revision > from:
+		case r.at.Revision > from:
 			retry.Reset()
-			r.silence = lagTimeout
-		case errors.Is(err, errBehind):
-			r.silence = min(2*r.silence, mostSilence)
+			r.silence = upstream.LagTimeout
+		case errors.Is(err, upstream.ErrBehind):
+			r.silence = min(2*r.silence, upstream.MostSilence)
 		}
 		if errors.Is(err, kv.ErrPermission) || errors.Is(err, kv.ErrClosed) {
 			err = r.confirm(ctx, err)
 		}
-		lost := errors.Is(err, ErrLostEvent) && holeAt == r.at.revision
+		lost := errors.Is(err, ErrLostEvent) && holeAt == r.at.Revision
 		if errors.Is(err, ErrLostEvent) {
-			holeAt = r.at.revision
-			r.v.health.lost(err)
+			holeAt = r.at.Revision
+			r.v.health.Lost(err)
 		}
 		timer := time.NewTimer(retry.NextBackOff())
-		if lost || isTold(err) || isGap(err) {
-			if !isTold(err) || isGap(err) {
+		if lost || upstream.IsReturned(err) || isGap(err) {
+			if !upstream.IsReturned(err) || isGap(err) {
 				timer.Reset(0) // there is no sense in waiting
 			}
 			r.err = err
@@ -86,25 +86,25 @@ func isGap(err error) bool {
 // confirm returns the error of a read, where that fails as the watch did. Otherwise it is as for the upstream: only a read
 // says that a permission is gone, or the store closed.
 func (r *historyRead[T]) confirm(ctx context.Context, refused error) error {
-	ctx, cancel := context.WithTimeout(ctx, max(answerTimeout, r.silence))
+	ctx, cancel := context.WithTimeout(ctx, max(upstream.AnswerTimeout, r.silence))
 	defer cancel()
 	_, err := kv.Stat(ctx, r.v.store, kv.Key(r.v.key))
-	if isTold(err) {
+	if upstream.IsReturned(err) {
 		return err
 	}
 	if ctx.Err() != nil {
-		r.silence = min(2*r.silence, mostSilence)
+		r.silence = min(2*r.silence, upstream.MostSilence)
 	}
-	return fmt.Errorf("%w: %v", errRefused, refused)
+	return fmt.Errorf("%w: %v", upstream.ErrRefused, refused)
 }
 
 // watch is one attempt. It returns nil when there is enough.
 func (r *historyRead[T]) watch(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(r.silence, func() { cancel(errBehind) })
+	silence := time.AfterFunc(r.silence, func() { cancel(upstream.ErrBehind) })
 	defer silence.Stop()
-	for b, err := range r.v.store.Watch(ctx, kv.Key(r.v.key), r.at.revision) {
+	for b, err := range r.v.store.Watch(ctx, kv.Key(r.v.key), r.at.Revision) {
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
@@ -117,18 +117,18 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 			return err
 		}
 		for _, ev := range news {
-			u := &update[T]{place: place{revision: ev.ModRevision}, value: r.v.fallback, epoch: r.epoch}
+			u := &update[T]{Position: upstream.Position{Revision: ev.ModRevision}, value: r.v.fallback, epoch: r.epoch}
 			if ev.Type == kv.EventPut {
 				u = newUpdate(r.v.decode, ev.Entry, r.epoch)
 			}
 			r.updates = append(r.updates, u)
 			r.size += u.size
 		}
-		if r.at.revision >= r.to || len(r.updates) >= historyUpdates || r.size >= historyBytes {
+		if r.at.Revision >= r.to || len(r.updates) >= historyUpdates || r.size >= historyBytes {
 			return nil
 		}
 	}
-	return errEnded
+	return upstream.ErrEnded
 }
 
 // follow moves over a batch, and returns what is news in it. It goes no further than where the reading is to come: only
@@ -136,8 +136,8 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 // all the same, as it may prove that something before it was lost.
 func (r *historyRead[T]) follow(b kv.Batch) ([]kv.Event, error) {
 	at := r.at
-	news, err := at.followAll(r.v.key, b)
-	if err != nil || at.revision <= r.to {
+	news, err := at.FollowAll(r.v.key, b)
+	if err != nil || at.Revision <= r.to {
 		r.at = at
 		return news, err
 	}
@@ -145,5 +145,5 @@ func (r *historyRead[T]) follow(b kv.Batch) ([]kv.Event, error) {
 	if i < 0 {
 		i = len(b.Events)
 	}
-	return r.at.followAll(r.v.key, kv.Batch{Revision: r.to, Events: b.Events[:i]})
+	return r.at.FollowAll(r.v.key, kv.Batch{Revision: r.to, Events: b.Events[:i]})
 }

@@ -6,17 +6,18 @@ import (
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 func TestV14LatestIsReplacedByWhatIsNewerAndGood(t *testing.T) {
 	good := func(epoch uint64, revision kv.Revision) *update[string] {
 		u := &update[string]{epoch: epoch}
-		u.put(kv.Entry{Key: "/a", ModRevision: revision})
-		u.revision = revision
+		u.Put(kv.Entry{Key: "/a", ModRevision: revision})
+		u.Revision = revision
 		return u
 	}
 	gone := func(epoch uint64, revision kv.Revision) *update[string] {
-		return &update[string]{place: place{revision: revision}, epoch: epoch}
+		return &update[string]{Position: upstream.Position{Revision: revision}, epoch: epoch}
 	}
 	bad := func(epoch uint64, revision kv.Revision) *update[string] {
 		u := good(epoch, revision)
@@ -46,7 +47,7 @@ func TestV14LatestIsReplacedByWhatIsNewerAndGood(t *testing.T) {
 		v.offerLatest(c.offered)
 		want := last
 		if c.taken {
-			if want = c.offered; !want.present {
+			if want = c.offered; !want.Present {
 				want = nil
 			}
 		}
@@ -65,8 +66,8 @@ func TestV14LatestIsReplacedByWhatIsNewerAndGood(t *testing.T) {
 func TestV14LatestMayBeOfAnyRevisionAfterAllWatchersWereClosed(t *testing.T) {
 	v := New(memory.New(), "/a", String)
 	u := &update[string]{}
-	u.put(kv.Entry{Key: "/a", ModRevision: 50})
-	u.revision = 50
+	u.Put(kv.Entry{Key: "/a", ModRevision: 50})
+	u.Revision = 50
 	v.offerLatest(u)
 	if got := v.latestSince(0); got != 50 {
 		t.Errorf("Latest is of revision %d, want 50", got)
@@ -76,8 +77,8 @@ func TestV14LatestMayBeOfAnyRevisionAfterAllWatchersWereClosed(t *testing.T) {
 	}
 	v.forgetLatest()
 	older := &update[string]{}
-	older.put(kv.Entry{Key: "/a", ModRevision: 3})
-	older.revision = 3
+	older.Put(kv.Entry{Key: "/a", ModRevision: 3})
+	older.Revision = 3
 	v.offerLatest(older)
 	if v.latest.Load() != older {
 		t.Error("promised: what a store that was replaced holds is the Latest; it was not taken")

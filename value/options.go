@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // Option configures a [Value].
@@ -14,14 +15,10 @@ type Option func(*config)
 
 // config is what the options of a Value come to.
 type config struct {
-	logger       *slog.Logger
-	fallback     any // the value of WithDefault
-	hasFallback  bool
-	retryFirst   time.Duration
-	retryMost    time.Duration
-	checkEvery   time.Duration
-	maxStaleness time.Duration
-	backlog      int
+	upstream.Settings
+	fallback    any // the value of WithDefault
+	hasFallback bool
+	backlog     int
 }
 
 const (
@@ -32,41 +29,12 @@ const (
 
 	// backlogBytes bounds the backlog by the encoded size of its updates, beside their number.
 	backlogBytes = 16 << 20
-	// atOnceEvery is how often the store is read and watched again without a delay.
-	atOnceEvery = 50 * time.Millisecond
-	// answerTimeout is how long a read may be without an answer before that counts as an outage, and the key is read
-	// once more at the same time.
-	answerTimeout = 10 * time.Second
-	// readAgainSlowly is the same for a store that looks after its own reads, where it is no outage.
-	readAgainSlowly = time.Minute
-	// readAgainSoon is the same for such a store where little is to be read: the next connection may answer at once.
-	readAgainSoon = time.Second
-	// statAbove is how large a value is, in bytes, that is asked for by its metadata first.
-	statAbove = 4 << 10
-	// mostReads is how many reads may be under way at the same time.
-	mostReads = 2
-	// mostSmallReads is the same where little is to be read and a third of the connections may be dead: so many in a row do
-	// not all meet a dead one.
-	mostSmallReads = 8
-	// leastStaleness is the shortest limit to staleness. The key is read twice in it, so a read has half of it to be answered,
-	// which is what a cluster takes whose members are some tens of milliseconds apart.
-	leastStaleness = 100 * time.Millisecond
-	// lagTimeout is how long a stream may stay behind what a read has shown, without moving at all, before
-	// it counts as dead. It doubles each time that this did not help, up to mostSilence: the link may be slow.
-	lagTimeout  = 5 * time.Second
-	mostSilence = 10 * time.Minute
-	// steadyAfter is how long a connection must last, if it brings nothing, before the log calls an outage over.
-	steadyAfter = 5 * time.Second
-	// absentNotice is how long a key may be absent before the log says what is waited for.
-	absentNotice = 5 * time.Second
 )
 
 func newConfig(opts []Option) config {
 	c := config{
-		retryFirst: defaultRetryFirst,
-		retryMost:  defaultRetryMost,
-		checkEvery: defaultCheckEvery,
-		backlog:    defaultBacklog,
+		Settings: upstream.Settings{RetryFirst: defaultRetryFirst, RetryMost: defaultRetryMost, CheckEvery: defaultCheckEvery},
+		backlog:  defaultBacklog,
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -80,12 +48,12 @@ func (c *config) validate(store kv.Store, key string) error {
 	switch {
 	case store == nil:
 		return errors.New("nil store")
-	case c.retryFirst <= 0 || c.retryMost < c.retryFirst:
-		return fmt.Errorf("WithRetry(%v, %v): want 0 < first <= most", c.retryFirst, c.retryMost)
-	case c.checkEvery < 0:
-		return fmt.Errorf("WithCheck(%v): negative", c.checkEvery)
-	case c.maxStaleness != 0 && c.maxStaleness < leastStaleness:
-		return fmt.Errorf("WithMaxStaleness(%v): want 0 or at least %v, as a read takes its time", c.maxStaleness, leastStaleness)
+	case c.RetryFirst <= 0 || c.RetryMost < c.RetryFirst:
+		return fmt.Errorf("WithRetry(%v, %v): want 0 < first <= most", c.RetryFirst, c.RetryMost)
+	case c.CheckEvery < 0:
+		return fmt.Errorf("WithCheck(%v): negative", c.CheckEvery)
+	case c.MaxStaleness != 0 && c.MaxStaleness < upstream.LeastStaleness:
+		return fmt.Errorf("WithMaxStaleness(%v): want 0 or at least %v, as a read takes its time", c.MaxStaleness, upstream.LeastStaleness)
 	case c.backlog < 1:
 		return fmt.Errorf("WithBacklog(%d): want at least 1", c.backlog)
 	}
@@ -102,20 +70,20 @@ func WithDefault[T any](v T) Option {
 // the value; outages and their end, an update that is too large, a watch that died unnoticed, history that was lost
 // or replaced, lost events that the audit found, and once, after a few seconds, that it waits for a key to be created. The
 // default is not to log. An outage counts as ended once the new watch has lasted for some seconds.
-func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
+func WithLogger(l *slog.Logger) Option { return func(c *config) { c.Logger = l } }
 
 // WithRetry sets the delays between attempts to reach a store that fails: about first, then doubling up
 // to most, each with jitter, and from the beginning again once the store has delivered something. The
 // default is 50 ms to 10 s.
 func WithRetry(first, most time.Duration) Option {
-	return func(c *config) { c.retryFirst, c.retryMost = first, most }
+	return func(c *config) { c.RetryFirst, c.RetryMost = first, most }
 }
 
 // WithCheck sets after how long a silence the store is asked, with one small linearizable read of the
 // Value's own key, whether the watch is still what it seems. That finds streams that died unnoticed,
 // permissions that were taken away and history that was replaced. The default is one minute; zero switches
 // the check off.
-func WithCheck(silence time.Duration) Option { return func(c *config) { c.checkEvery = silence } }
+func WithCheck(silence time.Duration) Option { return func(c *config) { c.CheckEvery = silence } }
 
 // WithMaxStaleness has every Get say [ErrStale], rather than return old news, once the store has not
 // confirmed the value by a linearizable read begun less than d ago. The key is then read every d/2, counted from the beginning
@@ -125,7 +93,7 @@ func WithCheck(silence time.Duration) Option { return func(c *config) { c.checkE
 // goes on as before when it can be again. That it can is not told where the value is what it was: keep the value, and
 // ask the Age of [Value.Latest], which has no limit of its own, or [Status].Confirmed, whether it may be acted on again.
 // The default, zero, is no limit.
-func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.maxStaleness = d } }
+func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.MaxStaleness = d } }
 
 // WithBacklog sets how many updates a Value keeps in memory for all its [EveryUpdate] watchers together, until each has
 // read them; a watcher that is further behind reads the store's own history. The default is 1024. Independent of it, no more than 16 MiB are kept.

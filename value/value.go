@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // Value is the typed, current value of one key of a [kv.Store]. It costs nothing until it is watched: it
@@ -23,8 +24,8 @@ type Value[T any] struct {
 	fallback T
 	misuse   error // why nothing can work; returned by every Get
 
-	health  *health
-	fresh   *freshness
+	health  *upstream.Health
+	fresh   *upstream.Freshness
 	backlog *backlog[T]
 	state   atomic.Pointer[state[T]]
 	bells   bells                     // rung after state has changed
@@ -53,13 +54,13 @@ type state[T any] struct {
 // to come back, if only by a panic: not to end its goroutine, as a test's FailNow does. Nothing is read before the Value is used. If an argument or an option is
 // wrong, every Get fails and says so.
 func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts ...Option) *Value[T] {
-	v := &Value[T]{store: store, key: key, decode: decode, config: newConfig(opts), fresh: newFreshness()}
-	v.health = &health{config: &v.config, key: key}
+	v := &Value[T]{store: store, key: key, decode: decode, config: newConfig(opts), fresh: upstream.NewFreshness()}
+	v.health = upstream.NewHealth(&v.config.Settings, key)
 	v.backlog = &backlog[T]{most: v.config.backlog}
 	v.state.Store(new(state[T]))
 	if err := v.validate(); err != nil {
 		v.misuse = misuse{fmt.Errorf("value: New(%q): %w", key, err)}
-		v.health.status.LastError = v.misuse
+		v.health.Misused(v.misuse)
 	}
 	return v
 }
@@ -116,12 +117,12 @@ func (r Reading[T]) Age() time.Duration { return time.Since(r.Confirmed) }
 // of a good value before Latest has it, or a newer one. A value that does not decode does not replace a good one. ok is
 // false before the first, and, without a default, while the key is deleted.
 func (v *Value[T]) Latest() (r Reading[T], ok bool) {
-	confirmed := v.fresh.confirmed.Load() // first: what it confirms is in what is loaded after it
+	confirmed := v.fresh.Confirmed.Load() // first: what it confirms is in what is loaded after it
 	u := v.latest.Load()
-	if u == nil || confirmed.began.IsZero() {
+	if u == nil || confirmed.Began.IsZero() {
 		return r, false // or the first read is just being taken
 	}
-	return Reading[T]{Value: u.value, Revision: u.revision, Confirmed: confirmed.began}, true
+	return Reading[T]{Value: u.value, Revision: u.Revision, Confirmed: confirmed.Began}, true
 }
 
 // offerLatest makes u the Latest, unless u is bad or older than what has been offered. It is called before a watcher can
@@ -132,11 +133,11 @@ func (v *Value[T]) offerLatest(u *update[T]) {
 	}
 	v.latestMu.Lock()
 	defer v.latestMu.Unlock()
-	if u.epoch < v.latestAt.epoch || u.epoch == v.latestAt.epoch && u.revision <= v.latestAt.revision {
+	if u.epoch < v.latestAt.epoch || u.epoch == v.latestAt.epoch && u.Revision <= v.latestAt.revision {
 		return
 	}
-	v.latestAt = instant{u.epoch, u.revision}
-	if !u.present && !v.config.hasFallback {
+	v.latestAt = instant{u.epoch, u.Revision}
+	if !u.Present && !v.config.hasFallback {
 		u = nil
 	}
 	v.latest.Store(u)
@@ -167,8 +168,17 @@ type instant struct {
 
 // Status returns what is going on between the Value and its store.
 func (v *Value[T]) Status() Status {
-	s := v.health.load()
-	s.Confirmed = v.fresh.confirmed.Load().began
+	c := v.health.Load()
+	s := Status{
+		Connected: c.Connected,
+		Since:     c.Since,
+		LastError: c.LastError,
+		BadValue:  c.BadValue,
+		Revision:  c.Revision,
+		Holes:     c.Holes,
+		Resets:    c.Resets,
+		Confirmed: v.fresh.Confirmed.Load().Began,
+	}
 	v.mu.Lock()
 	s.Watchers = v.watchers
 	v.mu.Unlock()
@@ -184,7 +194,7 @@ func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 		}
 	}
 	w := &Watcher[T]{v: v, bell: v.bells.join()}
-	if v.config.maxStaleness > 0 {
+	if v.config.MaxStaleness > 0 {
 		w.ages = &ages{opened: time.Now()}
 	}
 	if c.every {
@@ -202,7 +212,7 @@ func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 func (v *Value[T]) open() (ticket uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	ticket = v.fresh.want(true) // first, so that the read an upstream begins with serves it
+	ticket = v.fresh.Want(true) // first, so that the read an upstream begins with serves it
 	if v.watchers++; v.watchers == 1 {
 		ctx, cancel := context.WithCancel(context.Background())
 		before, stopped := v.stopped, make(chan struct{})
@@ -223,9 +233,9 @@ func (v *Value[T]) run(ctx context.Context) {
 	v.publish(nil, nil)
 	f := &feed[T]{v: v, epoch: v.epoch, holeAt: -1}
 	defer func() { v.epoch = f.epoch }()
-	u := &upstream{store: v.store, key: v.key, config: &v.config, feed: f, health: v.health, fresh: v.fresh}
-	defer v.health.stopped()
-	u.run(ctx)
+	u := upstream.New(v.store, v.key, &v.config.Settings, f, v.health, v.fresh)
+	defer v.health.Stopped()
+	u.Run(ctx)
 }
 
 // close counts a watcher out, and after the last stops the upstream and waits for its end.

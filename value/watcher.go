@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // Watcher is one reader of a [Value]: it is handed the current value, and then the value again each time
@@ -96,7 +97,7 @@ func (w *Watcher[T]) Revision() kv.Revision {
 	if w.told == nil {
 		return 0
 	}
-	return w.told.revision
+	return w.told.Revision
 }
 
 // Close ends the watcher. A Get under way returns [ErrClosed]. The last watcher of a Value to be closed ends
@@ -123,7 +124,7 @@ func (w *Watcher[T]) Close() error {
 
 // answer is u as Get returns it.
 func (w *Watcher[T]) answer(u *update[T]) (T, error) {
-	if u.err == nil && !u.present && !w.v.config.hasFallback {
+	if u.err == nil && !u.Present && !w.v.config.hasFallback {
 		var zero T
 		return zero, fmt.Errorf("value: %q: %w", w.v.key, ErrDeleted)
 	}
@@ -146,7 +147,7 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 	}
 	asksRead := wait && (!w.started || asked.atLeast > 0)
 	if asksRead {
-		ticket = w.v.fresh.want(false)
+		ticket = w.v.fresh.Want(false)
 	}
 	var rung <-chan struct{}
 	for {
@@ -157,9 +158,9 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 			return nil, err
 		}
 		// The order matters: what is confirmed is in the state that is loaded after it.
-		confirmed := w.v.fresh.confirmed.Load()
+		confirmed := w.v.fresh.Confirmed.Load()
 		s := w.v.state.Load()
-		if s.newest != nil && confirmed.ticket >= ticket {
+		if s.newest != nil && confirmed.Ticket >= ticket {
 			w.started, asksRead = true, false
 		}
 		stale, due := w.staleness(confirmed)
@@ -201,12 +202,12 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 }
 
 // next returns the next update in what is known, or nil if there is none to be told.
-func (w *Watcher[T]) next(s *state[T], confirmed *confirmation, asked *getConfig[T]) (*update[T], error) {
+func (w *Watcher[T]) next(s *state[T], confirmed *upstream.Confirmation, asked *getConfig[T]) (*update[T], error) {
 	if w.every != nil {
 		return w.every.next(s, confirmed, asked)
 	}
 	u := s.newest
-	if !w.isNews(u) || !confirmed.reaches(u.revision, u.epoch, asked.atLeast) {
+	if !w.isNews(u) || !confirmed.Reaches(u.Revision, u.epoch, asked.atLeast) {
 		return nil, nil
 	}
 	return w.tell(u, asked), nil
@@ -215,16 +216,16 @@ func (w *Watcher[T]) next(s *state[T], confirmed *confirmation, asked *getConfig
 // isNews reports whether u is anything else than what the watcher was told last.
 func (w *Watcher[T]) isNews(u *update[T]) bool {
 	if w.told != nil {
-		return u != w.told && !u.sameAs(&w.told.place)
+		return u != w.told && !u.SameAs(&w.told.Position)
 	}
-	return u.present || w.v.config.hasFallback
+	return u.Present || w.v.config.hasFallback
 }
 
 // tell counts u as told, and returns it unless it is a value that was not asked for.
 func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
 	w.told = u
 	w.v.offerLatest(u)
-	isValue := u.err == nil && (u.present || w.v.config.hasFallback)
+	isValue := u.err == nil && (u.Present || w.v.config.hasFallback)
 	if isValue && !asked.wants(u.value) {
 		return nil
 	}
@@ -233,7 +234,7 @@ func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
 
 // wait returns when there may be more to tell than before rung was asked for, and than confirmed, when history was read,
 // when ctx or the watcher ended, and, if there is a limit to staleness, after due.
-func (w *Watcher[T]) wait(ctx context.Context, rung, history <-chan struct{}, confirmed *confirmation, asksRevision bool, due time.Duration) {
+func (w *Watcher[T]) wait(ctx context.Context, rung, history <-chan struct{}, confirmed *upstream.Confirmation, asksRevision bool, due time.Duration) {
 	var stale <-chan time.Time
 	limited := w.ages != nil
 	if limited {
@@ -243,7 +244,7 @@ func (w *Watcher[T]) wait(ctx context.Context, rung, history <-chan struct{}, co
 	}
 	var confirm <-chan struct{}
 	if !w.started || asksRevision || limited {
-		confirm = confirmed.next // to the others a read that shows nothing new is nothing to wake for
+		confirm = confirmed.Next // to the others a read that shows nothing new is nothing to wake for
 	}
 	select {
 	case <-rung:
@@ -255,12 +256,12 @@ func (w *Watcher[T]) wait(ctx context.Context, rung, history <-chan struct{}, co
 }
 
 // staleness reports whether what is known is too old to be told, and in how long that is to be said.
-func (w *Watcher[T]) staleness(confirmed *confirmation) (stale bool, due time.Duration) {
+func (w *Watcher[T]) staleness(confirmed *upstream.Confirmation) (stale bool, due time.Duration) {
 	if w.ages == nil {
 		return false, 0
 	}
-	limit := w.v.config.maxStaleness
-	known := confirmed.began
+	limit := w.v.config.MaxStaleness
+	known := confirmed.Began
 	if known.Before(w.ages.opened) {
 		known = w.ages.opened // no read can have been answered for this watcher before
 	}
@@ -274,11 +275,11 @@ func (w *Watcher[T]) staleness(confirmed *confirmation) (stale bool, due time.Du
 	return true, limit - time.Since(said)
 }
 
-func (w *Watcher[T]) errStale(confirmed *confirmation) error {
-	if opened := w.ages.opened; confirmed.began.Before(opened) {
+func (w *Watcher[T]) errStale(confirmed *upstream.Confirmation) error {
+	if opened := w.ages.opened; confirmed.Began.Before(opened) {
 		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(opened).Round(time.Millisecond))
 	}
-	return fmt.Errorf("value: get %q: %w: for %v", w.v.key, ErrStale, time.Since(confirmed.began).Round(time.Millisecond))
+	return fmt.Errorf("value: get %q: %w: for %v", w.v.key, ErrStale, time.Since(confirmed.Began).Round(time.Millisecond))
 }
 
 func (w *Watcher[T]) errClosed() error {

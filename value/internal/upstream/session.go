@@ -1,4 +1,4 @@
-package value
+package upstream
 
 import (
 	"context"
@@ -41,38 +41,38 @@ type reading struct {
 	err      error
 	ticket   uint64      // watchers that asked for a read up to this ticket are served by it
 	began    time.Time   // the snapshot is no older than this
-	unread   *place      // where the value was not transferred, because this is what it is
+	unread   *Position   // where the value was not transferred, because this is what it is
 	tooLarge error       // why the value could not be transferred
 	floor    kv.Revision // the snapshot cannot be of an older revision, if history is what it was
 }
 
-// found is what a read has found, and where the key is according to it.
-type found struct {
+// Found is what a read has found, and where the key is according to it.
+type Found struct {
 	kv.Snapshot
-	place    place
-	tooLarge error // why the entry has no value
+	Place    Position
+	TooLarge error // why the entry has no value
 }
 
-func (r *reading) found() found {
-	f := found{r.snapshot, placeOf(r.snapshot), r.tooLarge}
+func (r *reading) found() Found {
+	f := Found{r.snapshot, placeOf(r.snapshot), r.tooLarge}
 	if r.unread != nil {
-		f.place.sum = r.unread.sum
+		f.Place.sum = r.unread.sum
 	}
 	return f
 }
 
-// errRefused is a watch that was refused where the read before it was not: as for an expired token, which
+// ErrRefused is a watch that was refused where the read before it was not: as for an expired token, which
 // the next read renews. Only a refused read is a permission that is gone.
-var errRefused = errors.New("the watch was refused")
+var ErrRefused = errors.New("the watch was refused")
 
 // session reads, then watches until something fails. It reports whether the watch was of use: it came further, or
 // lasted longer than the longest delay between two attempts.
 func (u *upstream) session(ctx context.Context) (progress bool, err error) {
-	r := u.read(ctx, u.feed.expected())
+	r := u.read(ctx, u.feed.Expected())
 	if r.err != nil {
 		return false, u.readFailed(ctx, r.err)
 	}
-	after := u.feed.begin(r.found())
+	after := u.feed.Begin(r.found())
 	u.confirm(r)
 	u.fresh.calm()
 
@@ -103,7 +103,7 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 	s.do(func() error { return nil })
 	s.running.Go(s.mind)
 	s.watch(after)
-	return s.progress || time.Since(watching) > u.config.retryMost, s.over
+	return s.progress || time.Since(watching) > u.settings.RetryMost, s.over
 }
 
 // do does one thing, unless the session is over, which an error makes it. It reports whether it goes on.
@@ -114,7 +114,7 @@ func (s *session) do(one func() error) bool {
 		return false
 	}
 	s.over = one()
-	if was := s.waiting; was != s.feed.isWaiting() {
+	if was := s.waiting; was != s.feed.IsWaiting() {
 		if s.waiting = !was; s.waiting {
 			s.notice.Reset(absentNotice)
 		}
@@ -134,7 +134,7 @@ func (s *session) watch(after kv.Revision) {
 			return
 		}
 	}
-	s.do(func() error { return s.watchFailed(errEnded) })
+	s.do(func() error { return s.watchFailed(ErrEnded) })
 }
 
 // mind does what is to be done beside the watch, until the session is over, and then ends that.
@@ -173,22 +173,22 @@ func (s *session) begun() {
 		s.served = true
 		s.steady.Reset(steadyAfter)
 		s.health.connected()
-		s.lag.moved(s.feed.isBehind())
+		s.lag.moved(s.feed.IsBehind())
 	}
 }
 
 func (s *session) take(b kv.Batch) error {
 	s.begun()
-	before := s.feed.position()
-	if err := s.feed.deliver(b); err != nil {
+	before := s.feed.Position()
+	if err := s.feed.Deliver(b); err != nil {
 		return err
 	}
-	if s.feed.position() > before {
+	if s.feed.Position() > before {
 		s.progress = true
 		s.health.steady()
 	}
-	s.lag.moved(s.feed.isBehind())
-	if s.config.maxStaleness == 0 && !b.IsBookmark() { // a store may send bookmarks to a reader whose permission is gone
+	s.lag.moved(s.feed.IsBehind())
+	if s.settings.MaxStaleness == 0 && !b.IsBookmark() { // a store may send bookmarks to a reader whose permission is gone
 		s.heard = time.Now()
 	}
 	return nil
@@ -200,8 +200,8 @@ func (s *session) read() {
 		return
 	}
 	s.reading = true
-	floor, _ := s.feed.known()
-	expected := s.feed.expected()
+	floor, _ := s.feed.Known()
+	expected := s.feed.Expected()
 	s.running.Go(func() {
 		r := s.upstream.read(s.ctx, expected)
 		r.floor = floor
@@ -228,8 +228,8 @@ func (s *session) readIfSilent() error {
 }
 
 func (s *session) logIfWaiting() error {
-	if s.feed.isWaiting() {
-		s.feed.logWaiting()
+	if s.feed.IsWaiting() {
+		s.feed.LogWaiting()
 	}
 	return nil
 }
@@ -239,7 +239,7 @@ func (s *session) takeReading(r reading) error {
 	if r.err != nil {
 		return s.readFailed(s.ctx, r.err)
 	}
-	behind, err := s.feed.check(r.found(), r.floor)
+	behind, err := s.feed.Check(r.found(), r.floor)
 	if err != nil {
 		return err
 	}
@@ -289,7 +289,7 @@ func (l *lagWatch) over() error {
 	if l.timer == nil || time.Now().Before(l.until) {
 		return nil
 	}
-	return errBehind
+	return ErrBehind
 }
 
 func (l *lagWatch) stop() {

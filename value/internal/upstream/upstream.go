@@ -1,4 +1,4 @@
-package value
+package upstream
 
 import (
 	"context"
@@ -15,35 +15,39 @@ import (
 // as its context lasts. Beside a running watch it reads again when a watcher asks for a fresh read, and when the
 // watch has been silent for long.
 type upstream struct {
-	store  kv.Store
-	key    string
-	config *config
-	feed   feeder
-	health *health
-	fresh  *freshness
-	lag    time.Duration // how long a watch may be behind what a read has shown
+	store    kv.Store
+	key      string
+	settings *Settings
+	feed     Sink
+	health   *Health
+	fresh    *Freshness
+	lag      time.Duration // how long a watch may be behind what a read has shown
+}
+
+func New(store kv.Store, key string, settings *Settings, feed Sink, health *Health, fresh *Freshness) *upstream {
+	return &upstream{store: store, key: key, settings: settings, feed: feed, health: health, fresh: fresh}
 }
 
 // feeder is the [feed] of an upstream, without its type parameter.
-type feeder interface {
-	begin(s found) (after kv.Revision)
-	deliver(b kv.Batch) error
-	check(s found, floor kv.Revision) (behind bool, err error)
-	fault(err error)
-	streamFailed(err error)
-	position() kv.Revision                   // what the stream has delivered everything up to
-	isBehind() bool                          // the stream has yet to bring what a read has shown
-	known() (upTo kv.Revision, epoch uint64) // what the watchers can see; no read begun now is of an older revision
-	expected() expected                      // what a read will find, if nothing has changed
-	isWaiting() bool                         // the key is absent, nothing stands in for it, and the log has not said so
-	logWaiting()
+type Sink interface {
+	Begin(s Found) (after kv.Revision)
+	Deliver(b kv.Batch) error
+	Check(s Found, floor kv.Revision) (behind bool, err error)
+	Fault(err error)
+	StreamFailed(err error)
+	Position() kv.Revision                   // what the stream has delivered everything up to
+	IsBehind() bool                          // the stream has yet to bring what a read has shown
+	Known() (upTo kv.Revision, epoch uint64) // what the watchers can see; no read begun now is of an older revision
+	Expected() Expected                      // what a read will find, if nothing has changed
+	IsWaiting() bool                         // the key is absent, nothing stands in for it, and the log has not said so
+	LogWaiting()
 }
 
 // Why a session ends, beside the store's own errors. All of them pass.
 var (
-	errNoAnswer = fmt.Errorf("%w: no answer to a read within %v", kv.ErrUnavailable, answerTimeout)
-	errBehind   = fmt.Errorf("%w: the watch is silent about what a read has shown", kv.ErrUnavailable)
-	errEnded    = fmt.Errorf("%w: the watch ended without an error", kv.ErrUnavailable)
+	errNoAnswer = fmt.Errorf("%w: no answer to a read within %v", kv.ErrUnavailable, AnswerTimeout)
+	ErrBehind   = fmt.Errorf("%w: the watch is silent about what a read has shown", kv.ErrUnavailable)
+	ErrEnded    = fmt.Errorf("%w: the watch ended without an error", kv.ErrUnavailable)
 )
 
 // errReadFailed matches the end of a session by a read.
@@ -55,12 +59,12 @@ type readError struct{ error }
 func (e readError) Is(target error) bool { return target == errReadFailed }
 func (e readError) Unwrap() error        { return e.error }
 
-// run supplies the feed until ctx is done.
-func (u *upstream) run(ctx context.Context) {
-	retry := u.newRetry()
+// Run supplies the feed until ctx is done.
+func (u *upstream) Run(ctx context.Context) {
+	retry := NewRetry(u.settings)
 	atOnce := true         // the next failure is met by trying again at once, if it is of the kind that helps
 	var earliest time.Time // or then, where one was a moment ago: progress between them or not, that is no spin
-	u.lag = lagTimeout
+	u.lag = LagTimeout
 	for {
 		progress, err := u.session(ctx)
 		if ctx.Err() != nil {
@@ -70,9 +74,9 @@ func (u *upstream) run(ctx context.Context) {
 		case progress:
 			retry.Reset()
 			atOnce = true
-			u.lag = lagTimeout
-		case errors.Is(err, errBehind):
-			u.lag = min(2*u.lag, mostSilence)
+			u.lag = LagTimeout
+		case errors.Is(err, ErrBehind):
+			u.lag = min(2*u.lag, MostSilence)
 		}
 		passing := atOnce && helpedByReading(err)
 		u.health.failed(err, passing)
@@ -98,27 +102,27 @@ func (u *upstream) readsAgain() bool {
 
 // untilRead is d, or less where a limit to staleness asks for a read before: a watch has failed with err, and reads may work.
 func (u *upstream) untilRead(d time.Duration, err error) time.Duration {
-	stale := u.config.maxStaleness
+	stale := u.settings.MaxStaleness
 	if stale == 0 || errors.Is(err, errReadFailed) {
 		return d
 	}
-	return min(d, max(time.Until(u.fresh.confirmed.Load().began.Add(stale/2)), u.config.retryFirst))
+	return min(d, max(time.Until(u.fresh.Confirmed.Load().Began.Add(stale/2)), u.settings.RetryFirst))
 }
 
 // helpedByReading reports whether err, which ended a watch, is no sign of trouble: reading afresh is the answer.
 func helpedByReading(err error) bool {
 	return errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) || errors.Is(err, ErrLostEvent) ||
-		errors.Is(err, errRefused) || errors.Is(err, errBehind) ||
+		errors.Is(err, ErrRefused) || errors.Is(err, ErrBehind) ||
 		errors.Is(err, kv.ErrTooLarge) && !errors.Is(err, errReadFailed)
 }
 
-// newRetry returns the delays between attempts. Each is random within half of itself, and the longest still within
+// NewRetry returns the delays between attempts. Each is random within half of itself, and the longest still within
 // the limit.
-func (u *upstream) newRetry() *backoff.ExponentialBackOff {
+func NewRetry(s *Settings) *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.Multiplier, b.RandomizationFactor = 2, 0.5
-	b.MaxInterval = max(u.config.retryMost/3*2, 1)
-	b.InitialInterval = min(u.config.retryFirst, b.MaxInterval)
+	b.MaxInterval = max(s.RetryMost/3*2, 1)
+	b.InitialInterval = min(s.RetryFirst, b.MaxInterval)
 	b.Reset()
 	return b
 }
@@ -134,7 +138,7 @@ func (u *upstream) pause(ctx context.Context, d time.Duration) bool {
 		case <-timer.C:
 			return true
 		case <-u.fresh.hurried:
-			timer.Reset(min(time.Until(end), u.config.retryFirst))
+			timer.Reset(min(time.Until(end), u.settings.RetryFirst))
 		case <-ctx.Done():
 			return false
 		}
@@ -145,7 +149,7 @@ func (u *upstream) pause(ctx context.Context, d time.Duration) bool {
 // answer for long, the Status and the log say so, and the key is read once more at the same time, because a single
 // request may have been lost. The first answer is taken. Of too many reads the oldest is given up, and the next has more
 // time than the one before.
-func (u *upstream) read(ctx context.Context, e expected) reading {
+func (u *upstream) read(ctx context.Context, e Expected) reading {
 	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	var reads sync.WaitGroup
@@ -172,11 +176,11 @@ func (u *upstream) read(ctx context.Context, e expected) reading {
 	after, most := u.readAgainAfter(e)
 	again := time.NewTimer(after)
 	defer again.Stop()
-	silent := time.NewTimer(answerTimeout)
+	silent := time.NewTimer(AnswerTimeout)
 	defer silent.Stop()
 	slow := newTimer(0)
 	if u.readsAgain() {
-		slow.Reset(answerTimeout / 2)
+		slow.Reset(AnswerTimeout / 2)
 	}
 	defer slow.Stop()
 	alive := make(chan struct{})
@@ -184,7 +188,7 @@ func (u *upstream) read(ctx context.Context, e expected) reading {
 		select {
 		case r := <-answers:
 			if lost, ok := errors.AsType[givenUp](r.err); ok && parent.Err() == nil {
-				if time.Since(r.began) >= answerTimeout { // or it was given up for another one before it was late
+				if time.Since(r.began) >= AnswerTimeout { // or it was given up for another one before it was late
 					u.health.failed(fmt.Errorf("%w: %v", errNoAnswer, lost.error), false)
 				}
 				continue
@@ -202,15 +206,15 @@ func (u *upstream) read(ctx context.Context, e expected) reading {
 			if len(running) == most { // from now on each takes the place of one, which is to have had its time
 				after *= 2
 				if u.readsAgain() {
-					after = max(after, answerTimeout)
+					after = max(after, AnswerTimeout)
 				}
 			}
 			again.Reset(after)
 		case <-slow.C:
 			reads.Go(func() { u.askIfAlive(ctx, alive) })
 		case <-alive: // the read is slow, and nothing is out of reach
-			silent.Reset(answerTimeout)
-			slow.Reset(answerTimeout / 2)
+			silent.Reset(AnswerTimeout)
+			slow.Reset(AnswerTimeout / 2)
 		case <-silent.C:
 			u.health.failed(errNoAnswer, false)
 		case <-parent.Done():
@@ -234,12 +238,12 @@ func (u *upstream) askIfAlive(ctx context.Context, alive chan<- struct{}) {
 }
 
 // readOnce is one request, or two: a large value is not transferred again while its metadata says that it is the same.
-func (u *upstream) readOnce(ctx context.Context, e expected) (r reading) {
+func (u *upstream) readOnce(ctx context.Context, e Expected) (r reading) {
 	r.ticket, r.began = u.fresh.wanted.Load(), time.Now()
-	if s, ok := kv.As[kv.Stater](u.store); ok && e.size > statAbove {
+	if s, ok := kv.As[kv.Stater](u.store); ok && e.Size > StatAbove {
 		r.snapshot, r.err = s.Stat(ctx, kv.Key(u.key))
 		if r.err != nil || e.isIn(r.snapshot) {
-			r.unread = &e.place
+			r.unread = &e.Place
 			return r
 		}
 	}
@@ -250,29 +254,29 @@ func (u *upstream) readOnce(ctx context.Context, e expected) (r reading) {
 	return r
 }
 
-// expected is what a read will find if nothing has changed.
-type expected struct {
-	place place
-	size  int  // of the value; zero where the key is absent
-	known bool // there is anything to expect
+// Expected is what a read will find if nothing has changed.
+type Expected struct {
+	Place Position
+	Size  int  // of the value; zero where the key is absent
+	Known bool // there is anything to expect
 }
 
 // isIn reports whether s holds what was expected, and is not older.
-func (e *expected) isIn(s kv.Snapshot) bool {
-	return len(s.Entries) == 1 && s.Revision >= e.place.revision && sameEntry(&s.Entries[0], &e.place.entry)
+func (e *Expected) isIn(s kv.Snapshot) bool {
+	return len(s.Entries) == 1 && s.Revision >= e.Place.Revision && SameEntry(&s.Entries[0], &e.Place.Entry)
 }
 
 // readAgainAfter is how long a read may be without an answer before another is begun, and how many may be under way. A store that
 // looks after its own reads is given longer: a second read of a large value makes a slow link slower.
-func (u *upstream) readAgainAfter(e expected) (d time.Duration, most int) {
-	d, most = answerTimeout, mostReads
+func (u *upstream) readAgainAfter(e Expected) (d time.Duration, most int) {
+	d, most = AnswerTimeout, mostReads
 	switch {
-	case u.readsAgain() && e.known:
+	case u.readsAgain() && e.Known:
 		d, most = readAgainSoon, mostSmallReads // only a few bytes are to come, if nothing has changed
 	case u.readsAgain():
 		d = readAgainSlowly
 	}
-	if stale := u.config.maxStaleness / 4; stale > 0 {
+	if stale := u.settings.MaxStaleness / 4; stale > 0 {
 		d = min(d, stale)
 	}
 	return d, most
@@ -280,35 +284,35 @@ func (u *upstream) readAgainAfter(e expected) (d time.Duration, most int) {
 
 // confirm tells those who wait for a read that r, which the feed has taken, is one.
 func (u *upstream) confirm(r reading) {
-	upTo, epoch := u.feed.known()
+	upTo, epoch := u.feed.Known()
 	u.fresh.confirm(r.ticket, r.began, upTo, epoch)
 }
 
 // readFailed is the end of a session by a read that failed.
 func (u *upstream) readFailed(ctx context.Context, err error) error {
-	if ctx.Err() == nil && isTold(err) {
-		u.feed.fault(err)
+	if ctx.Err() == nil && IsReturned(err) {
+		u.feed.Fault(err)
 	}
 	return readError{err}
 }
 
 // watchFailed is the end of a session by the watch's own end.
 func (u *upstream) watchFailed(err error) error {
-	u.feed.streamFailed(err)
+	u.feed.StreamFailed(err)
 	switch {
 	case errors.Is(err, kv.ErrPermission), errors.Is(err, kv.ErrClosed):
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	case errors.Is(err, kv.ErrTooLarge): // what it is about may not be the newest, or a read may be able to go past it
-	case isTold(err):
-		u.feed.fault(err)
+	case IsReturned(err):
+		u.feed.Fault(err)
 	}
 	return err
 }
 
 // checkInterval is how long a silence may last before the store is asked; zero for ever.
 func (u *upstream) checkInterval() time.Duration {
-	d := u.config.checkEvery
-	if stale := u.config.maxStaleness / 2; stale > 0 && (d == 0 || stale < d) {
+	d := u.settings.CheckEvery
+	if stale := u.settings.MaxStaleness / 2; stale > 0 && (d == 0 || stale < d) {
 		d = stale
 	}
 	return d

@@ -1,4 +1,4 @@
-package value
+package upstream
 
 import (
 	"context"
@@ -13,7 +13,7 @@ const mostProofs = 3
 // readTooLarge makes r, of which the store has said that it is too large, a reading of the key without its value, where the
 // store can read that. A watch after it goes past the value. The key may change at any time, so the value is read once more
 // between two looks at the metadata: if those agree, it is this value that is too large.
-func (u *upstream) readTooLarge(ctx context.Context, e expected, r *reading) {
+func (u *upstream) readTooLarge(ctx context.Context, e Expected, r *reading) {
 	s, ok := kv.As[kv.Stater](u.store)
 	if !ok {
 		return
@@ -33,10 +33,10 @@ func (u *upstream) readTooLarge(ctx context.Context, e expected, r *reading) {
 		if after, err = s.Stat(ctx, key); err != nil {
 			break
 		}
-		if len(after.Entries) == 1 && sameEntry(&before.Entries[0], &after.Entries[0]) {
+		if len(after.Entries) == 1 && SameEntry(&before.Entries[0], &after.Entries[0]) {
 			r.snapshot, r.err, r.tooLarge = after, nil, tooLarge
-			if e.known && e.isIn(after) {
-				r.unread = &e.place // the watch may have brought it, in a message that was just small enough
+			if e.Known && e.isIn(after) {
+				r.unread = &e.Place // the watch may have brought it, in a message that was just small enough
 			}
 			return
 		}
@@ -47,20 +47,4 @@ func (u *upstream) readTooLarge(ctx context.Context, e expected, r *reading) {
 	} else if len(before.Entries) == 0 {
 		r.snapshot, r.err = before, nil // it was deleted meanwhile
 	}
-}
-
-// tooLarge is the update of an entry whose value cannot be had.
-func (f *feed[T]) tooLarge(e kv.Entry, why error) *update[T] {
-	if u := f.made(e); u != nil {
-		return u
-	}
-	u := &update[T]{
-		size:  statAbove + 1, // so that a check looks at the metadata first
-		epoch: f.epoch,
-		err:   &DecodeError{Key: e.Key, Revision: e.ModRevision, Err: why},
-	}
-	u.put(e)
-	u.revision = e.ModRevision
-	f.decoded = u
-	return u
 }

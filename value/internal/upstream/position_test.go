@@ -1,4 +1,4 @@
-package value
+package upstream
 
 import (
 	"errors"
@@ -8,19 +8,19 @@ import (
 )
 
 // at is where a key that exists was seen: its entry, and the revision up to which it is known to be that.
-func at(revision, create, mod kv.Revision, version int64, bytes string) place {
-	p := place{}
-	p.put(kv.Entry{Key: "/a", Value: []byte(bytes), CreateRevision: create, ModRevision: mod, Version: version})
-	p.revision = revision
+func at(revision, create, mod kv.Revision, version int64, bytes string) Position {
+	p := Position{}
+	p.Put(kv.Entry{Key: "/a", Value: []byte(bytes), CreateRevision: create, ModRevision: mod, Version: version})
+	p.Revision = revision
 	return p
 }
 
-func absent(revision kv.Revision) place { return place{revision: revision} }
+func absent(revision kv.Revision) Position { return Position{Revision: revision} }
 
 func TestV5OneHistoryHoldsBothOrWasReplaced(t *testing.T) {
 	for _, c := range []struct {
 		name     string
-		was, now place
+		was, now Position
 		replaced bool
 	}{
 		{"nothing happened", at(9, 3, 5, 2, "x"), at(9, 3, 5, 2, "x"), false},
@@ -53,7 +53,7 @@ func TestV5OneHistoryHoldsBothOrWasReplaced(t *testing.T) {
 		{"put, and versions are counted from now on", at(9, 3, 5, 0, "x"), at(12, 3, 11, 9, "y"), false},
 		{"put, and versions are counted no more", at(9, 3, 5, 2, "x"), at(12, 3, 11, 0, "y"), false},
 	} {
-		if got := c.was.contradicts(c.now); got != c.replaced {
+		if got := c.was.Contradicts(c.now); got != c.replaced {
 			t.Errorf("%s: after %+v comes %+v: replaced is %v, want %v", c.name, c.was, c.now, got, c.replaced)
 		}
 	}
@@ -62,7 +62,7 @@ func TestV5OneHistoryHoldsBothOrWasReplaced(t *testing.T) {
 func TestV4NothingIsBetweenOrItIsToldAsAGap(t *testing.T) {
 	for _, c := range []struct {
 		name     string
-		was, now place
+		was, now Position
 		nothing  bool
 	}{
 		{"the same", at(9, 3, 5, 2, "x"), at(12, 3, 5, 2, "x"), true},
@@ -78,7 +78,7 @@ func TestV4NothingIsBetweenOrItIsToldAsAGap(t *testing.T) {
 		{"absent at the next revision", absent(9), absent(10), true},
 		{"absent again, perhaps", absent(9), absent(11), false},
 	} {
-		if got := c.was.nothingBetween(c.now); got != c.nothing {
+		if got := c.was.NothingBetween(c.now); got != c.nothing {
 			t.Errorf("%s: between %+v and %+v nothing is %v, want %v", c.name, c.was, c.now, got, c.nothing)
 		}
 	}
@@ -94,7 +94,7 @@ func TestV16AHoleInTheVersionsIsALostEvent(t *testing.T) {
 	there := at(9, 3, 5, 2, "x")
 	for _, c := range []struct {
 		name string
-		was  place
+		was  Position
 		next kv.Event
 		lost bool
 	}{
@@ -125,7 +125,7 @@ func TestV16AStreamHasPassedAnEventOnlyIfThatCanFollowItsLast(t *testing.T) {
 	there := at(9, 3, 5, 2, "x")
 	for _, c := range []struct {
 		name     string
-		was, now place
+		was, now Position
 		follows  bool
 	}{
 		{"the next put", there, at(12, 3, 8, 3, "y"), true},
@@ -143,7 +143,7 @@ func TestV16AStreamHasPassedAnEventOnlyIfThatCanFollowItsLast(t *testing.T) {
 		{"an absence before", absent(9), at(12, 8, 8, 1, "y"), false},
 		{"an absence after", there, absent(12), false},
 	} {
-		if got := c.was.mayPrecede(c.now); got != c.follows {
+		if got := c.was.MayPrecede(c.now); got != c.follows {
 			t.Errorf("%s: after %+v comes %+v: it may follow: %v, want %v", c.name, c.was, c.now, got, c.follows)
 		}
 	}
@@ -155,8 +155,8 @@ func TestAPlaceMovesUpToARevisionAndNoFurther(t *testing.T) {
 	}
 	b := kv.Batch{Revision: 20, Events: []kv.Event{put(10, 3), put(12, 4), put(14, 5)}}
 	for upTo, want := range map[kv.Revision]int64{9: 2, 10: 3, 11: 3, 12: 4, 13: 4, 14: 5, 20: 5} {
-		if got := at(9, 3, 5, 2, "x").upTo("/a", b, upTo); got.entry.Version != want {
-			t.Errorf("up to revision %d of puts at 10, 12 and 14 it is at version %d, want %d", upTo, got.entry.Version, want)
+		if got := at(9, 3, 5, 2, "x").UpTo("/a", b, upTo); got.Entry.Version != want {
+			t.Errorf("up to revision %d of puts at 10, 12 and 14 it is at version %d, want %d", upTo, got.Entry.Version, want)
 		}
 	}
 }

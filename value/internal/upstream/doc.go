@@ -1,0 +1,11 @@
+// Package upstream keeps a value supplied from a store. It reads a range and watches it, and when that fails it resumes or reads
+// again, for as long as it lasts. It knows no type of values: what it reads and what the watch delivers goes to a [Sink].
+//
+//   - upstream.go is the loop: one session after the other, with delays between them, and how a read is made.
+//   - session.go is one session: a read, then a watch, with the check of silence and other reads at the same time.
+//   - position.go is the audit: what a key was at a revision, which event can follow, and what proves a lost event or a replaced history.
+//   - freshness.go connects those who want a read with the read that serves them.
+//   - health.go keeps what Status reports, and logs outages.
+//   - too_large.go finds which value was larger than the store's client accepts.
+//   - settings.go has the options and the bounds of time and size.
+package upstream

@@ -1,0 +1,165 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// condition is what is going on between an upstream and its store.
+type condition struct {
+	Connected bool
+	Since     time.Time // when connected last changed, or when the first attempt failed
+	LastError error
+	BadValue  error // of the newest value
+	Revision  kv.Revision
+	Holes     int
+	Resets    int
+}
+
+// Health keeps the condition of an upstream, and logs its outages.
+type Health struct {
+	settings *Settings
+	key      string
+
+	mu        sync.Mutex
+	condition condition
+	out       bool   // an outage was logged that has not ended
+	logged    string // with this error, where that is not of a read: it may not say the cause
+}
+
+func NewHealth(settings *Settings, key string) *Health {
+	return &Health{settings: settings, key: key}
+}
+
+// Misused says that nothing can work, because of err.
+func (h *Health) Misused(err error) { h.condition.LastError = err }
+
+func (h *Health) connected() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.setLocked(true)
+}
+
+// steady says that a connection lasts: one that dies at once does not end an outage.
+func (h *Health) steady() {
+	h.mu.Lock()
+	was := h.out
+	h.out = false
+	h.mu.Unlock()
+	if was {
+		h.log(slog.LevelInfo, "the store is back")
+	}
+}
+
+// failed takes the end of a connection, or of an attempt at one. A passing one is met by trying again at once. In an outage, the
+// error of a read that failed is its cause: silence does not hide it, and the log has it, also if it is known only later.
+func (h *Health) failed(err error, passing bool) {
+	told := IsReturned(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, kv.ErrTooLarge)
+	silent := errors.Is(err, errNoAnswer)
+	h.mu.Lock()
+	h.setLocked(false)
+	if hides := silent && h.out && !errors.Is(h.condition.LastError, errNoAnswer); !hides {
+		h.condition.LastError = err
+	}
+	begins := !h.out && !passing && !told
+	explains := h.out && h.logged != "" && explains(err, h.logged)
+	switch {
+	case begins && (silent || !errors.Is(err, errReadFailed)):
+		h.out, h.logged = true, err.Error()
+	case begins || explains:
+		h.out, h.logged = true, ""
+	}
+	h.mu.Unlock()
+	switch {
+	case begins && helpedByReading(err):
+		h.log(slog.LevelWarn, "the watch ends each time before it is of use; trying again until it is", "error", err)
+	case begins && errors.Is(err, kv.ErrTooLarge):
+		h.log(slog.LevelWarn, "what the store answers is larger than its client accepts; trying again until it is not", "error", err)
+	case begins:
+		h.log(slog.LevelWarn, "the store cannot be reached; trying again until it can", "error", err)
+	case explains:
+		h.log(slog.LevelWarn, "the store still cannot be reached, and this is why", "error", err)
+	case passing && errors.Is(err, kv.ErrTooLarge):
+		h.log(slog.LevelWarn, "an update is larger than the store's client accepts; reading the newest", "error", err)
+	case passing && errors.Is(err, ErrBehind):
+		h.log(slog.LevelWarn, "the watch had stopped delivering; reading and watching again", "error", err)
+	}
+}
+
+// explains reports whether err, of a read, names a cause that is not in the text logged.
+func explains(err error, logged string) bool {
+	op, ok := errors.AsType[*kv.OpError](err)
+	return ok && op.Cause != nil && errors.Is(err, errReadFailed) && !errors.Is(err, errNoAnswer) &&
+		!strings.Contains(logged, op.Cause.Error())
+}
+
+// Newest takes the error of the newest value, nil if it is good. A bad value is logged once.
+func (h *Health) Newest(bad error) {
+	h.mu.Lock()
+	was := h.condition.BadValue
+	h.condition.BadValue = bad
+	h.mu.Unlock()
+	if bad != nil && bad != was {
+		h.log(slog.LevelError, "the newest value does not decode; keeping the last good one", "error", bad)
+	}
+}
+
+func (h *Health) Stopped() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.setLocked(false)
+	h.out = false
+}
+
+func (h *Health) setLocked(connected bool) {
+	if h.condition.Connected != connected || h.condition.Since.IsZero() {
+		h.condition.Connected, h.condition.Since = connected, time.Now()
+	}
+}
+
+func (h *Health) Saw(r kv.Revision) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.condition.Revision = max(h.condition.Revision, r)
+}
+
+// Restarted forgets the revision of an earlier upstream: the store may have been replaced since.
+func (h *Health) Restarted(at kv.Revision) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.condition.Revision = at
+}
+
+// Lost counts and logs a lost event.
+func (h *Health) Lost(err error) {
+	h.mu.Lock()
+	h.condition.Holes++
+	h.mu.Unlock()
+	h.log(slog.LevelError, "the watch lost an event; resuming", "error", err)
+}
+
+func (h *Health) Reset(to kv.Revision) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.condition.Resets++
+	h.condition.Revision = to
+}
+
+func (h *Health) Load() condition {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.condition
+}
+
+// log is called without the mutex: what handles a record may ask for the Status.
+func (h *Health) log(level slog.Level, msg string, args ...any) {
+	if h.settings.Logger != nil {
+		h.settings.Logger.Log(context.Background(), level, msg, append([]any{"key", h.key}, args...)...)
+	}
+}
