@@ -33,27 +33,27 @@ func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[
 // send gets one result and hands it, or the newest there is when it is taken, to out. It reports whether there
 // may be more.
 func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
-	before := w.told
+	before := w.last
 	r := w.result(w.Get(ctx))
 	for ctx.Err() == nil {
-		changed, tooOld := w.bell.wait(), (<-chan time.Time)(nil) // before what is looked at, as in get
+		changed, tooOld := w.notifier.wait(), (<-chan time.Time)(nil) // before what is looked at, as in get
 		confirmed := w.v.fresh.Confirmed.Load()
 		s := w.v.state.Load()
 		stale, due := w.staleness(confirmed)
 		switch {
-		case stale && w.told != before: // an error that tells of no update does not grow old
-			w.untell(before)
-			w.ages.staleAt = time.Now()
+		case stale && w.last != before: // an error that tells of no update does not grow old
+			w.takeBack(before)
+			w.limit.staleAt = time.Now()
 			r = Result[T]{Err: w.errStale(confirmed)}
 		case w.every != nil:
 			changed = nil // each is told
 		case !stale && w.started && w.isNews(s.newest):
-			if w.told = before; !w.isNews(s.newest) {
+			if w.last = before; !w.isNews(s.newest) {
 				return true // what was not taken is undone, and there is nothing to tell
 			}
 			r = w.result(w.answer(w.tell(s.newest, &getConfig[T]{})))
 		}
-		if w.ages != nil && !stale {
+		if w.limit != nil && !stale {
 			tooOld = time.After(due)
 		}
 		select {
@@ -72,10 +72,10 @@ func (w *Watcher[T]) result(v T, err error) Result[T] {
 	return Result[T]{Value: v, Err: err, Revision: w.Revision()}
 }
 
-// untell takes back what was told since the watcher was told before: it was never taken.
-func (w *Watcher[T]) untell(before *update[T]) {
-	if w.every != nil && w.told != before {
-		w.every.held = w.told
+// takeBack undoes what was returned to the channel since the watcher returned before: no reader received it.
+func (w *Watcher[T]) takeBack(before *update[T]) {
+	if w.every != nil && w.last != before {
+		w.every.held = w.last
 	}
-	w.told = before
+	w.last = before
 }

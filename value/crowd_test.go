@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// Of a crowd: more than share one bell.
+// Of a crowd: more than share one notifier.
 const crowd = 100
 
 func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
@@ -25,7 +25,7 @@ func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
 					wantValue(w, watchers[i], "0")
 					calls[i] = begin(w, watchers[i])
 				}
-				// In an order in which some bells lose all their watchers before others lose one.
+				// In an order in which some notifiers lose all their watchers before others lose one.
 				for i := range crowd {
 					one := (i*7 + 40) % crowd
 					calls[one].wantWaiting(w)

@@ -66,7 +66,7 @@ func (e *every[T]) next(s *state[T], confirmed *upstream.Confirmation, asked *ge
 			return nil, nil
 		}
 		if e.held != nil {
-			e.w.told, e.held = e.held, nil
+			e.w.last, e.held = e.held, nil
 		}
 		if u != nil && e.w.isNews(u) {
 			e.held = u

@@ -21,7 +21,7 @@ type feed[T any] struct {
 	started  bool
 	streamed upstream.Position
 	newest   upstream.Position // as of its revision, which may be later than its entry's
-	owed     kv.Revision       // that of the newest entry a read has shown since the last jump: the stream has to bring it
+	awaited  kv.Revision       // that of the newest entry a read has shown since the last jump: the stream has to bring it
 	shown    *update[T]        // newest, as watchers see it
 	decoded  *update[T]        // the last one that was decoded, so that, with shown, nothing is decoded twice
 	epoch    uint64            // how often history was replaced
@@ -82,7 +82,7 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 
 // jump goes on from what a read has shown, without what lies between.
 func (f *feed[T]) jump(now upstream.Position, s upstream.Found) {
-	f.streamed, f.owed = now, 0
+	f.streamed, f.awaited = now, 0
 	f.show(now, s)
 }
 
@@ -188,7 +188,7 @@ func (f *feed[T]) hole(err error, at kv.Revision) {
 
 // show makes now, which s holds, the newest state.
 func (f *feed[T]) show(now upstream.Position, s upstream.Found) {
-	f.owed = max(f.owed, now.Entry.ModRevision)
+	f.awaited = max(f.awaited, now.Entry.ModRevision)
 	if f.shown != nil && f.shown.epoch == f.epoch && f.newest.SameAs(&now) {
 		f.newest = now
 		return
@@ -286,7 +286,7 @@ func (f *feed[T]) Position() kv.Revision { return f.streamed.Revision }
 
 // isBehind reports whether the stream has yet to bring what a read has shown. What came and went since is not in the newest.
 func (f *feed[T]) IsBehind() bool {
-	return !f.streamed.SameAs(&f.newest) || f.streamed.Revision < f.owed
+	return !f.streamed.SameAs(&f.newest) || f.streamed.Revision < f.awaited
 }
 
 func (f *feed[T]) Known() (upTo kv.Revision, epoch uint64) { return f.newest.Revision, f.epoch }

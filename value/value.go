@@ -24,12 +24,12 @@ type Value[T any] struct {
 	fallback T
 	misuse   error // why nothing can work; returned by every Get
 
-	health  *upstream.Health
-	fresh   *upstream.Freshness
-	backlog *backlog[T]
-	state   atomic.Pointer[state[T]]
-	bells   bells                     // rung after state has changed
-	latest  atomic.Pointer[update[T]] // the newest good one
+	health    *upstream.Health
+	fresh     *upstream.Freshness
+	backlog   *backlog[T]
+	state     atomic.Pointer[state[T]]
+	notifiers notifiers                 // notified after state has changed
+	latest    atomic.Pointer[update[T]] // the newest good one
 
 	latestMu sync.Mutex
 	latestAt instant // of what was offered as latest and taken
@@ -42,7 +42,7 @@ type Value[T any] struct {
 	epoch uint64 // how often history was replaced; of the upstreams, which run one after the other
 }
 
-// state is all that the watchers wait for. It is immutable; the next one is announced by ringing the bells.
+// state is all that the watchers wait for. It is immutable; the next one is announced through the notifiers.
 type state[T any] struct {
 	newest *update[T] // nil before the first read
 	fault  error      // the last error that the watchers are to be told, nil when a read succeeded since
@@ -193,9 +193,9 @@ func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 			opt(&c)
 		}
 	}
-	w := &Watcher[T]{v: v, bell: v.bells.join()}
+	w := &Watcher[T]{v: v, notifier: v.notifiers.join()}
 	if v.config.MaxStaleness > 0 {
-		w.ages = &ages{opened: time.Now()}
+		w.limit = &stalenessLimit{opened: time.Now()}
 	}
 	if c.every {
 		w.every = newEvery(w)
@@ -260,7 +260,7 @@ func (v *Value[T]) healed() {
 		return
 	}
 	v.state.Store(&state[T]{newest: last.newest, faults: last.faults})
-	v.bells.ring()
+	v.notifiers.notify()
 }
 
 // publish shows the watchers a newest update, and a fault if there is one. Only the upstream calls it.
@@ -272,5 +272,5 @@ func (v *Value[T]) publish(newest *update[T], fault error) {
 		next.faults++
 	}
 	v.state.Store(next)
-	v.bells.ring()
+	v.notifiers.notify()
 }

@@ -15,21 +15,21 @@ import (
 // Watcher is one reader of a [Value]: it is handed the current value, and then the value again each time
 // it changes. One goroutine reads at a time; any goroutine may close it.
 type Watcher[T any] struct {
-	v       *Value[T]
-	bell    *bell
-	ticket  uint64                        // of the first read, asked for when the watcher was opened
-	closing atomic.Pointer[chan struct{}] // set by the first Close, which closes it when it is done
+	v        *Value[T]
+	notifier *notifier
+	ticket   uint64                        // of the first read, asked for when the watcher was opened
+	closing  atomic.Pointer[chan struct{}] // set by the first Close, which closes it when it is done
 
-	getting atomic.Bool // a Get is under way; what follows is its own
-	started bool        // a first read was answered
-	told    *update[T]  // the update last returned or passed over
-	faults  uint64      // how many of the state's faults are told
-	ages    *ages       // where there is a limit to staleness
-	every   *every[T]   // of an EveryUpdate watcher
+	getting atomic.Bool     // a Get is under way; what follows is its own
+	started bool            // a first read was answered
+	last    *update[T]      // the update last returned or passed over
+	faults  uint64          // how many of the state's faults are told
+	limit   *stalenessLimit // where there is a limit to staleness
+	every   *every[T]       // of an EveryUpdate watcher
 }
 
-// ages are what a watcher needs for [WithMaxStaleness].
-type ages struct {
+// stalenessLimit is what a watcher needs for [WithMaxStaleness].
+type stalenessLimit struct {
 	opened  time.Time
 	staleAt time.Time // when ErrStale was last told
 }
@@ -94,10 +94,10 @@ func isLast(ctx context.Context, err, misuse error) bool {
 // Revision returns the revision behind what Get last returned: that of the put, or for a deletion that of the
 // deletion, or one by which it had happened. It is zero before the first. Call it where Get is called.
 func (w *Watcher[T]) Revision() kv.Revision {
-	if w.told == nil {
+	if w.last == nil {
 		return 0
 	}
-	return w.told.Revision
+	return w.last.Revision
 }
 
 // Close ends the watcher. A Get under way returns [ErrClosed]. The last watcher of a Value to be closed ends
@@ -111,8 +111,8 @@ func (w *Watcher[T]) Close() error {
 		return nil
 	}
 	defer close(done)
-	w.bell.ring()
-	w.v.bells.leave(w.bell)
+	w.notifier.notify()
+	w.v.notifiers.leave(w.notifier)
 	if w.every != nil {
 		w.every.close()
 	}
@@ -142,14 +142,14 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 	defer w.getting.Store(false)
 
 	ticket := w.ticket
-	if w.told == nil {
+	if w.last == nil {
 		w.started = false // a Get that returned nothing was not the first
 	}
 	asksRead := wait && (!w.started || asked.atLeast > 0)
 	if asksRead {
 		ticket = w.v.fresh.Want(false)
 	}
-	var rung <-chan struct{}
+	var notified <-chan struct{}
 	for {
 		if w.closing.Load() != nil {
 			return nil, w.errClosed()
@@ -166,7 +166,7 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 		stale, due := w.staleness(confirmed)
 		switch {
 		case stale && (due <= 0 || !wait):
-			w.ages.staleAt = time.Now()
+			w.limit.staleAt = time.Now()
 			return nil, w.errStale(confirmed)
 		case stale, !w.started, asksRead, s.newest == nil:
 			// What is known is too old to be told, or was known before the call.
@@ -188,16 +188,16 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 		if !wait {
 			return nil, ErrNothingNew
 		}
-		if rung == nil {
-			rung = w.bell.wait() // which is not rung for what came before: look again
+		if notified == nil {
+			notified = w.notifier.wait() // which is not notified for what came before: look again
 			continue
 		}
 		var history <-chan struct{}
 		if w.every != nil && !stale && w.started && !asksRead { // or what was read would not be taken, and waiting for it would spin
 			history = w.every.reading()
 		}
-		w.wait(ctx, rung, history, confirmed, asked.atLeast > 0, due)
-		rung = nil
+		w.wait(ctx, notified, history, confirmed, asked.atLeast > 0, due)
+		notified = nil
 	}
 }
 
@@ -215,15 +215,15 @@ func (w *Watcher[T]) next(s *state[T], confirmed *upstream.Confirmation, asked *
 
 // isNews reports whether u is anything else than what the watcher was told last.
 func (w *Watcher[T]) isNews(u *update[T]) bool {
-	if w.told != nil {
-		return u != w.told && !u.SameAs(&w.told.Position)
+	if w.last != nil {
+		return u != w.last && !u.SameAs(&w.last.Position)
 	}
 	return u.Present || w.v.config.hasFallback
 }
 
 // tell counts u as told, and returns it unless it is a value that was not asked for.
 func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
-	w.told = u
+	w.last = u
 	w.v.offerLatest(u)
 	isValue := u.err == nil && (u.Present || w.v.config.hasFallback)
 	if isValue && !asked.wants(u.value) {
@@ -232,11 +232,11 @@ func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
 	return u
 }
 
-// wait returns when there may be more to tell than before rung was asked for, and than confirmed, when history was read,
+// wait returns when there may be more to tell than before notified was asked for, and than confirmed, when history was read,
 // when ctx or the watcher ended, and, if there is a limit to staleness, after due.
-func (w *Watcher[T]) wait(ctx context.Context, rung, history <-chan struct{}, confirmed *upstream.Confirmation, asksRevision bool, due time.Duration) {
+func (w *Watcher[T]) wait(ctx context.Context, notified, history <-chan struct{}, confirmed *upstream.Confirmation, asksRevision bool, due time.Duration) {
 	var stale <-chan time.Time
-	limited := w.ages != nil
+	limited := w.limit != nil
 	if limited {
 		timer := time.NewTimer(due)
 		defer timer.Stop()
@@ -247,7 +247,7 @@ func (w *Watcher[T]) wait(ctx context.Context, rung, history <-chan struct{}, co
 		confirm = confirmed.Next // to the others a read that shows nothing new is nothing to wake for
 	}
 	select {
-	case <-rung:
+	case <-notified:
 	case <-confirm:
 	case <-history:
 	case <-stale:
@@ -257,26 +257,26 @@ func (w *Watcher[T]) wait(ctx context.Context, rung, history <-chan struct{}, co
 
 // staleness reports whether what is known is too old to be told, and in how long that is to be said.
 func (w *Watcher[T]) staleness(confirmed *upstream.Confirmation) (stale bool, due time.Duration) {
-	if w.ages == nil {
+	if w.limit == nil {
 		return false, 0
 	}
 	limit := w.v.config.MaxStaleness
 	known := confirmed.Began
-	if known.Before(w.ages.opened) {
-		known = w.ages.opened // no read can have been answered for this watcher before
+	if known.Before(w.limit.opened) {
+		known = w.limit.opened // no read can have been answered for this watcher before
 	}
 	if time.Since(known) < limit {
 		return false, limit - time.Since(known)
 	}
 	said := known
-	if said.Before(w.ages.staleAt) {
-		said = w.ages.staleAt
+	if said.Before(w.limit.staleAt) {
+		said = w.limit.staleAt
 	}
 	return true, limit - time.Since(said)
 }
 
 func (w *Watcher[T]) errStale(confirmed *upstream.Confirmation) error {
-	if opened := w.ages.opened; confirmed.Began.Before(opened) {
+	if opened := w.limit.opened; confirmed.Began.Before(opened) {
 		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(opened).Round(time.Millisecond))
 	}
 	return fmt.Errorf("value: get %q: %w: for %v", w.v.key, ErrStale, time.Since(confirmed.Began).Round(time.Millisecond))
