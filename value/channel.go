@@ -14,10 +14,9 @@ type Result[T any] struct {
 	Revision kv.Revision // behind the value, the deletion or the bad value
 }
 
-// Chan returns a channel of what a watcher's Gets return, for programs that select. A value that nobody has taken
-// gives way to a newer one, unless each is asked for by [EveryUpdate]. The channel is closed when ctx ends, or
-// after an error that would be all that follows, as [ErrClosed]; nothing of it is then left running. There
-// is no other way to end it.
+// Chan returns a channel of what the Gets of a watcher return, for programs that use select. A newer value replaces a value that was
+// not received yet, except with [EveryUpdate]. The channel is closed when ctx ends, or after a final error such as [ErrClosed].
+// Nothing is left running then. There is no other way to end it.
 func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[T] {
 	out := make(chan Result[T])
 	w := v.Watch(opts...)

@@ -8,32 +8,32 @@ import (
 	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
-// The errors of a Get, beside [*DecodeError], [*GapError], the context's own, and [kv.ErrPermission].
-// Test for them with [errors.Is].
+// The errors of a Get, in addition to [*DecodeError], [*GapError], [kv.ErrPermission] and the error of the context. Test for them with
+// [errors.Is].
 var (
-	// ErrDeleted: the key was deleted. Said once; the next Get waits for its re-creation.
+	// ErrDeleted: the key was deleted. It is returned once. The next Get waits until the key exists again.
 	ErrDeleted = errors.New("the key was deleted")
-	// ErrClosed: the watcher, or the store beneath it, was closed. It is [kv.ErrClosed].
+	// ErrClosed: the watcher or its store was closed. It is [kv.ErrClosed].
 	ErrClosed = kv.ErrClosed
-	// ErrWatcherClosed: the watcher was closed, and not the store. It matches ErrClosed too.
+	// ErrWatcherClosed: the watcher was closed, not the store. It matches ErrClosed too.
 	ErrWatcherClosed = fmt.Errorf("the watcher was %w", ErrClosed)
-	// ErrConcurrentGet: another Get of this watcher is under way. It is not disturbed.
+	// ErrConcurrentGet: another Get of this watcher is running. That Get is not disturbed.
 	ErrConcurrentGet = errors.New("another Get of this watcher is under way")
 	// ErrStale: the store has not confirmed the value for longer than [WithMaxStaleness] allows.
 	ErrStale = errors.New("not confirmed by the store for too long")
-	// ErrLostEvent: the versions of the key prove that the store's watch has left out an event. It is met by reading
-	// afresh, and so seen in Status and in a GapError only.
+	// ErrLostEvent: the versions of the key prove that the store's watch has left out an event. The key is then
+	// read again, so this error is only seen in Status and in a GapError.
 	ErrLostEvent = upstream.ErrLostEvent
 	// ErrNothingNew: TryGet has nothing that the watcher has not returned already.
 	ErrNothingNew = errors.New("nothing new")
 )
 
-// DecodeError says that an update could not be decoded, or not even be read because it is larger than the store's client
-// accepts: then Err matches [kv.ErrTooLarge]. The watcher goes on: the next Get returns what comes after it.
+// DecodeError reports an update that could not be decoded. It also reports an update that is larger than the store's client accepts; Err
+// then matches [kv.ErrTooLarge]. The watcher continues: the next Get returns what comes after the update.
 type DecodeError struct {
 	Key      string
 	Revision kv.Revision // of the update that could not be decoded
-	Err      error       // what the decoder said, which may quote the value; for a decoder that panicked, what it panicked with
+	Err      error       // the decoder's error, which may quote the value; if the decoder panicked, the value of the panic
 	Stack    []byte      // of a decoder that panicked; nil otherwise
 }
 
@@ -44,12 +44,12 @@ func (e *DecodeError) Error() string {
 // Unwrap returns the decoder's error.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
-// GapError tells an [EveryUpdate] watcher that updates may have been lost to it, because the store no longer
-// has them. The next Get returns the newest, or waits for a newer one where the newest is what the watcher returned last.
+// GapError reports to an [EveryUpdate] watcher that updates may be missing, because the store no longer has them. The next Get returns
+// the newest value. If the watcher has returned that already, the next Get waits for a newer one.
 type GapError struct {
 	Key  string
-	From kv.Revision // the watcher has seen everything up to here
-	To   kv.Revision // and goes on from what the key was here
+	From kv.Revision // the watcher has returned every update up to this revision
+	To   kv.Revision // and continues from the state of the key at this revision
 	Err  error       // why: kv.ErrCompacted, kv.ErrTooLarge, kv.ErrReset where history was replaced, or ErrLostEvent
 }
 
@@ -60,10 +60,9 @@ func (e *GapError) Error() string {
 // Unwrap returns why the updates are lost.
 func (e *GapError) Unwrap() error { return e.Err }
 
-// IsFinal reports whether err, of a Get, is one that every later Get of the watcher returns too: the watcher or the store was
-// closed, or an argument of [New] is wrong. After any other error the watcher is as good as before, and a loop goes on:
-// a deletion, a bad value, a gap, a stale value, a permission that may be given back. The end of the caller's own
-// context is not final for the watcher.
+// IsFinal reports whether every later Get of the watcher returns err too: the watcher or the store was closed, or an argument of [New]
+// is wrong. After any other error the watcher works as before, and a loop should continue: a deletion, a bad value, a gap, a stale value, a
+// permission that may be given back. The end of the caller's context is not final for the watcher.
 func IsFinal(err error) bool {
 	if _, bad := errors.AsType[*DecodeError](err); bad {
 		return false // whatever the decoder's error matches

@@ -60,43 +60,47 @@ func (c *config) validate(store kv.Store, key string) error {
 	return kv.ValidateKey(key)
 }
 
-// WithDefault makes an absent key read as v: at once where there is no key yet, and in place of
-// [ErrDeleted] when it is deleted. v must be of the Value's own type, or every Get fails and says so.
+// WithDefault makes an absent key read as v. A Get returns v at once if the key is absent, and instead of [ErrDeleted] when the key
+// is deleted. v must have the Value's own type. Otherwise every Get fails and reports that.
 func WithDefault[T any](v T) Option {
 	return func(c *config) { c.fallback, c.hasFallback = v, true }
 }
 
-// WithLogger has the Value log what no Get tells: a newest value that does not decode, with the decoder's text, which may quote
-// the value; outages and their end, an update that is too large, a watch that died unnoticed, history that was lost
-// or replaced, lost events that the audit found, and once, after a few seconds, that it waits for a key to be created. The
-// default is not to log. An outage counts as ended once the new watch has lasted for some seconds.
+// WithLogger makes the Value log what Get does not return:
+//
+//   - the beginning and the end of an outage, and a watch that died unnoticed;
+//   - a newest value that does not decode, with the decoder's text, which may quote the value;
+//   - an update that is too large, history that was lost or replaced, and lost events that the audit found;
+//   - once, after a few seconds, that the key is absent and the Value waits for it.
+//
+// An outage has ended when the new watch has lasted for some seconds. By default nothing is logged.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.Logger = l } }
 
-// WithRetry sets the delays between attempts to reach a store that fails: about first, then doubling up
-// to most, each with jitter, and from the beginning again once the store has delivered something. The
-// default is 50 ms to 10 s.
+// WithRetry sets the delays between attempts to reach a store that fails. The first delay is about first. Each later delay is twice as
+// long, up to most, and all have jitter. The delays start over when the store has delivered something. The default is 50 ms to 10 s.
 func WithRetry(first, most time.Duration) Option {
 	return func(c *config) { c.RetryFirst, c.RetryMost = first, most }
 }
 
-// WithCheck sets after how long a silence the store is asked, with one small linearizable read of the
-// Value's own key, whether the watch is still what it seems. That finds streams that died unnoticed,
-// permissions that were taken away and history that was replaced. The default is one minute; zero switches
-// the check off.
+// WithCheck sets how long the watch may be silent before the Value checks it with one small linearizable read of its key. The check
+// finds a watch that died unnoticed, a permission that was taken away, and history that was replaced. The default is one
+// minute. Zero switches the check off.
 func WithCheck(silence time.Duration) Option { return func(c *config) { c.CheckEvery = silence } }
 
-// WithMaxStaleness has every Get say [ErrStale], rather than return old news, once the store has not
-// confirmed the value by a linearizable read begun less than d ago. The key is then read every d/2, counted from the beginning
-// of a read, also while watches fail, and again d/4 later if there is no answer; so a small d costs requests, and d has to be
-// more than twice what a read takes. A limit below 100 ms cannot be met by a store over a network. It is refused: every Get
-// fails and says so. While the store cannot be reached each watcher is notified once every d, or at each TryGet, and
-// goes on as before when it can be again. That it can is not told where the value is what it was: keep the value, and
-// ask the Age of [Value.Latest], which has no limit of its own, or [Status].Confirmed, whether it may be acted on again.
-// The default, zero, is no limit.
+// WithMaxStaleness bounds the age of what Get returns. Get returns [ErrStale] if the store has not confirmed the value by a
+// linearizable read that began less than d ago.
+//
+// The key is read every d/2, counted from the beginning of a read, also while watches fail. If there is no answer, it is read again
+// d/4 later. So a small d costs requests, and d must be more than twice the time of a read. A limit below 100 ms cannot be met over
+// a network and is refused: every Get fails and reports that.
+//
+// While the store cannot be reached, each watcher gets ErrStale once every d, and at each TryGet. After that the watcher works as
+// before. If the value is then the same as before the outage, no Get returns: keep the value. The Age of [Value.Latest] and
+// [Status].Confirmed show whether the program may act on it again. Latest itself has no limit. The default is zero, no limit.
 func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.MaxStaleness = d } }
 
-// WithBacklog sets how many updates a Value keeps in memory for all its [EveryUpdate] watchers together, until each has
-// read them; a watcher that is further behind reads the store's own history. The default is 1024. Independent of it, no more than 16 MiB are kept.
+// WithBacklog sets how many updates a Value keeps in memory for all its [EveryUpdate] watchers together, until each has read
+// them. A watcher that is further behind reads the store's own history. The default is 1024. In any case at most 16 MiB are kept.
 func WithBacklog(updates int) Option { return func(c *config) { c.backlog = updates } }
 
 // WatchOption configures one [Watcher].
@@ -104,14 +108,14 @@ type WatchOption func(*watchConfig)
 
 type watchConfig struct{ every bool }
 
-// EveryUpdate gives the watcher each update once and in order, instead of the newest only. It begins at its first
-// Get, which returns the value as it is then: what came before, also since Watch was called, is not told. Two changes of
-// the key in one revision are one update. A watcher that falls further behind than [WithBacklog] reads on from the
-// store's own history; where that was compacted it is told so by one [*GapError], and goes on from the newest. After a
-// restore to the very entry it returned last it is told nothing (V5), though it may not have seen all of what was undone.
+// EveryUpdate makes the watcher return each update once and in order, instead of the newest only. The watcher begins at its first Get,
+// which returns the value at that time. Earlier updates, also those since Watch was called, are not returned. Two changes of the key
+// in one revision are one update. A watcher that falls further behind than [WithBacklog] reads the store's own history. If that
+// history was compacted, the watcher gets one [*GapError] and continues from the newest value. After a restore to the very entry
+// that it returned last, it returns nothing (V5), even if it has not returned all of what was undone.
 func EveryUpdate() WatchOption { return func(c *watchConfig) { c.every = true } }
 
-// GetOption narrows down what a Get of a Watcher[T] returns.
+// GetOption restricts what a Get of a Watcher[T] returns.
 type GetOption[T any] func(*getConfig[T])
 
 type getConfig[T any] struct {
@@ -119,18 +123,18 @@ type getConfig[T any] struct {
 	atLeast kv.Revision
 }
 
-// Where has Get pass over values that keep does not want. A later Get does not return what was passed over.
-// Errors and deletions are returned all the same; a default value is asked about like any other. A keep that panics does so
-// in Get, and has passed the value over.
+// Where makes Get skip values for which keep returns false. A later Get does not return a skipped value. Errors and deletions are
+// returned in any case. keep is also called for a default value. If keep panics, Get panics, and the value counts as skipped.
 func Where[T any](keep func(T) bool) GetOption[T] {
 	return func(c *getConfig[T]) { c.keep = append(c.keep, keep) }
 }
 
-// AtLeast has Get return the value as it was at revision rev or later, for a program that has written at
-// rev and wants to see its own write, or what came after it. What is older is passed over as with [Where].
-// Get still returns only what is newer than what the watcher returned before. It makes a read, which shows whether the store's
-// history is still the one that rev is of. After history was replaced, and has not come to rev, the newest is returned: rev was
-// a revision of the history that is gone. T has to be given, as in AtLeast[Limits](rev).
+// AtLeast makes Get return the value at revision rev or later. A program that has written at rev sees its own write, or a later one.
+// Older values are skipped, as with [Where]. Get still returns only what is newer than what the watcher returned before.
+//
+// Such a Get makes a read. The read shows whether the store's history is still the one that rev belongs to. If history was replaced and
+// has not reached rev, Get returns the newest value, because rev was a revision of the old history. The type must be given, as
+// in AtLeast[Limits](rev).
 func AtLeast[T any](rev kv.Revision) GetOption[T] {
 	return func(c *getConfig[T]) { c.atLeast = max(c.atLeast, rev) }
 }

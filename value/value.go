@@ -13,9 +13,8 @@ import (
 	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
-// Value is the typed, current value of one key of a [kv.Store]. It costs nothing until it is watched: it
-// holds one watch of the store, and the goroutines for it, while at least one [Watcher] is open, and none
-// otherwise. Its methods may be called concurrently.
+// Value is the typed, current value of one key of a [kv.Store]. While at least one [Watcher] is open, it holds one watch of the store and
+// the goroutines for it. Otherwise it holds none. All methods may be called concurrently.
 type Value[T any] struct {
 	store    kv.Store
 	key      string
@@ -50,9 +49,9 @@ type state[T any] struct {
 }
 
 // New returns the Value of key in store, decoded by decode: [JSON], [StrictJSON], [Text], [String], [Bytes], or any
-// function. decode may keep the bytes that it is given, and has to allow being called from several goroutines at once. It has
-// to come back, if only by a panic: not to end its goroutine, as a test's FailNow does. Nothing is read before the Value is used. If an argument or an option is
-// wrong, every Get fails and says so.
+// function. decode may keep the bytes that it receives. It may be called concurrently. It must return or panic; it must not end its
+// goroutine, as a test's FailNow does. Nothing is read before the Value is used. If an argument or an option is wrong, every Get
+// fails and reports that.
 func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts ...Option) *Value[T] {
 	v := &Value[T]{store: store, key: key, decode: decode, config: newConfig(opts), fresh: upstream.NewFreshness()}
 	v.health = upstream.NewHealth(&v.config.Settings, key)
@@ -82,9 +81,9 @@ func (v *Value[T]) validate() error {
 // Key returns the key.
 func (v *Value[T]) Key() string { return v.key }
 
-// Get reads and decodes the key once, linearizably, without a watch. An absent key reads as the default; without
-// one the error matches [kv.ErrNotFound]. A value that does not decode is a [*DecodeError]. The store's errors
-// come back as they are: Get does not try again.
+// Get reads and decodes the key once, linearizably, without a watch. An absent key reads as the default. Without a default the error
+// matches [kv.ErrNotFound]. For a value that does not decode the error is a [*DecodeError]. Get returns the store's errors as they
+// are, and does not try again.
 func (v *Value[T]) Get(ctx context.Context) (T, error) {
 	var zero T
 	if v.misuse != nil {
@@ -100,7 +99,7 @@ func (v *Value[T]) Get(ctx context.Context) (T, error) {
 	return safely(v.decode, entry)
 }
 
-// Reading is a value and where it is from.
+// Reading is a value, its revision, and when the store confirmed it.
 type Reading[T any] struct {
 	Value T
 	// Revision is that of the put that made the value, or for a default one at which the key was absent.
@@ -112,10 +111,10 @@ type Reading[T any] struct {
 // Age is how long ago the store confirmed the reading.
 func (r Reading[T]) Age() time.Duration { return time.Since(r.Confirmed) }
 
-// Latest returns the newest good value that is at hand, without blocking or asking the store: for hot paths. It
-// is kept current while a watcher is open, whether or not that is read from, and then stays as it is: no watcher is told
-// of a good value before Latest has it, or a newer one. A value that does not decode does not replace a good one. ok is
-// false before the first, and, without a default, while the key is deleted.
+// Latest returns the newest good value at hand. It does not block and does not ask the store, so it is fit for hot paths. It is kept
+// current while a watcher is open, even if no Get is called, and stays as it is when no watcher is open. No watcher returns a good
+// value before Latest has that value or a newer one. A value that does not decode does not replace a good one. ok is false before the
+// first good value, and, without a default, while the key is deleted.
 func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	confirmed := v.fresh.Confirmed.Load() // first: what it confirms is in what is loaded after it
 	u := v.latest.Load()

@@ -12,8 +12,8 @@ import (
 	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
-// Watcher is one reader of a [Value]: it is handed the current value, and then the value again each time
-// it changes. One goroutine reads at a time; any goroutine may close it.
+// Watcher is one reader of a [Value]. It returns the current value, and then the value again each time it changes. Only one goroutine
+// may read at a time. Any goroutine may close the Watcher.
 type Watcher[T any] struct {
 	v        *Value[T]
 	notifier *notifier
@@ -36,18 +36,23 @@ type stalenessLimit struct {
 
 // Get returns the next thing to know about the key.
 //
-// The first Get returns the value as a linearizable read begun after the call finds it; where the key does not
-// exist, and there is no default, it waits until it does. Each later Get waits for something newer than what
-// the watcher returned before: the newest, unless the watcher is one for [EveryUpdate].
+// The first Get returns the value that a linearizable read finds which begins after the call. If the key is absent and there is no
+// default, Get waits until the key exists. Each later Get waits for something newer than what the watcher returned before: the
+// newest value, or with [EveryUpdate] the next one.
 //
-// The error matches [ErrDeleted] when the key was deleted, and is a [*DecodeError] for a value that does not
-// decode. [kv.ErrPermission], and [ErrClosed] of a closed store, come back when a read has confirmed them, once for
-// each attempt to reach the store; [ErrStale] once every [WithMaxStaleness]; a [*GapError] only to an EveryUpdate
-// watcher. After each of these the watcher is as good as before, and the next Get waits for what comes next. Outages are not errors:
-// Get waits for their end, which [Value.Status] and the log show.
+// The error is one of the following:
 //
-// When ctx ends first Get returns its error, and nothing is lost: the next Get returns what this one would have.
-// After Close it returns [ErrClosed]; beside another Get, [ErrConcurrentGet].
+//   - It matches [ErrDeleted] if the key was deleted.
+//   - It is a [*DecodeError] for a value that does not decode.
+//   - It matches [kv.ErrPermission], or [ErrClosed] if the store was closed, once for each attempt to reach the store, after a read
+//     has confirmed it.
+//   - It matches [ErrStale] once every [WithMaxStaleness], while the value is too old.
+//   - It is a [*GapError], only for an EveryUpdate watcher.
+//   - It is the error of ctx, if ctx ends first. Nothing is lost: the next Get returns what this one would have returned.
+//   - It matches [ErrClosed] after Close, and [ErrConcurrentGet] while another Get runs.
+//
+// After each of these the watcher works as before, except after Close. See [IsFinal]. An outage is not an error: Get waits for its
+// end, and [Value.Status] and the log report it.
 func (w *Watcher[T]) Get(ctx context.Context, opts ...GetOption[T]) (T, error) {
 	u, err := w.get(ctx, newGetConfig(opts), true)
 	if err != nil {
@@ -57,10 +62,9 @@ func (w *Watcher[T]) Get(ctx context.Context, opts ...GetOption[T]) (T, error) {
 	return w.answer(u)
 }
 
-// TryGet is a [Watcher.Get] that never waits. Where Get would, the error matches [ErrNothingNew]; so it does
-// before the read made when the watcher was opened is answered. While the value is older than [WithMaxStaleness]
-// allows it is ErrStale, each time. The value returned is as fresh as that read, or what the watch has brought since:
-// TryGet asks the store for nothing, with [AtLeast] neither.
+// TryGet is a [Watcher.Get] that never waits. Where Get would wait, the error matches [ErrNothingNew]. That is also so until the store
+// has answered the read that was made when the watcher was opened. While the value is older than [WithMaxStaleness] allows, each
+// TryGet returns ErrStale. TryGet never asks the store, not even with [AtLeast]: it returns what that read or the watch has brought.
 func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
 	u, err := w.get(context.Background(), newGetConfig(opts), false)
 	if err != nil {
@@ -70,8 +74,8 @@ func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
 	return w.answer(u)
 }
 
-// Updates returns what successive calls of [Watcher.Get] do, errors included, until ctx ends or the watcher, or
-// its store, is closed; that error is the last it yields.
+// Updates yields what successive calls of [Watcher.Get] return, including errors. It ends when ctx ends, or the watcher or its store is
+// closed. That error is the last pair it yields.
 func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -91,8 +95,8 @@ func isLast(ctx context.Context, err, misuse error) bool {
 	return err == ctx.Err() || misuse != nil || IsFinal(err) || errors.Is(err, ErrConcurrentGet)
 }
 
-// Revision returns the revision behind what Get last returned: that of the put, or for a deletion that of the
-// deletion, or one by which it had happened. It is zero before the first. Call it where Get is called.
+// Revision returns the revision of what Get returned last: the revision of the put, or of the deletion, or a revision by which the
+// deletion had happened. It is zero before the first Get has returned. Call it from the goroutine that calls Get.
 func (w *Watcher[T]) Revision() kv.Revision {
 	if w.last == nil {
 		return 0
@@ -100,9 +104,9 @@ func (w *Watcher[T]) Revision() kv.Revision {
 	return w.last.Revision
 }
 
-// Close ends the watcher. A Get under way returns [ErrClosed]. The last watcher of a Value to be closed ends
-// the Value's watch of the store, and Close waits for that: do not call it from a decoder or from what handles the log. It may
-// be called more than once, and always returns nil.
+// Close ends the watcher. A running Get returns [ErrClosed]. When the last watcher of a Value is closed, the Value's watch of the store
+// ends, and Close waits for that. So do not call Close from a decoder or from a handler of the log. Close may be called more than
+// once, and always returns nil.
 func (w *Watcher[T]) Close() error {
 	// No sync.Once: what waits for its mutex keeps a synctest bubble from going on, and there may be a decoder to wait for.
 	done := make(chan struct{})
