@@ -24,6 +24,9 @@ func Run(t *testing.T, b Backend) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	if err := s.Probe(); err != nil {
+		t.Fatal(err)
+	}
 	var outcomes []suite.Outcome
 	for _, g := range suite.InTurn() {
 		t.Run(g.ID, func(t *testing.T) {
@@ -62,6 +65,9 @@ func Check(ctx context.Context, b Backend, only ...string) error {
 		return err
 	}
 	defer s.Close()
+	if err := s.Probe(); err != nil {
+		return err
+	}
 	outcomes, err := s.Check(only...)
 	var errs []error
 	for _, o := range outcomes {

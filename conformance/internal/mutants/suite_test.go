@@ -68,6 +68,18 @@ func TestABackendIsValidated(t *testing.T) {
 	}
 }
 
+func TestABackendThatCannotBeOpenedIsReportedOnce(t *testing.T) {
+	opened := 0
+	err := conformance.Check(t.Context(), conformance.Backend{Open: func(t conformance.T) conformance.Store {
+		opened++
+		t.Fatalf("no database here")
+		return nil
+	}})
+	if err == nil || strings.Count(err.Error(), "no database here") != 1 || opened != 1 {
+		t.Errorf("Open was called %d times, and the error is %v", opened, err)
+	}
+}
+
 func TestWhatIsNotClaimedIsNotRun(t *testing.T) {
 	broken := mutants[0]
 	b := backendOf(broken.broken)

@@ -104,6 +104,15 @@ func (s *suite) Run(c Check, name string) Outcome {
 	return Outcome{Check: c, Broken: r.report()}
 }
 
+// Probe opens a store and closes it again. Without it, a backend whose Open fails would fail every check with the same words.
+func (s *suite) Probe() error {
+	r := record(s.ctx, "open", s.backend.patience(), func(r *recorder) { s.open(r, "open") })
+	if !r.failed() {
+		return nil
+	}
+	return errors.New("conformance: no store can be opened, so no check was run:" + r.report())
+}
+
 // open returns the env of a check, with a store of its own.
 func (s *suite) open(r *recorder, path string) *Env {
 	s.opened++
