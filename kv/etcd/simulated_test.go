@@ -69,6 +69,11 @@ func (m *simulated) put() (revision int64) {
 	return m.revision
 }
 
+// closable is a fake that may be closed, as the client's own watcher is with the client.
+type closable struct{ fake }
+
+func (*closable) Close() error { return nil }
+
 // client is a real client of the member, with watches that begin and bring nothing.
 func (m *simulated) client(t *testing.T, configure func(clientv3.Config) clientv3.Config) *clientv3.Client {
 	dialer := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
@@ -84,16 +89,13 @@ func (m *simulated) client(t *testing.T, configure func(clientv3.Config) clientv
 	client := must(clientv3.New(configure(clientv3.Config{
 		Endpoints: []string{"http://member:2379"}, Logger: zap.NewNop(), DialOptions: []grpc.DialOption{dialer},
 	})))(t)
-	t.Cleanup(func() {
-		client.Watcher = nil
-		client.Close()
-	})
-	client.Watcher = &fake{watch: func(ctx context.Context, _ clientv3.Op) clientv3.WatchChan {
+	t.Cleanup(func() { client.Close() })
+	client.Watcher = &closable{fake{watch: func(ctx context.Context, _ clientv3.Op) clientv3.WatchChan {
 		begun := make(chan clientv3.WatchResponse, 1)
 		begun <- headed(m.now(), clientv3.WatchResponse{Created: true})
 		context.AfterFunc(ctx, func() { close(begun) })
 		return begun
-	}}
+	}}}
 	return client
 }
 
