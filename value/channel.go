@@ -32,7 +32,7 @@ func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[
 // send gets one result and hands it, or the newest there is when it is taken, to out. It reports whether there
 // may be more.
 func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
-	before := w.last
+	before, given := w.last, w.given
 	r := w.result(w.Get(ctx))
 	for ctx.Err() == nil {
 		changed, tooOld := w.notifier.wait(), (<-chan time.Time)(nil) // before what is looked at, as in get
@@ -42,11 +42,13 @@ func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
 		switch {
 		case stale && w.last != before: // an error that tells of no update does not grow old
 			w.takeBack(before)
+			w.given = given
 			w.limit.staleAt = time.Now()
 			r = Result[T]{Err: w.errStale(confirmed)}
 		case w.every != nil:
 			changed = nil // each is told
 		case !stale && w.started && w.isNews(s.newest):
+			w.given = given
 			if w.last = before; !w.isNews(s.newest) {
 				return true // what was not taken is undone, and there is nothing to tell
 			}

@@ -181,7 +181,7 @@ func newestState[T any](s *state[T], confirmed *upstream.Confirmation) (u *updat
 }
 
 func (e *every[T]) gap(to kv.Revision, why error) error {
-	return &GapError{Key: e.w.v.key, From: e.at.Revision, To: to, Err: why}
+	return &GapError{Key: e.w.v.Key(), Range: e.w.v.subject.Range, From: e.at.Revision, To: to, Err: why}
 }
 
 // readerFailed takes the error of a reading of history that brought nothing.

@@ -44,7 +44,7 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-func (c *config) validate(store kv.Store, key string) error {
+func (c *config) validate(store kv.Store, r kv.Range) error {
 	switch {
 	case store == nil:
 		return errors.New("nil store")
@@ -57,7 +57,7 @@ func (c *config) validate(store kv.Store, key string) error {
 	case c.backlog < 1:
 		return fmt.Errorf("WithBacklog(%d): want at least 1", c.backlog)
 	}
-	return kv.ValidateKey(key)
+	return r.Validate()
 }
 
 // WithDefault makes an absent key read as v. A Get returns v at once if the key is absent, and instead of [ErrDeleted] when the key

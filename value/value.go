@@ -16,12 +16,11 @@ import (
 // Value is the typed, current value of one key of a [kv.Store]. While at least one [Watcher] is open, it holds one watch of the store and
 // the goroutines for it. Otherwise it holds none. All methods may be called concurrently.
 type Value[T any] struct {
-	store    kv.Store
-	key      string
-	decode   func([]byte) (T, error)
-	config   config
-	fallback T
-	misuse   error // why nothing can work; returned by every Get
+	store   kv.Store
+	subject *upstream.Subject
+	face    face[T]
+	config  config
+	misuse  error // why nothing can work; returned by every Get
 
 	health    *upstream.Health
 	fresh     *upstream.Freshness
@@ -53,33 +52,50 @@ type state[T any] struct {
 // goroutine, as a test's FailNow does. Nothing is read before the Value is used. If an argument or an option is wrong, every Get
 // fails and reports that.
 func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts ...Option) *Value[T] {
-	v := &Value[T]{store: store, key: key, decode: decode, config: newConfig(opts), fresh: upstream.NewFreshness()}
-	v.health = upstream.NewHealth(&v.config.Settings, key)
+	c := newConfig(opts)
+	fallback, wrong := defaultOf[T](&c)
+	if decode == nil {
+		wrong = errors.New("nil decoder")
+	}
+	return newValue("New", store, upstream.OfKey(key), &keyFace[T]{decode: decode, fallback: fallback}, c, wrong)
+}
+
+// newValue returns the Value of a subject. If an argument is wrong, nothing but its errors work.
+func newValue[T any](name string, store kv.Store, subject *upstream.Subject, face face[T], c config, wrong error) *Value[T] {
+	v := &Value[T]{store: store, subject: subject, face: face, config: c, fresh: upstream.NewFreshness()}
+	v.health = upstream.NewHealth(&v.config.Settings, subject.Range)
 	v.backlog = &backlog[T]{most: v.config.backlog}
 	v.state.Store(new(state[T]))
-	if err := v.validate(); err != nil {
-		v.misuse = misuse{fmt.Errorf("value: New(%q): %w", key, err)}
+	if wrong == nil {
+		wrong = v.config.validate(store, subject.Range)
+	}
+	if wrong != nil {
+		v.misuse = misuse{fmt.Errorf("value: %s(%v): %w", name, subject.Range, wrong)}
 		v.health.Misused(v.misuse)
 	}
 	return v
 }
 
-func (v *Value[T]) validate() error {
-	if v.decode == nil {
-		return errors.New("nil decoder")
+// defaultOf returns the value of [WithDefault], or the zero value.
+func defaultOf[T any](c *config) (fallback T, err error) {
+	if !c.hasFallback {
+		return fallback, nil
 	}
-	if v.config.hasFallback {
-		var ok bool
-		want := reflect.TypeFor[T]()
-		if v.fallback, ok = v.config.fallback.(T); !ok && (v.config.fallback != nil || want.Kind() != reflect.Interface) {
-			return fmt.Errorf("WithDefault: got %T, want %v", v.config.fallback, want)
-		}
+	fallback, ok := c.fallback.(T)
+	if want := reflect.TypeFor[T](); !ok && (c.fallback != nil || want.Kind() != reflect.Interface) {
+		return fallback, fmt.Errorf("WithDefault: got %T, want %v", c.fallback, want)
 	}
-	return v.config.validate(v.store, v.key)
+	return fallback, nil
 }
 
-// Key returns the key.
-func (v *Value[T]) Key() string { return v.key }
+// Key returns the key. It is empty if the value is one of a range of keys.
+func (v *Value[T]) Key() string {
+	key, _ := v.subject.Range.Key()
+	return key
+}
+
+// Range returns the range of keys that the value is made of: the key, or the range of a bundle.
+func (v *Value[T]) Range() kv.Range { return v.subject.Range }
 
 // Get reads and decodes the key once, linearizably, without a watch. An absent key reads as the default. Without a default the error
 // matches [kv.ErrNotFound]. For a value that does not decode the error is a [*DecodeError]. Get returns the store's errors as they
@@ -89,14 +105,15 @@ func (v *Value[T]) Get(ctx context.Context) (T, error) {
 	if v.misuse != nil {
 		return zero, v.misuse
 	}
-	entry, err := kv.GetKey(ctx, v.store, v.key)
-	switch {
-	case errors.Is(err, kv.ErrNotFound) && v.config.hasFallback:
-		return v.fallback, nil
-	case err != nil:
+	snapshot, err := v.store.Get(ctx, v.subject.Range)
+	if err != nil {
 		return zero, err
 	}
-	return safely(v.decode, entry)
+	u := v.face.found(upstream.Found{Snapshot: snapshot, Place: v.subject.Place(snapshot, &upstream.Position{})}, 0)
+	if !u.Present && !v.config.hasFallback {
+		return zero, fmt.Errorf("value: get %v: %w", v.subject.Range, kv.ErrNotFound)
+	}
+	return u.value, u.err
 }
 
 // Reading is a value, its revision, and when the store confirmed it.
@@ -232,7 +249,7 @@ func (v *Value[T]) run(ctx context.Context) {
 	v.publish(nil, nil)
 	f := &feed[T]{v: v, epoch: v.epoch, holeAt: -1}
 	defer func() { v.epoch = f.epoch }()
-	u := upstream.New(v.store, v.key, &v.config.Settings, f, v.health, v.fresh)
+	u := upstream.New(v.store, v.subject, &v.config.Settings, f, v.health, v.fresh)
 	defer v.health.Stopped()
 	u.Run(ctx)
 }

@@ -23,6 +23,7 @@ type Watcher[T any] struct {
 	getting atomic.Bool     // a Get is under way; what follows is its own
 	started bool            // a first read was answered
 	last    *update[T]      // the update last returned or passed over
+	given   *update[T]      // the good value last returned
 	faults  uint64          // how many of the state's faults are told
 	limit   *stalenessLimit // where there is a limit to staleness
 	every   *every[T]       // of an EveryUpdate watcher
@@ -130,9 +131,14 @@ func (w *Watcher[T]) Close() error {
 func (w *Watcher[T]) answer(u *update[T]) (T, error) {
 	if u.err == nil && !u.Present && !w.v.config.hasFallback {
 		var zero T
-		return zero, fmt.Errorf("value: %q: %w", w.v.key, ErrDeleted)
+		return zero, fmt.Errorf("value: %v: %w", w.v.subject.Range, ErrDeleted)
 	}
-	return u.value, u.err
+	if u.err != nil {
+		return u.value, u.err
+	}
+	v := w.v.face.since(u.value, w.given)
+	w.given = u
+	return v, nil
 }
 
 // get returns the next update that is asked for.
@@ -141,7 +147,7 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*u
 		return nil, w.v.misuse
 	}
 	if !w.getting.CompareAndSwap(false, true) {
-		return nil, fmt.Errorf("value: get %q: %w", w.v.key, ErrConcurrentGet)
+		return nil, fmt.Errorf("value: get %v: %w", w.v.subject.Range, ErrConcurrentGet)
 	}
 	defer w.getting.Store(false)
 
@@ -230,7 +236,7 @@ func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
 	w.last = u
 	w.v.offerLatest(u)
 	isValue := u.err == nil && (u.Present || w.v.config.hasFallback)
-	if isValue && !asked.wants(u.value) {
+	if isValue && len(asked.keep) > 0 && !asked.wants(w.v.face.since(u.value, w.given)) {
 		return nil
 	}
 	return u
@@ -281,11 +287,11 @@ func (w *Watcher[T]) staleness(confirmed *upstream.Confirmation) (stale bool, du
 
 func (w *Watcher[T]) errStale(confirmed *upstream.Confirmation) error {
 	if opened := w.limit.opened; confirmed.Began.Before(opened) {
-		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(opened).Round(time.Millisecond))
+		return fmt.Errorf("value: get %v: %w: not since the watcher was opened, %v ago", w.v.subject.Range, ErrStale, time.Since(opened).Round(time.Millisecond))
 	}
-	return fmt.Errorf("value: get %q: %w: for %v", w.v.key, ErrStale, time.Since(confirmed.Began).Round(time.Millisecond))
+	return fmt.Errorf("value: get %v: %w: for %v", w.v.subject.Range, ErrStale, time.Since(confirmed.Began).Round(time.Millisecond))
 }
 
 func (w *Watcher[T]) errClosed() error {
-	return fmt.Errorf("value: get %q: %w", w.v.key, ErrWatcherClosed)
+	return fmt.Errorf("value: get %v: %w", w.v.subject.Range, ErrWatcherClosed)
 }

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -25,7 +24,7 @@ type condition struct {
 // Health keeps the condition of an upstream, and logs its outages.
 type Health struct {
 	settings *Settings
-	key      string
+	subject  kv.Range
 
 	mu        sync.Mutex
 	condition condition
@@ -33,8 +32,8 @@ type Health struct {
 	logged    string // with this error, where that is not of a read: it may not say the cause
 }
 
-func NewHealth(settings *Settings, key string) *Health {
-	return &Health{settings: settings, key: key}
+func NewHealth(settings *Settings, subject kv.Range) *Health {
+	return &Health{settings: settings, subject: subject}
 }
 
 // Misused says that nothing can work, because of err.
@@ -159,7 +158,5 @@ func (h *Health) Load() condition {
 
 // log is called without the mutex: what handles a record may ask for the Status.
 func (h *Health) log(level slog.Level, msg string, args ...any) {
-	if h.settings.Logger != nil {
-		h.settings.Logger.Log(context.Background(), level, msg, append([]any{"key", h.key}, args...)...)
-	}
+	h.settings.Log(h.subject, level, msg, args...)
 }
