@@ -44,6 +44,9 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 		f.hole(f.missed, f.streamed.Revision)
 	}
 	lost := f.lost
+	if f.started && (replaced || lost != nil) {
+		f.v.health.Resynced()
+	}
 	f.replaced, f.lost, f.missed = false, nil, nil
 	switch {
 	case !f.started:
@@ -74,7 +77,7 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 	default:
 		f.show(now, s) // the stream will bring what led there
 	}
-	f.v.health.Saw(f.newest.Revision)
+	f.v.health.Saw(f.newest.Revision, 0)
 	f.v.healed()
 	return f.streamed.Revision
 }
@@ -125,7 +128,7 @@ func (f *feed[T]) Deliver(b kv.Batch) error {
 	if len(news) > 0 {
 		f.publish()
 	}
-	f.v.health.Saw(f.newest.Revision)
+	f.v.health.Saw(f.newest.Revision, len(news))
 	return nil
 }
 
@@ -149,7 +152,7 @@ func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err e
 			return false, kv.ErrReset
 		}
 		f.show(now, s)
-		f.v.health.Saw(now.Revision)
+		f.v.health.Saw(now.Revision, 0)
 	}
 	if f.streamed.Present && f.streamed.SameAs(&now) {
 		f.streamed.Revision = max(f.streamed.Revision, now.Revision) // its version proves that nothing lies between
@@ -200,6 +203,7 @@ func (f *feed[T]) show(now upstream.Position, s upstream.Found) {
 	}
 	f.newest = now
 	f.shown = f.found(s)
+	f.v.health.Saw(0, 1)
 	f.v.offerLatest(f.shown)
 	f.publish()
 }

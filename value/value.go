@@ -34,6 +34,7 @@ type Value[T any] struct {
 
 	mu       sync.Mutex
 	watchers int
+	opened   time.Time          // when the first of them was
 	stop     context.CancelFunc // ends the upstream; nil when there is none
 	stopped  chan struct{}      // closed when the last upstream that was started has ended
 
@@ -182,25 +183,6 @@ type instant struct {
 	revision kv.Revision
 }
 
-// Status returns what is going on between the Value and its store.
-func (v *Value[T]) Status() Status {
-	c := v.health.Load()
-	s := Status{
-		Connected: c.Connected,
-		Since:     c.Since,
-		LastError: c.LastError,
-		BadValue:  c.BadValue,
-		Revision:  c.Revision,
-		Holes:     c.Holes,
-		Resets:    c.Resets,
-		Confirmed: v.fresh.Confirmed.Load().Began,
-	}
-	v.mu.Lock()
-	s.Watchers = v.watchers
-	v.mu.Unlock()
-	return s
-}
-
 // Watch opens a watcher. It must be closed. Its first Get returns the current value.
 func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 	var c watchConfig
@@ -230,6 +212,8 @@ func (v *Value[T]) open() (ticket uint64) {
 	defer v.mu.Unlock()
 	ticket = v.fresh.Want(true) // first, so that the read an upstream begins with serves it
 	if v.watchers++; v.watchers == 1 {
+		v.opened = time.Now()
+		v.health.Opened()
 		ctx, cancel := context.WithCancel(context.Background())
 		before, stopped := v.stopped, make(chan struct{})
 		v.stop, v.stopped = cancel, stopped
