@@ -65,7 +65,9 @@ func TestStatusChangesYieldsThePresentStatusAndThenEachChange(t *testing.T) {
 		}()
 		r.want("at first", true, func(s value.Status) bool { return !s.Connected && s.Watchers == 0 && !s.Stale })
 		w := v.Watch()
-		r.want("connected", true, func(s value.Status) bool { return s.Connected && s.Watchers == 1 && s.Updates == 1 && s.Reconnections == 0 })
+		r.want("connected", true, func(s value.Status) bool {
+			return s.Connected && s.Watchers == 1 && s.Updates == 1 && s.Reconnections == 0
+		})
 		put("two")
 		put("three")
 		r.want("updates are no change of the Status", false, nil)
@@ -79,7 +81,9 @@ func TestStatusChangesYieldsThePresentStatusAndThenEachChange(t *testing.T) {
 
 		store.Cut()
 		store.EndStreams(kv.ErrUnavailable)
-		r.want("lost", true, func(s value.Status) bool { return !s.Connected && errors.Is(s.LastError, kv.ErrUnavailable) && !s.Stale })
+		r.want("lost", true, func(s value.Status) bool {
+			return !s.Connected && errors.Is(s.LastError, kv.ErrUnavailable) && !s.Stale
+		})
 		time.Sleep(2 * time.Minute)
 		r.want("stale", true, func(s value.Status) bool { return s.Stale })
 		store.Heal()

@@ -27,6 +27,7 @@ type Value[T any] struct {
 	backlog   *backlog[T]
 	state     atomic.Pointer[state[T]]
 	notifiers notifiers                 // notified after state has changed
+	timed     atomic.Bool               // a watcher wants to know when it did
 	latest    atomic.Pointer[update[T]] // the newest good one
 
 	latestMu sync.Mutex
@@ -43,9 +44,10 @@ type Value[T any] struct {
 
 // state is all that the watchers wait for. It is immutable; the next one is announced through the notifiers.
 type state[T any] struct {
-	newest *update[T] // nil before the first read
-	fault  error      // the last error that the watchers are to be told, nil when a read succeeded since
-	faults uint64     // how many there have been
+	newest  *update[T] // nil before the first read
+	changed time.Time  // when newest was published first, if a watcher wants to know
+	fault   error      // the last error that the watchers are to be told, nil when a read succeeded since
+	faults  uint64     // how many there have been
 }
 
 // New returns the Value of key in store, decoded by decode: [JSON], [StrictJSON], [Text], [String], [Bytes], or any
@@ -132,7 +134,7 @@ func (r Reading[T]) Age() time.Duration { return time.Since(r.Confirmed) }
 // Latest returns the newest good value at hand. It does not block and does not ask the store, so it is fit for hot paths. It is kept
 // current while a watcher is open, even if no Get is called, and stays as it is when no watcher is open. No watcher returns a good
 // value before Latest has that value or a newer one. A value that does not decode does not replace a good one. ok is false before the
-// first good value, and, without a default, while the key is deleted.
+// first good value, and, without a default or [WithLatestAfterDeletion], while the key is deleted.
 func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	confirmed := v.fresh.Confirmed.Load() // first: what it confirms is in what is loaded after it
 	u := v.latest.Load()
@@ -154,7 +156,9 @@ func (v *Value[T]) offerLatest(u *update[T]) {
 		return
 	}
 	v.latestAt = instant{u.epoch, u.Revision}
-	if !u.Present && !v.config.hasFallback {
+	if absent := !u.Present && !v.config.hasFallback; absent && v.config.keepLatest {
+		return
+	} else if absent {
 		u = nil
 	}
 	v.latest.Store(u)
@@ -183,6 +187,13 @@ type instant struct {
 	revision kv.Revision
 }
 
+// KeepCurrent keeps Latest current until stop is called, for programs that read nothing but Latest. It is a watcher that nobody reads, and
+// returns at once: Latest has no value before the store has answered. stop may be called more than once.
+func (v *Value[T]) KeepCurrent() (stop func()) {
+	w := v.Watch()
+	return func() { w.Close() }
+}
+
 // Watch opens a watcher. It must be closed. Its first Get returns the current value.
 func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 	var c watchConfig
@@ -196,8 +207,13 @@ func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 		w.limit = &stalenessLimit{opened: time.Now()}
 	}
 	if c.every {
-		w.every = newEvery(w)
+		w.every = newEvery(w, &c)
 	}
+	if c.quiet > 0 && !c.every {
+		w.quiet = &quiet[T]{quiet: c.quiet, most: c.most}
+		v.timed.Store(true)
+	}
+	w.absence, w.previous = c.absence, c.previous
 	if v.misuse == nil {
 		w.faults = v.state.Load().faults
 		w.ticket = v.open()
@@ -259,14 +275,17 @@ func (v *Value[T]) healed() {
 	if last.fault == nil {
 		return
 	}
-	v.state.Store(&state[T]{newest: last.newest, faults: last.faults})
+	v.state.Store(&state[T]{newest: last.newest, changed: last.changed, faults: last.faults})
 	v.notifiers.notify()
 }
 
 // publish shows the watchers a newest update, and a fault if there is one. Only the upstream calls it.
 func (v *Value[T]) publish(newest *update[T], fault error) {
 	last := v.state.Load()
-	next := &state[T]{newest: newest, fault: last.fault, faults: last.faults}
+	next := &state[T]{newest: newest, changed: last.changed, fault: last.fault, faults: last.faults}
+	if newest != last.newest && v.timed.Load() {
+		next.changed = time.Now()
+	}
 	if fault != nil {
 		next.fault = fault
 		next.faults++
