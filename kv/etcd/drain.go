@@ -192,7 +192,7 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 		}
 		from.lane.hear()
 		if resp.Created && !resp.Canceled {
-			if !w.store.identity.opened(from.asked, from.before, headerOf(&resp)) {
+			if !w.store.identity.opened(from.asked, from.before, w.after, headerOf(&resp)) {
 				return kv.Batch{}, errReplaced
 			}
 			w.acknowledge()

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/watchkv/watchkv/kv"
 )
 
 // identity is what the answers of etcd have told a Store about whose history it reads. Every answer names
@@ -21,6 +23,7 @@ import (
 type identity struct {
 	mu      sync.Mutex
 	current *history
+	lost    int64 // the highest revision that was heard of in any history that was replaced
 }
 
 // history is one life of the cluster. The fields below replaced are guarded by identity.mu.
@@ -100,9 +103,9 @@ func (id *identity) opening() (question, reached) {
 	return q, maps.Clone(q.history.reached)
 }
 
-// opened is called with the header of the answer that a watch has begun, and reports whether it is of the history that
-// it was opened under.
-func (id *identity) opened(q question, before reached, header *pb.ResponseHeader) bool {
+// opened is called with the header of the answer that a watch after a revision has begun, and reports whether both are of
+// the history that it was opened under. A revision that only a replaced history has reached, as far as is known, is of that.
+func (id *identity) opened(q question, before reached, after kv.Revision, header *pb.ResponseHeader) bool {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	if q.history != id.current {
@@ -114,7 +117,7 @@ func (id *identity) opened(q question, before reached, header *pb.ResponseHeader
 		return false
 	}
 	id.remember(header)
-	return true
+	return int64(after) <= id.current.revision || int64(after) > id.lost
 }
 
 // heard is called with each header of a watch that was opened under h, and reports whether it is of h. What a
@@ -156,6 +159,7 @@ func (id *identity) remember(header *pb.ResponseHeader) {
 
 func (id *identity) replace(header *pb.ResponseHeader) {
 	close(id.current.replaced)
+	id.lost = max(id.lost, id.current.revision)
 	id.current = newHistory()
 	id.remember(header)
 }

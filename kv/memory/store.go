@@ -26,6 +26,7 @@ type Store struct {
 	closed    bool
 	revision  kv.Revision
 	compacted kv.Revision // this is the oldest revision whose changes can be watched
+	lost      kv.Revision // the newest revision of any history that a restore replaced
 	live      *btree.Map[string, *record]
 	history   history
 	watches   *index

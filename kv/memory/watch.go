@@ -84,6 +84,8 @@ func (s *Store) startWatch(ctx context.Context, r kv.Range, after kv.Revision) (
 		return nil, &kv.CompactedError{Oldest: s.compacted}
 	case w.from <= s.revision:
 		w.pending = w.from
+	case after > s.revision && after <= s.lost:
+		return nil, kv.ErrReset
 	}
 	s.watches.add(r, w)
 	return w, nil
