@@ -49,7 +49,7 @@ func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) 
 	<-h.over
 	switch {
 	case err == nil:
-		s.lanes.connected()
+		s.connection.connected()
 		return resp, nil
 	case h.resp != nil:
 		return h.resp, nil
@@ -96,7 +96,7 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 		}
 	}()
 	h.reads, h.answeredAt = 1, time.Now()
-	if !h.store.lanes.isConnected() {
+	if !h.store.connection.isConnected() {
 		h.diagnose(ctx)
 	}
 	sent, rest := 0, restAfter
@@ -169,7 +169,7 @@ func (h *helper) take(ctx context.Context, a answer) (done bool) {
 		a.probe.answeredAt = time.Now()
 		h.answeredAt = time.Now()
 	case a.resp != nil:
-		h.store.lanes.connected()
+		h.store.connection.connected()
 		h.resp = a.resp
 		return true
 	case a.cause == errRenewed: // the client has other connections now

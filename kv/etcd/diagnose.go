@@ -36,19 +36,19 @@ func (s *Store) diagnose(ctx context.Context, dead bool) error {
 		return nil
 	}
 	conn := client.ActiveConnection()
-	s.lanes.connect(ctx, conn)
+	s.connection.connect(ctx)
 	err := inquireAgain(ctx, conn)
 	state := conn.GetState()
 	switch {
 	case ctx.Err() != nil:
 		return nil
 	case err == nil:
-		s.lanes.connected()
+		s.connection.connected()
 		return nil
 	case isOfEtcd(err):
 		return withoutPrefix(err) // the member's own words, such as that it has no leader
 	case isConnectionError(err) || state == connectivity.Connecting || state == connectivity.TransientFailure || state == connectivity.Idle:
-		return s.lanes.noConnection(client.Endpoints(), err)
+		return s.connection.noConnection(client.Endpoints(), err)
 	case !isTimeout(err):
 		return withoutPrefix(err)
 	}
@@ -63,33 +63,6 @@ func (s *Store) diagnose(ctx context.Context, dead bool) error {
 		}
 	}
 	return errRenewed
-}
-
-// connectEvery is how often a client is made to try at once to connect, and connectIn how long that is waited for.
-const (
-	connectEvery = 3 * time.Second
-	connectIn    = 200 * time.Millisecond
-)
-
-// connect has a client that is not connected try to connect now. Otherwise the delays of gRPC, which grow to two minutes, outlast
-// the outage. All Stores of the client together do that every connectEvery at most, so that a server that comes back is not flooded.
-func (ls *lanes) connect(ctx context.Context, conn *grpc.ClientConn) {
-	if conn.GetState() != connectivity.TransientFailure {
-		return
-	}
-	ls.mu.Lock()
-	due := time.Since(ls.connectedAnew) >= connectEvery
-	if due {
-		ls.connectedAnew = time.Now()
-	}
-	ls.mu.Unlock()
-	if !due {
-		return
-	}
-	conn.ResetConnectBackoff()
-	ctx, cancel := context.WithTimeout(ctx, connectIn)
-	defer cancel()
-	conn.WaitForStateChange(ctx, connectivity.TransientFailure)
 }
 
 // inquireAgain is inquire, and inquires again, for a while, where the answer is only that the other side has closed the connection.

@@ -40,6 +40,8 @@
 //     nothing answers, it ends with [kv.ErrUnavailable] and what the connection knows: connection refused, no such host, a
 //     certificate, no leader. If a new connection answers, the connection had died without a reset, and the client is
 //     made to use new ones: its endpoints are set again, which breaks no request. This needs a *clientv3.Client.
+//   - While a watch is open, or a read fails, a client that has no connection tries to connect every 5 s or so. By default gRPC's
+//     delays grow to two minutes, and the watches of etcd's client wait for them. This needs a *clientv3.Client too.
 //   - Every error is one of package kv's, and wraps etcd's own.
 //
 // What it does not add is a second try. A write is sent once: where its error is [kv.ErrUnavailable], or its context's,
@@ -54,9 +56,14 @@
 // [kv.ErrCompacted].
 //
 // A server that is started again with an empty data directory, under its old name, may have the identity of the old cluster. etcd's
-// client resumes its watches there silently, and they bring nothing until the new history passes their revision. A Store
-// knows of that from the first read after it, because revisions have gone back: all its watches then end with [kv.ErrReset]. A value of package
-// value makes such a read when its watch has been silent for a minute, or for the time of value.WithCheck. The Store itself reads nothing.
+// client resumes its watches there silently, and they bring nothing until the new history passes their revision. So a Store makes one
+// small read each time its client has connected again after an outage, and all its watches end with [kv.ErrReset] if revisions
+// have gone back. It makes such a read also when a watch begins at a member that is behind what the Store has heard of. A read that
+// gets no answer is made three times at most. While the client stays connected a Store reads nothing by itself.
+//
+// All Stores of one *clientv3.Client share what they know of the cluster, and these reads. A client with several members
+// counts as connected while one of them is. A Store over the parts of a client cannot see the connection: it finds out at the next
+// read of its program. A value of package value makes one when its watch has been silent for a minute.
 //
 // # Errors
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -29,6 +30,7 @@ type stream struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
+	close  func() // end, once
 
 	// Owned by the stand-in while there is one, and by the consumer otherwise.
 	source     *source     // nil while there is none
@@ -69,14 +71,17 @@ func (s *Store) newStream(ctx context.Context, r kv.Range, after kv.Revision) *s
 		terms:   make(map[uint64]uint64),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
+	s.connection.use()
+	w.close = sync.OnceFunc(w.end)
 	return w
 }
 
-// close ends the stream, and whatever runs for it.
-func (w *stream) close() {
+// end ends the stream, and whatever runs for it.
+func (w *stream) end() {
 	w.cancel()
 	w.takeBack()
 	w.letGo()
+	w.store.connection.release()
 }
 
 // letGo ends the watch of etcd's client.
@@ -192,8 +197,12 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 		}
 		from.lane.hear()
 		if resp.Created && !resp.Canceled {
-			if !w.store.identity.opened(from.asked, from.before, headerOf(&resp)) {
+			header := headerOf(&resp)
+			if !w.store.identity.opened(from.asked, from.before, header) {
 				return kv.Batch{}, errReplaced
+			}
+			if header.GetRevision() < from.asked.revision {
+				w.store.connection.doubt()
 			}
 			w.acknowledge()
 			continue

@@ -27,8 +27,9 @@ const (
 // used until the kernel gives it up, which takes a quarter of an hour. With them the client finds out within 15 s, and
 // goes on with another member. It cannot be set on a client that exists.
 //
-// It also makes gRPC wait at most about 6 s between attempts to connect, where config has no other grpc.WithConnectParams among its DialOptions. By
-// default gRPC's delays grow to two minutes, and a watch that etcd's client resumes waits for them after a server is back.
+// It also makes gRPC wait at most about 6 s between two attempts to connect, unless config has other grpc.WithConnectParams in its
+// DialOptions. By default gRPC's delays grow to two minutes. A watch of a [Store] shortens them without KeepAlive too, but the program's
+// own requests, while it has no watch open, wait for them after a server is back.
 //
 // An etcd server closes a connection whose client asks more often than every 5 s, unless its --grpc-keepalive-min-time says
 // otherwise.

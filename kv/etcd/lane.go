@@ -8,7 +8,6 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -68,8 +67,7 @@ func newLane(number uint64) *lane {
 
 // lanes are those of one client. All Stores of the client share them.
 type lanes struct {
-	state func() connectivity.State // of the client's connection; nil where that is not known
-	attempts
+	isConnected func() bool // whether the client has a connection, as far as is known
 
 	mu      sync.Mutex
 	current *lane // that watches begin in
@@ -77,8 +75,6 @@ type lanes struct {
 	running map[*lane]struct{}
 	// leaves counts how often the current lane was left in a row because nothing was acknowledged.
 	leaves int
-	// connectedAnew is when the client was last made to connect at once.
-	connectedAnew time.Time
 }
 
 const (
@@ -95,29 +91,8 @@ const (
 	quietFor = 2 * time.Second
 )
 
-func newLanes(state func() connectivity.State) *lanes {
-	return &lanes{state: state, current: newLane(0), running: make(map[*lane]struct{})}
-}
-
-// clients has the lanes of each client that tells when it is closed.
-var clients sync.Map // of *lanes, by *clientv3.Client
-
-// lanesOf returns the lanes of client.
-func lanesOf(client Client) *lanes {
-	c, ok := client.(*clientv3.Client)
-	if !ok || c.Ctx() == nil {
-		return newLanes(nil)
-	}
-	shared, known := clients.LoadOrStore(c, newLanes(func() connectivity.State {
-		if conn := c.ActiveConnection(); conn != nil {
-			return conn.GetState()
-		}
-		return connectivity.Ready
-	}))
-	if !known {
-		context.AfterFunc(c.Ctx(), func() { clients.Delete(c) })
-	}
-	return shared.(*lanes)
+func newLanes(isConnected func() bool) *lanes {
+	return &lanes{isConnected: isConnected, current: newLane(0), running: make(map[*lane]struct{})}
 }
 
 // now returns the lane in which watches begin.
@@ -205,9 +180,6 @@ func (ls *lanes) isUsed(l *lane) bool {
 	return l.watches > 0
 }
 
-// isConnected reports whether the client has a connection, as far as is known.
-func (ls *lanes) isConnected() bool { return ls.state == nil || ls.state() == connectivity.Ready }
-
 // inUse returns the lanes that have an open source.
 func (ls *lanes) inUse() []*lane {
 	ls.mu.Lock()
@@ -217,6 +189,16 @@ func (ls *lanes) inUse() []*lane {
 		lanes = append(lanes, l)
 	}
 	return lanes
+}
+
+// anyCanary returns how to ask for something that the client is allowed to read; nil if no watch is open.
+func (ls *lanes) anyCanary() *probe {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for l := range ls.running {
+		return l.canary
+	}
+	return nil
 }
 
 // kill ends the watches that run in l, because of cause, and has later ones begin in another lane.

@@ -9,6 +9,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -26,10 +27,12 @@ type simulated struct {
 	term     uint64
 	revision int64 // before the first change of its only key it is 1
 	dials    int   // attempts to connect
+	reads    int
+	leader   bool // without one it answers no read
 }
 
 func newSimulated(t *testing.T) *simulated {
-	m := &simulated{term: 2, revision: 1}
+	m := &simulated{term: 2, revision: 1, leader: true}
 	t.Cleanup(m.stop)
 	m.start()
 	return m
@@ -87,7 +90,8 @@ func (m *simulated) client(t *testing.T, configure func(clientv3.Config) clientv
 		return listener.DialContext(ctx)
 	})
 	client := must(clientv3.New(configure(clientv3.Config{
-		Endpoints: []string{"http://member:2379"}, Logger: zap.NewNop(), DialOptions: []grpc.DialOption{dialer},
+		Endpoints: []string{"http://member:2379"}, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{dialer, grpc.WithIdleTimeout(0)}, // the stream of a real watch keeps the connection
 	})))(t)
 	t.Cleanup(func() { client.Close() })
 	client.Watcher = &closable{fake{watch: func(ctx context.Context, _ clientv3.Op) clientv3.WatchChan {
@@ -105,6 +109,21 @@ func (m *simulated) dialed() int {
 	return m.dials
 }
 
+// lead says whether the member has a leader.
+func (m *simulated) lead(leader bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leader = leader
+}
+
+// readsSince returns how many reads came since it was last called.
+func (m *simulated) readsSince() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, m.reads = m.reads, 0
+	return n
+}
+
 func (m *simulated) now() *pb.ResponseHeader {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -118,6 +137,13 @@ func pairAt(key []byte, revision int64) *mvccpb.KeyValue {
 
 // Range implements pb.KVServer.
 func (m *simulated) Range(_ context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
+	m.mu.Lock()
+	m.reads++
+	leader := m.leader
+	m.mu.Unlock()
+	if !leader {
+		return nil, rpctypes.ErrGRPCNoLeader
+	}
 	header := m.now()
 	resp := &pb.RangeResponse{Header: header}
 	if header.Revision > 1 {

@@ -21,13 +21,12 @@ type Client interface {
 // Store is a [kv.Store], [kv.Writer] and [kv.Committer] over etcd. Make one with [New]. Its methods may be
 // called concurrently. It needs no closing: it holds nothing but the client, which stays its owner's.
 type Store struct {
-	client   Client
-	missing  error           // why there is no client to use; nil when there is one
-	closed   <-chan struct{} // closed with the client; nil where the client does not tell
-	page     int64           // zero for the default
-	buffer   int
-	identity identity
-	lanes    *lanes // that watches run in
+	client  Client
+	missing error           // why there is no client to use; nil when there is one
+	closed  <-chan struct{} // closed with the client; nil where the client does not tell
+	page    int64           // zero for the default
+	buffer  int
+	*shared // with the other Stores of the client
 	// fragment is set once a message was too large for the client: see drain.
 	fragment atomic.Bool
 }
@@ -50,7 +49,7 @@ func New(client Client, opts ...Option) *Store {
 		client:  client,
 		missing: missing(client),
 		buffer:  defaultBuffer,
-		lanes:   newLanes(nil),
+		shared:  newShared(context.Background(), nil),
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -60,7 +59,7 @@ func New(client Client, opts ...Option) *Store {
 	if s.missing != nil {
 		return s
 	}
-	s.lanes = lanesOf(client)
+	s.shared = sharedOf(client)
 	if c, ok := client.(interface{ Ctx() context.Context }); ok && c.Ctx() != nil {
 		s.closed = c.Ctx().Done()
 	}
