@@ -73,12 +73,22 @@ func (m *simulated) put() (revision int64) {
 }
 
 // closable is a fake that may be closed, as the client's own watcher is with the client.
-type closable struct{ fake }
+type closable struct{ *fake }
 
-func (*closable) Close() error { return nil }
+func (closable) Close() error { return nil }
 
 // client is a real client of the member, with watches that begin and bring nothing.
 func (m *simulated) client(t *testing.T, configure func(clientv3.Config) clientv3.Config) *clientv3.Client {
+	return m.clientWith(t, configure, &fake{watch: func(ctx context.Context, _ clientv3.Op) clientv3.WatchChan {
+		begun := make(chan clientv3.WatchResponse, 1)
+		begun <- headed(m.now(), clientv3.WatchResponse{Created: true})
+		context.AfterFunc(ctx, func() { close(begun) })
+		return begun
+	}})
+}
+
+// clientWith is a real client of the member, with the watches of watcher.
+func (m *simulated) clientWith(t *testing.T, configure func(clientv3.Config) clientv3.Config, watcher *fake) *clientv3.Client {
 	dialer := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		m.mu.Lock()
 		m.dials++
@@ -94,12 +104,7 @@ func (m *simulated) client(t *testing.T, configure func(clientv3.Config) clientv
 		DialOptions: []grpc.DialOption{dialer, grpc.WithIdleTimeout(0)}, // the stream of a real watch keeps the connection
 	})))(t)
 	t.Cleanup(func() { client.Close() })
-	client.Watcher = &closable{fake{watch: func(ctx context.Context, _ clientv3.Op) clientv3.WatchChan {
-		begun := make(chan clientv3.WatchResponse, 1)
-		begun <- headed(m.now(), clientv3.WatchResponse{Created: true})
-		context.AfterFunc(ctx, func() { close(begun) })
-		return begun
-	}}}
+	client.Watcher = closable{watcher}
 	return client
 }
 
