@@ -116,6 +116,21 @@ func TestUpdateFindsOutWhatBecameOfALostWrite(t *testing.T) {
 	}
 }
 
+func TestALostWriteOfAValueThatWasChangedInPlaceIsSentAgain(t *testing.T) {
+	each(t, "what change does to old does not hide that the key is unchanged", func(w *world) {
+		first := w.put("abc")
+		w.Fail(1, kv.ErrUnavailable, lostRequest...)
+		r, err := value.Update(w.Context(), w.Store, w.key, value.BytesCodec(), func(old []byte, _ bool) ([]byte, error) {
+			old[0] = 'x'
+			return old, nil
+		})
+		if err != nil || r.Revision != first+1 {
+			w.broken("Update returned revision %d and the error %v, want %d", r.Revision, err, first+1)
+		}
+		w.wantStored("xbc", r.Revision)
+	})
+}
+
 func text(s kv.Snapshot) string {
 	if len(s.Entries) == 0 {
 		return ""
