@@ -19,6 +19,7 @@ type Store struct {
 	Compacted int64
 
 	live    *Tree
+	bytes   int // of live keys and values
 	history history
 	gone    *btree.Map[string, struct{}] // keys with a history that do not exist now; nil without a past
 }
@@ -35,7 +36,7 @@ func New(past bool) *Store {
 // Copy returns a store that may be changed independently of s. The two share what neither changes. If s has no past, the
 // caller must call Index before the copy is changed or watched.
 func (s *Store) Copy() *Store {
-	c := &Store{Revision: s.Revision, Compacted: s.Compacted, live: s.live.Copy(), history: s.history.copy()}
+	c := &Store{Revision: s.Revision, Compacted: s.Compacted, live: s.live.Copy(), bytes: s.bytes, history: s.history.copy()}
 	if s.gone != nil {
 		c.gone = s.gone.Copy()
 	}
@@ -53,10 +54,12 @@ func (s *Store) Put(key string, value string, lease, revision int64) *Record {
 		rec.Key = old.Key // all records of a key share one string
 		rec.Create = old.Create
 		rec.Version = old.Version + 1
+		s.bytes += len(value) - len(old.Value)
 	} else {
 		rec.Key = strings.Clone(key) // the caller's key may be a small part of something large
 		rec.Create = revision
 		rec.Version = 1
+		s.bytes += len(key) + len(value)
 		if s.gone != nil {
 			s.gone.Delete(key)
 		}
@@ -75,6 +78,7 @@ func (s *Store) Delete(key string, revision int64) *Record {
 		return nil
 	}
 	rec := &Record{Key: old.Key, Modify: revision}
+	s.bytes -= len(old.Key) + len(old.Value)
 	s.live.Delete(key)
 	s.history.add(old, rec)
 	if s.gone != nil {
@@ -119,6 +123,9 @@ func (s *Store) Drop(before int64, limit int) bool {
 	}
 	return false
 }
+
+// Size returns the number of bytes of the live keys and their values.
+func (s *Store) Size() int { return s.bytes }
 
 // Kept returns how many records the history holds, and how many of them by key.
 func (s *Store) Kept() (records, byKey int) {
