@@ -42,6 +42,7 @@ type Status struct {
 	Leader    uint64 // the member that leads, as far as this member knows; zero if there is none
 	Committed uint64 // the place in the log up to which this member knows changes to be committed
 	Applied   uint64 // the place in the log up to which this member has applied changes
+	Restored  uint64 // the place in the log to which another member's state has taken this one last, instead of single changes; zero if none has
 	Members   []MemberInfo
 }
 
