@@ -25,8 +25,9 @@ type hub struct {
 	unsynced map[*watch]struct{}
 	timer    *time.Timer // set while there are unsynced watches
 	stopped  bool
-	made     int // how many watches there were
-	running  int // how many there are
+	made     int           // how many watches there were
+	running  int           // how many there are
+	changed  chan struct{} // closed and forgotten when there is another number of them; nil if nobody waits
 }
 
 // watch is one watch of a stream.
@@ -68,10 +69,27 @@ func (h *hub) begin(now view) {
 	h.unsynced = make(map[*watch]struct{})
 }
 
+// count adds to the number of running watches.
+func (h *hub) count(n int) {
+	h.running += n
+	if h.changed != nil {
+		close(h.changed)
+		h.changed = nil
+	}
+}
+
+// nextChange returns a channel that is closed when the number of running watches changes.
+func (h *hub) nextChange() <-chan struct{} {
+	if h.changed == nil {
+		h.changed = make(chan struct{})
+	}
+	return h.changed
+}
+
 // add starts a watch.
 func (h *hub) add(w *watch) {
 	h.made++
-	h.running++
+	h.count(1)
 	w.number = h.made
 	if w.start == 0 || w.start > h.now.revision {
 		w.next = max(w.start, h.now.revision+1)
@@ -85,7 +103,7 @@ func (h *hub) add(w *watch) {
 // remove ends a watch.
 func (h *hub) remove(w *watch) {
 	if w.state != watchEnded {
-		h.running--
+		h.count(-1)
 	}
 	h.leave(w)
 	w.state, w.held = watchEnded, nil

@@ -23,9 +23,9 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 			return nil, err
 		}
 	}
-	s.state.mu.Lock()
-	f, err := s.view().read(r)
-	s.state.mu.Unlock()
+	var f found
+	var err error
+	s.read(func(v view) { f, err = v.read(r) })
 	if err != nil {
 		return nil, err
 	}
@@ -79,9 +79,9 @@ func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnRespo
 			return nil, err
 		}
 	}
-	s.state.mu.Lock()
-	resp, err := s.view().readTxn(r)
-	s.state.mu.Unlock()
+	var resp *pb.TxnResponse
+	var err error
+	s.read(func(v view) { resp, err = v.readTxn(r) })
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,17 @@ func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnRespo
 }
 
 func (s *kvService) Compact(ctx context.Context, r *pb.CompactionRequest) (*pb.CompactionResponse, error) {
-	return request(ctx, s.Server, &pb.InternalRaftRequest{Compaction: r}, func(w *write) (*pb.CompactionResponse, error) {
+	return s.compact(ctx, r)
+}
+
+// Compact discards the history before a revision.
+func (s *Server) Compact(ctx context.Context, revision int64) error {
+	_, err := s.compact(ctx, &pb.CompactionRequest{Revision: revision})
+	return err
+}
+
+func (s *Server) compact(ctx context.Context, r *pb.CompactionRequest) (*pb.CompactionResponse, error) {
+	return request(ctx, s, &pb.InternalRaftRequest{Compaction: r}, func(w *write) (*pb.CompactionResponse, error) {
 		switch w.data.Compact(r.Revision) {
 		case mvcc.ErrCompacted:
 			return nil, rpctypes.ErrGRPCCompacted

@@ -64,35 +64,29 @@ func (s *maintenanceService) MoveLeader(ctx context.Context, r *pb.MoveLeaderReq
 }
 
 func (s *maintenanceService) Hash(context.Context, *pb.HashRequest) (*pb.HashResponse, error) {
-	s.state.mu.Lock()
-	v := s.view()
-	hash := v.hash(v.revision)
-	s.state.mu.Unlock()
-	return &pb.HashResponse{Header: s.fill(&pb.ResponseHeader{Revision: v.revision}), Hash: hash}, nil
+	resp := &pb.HashResponse{Header: new(pb.ResponseHeader)}
+	s.read(func(v view) { resp.Header.Revision, resp.Hash = v.revision, v.hash(v.revision) })
+	s.fill(resp.Header)
+	return resp, nil
 }
 
 func (s *maintenanceService) HashKV(_ context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
-	s.state.mu.Lock()
-	v := s.view()
-	err := v.check(r.Revision)
-	at := r.Revision
-	if at == 0 {
-		at = v.revision
-	}
-	var hash uint32
-	if err == nil {
-		hash = v.hash(at)
-	}
-	s.state.mu.Unlock()
+	resp := &pb.HashKVResponse{Header: new(pb.ResponseHeader), HashRevision: r.Revision}
+	var err error
+	s.read(func(v view) {
+		if err = v.check(r.Revision); err != nil {
+			return
+		}
+		if resp.HashRevision == 0 {
+			resp.HashRevision = v.revision
+		}
+		resp.Header.Revision, resp.CompactRevision, resp.Hash = v.revision, v.compacted, v.hash(resp.HashRevision)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &pb.HashKVResponse{
-		Header:          s.fill(&pb.ResponseHeader{Revision: v.revision}),
-		Hash:            hash,
-		CompactRevision: v.compacted,
-		HashRevision:    at,
-	}, nil
+	s.fill(resp.Header)
+	return resp, nil
 }
 
 // hash returns a checksum of the keys at a revision. Members that hold the same have the same one. It is not the number that

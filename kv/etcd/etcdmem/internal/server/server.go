@@ -86,13 +86,15 @@ func New(state *State, member Member, config Config) *Server {
 	serving := health.NewServer()
 	healthpb.RegisterHealthServer(s.grpc, serving)
 
+	status := member.Status()
 	state.mu.Lock()
 	state.servers[s.id] = s
-	status := member.Status()
+	state.places[s.id] = max(state.places[s.id], status.Applied)
 	s.restored = status.Restored
 	s.hub.begin(state.viewAt(status.Applied))
 	state.mu.Unlock()
 	member.OnChange(s.changed)
+	s.changed()
 	return s
 }
 
@@ -129,6 +131,23 @@ func (s *Server) Watchers() int {
 	return s.hub.running
 }
 
+// WaitWatchers waits until there are exactly n running watches. It returns how many there were last.
+func (s *Server) WaitWatchers(ctx context.Context, n int) (int, error) {
+	for {
+		s.state.mu.Lock()
+		running, changed := s.hub.running, s.hub.nextChange()
+		s.state.mu.Unlock()
+		if running == n {
+			return running, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return running, ctx.Err()
+		}
+	}
+}
+
 // changed is called after each change of the member's status.
 func (s *Server) changed() {
 	status := s.member.Status()
@@ -151,8 +170,13 @@ func (s *Server) advance(status Status) {
 	s.state.applied(s.id, status.Applied)
 }
 
-// view returns what the member has applied. Holds state.mu.
-func (s *Server) view() view { return s.state.viewAt(s.member.Status().Applied) }
+// read calls f with what the member has applied, and the state locked.
+func (s *Server) read(f func(v view)) {
+	applied := s.member.Status().Applied // the member must not be asked for it with the state locked
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	f(s.state.viewAt(applied))
+}
 
 func (s *Server) stopped() bool { return s.ctx.Err() != nil }
 
@@ -166,9 +190,7 @@ func (s *Server) fill(h *pb.ResponseHeader) *pb.ResponseHeader {
 	status := s.member.Status()
 	h.ClusterId, h.MemberId, h.RaftTerm = status.ClusterID, s.id, status.Term
 	if h.Revision == 0 {
-		s.state.mu.Lock()
-		h.Revision = s.state.viewAt(status.Applied).revision
-		s.state.mu.Unlock()
+		s.read(func(v view) { h.Revision = v.revision })
 	}
 	return h
 }

@@ -26,13 +26,16 @@ type mark struct {
 	revision, compacted int64
 }
 
-// NewState returns the state of a new cluster.
-func NewState() *State {
+// NewState returns the state of a new cluster, which begins at a revision. Only if that is 1, nothing is compacted.
+func NewState(revision int64) *State {
 	st := &State{
 		data:    mvcc.New(true),
 		leases:  make(map[int64]*lease),
 		servers: make(map[uint64]*Server),
 		places:  make(map[uint64]uint64),
+	}
+	if revision > 1 {
+		st.data.Revision, st.data.Compacted = revision, revision
 	}
 	st.marks = []mark{{0, st.data.Revision, st.data.Compacted}}
 	return st
@@ -43,7 +46,7 @@ func NewState() *State {
 func (st *State) Copy() *State {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	c := NewState()
+	c := NewState(1)
 	c.data = st.data.Copy()
 	c.data.Index()
 	for id, l := range st.leases {
