@@ -50,3 +50,49 @@ func TestABubbleHoldsAClusterAndItsClient(t *testing.T) {
 		}
 	})
 }
+
+func TestABubbleHoldsThreeMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := etcdmem.Start(t, 3)
+		client := cluster.Client()
+		ctx := t.Context()
+		put, err := client.Put(ctx, "/a", "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		leader, _ := cluster.Leader()
+		cluster.Stop(leader)
+		next, err := cluster.WaitLeader(ctx)
+		if err != nil || next == leader {
+			t.Fatalf("member %d led, and then %d, %v", leader, next, err)
+		}
+		get, err := client.Get(ctx, "/a")
+		if err != nil || len(get.Kvs) != 1 || get.Kvs[0].ModRevision != put.Header.Revision {
+			t.Fatalf("after the leader's death: %v, %v", get, err)
+		}
+		if err := cluster.Restart(ctx); err != nil {
+			t.Fatal(err)
+		}
+		backup, err := cluster.Backup(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Put(ctx, "/a", "2"); err != nil {
+			t.Fatal(err)
+		}
+		if err := cluster.Restore(ctx, backup); err != nil {
+			t.Fatal(err)
+		}
+		get, err = client.Get(ctx, "/a")
+		if err != nil || len(get.Kvs) != 1 || string(get.Kvs[0].Value) != "1" {
+			t.Fatalf("after a restore: %v, %v", get, err)
+		}
+		if err := cluster.Replace(ctx); err != nil {
+			t.Fatal(err)
+		}
+		get, err = client.Get(ctx, "/a")
+		if err != nil || len(get.Kvs) != 0 || get.Header.Revision != 1 {
+			t.Fatalf("after a replacement: %v, %v", get, err)
+		}
+	})
+}

@@ -101,12 +101,14 @@ func (s *Server) Compact(ctx context.Context, revision int64) error {
 
 func (s *Server) compact(ctx context.Context, r *pb.CompactionRequest) (*pb.CompactionResponse, error) {
 	return request(ctx, s, &pb.InternalRaftRequest{Compaction: r}, func(w *write) (*pb.CompactionResponse, error) {
+		before := w.view()
 		switch w.data.Compact(r.Revision) {
 		case mvcc.ErrCompacted:
 			return nil, rpctypes.ErrGRPCCompacted
 		case mvcc.ErrFuture:
 			return nil, rpctypes.ErrGRPCFutureRev
 		}
+		w.rememberHash(before, r.Revision)
 		return &pb.CompactionResponse{Header: &pb.ResponseHeader{Revision: w.data.Revision}}, nil
 	})
 }

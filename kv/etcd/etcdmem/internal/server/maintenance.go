@@ -71,22 +71,51 @@ func (s *maintenanceService) Hash(context.Context, *pb.HashRequest) (*pb.HashRes
 }
 
 func (s *maintenanceService) HashKV(_ context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
-	resp := &pb.HashKVResponse{Header: new(pb.ResponseHeader), HashRevision: r.Revision}
+	resp := &pb.HashKVResponse{Header: new(pb.ResponseHeader)}
 	var err error
 	s.read(func(v view) {
-		if err = v.check(r.Revision); err != nil {
-			return
-		}
-		if resp.HashRevision == 0 {
-			resp.HashRevision = v.revision
-		}
-		resp.Header.Revision, resp.CompactRevision, resp.Hash = v.revision, v.compacted, v.hash(resp.HashRevision)
+		var h kvHash
+		h, err = s.state.hashAt(v, r.Revision)
+		resp.Header.Revision, resp.Hash, resp.HashRevision, resp.CompactRevision = v.revision, h.hash, h.revision, h.compacted
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.fill(resp.Header)
 	return resp, nil
+}
+
+// kvHash is a checksum of the keys at a revision, and what was compacted then.
+type kvHash struct {
+	hash                uint32
+	revision, compacted int64
+}
+
+// hashesKept is how many checksums of compactions are remembered.
+const hashesKept = 10
+
+// rememberHash remembers what the checksum at a revision was before that was compacted.
+func (w *write) rememberHash(before view, revision int64) {
+	w.hashes = append(w.hashes, kvHash{before.hash(revision), revision, before.compacted})
+	if len(w.hashes) > hashesKept {
+		w.hashes = w.hashes[1:]
+	}
+}
+
+// hashAt returns the checksum at a revision, or of now if that is zero. That of a compaction is remembered for a while.
+func (st *State) hashAt(v view, revision int64) (kvHash, error) {
+	for _, h := range st.hashes {
+		if h.revision == revision {
+			return h, nil
+		}
+	}
+	if err := v.check(revision); err != nil {
+		return kvHash{}, err
+	}
+	if revision == 0 {
+		revision = v.revision
+	}
+	return kvHash{v.hash(revision), revision, v.compacted}, nil
 }
 
 // hash returns a checksum of the keys at a revision. Members that hold the same have the same one. It is not the number that

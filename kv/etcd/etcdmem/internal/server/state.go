@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"sync"
 
@@ -15,6 +16,7 @@ type State struct {
 	data    *mvcc.Store
 	leases  map[int64]*lease
 	alarms  alarms
+	hashes  []kvHash           // of the last compactions, oldest first
 	marks   []mark             // in order; the first is at or before the place of every member
 	servers map[uint64]*Server // those that run, by member
 	places  map[uint64]uint64  // how far each member has applied the log, running or not
@@ -52,7 +54,7 @@ func (st *State) Copy() *State {
 	for id, l := range st.leases {
 		c.leases[id] = l.copy()
 	}
-	c.alarms = st.alarms.copy()
+	c.alarms, c.hashes = st.alarms.copy(), slices.Clone(st.hashes)
 	c.marks = []mark{{0, c.data.Revision, c.data.Compacted}}
 	return c
 }

@@ -1,8 +1,14 @@
 package server
 
 import (
+	"slices"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
 // onlyReads reports whether r has no operation that is not a read. A transaction within another is not a read, whatever it
@@ -48,9 +54,13 @@ func (v view) decide(r *pb.TxnRequest) *txn {
 	return t
 }
 
+// errFatal is the answer to a transaction that deletes a range without an end, in which etcd does not look for overlaps, and
+// then puts a key of it that must exist. Etcd's members end when they apply it, and again each time they are started.
+var errFatal = status.Error(codes.Unknown, "etcdmem: etcd does not survive a put with ignore_value or ignore_lease of a key that the transaction has deleted")
+
 // fits returns the first reason why an operation on the way of t cannot be done. It changes nothing, so that all is done or
-// nothing. writes is nil if t only reads.
-func (t *txn) fits(v view, w *write) error {
+// nothing. w is nil if t only reads. gone collects what is deleted on the way.
+func (t *txn) fits(v view, w *write, gone *[]mvcc.Range) error {
 	inner := t.inner
 	for _, op := range t.ops {
 		var err error
@@ -59,8 +69,14 @@ func (t *txn) fits(v view, w *write) error {
 			err = v.fits(op.RequestRange)
 		case *pb.RequestOp_RequestPut:
 			err = w.putFits(op.RequestPut)
+			ignores := op.RequestPut.IgnoreValue || op.RequestPut.IgnoreLease
+			if err == nil && ignores && slices.ContainsFunc(*gone, func(r mvcc.Range) bool { return r.Contains(string(op.RequestPut.Key)) }) {
+				err = errFatal
+			}
+		case *pb.RequestOp_RequestDeleteRange:
+			*gone = append(*gone, keysOf(op.RequestDeleteRange.Key, op.RequestDeleteRange.RangeEnd))
 		case *pb.RequestOp_RequestTxn:
-			err = inner[0].fits(v, w)
+			err = inner[0].fits(v, w, gone)
 			inner = inner[1:]
 		}
 		if err != nil {
@@ -104,7 +120,7 @@ func (t *txn) do(now func() view, w *write) *pb.TxnResponse {
 // readTxn does a transaction that only reads.
 func (v view) readTxn(r *pb.TxnRequest) (*pb.TxnResponse, error) {
 	t := v.decide(r)
-	if err := t.fits(v, nil); err != nil {
+	if err := t.fits(v, nil, nil); err != nil {
 		return nil, err
 	}
 	resp := t.do(func() view { return v }, nil)
@@ -115,7 +131,8 @@ func (v view) readTxn(r *pb.TxnRequest) (*pb.TxnResponse, error) {
 // txn does a transaction that may write.
 func (w *write) txn(r *pb.TxnRequest) (*pb.TxnResponse, error) {
 	t := w.view().decide(r)
-	if err := t.fits(w.view(), w); err != nil {
+	var gone []mvcc.Range
+	if err := t.fits(w.view(), w, &gone); err != nil {
 		return nil, err
 	}
 	resp := t.do(w.view, w)
