@@ -46,7 +46,7 @@ func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
 			return false
 		}
 		var offer *Result[T]
-		if o.kind != nothing {
+		if o.kind != noOutcome {
 			offer = &Result[T]{Revision: w.Revision()}
 			offer.Value, offer.Err = w.answer(&o)
 			if o.kind == anUpdate {

@@ -122,11 +122,11 @@ func TestPreviousIsTheValueBefore(t *testing.T) {
 	})
 }
 
-func TestDistinctSkipsEqualValues(t *testing.T) {
+func TestIfChangedSkipsEqualValues(t *testing.T) {
 	withKey(t, func(t *testing.T, store *memory.Store, put func(...string)) {
 		w := value.New(store, "/a", strict).Watch()
 		defer w.Close()
-		distinct := value.Distinct(func(a, b string) bool { return a == b })
+		distinct := value.IfChanged(func(a, b string) bool { return a == b })
 		for _, step := range []struct {
 			put  []string
 			want string

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+
+	"github.com/watchkv/watchkv/kv"
 )
 
 // Bytes decodes to the bytes themselves.
@@ -45,6 +47,11 @@ func Text[T any, P interface {
 	var v T
 	err := P(&v).UnmarshalText(b)
 	return v, err
+}
+
+// decodeEntry decodes the value of e. The error is a *DecodeError.
+func decodeEntry[T any](decode func([]byte) (T, error), e kv.Entry) (T, error) {
+	return errorOf(safely(func() (T, error) { return decode(e.Value) }, DecodeError{Key: e.Key, Range: kv.Key(e.Key), Revision: e.ModRevision}))
 }
 
 // safely calls decode and turns an error, or a panic, into a *DecodeError like about.

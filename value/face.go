@@ -57,7 +57,7 @@ func (k *keyFace[T]) present(e kv.Entry, epoch uint64, made []*update[T]) *updat
 	u := &update[T]{size: len(e.Value), epoch: epoch}
 	u.Put(e) // first: the decoder may do with the bytes what it likes
 	u.Revision = e.ModRevision
-	u.value, u.err = errorOf(safely(func() (T, error) { return k.decode(e.Value) }, DecodeError{Key: e.Key, Range: kv.Key(e.Key), Revision: e.ModRevision}))
+	u.value, u.err = decodeEntry(k.decode, e)
 	return u
 }
 

@@ -33,7 +33,7 @@ type outcome[T any] struct {
 type outcomeKind uint8
 
 const (
-	nothing      outcomeKind = iota
+	noOutcome    outcomeKind = iota
 	anUpdate                 // update
 	anEveryError             // err, before the update that the every watcher holds
 	aFault                   // err, of the state
@@ -54,7 +54,7 @@ func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (v 
 	r := w.request(asked, wait)
 	for {
 		o, due := w.look(ctx, &r)
-		if o.kind != nothing {
+		if o.kind != noOutcome {
 			v, err = w.answer(&o)
 			w.commit(&o)
 			return v, err

@@ -155,9 +155,9 @@ func Where[T any](keep func(T) bool) GetOption[T] {
 	return func(c *getConfig[T]) { c.keep = append(c.keep, keep) }
 }
 
-// Distinct makes Get skip a value that is equal to the value which this watcher returned last, by the function equal. A value that follows a
+// IfChanged makes Get skip a value that is equal to the value which this watcher returned last, by the function equal. A value that follows a
 // deletion or a bad value is returned in any case.
-func Distinct[T any](equal func(a, b T) bool) GetOption[T] {
+func IfChanged[T any](equal func(a, b T) bool) GetOption[T] {
 	return func(c *getConfig[T]) { c.equal = equal }
 }
 

@@ -67,7 +67,7 @@ func Update[T any](ctx context.Context, store kv.ReadWriter, key string, codec C
 		var unchanged []byte
 		if s.exists {
 			var err error
-			if old, err = safely(codec.Decode, s.entry.Clone()); err != nil {
+			if old, err = decodeEntry(codec.Decode, s.entry.Clone()); err != nil {
 				return step{}, err
 			}
 			if b, err := codec.Encode(old); err == nil {
@@ -148,7 +148,7 @@ func Delete[T any](ctx context.Context, store kv.ReadWriter, key string, codec C
 		case check == nil:
 			return step{kind: remove}, nil
 		}
-		old, err := safely(codec.Decode, s.entry.Clone())
+		old, err := decodeEntry(codec.Decode, s.entry.Clone())
 		if err == nil {
 			err = check(old)
 		}
