@@ -51,3 +51,19 @@ func (c *Cluster) Reach(i int) []int {
 	defer c.mu.Unlock()
 	return c.reach(i)
 }
+
+// Reaches implements server.Member.
+func (m *Member) Reaches(id uint64) bool {
+	c := m.cluster
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !m.awake() {
+		return false
+	}
+	for _, other := range c.reached(m) {
+		if other.info.ID == id {
+			return true
+		}
+	}
+	return false
+}

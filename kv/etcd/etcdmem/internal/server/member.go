@@ -27,6 +27,14 @@ type Member interface {
 	// ConfirmLeader reports whether this member leads, and a majority has just confirmed it.
 	ConfirmLeader(ctx context.Context) bool
 
+	// RequireLeader returns a context for a stream that requires a leader. It ends when the member has had no leader for a
+	// while, and its cause is then ErrGRPCNoLeader. If the member has no leader now, RequireLeader fails with that error. The
+	// caller calls release when the stream has ended.
+	RequireLeader(ctx context.Context) (required context.Context, release func(), err error)
+
+	// Reaches reports whether what this member sends to another arrives, and the answer too.
+	Reaches(id uint64) bool
+
 	// MoveLeader makes another member the leader.
 	MoveLeader(ctx context.Context, to uint64) error
 
