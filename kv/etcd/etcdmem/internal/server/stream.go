@@ -35,6 +35,7 @@ type watchStream struct {
 	queue   []*response
 	waiting int      // messages in the queue
 	slow    []*watch // their responses wait for room in the queue, in this order
+	closed  bool
 
 	filled chan struct{} // has a token when there may be something in the queue
 	sent   chan struct{} // has a token when a message was taken from the queue
@@ -70,7 +71,7 @@ func (ws *watchStream) close() {
 	for _, w := range ws.watches {
 		ws.server.hub.remove(w)
 	}
-	ws.queue, ws.slow = nil, nil
+	ws.queue, ws.slow, ws.closed = nil, nil, true
 }
 
 // receive does what the client asks for, until it asks for no more.
@@ -114,12 +115,15 @@ func (ws *watchStream) room(ctx context.Context) error {
 	}
 }
 
-// locked calls f with the state locked, and the hub up to date with the member.
+// locked calls f with the state locked, and the hub up to date with the member, unless the stream has ended.
 func (ws *watchStream) locked(f func(h *hub)) {
 	s := ws.server
 	status := s.member.Status()
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
+	if ws.closed || s.stopped() {
+		return
+	}
 	s.advance(status)
 	f(&s.hub)
 }
