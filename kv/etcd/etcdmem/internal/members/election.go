@@ -51,7 +51,6 @@ func (m *Member) stand() {
 	m.follow(none)
 	m.electionDue = m.tick(m.timeout)
 	var votes []*Member
-	refused := 0
 	for _, v := range c.reached(m) {
 		switch {
 		case v.term > m.term:
@@ -60,17 +59,12 @@ func (m *Member) stand() {
 			return
 		case v.hearsOfLeader(): // it does not answer
 		case m.log.behind(&v.log):
-			refused++
 		default:
 			votes = append(votes, v)
 		}
 	}
-	switch {
-	case len(votes)+1 >= c.quorum():
+	if len(votes)+1 >= c.quorum() {
 		m.win(votes)
-	case refused >= c.quorum():
-		m.becomeFollower(m.term)
-		m.electionDue = m.tick(m.timeout)
 	}
 }
 
@@ -114,7 +108,7 @@ func (m *Member) review() {
 			continue
 		}
 		inTouch := other.lead == m.index && other.hears() && other.electionDue.IsZero()
-		estranged = estranged || other.awake() && c.linked(m, other) && (!inTouch || other.log.upto < m.log.upto || len(m.log.tail) > 0)
+		estranged = estranged || other.awake() && c.linked(m, other) && !inTouch
 		if inTouch {
 			delete(l.heard, other.index)
 			active++
@@ -125,10 +119,7 @@ func (m *Member) review() {
 			l.quorumDue = time.Time{}
 		}
 	}
-	switch {
-	case !estranged:
-		l.heartbeatDue = time.Time{}
-	case l.heartbeatDue.IsZero():
+	if estranged && l.heartbeatDue.IsZero() {
 		l.heartbeatDue = m.tick(1)
 	}
 	switch {

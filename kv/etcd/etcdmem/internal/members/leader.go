@@ -94,9 +94,7 @@ func (m *Member) transfer(to *Member) {
 	if m == to || m.leading.transferee == to.index {
 		return
 	}
-	now := time.Now()
-	m.leading.transferee = to.index
-	m.leading.checkFrom, m.leading.quorumDue, m.leading.transferDue = now, time.Time{}, now.Add(c.config.Election)
+	m.leading.transferee, m.leading.transferDue = to.index, time.Now().Add(c.config.Election)
 	c.moved = true
 	if to.lead != m.index || !to.hears() || to.log.behind(&m.log) {
 		return

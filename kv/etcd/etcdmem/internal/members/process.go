@@ -144,9 +144,6 @@ func (c *Cluster) Thaw(i int) {
 			*t = t.Add(missed)
 		}
 	}
-	for other, heard := range m.leading.heard {
-		m.leading.heard[other] = heard.Add(missed)
-	}
 	inbox := m.inbox
 	m.inbox = nil
 	for _, e := range inbox {

@@ -52,7 +52,7 @@ func (m *Member) submit(e *entry) error {
 		return errDropped
 	}
 	m.pass(e, len(m.cluster.members))
-	e.applied = e.index != 0 && e.index <= m.log.upto && e.index > m.restored
+	e.applied = e.index != 0 && e.index <= m.log.upto
 	if !e.applied {
 		m.proposals = append(m.proposals, e)
 	}

@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/members"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/server"
 )
 
 // history is what a random program has seen.
@@ -22,6 +26,7 @@ type history struct {
 	place   map[int]uint64 // of each change that is applied
 	last    uint64         // the place of the last one
 	leaders map[uint64]uint64
+	seen    map[int]server.Status // by the observers of the members
 }
 
 func (h *history) failf(format string, args ...any) { h.t.Helper(); h.t.Errorf(format, args...) }
@@ -50,7 +55,13 @@ func (h *history) committed() uint64 {
 // observe checks what can be seen of a member.
 func (h *history) observe(i int) func() {
 	var before uint64
+	var observing atomic.Bool
 	return func() {
+		if observing.Swap(true) {
+			h.failf("promised: an observer is told of one change after the other\nhappened: that of member %d was told of two at once", i)
+		}
+		defer observing.Store(false)
+		runtime.Gosched()
 		s := h.cluster.Member(i).Status()
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -58,6 +69,7 @@ func (h *history) observe(i int) func() {
 			h.failf("promised: a member goes on\nhappened: member %d went from %d back to %d", i, before, s.Applied)
 		}
 		before = s.Applied
+		h.seen[i] = s
 		if s.Leader == 0 {
 			return
 		}
@@ -94,7 +106,7 @@ func random(t *testing.T, seed uint64) (succeeded, failed int) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	n := 3 + 2*r.IntN(2)
 	w := newSimulated(t, n, seed)
-	h := &history{t: t, cluster: w.Cluster, place: make(map[int]uint64), leaders: make(map[uint64]uint64)}
+	h := &history{t: t, cluster: w.Cluster, place: make(map[int]uint64), leaders: make(map[uint64]uint64), seen: make(map[int]server.Status)}
 	defer w.Close()
 	for i := range n {
 		w.Member(i).OnChange(h.observe(i))
@@ -152,6 +164,12 @@ func random(t *testing.T, seed uint64) (succeeded, failed int) {
 	h.converges(n)
 	cancel()
 	clients.Wait()
+	synctest.Wait()
+	for i := range n {
+		if s := w.Member(i).Status(); !reflect.DeepEqual(h.seen[i], s) {
+			t.Errorf("promised: an observer is told of each change\nhappened: that of member %d has seen %+v last, and the status is %+v", i, h.seen[i], s)
+		}
+	}
 	return succeeded, failed
 }
 

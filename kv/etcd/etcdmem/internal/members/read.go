@@ -12,8 +12,7 @@ type reading struct {
 	done     bool
 	err      error
 	waits    bool   // it was not answered at once
-	sentTo   int    // the leader that has the question, or none
-	term     uint64 // of that leader
+	term     uint64 // of the leader that has the question; zero if none has
 	againAt  time.Time
 	giveUpAt time.Time
 }
@@ -62,10 +61,11 @@ func (m *Member) begin(r *reading) {
 	}
 }
 
-// ask sends the question of the reading that is under way. A question that does not arrive is lost.
+// ask sends the question of the reading that is under way. A question that does not arrive is lost; one that has arrived stays with
+// the leader.
 func (m *Member) ask() {
 	c, r := m.cluster, m.reading
-	r.sentTo, r.againAt = none, time.Now().Add(readAgain)
+	r.againAt = time.Now().Add(readAgain)
 	if m.lead == none {
 		return
 	}
@@ -73,7 +73,7 @@ func (m *Member) ask() {
 	if l != m && !c.linked(m, l) || !l.awake() || l.role != leader {
 		return
 	}
-	r.sentTo, r.term = l.index, l.term
+	r.term = l.term
 	l.contact() // which answers, if there is a majority
 }
 
@@ -81,10 +81,8 @@ func (m *Member) ask() {
 func (m *Member) answerReads() {
 	for _, asker := range m.cluster.members {
 		r := asker.reading
-		if r == nil || r.sentTo != m.index || r.term != m.term {
-			continue
-		}
-		if asker == m || asker.awake() && m.cluster.linked(asker, m) {
+		asked := r != nil && r.term == m.term
+		if asked && (asker == m || asker.awake() && m.cluster.linked(asker, m)) {
 			asker.endReading(nil)
 		}
 	}
