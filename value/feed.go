@@ -151,8 +151,8 @@ func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err e
 		f.show(now, s)
 		f.v.health.Saw(now.Revision)
 	}
-	if f.streamed.Present && f.streamed.SameAs(&now) {
-		f.streamed.Revision = max(f.streamed.Revision, now.Revision) // its version proves that nothing lies between
+	if f.streamed.SameAs(&now) && f.streamed.NothingBetween(now) {
+		f.streamed.Revision = max(f.streamed.Revision, now.Revision)
 	}
 	return f.IsBehind(), nil
 }

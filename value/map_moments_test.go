@@ -1,0 +1,107 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/value"
+)
+
+// mapBed is a Map on the memory store, in a bubble, with faults between the two. It is written past the faults.
+type mapBed struct {
+	*testing.T
+	*fault.Store
+	memory *memory.Store
+	m      *value.Map[string]
+}
+
+// onMap runs a test of a Map of the prefix /m/.
+func onMap(t *testing.T, test func(b *mapBed), opts ...value.Option) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		b := &mapBed{T: t, Store: fault.New(store), memory: store}
+		b.m = value.NewMap(b.Store, kv.Prefix("/m/"), strict, append([]value.Option{value.WithCheck(0)}, opts...)...)
+		test(b)
+	})
+}
+
+func (b *mapBed) put(key, v string) kv.Revision {
+	b.Helper()
+	r, err := b.memory.Put(b.Context(), key, []byte(v))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+func (b *mapBed) delete(key string) {
+	b.Helper()
+	if _, err := b.memory.Delete(b.Context(), key); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *mapBed) watch(opts ...value.WatchOption) *value.Watcher[value.View[string]] {
+	w := b.m.Watch(opts...)
+	b.Cleanup(func() { w.Close() })
+	return w
+}
+
+// readOnce has the Map make a read while the watch runs, and waits until it is taken.
+func (b *mapBed) readOnce() {
+	b.Helper()
+	w := b.m.Watch()
+	defer w.Close()
+	synctest.Wait()
+	if _, err := w.TryGet(); err != nil {
+		b.Fatalf("a new watcher: %v", err)
+	}
+}
+
+// wantChanges requires the next View to have these changes.
+func (b *mapBed) wantChanges(w *value.Watcher[value.View[string]], want ...string) {
+	b.Helper()
+	synctest.Wait()
+	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
+	v, err := w.Get(ctx)
+	if err != nil {
+		b.Fatalf("Get = %v, want the changes %q", err, want)
+	}
+	if d := cmp.Diff(want, changes(v)); d != "" {
+		b.Fatalf("the changes of the View at revision %d (-want +got):\n%s", v.Revision(), d)
+	}
+}
+
+func (b *mapBed) wantNothing(w *value.Watcher[value.View[string]]) {
+	b.Helper()
+	synctest.Wait()
+	if v, err := w.TryGet(); !errors.Is(err, value.ErrNothingNew) {
+		b.Fatalf("TryGet = %v, %v, want ErrNothingNew", shown(v), err)
+	}
+}
+
+// A read that shows the range unchanged does not prove that no key came and went.
+func TestM8AReadBesideALateStreamLosesNoRevision(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		b.put("/m/a", "1")
+		w := b.watch(value.EveryUpdate())
+		b.wantChanges(w, "/m/a: none -> 1")
+		late := b.Hold(fault.Watches, fault.Answered)
+		b.put("/m/b", "1")
+		b.delete("/m/b")
+		b.readOnce()
+		late.Release()
+		b.wantChanges(w, "/m/b: none -> 1")
+		b.wantChanges(w, "/m/b: 1 -> none")
+		b.wantNothing(w)
+	})
+}
