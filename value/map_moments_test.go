@@ -105,3 +105,30 @@ func TestM8AReadBesideALateStreamLosesNoRevision(t *testing.T) {
 		b.wantNothing(w)
 	})
 }
+
+// An answer that was late is no proof that the watch, which has come further, has lost an event.
+func TestALateReadIsNoLostEvent(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		b.put("/m/a", "1")
+		w := b.watch(value.EveryUpdate())
+		b.wantChanges(w, "/m/a: none -> 1")
+		late := b.Hold(fault.Gets, fault.Answered)
+		other := b.watch()
+		synctest.Wait()
+		b.put("/m/b", "1")
+		b.delete("/m/b")
+		b.put("/n", "")
+		if err := b.memory.RequestProgress(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		synctest.Wait()
+		late.Release()
+		b.wantChanges(w, "/m/b: none -> 1")
+		b.wantChanges(w, "/m/b: 1 -> none")
+		b.wantNothing(w)
+		b.wantChanges(other, "/m/a: none -> 1")
+		if s := b.m.Status(); s.Holes != 0 || s.LastError != nil {
+			b.Errorf("Status = %+v, want no holes and no error", s)
+		}
+	})
+}
