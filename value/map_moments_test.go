@@ -132,3 +132,24 @@ func TestALateReadIsNoLostEvent(t *testing.T) {
 		}
 	})
 }
+
+// The last good value is the newest one that is known, also where the stream brings it after a read has shown the bad one.
+func TestM5TheLastGoodValueNeverGoesBack(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		b.put("/m/a", "1")
+		w, newest := b.watch(value.EveryUpdate()), b.watch()
+		b.wantChanges(w, "/m/a: none -> 1")
+		b.wantChanges(newest, "/m/a: none -> 1")
+		late := b.Hold(fault.Watches, fault.Answered)
+		b.put("/m/a", "2")
+		b.put("/m/a", "bad")
+		b.readOnce()
+		b.wantChanges(newest, `/m/a: 1 -> bad after "1"`)
+		late.Release()
+		b.wantChanges(w, "/m/a: 1 -> 2")
+		b.wantChanges(w, `/m/a: 2 -> bad after "2"`)
+		b.put("/m/b", "1")
+		b.wantChanges(w, "/m/b: none -> 1")
+		b.wantChanges(newest, `/m/a: bad after "1" -> bad after "2"`, "/m/b: none -> 1")
+	})
+}
