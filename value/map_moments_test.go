@@ -153,3 +153,28 @@ func TestM5TheLastGoodValueNeverGoesBack(t *testing.T) {
 		b.wantChanges(newest, `/m/a: bad after "1" -> bad after "2"`, "/m/b: none -> 1")
 	})
 }
+
+// The read that found what a lost watch has missed may be of a revision at which nothing in the range changed.
+func TestM8HistoryIsReadUpToWhatTheStoreHas(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		b.put("/m/a", "1")
+		first := b.watch()
+		b.wantChanges(first, "/m/a: none -> 1")
+		b.Silence() // the stream stays behind
+		b.put("/m/b", "1")
+		w := b.watch(value.EveryUpdate()) // begins ahead of the stream
+		b.wantChanges(w, "/m/a: none -> 1", "/m/b: none -> 1")
+		hold := b.Hold(fault.Gets)
+		b.EndStreams(&kv.CompactedError{})
+		synctest.Wait()
+		b.put("/m/c", "1")
+		b.put("/n", "")
+		hold.Release()
+		time.Sleep(time.Hour)
+		b.wantChanges(w, "/m/c: none -> 1")
+		b.wantChanges(first, "/m/b: none -> 1", "/m/c: none -> 1")
+		b.put("/m/d", "1")
+		b.wantChanges(w, "/m/d: none -> 1")
+		b.wantNothing(w)
+	})
+}
