@@ -3,6 +3,8 @@ package value_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,4 +179,40 @@ func TestM8HistoryIsReadUpToWhatTheStoreHas(t *testing.T) {
 		b.wantChanges(w, "/m/d: none -> 1")
 		b.wantNothing(w)
 	})
+}
+
+// What a Get changes is changed before another Get may run. Nothing else connects the goroutines, so the race detector sees it.
+func TestV10ASecondGetDoesNotMeetTheFirst(t *testing.T) {
+	store := memory.New()
+	m := value.NewMap(store, kv.Prefix("/m/"), strict)
+	w := m.Watch()
+	defer w.Close()
+	var running sync.WaitGroup
+	for range 50 {
+		running.Go(func() {
+			for {
+				_, err := w.Get(t.Context())
+				if errors.Is(err, value.ErrConcurrentGet) {
+					runtime.Gosched()
+					continue
+				}
+				if err != nil {
+					t.Errorf("Get: %v", err)
+				}
+				return
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { running.Wait(); close(done) }()
+	for n := 0; ; n++ {
+		select {
+		case <-done:
+			return
+		default:
+			if _, err := store.Put(t.Context(), "/m/a", []byte("1")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }

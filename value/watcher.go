@@ -55,24 +55,14 @@ type stalenessLimit struct {
 // After each of these the watcher works as before, except after Close. See [IsFinal]. An outage is not an error: Get waits for its
 // end, and [Value.Status] and the log report it.
 func (w *Watcher[T]) Get(ctx context.Context, opts ...GetOption[T]) (T, error) {
-	u, err := w.get(ctx, newGetConfig(opts), true)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return w.answer(u)
+	return w.take(ctx, newGetConfig(opts), true)
 }
 
 // TryGet is a [Watcher.Get] that never waits. Where Get would wait, the error matches [ErrNothingNew]. That is also so until the store
 // has answered the read that was made when the watcher was opened. While the value is older than [WithMaxStaleness] allows, each
 // TryGet returns ErrStale. TryGet never asks the store, not even with [AtLeast]: it returns what that read or the watch has brought.
 func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
-	u, err := w.get(context.Background(), newGetConfig(opts), false)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return w.answer(u)
+	return w.take(context.Background(), newGetConfig(opts), false)
 }
 
 // Updates yields what successive calls of [Watcher.Get] return, including errors. It ends when ctx ends, or the watcher or its store is
@@ -127,6 +117,23 @@ func (w *Watcher[T]) Close() error {
 	return nil
 }
 
+// take is a Get, or without wait a TryGet.
+func (w *Watcher[T]) take(ctx context.Context, asked getConfig[T], wait bool) (T, error) {
+	var zero T
+	if w.v.misuse != nil {
+		return zero, w.v.misuse
+	}
+	if !w.getting.CompareAndSwap(false, true) {
+		return zero, fmt.Errorf("value: get %v: %w", w.v.subject.Range, ErrConcurrentGet)
+	}
+	defer w.getting.Store(false)
+	u, err := w.get(ctx, asked, wait)
+	if err != nil {
+		return zero, err
+	}
+	return w.answer(u)
+}
+
 // answer is u as Get returns it.
 func (w *Watcher[T]) answer(u *update[T]) (T, error) {
 	if u.err == nil && !u.Present && !w.v.config.hasFallback {
@@ -143,14 +150,6 @@ func (w *Watcher[T]) answer(u *update[T]) (T, error) {
 
 // get returns the next update that is asked for.
 func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*update[T], error) {
-	if w.v.misuse != nil {
-		return nil, w.v.misuse
-	}
-	if !w.getting.CompareAndSwap(false, true) {
-		return nil, fmt.Errorf("value: get %v: %w", w.v.subject.Range, ErrConcurrentGet)
-	}
-	defer w.getting.Store(false)
-
 	ticket := w.ticket
 	if w.last == nil {
 		w.started = false // a Get that returned nothing was not the first
