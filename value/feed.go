@@ -154,8 +154,8 @@ func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err e
 		f.show(now, s)
 		f.v.health.Saw(now.Revision, 0)
 	}
-	if f.streamed.Present && f.streamed.SameAs(&now) {
-		f.streamed.Revision = max(f.streamed.Revision, now.Revision) // its version proves that nothing lies between
+	if f.streamed.SameAs(&now) && f.streamed.NothingBetween(now) {
+		f.streamed.Revision = max(f.streamed.Revision, now.Revision)
 	}
 	return f.IsBehind(), nil
 }

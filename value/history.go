@@ -20,7 +20,7 @@ const (
 // historyRead reads, by a watch of its own, the updates that a watcher has missed and the backlog has dropped.
 type historyRead[T any] struct {
 	v      *Value[T]
-	to     kv.Revision // how far it has to come, and no further; the store has an update of this revision, or had
+	to     kv.Revision // how far it has to come, and no further
 	epoch  uint64
 	cancel context.CancelFunc
 	done   chan struct{} // closed when what follows is final
@@ -43,6 +43,10 @@ func (r *historyRead[T]) run(ctx context.Context) {
 		err := r.watch(ctx)
 		if err == nil || ctx.Err() != nil {
 			r.err = ctx.Err()
+			return
+		}
+		if errors.Is(err, upstream.ErrBehind) && r.isThere() {
+			r.at.Revision = max(r.at.Revision, r.to)
 			return
 		}
 		switch {
@@ -76,6 +80,13 @@ func (r *historyRead[T]) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// isThere reports whether the reading has brought what the watchers can see. Where it has to come may be the revision of a read, at which
+// the store has no update of what is read.
+func (r *historyRead[T]) isThere() bool {
+	newest := r.v.state.Load().newest
+	return newest != nil && newest.epoch == r.epoch && r.at.SameAs(&newest.Position)
 }
 
 // isGap reports whether err, of a watch, says that the store cannot give what comes next.

@@ -112,10 +112,13 @@ func (p Position) anyKey(q Position, one func(p, q Position) bool) bool {
 // MayPrecede reports whether q, read later, can follow the entry of p in one history, whatever p's revision says: then
 // p's stream has passed the events that led to q without bringing them.
 func (p Position) MayPrecede(q Position) bool {
+	if q.Revision < p.Revision {
+		return false
+	}
 	if p.Contents != nil {
 		return !p.anyKey(q, func(p, q Position) bool { return p.Contradicts(q) && !p.MayPrecede(q) })
 	}
-	if !p.Present || !q.Present || q.Revision < p.Revision {
+	if !p.Present || !q.Present {
 		return false
 	}
 	if p.Entry.CreateRevision == q.Entry.CreateRevision {

@@ -51,11 +51,12 @@ func (s *Subject) Place(snapshot kv.Snapshot, known *Position) Position {
 	return p
 }
 
-// item is the item of e: one of the given items, if that is of e.
+// item is the item of e: one of the given items, if that is of e. But known may be of a read that has seen the bad value of e, and not the
+// good one that was between.
 func (s *Subject) item(e kv.Entry, was, known *contents.Item) *contents.Item {
 	sum := contents.Sum(e.Value)
 	for _, i := range []*contents.Item{was, known} {
-		if i != nil && i.IsOf(&e) && i.Sum == sum {
+		if i != nil && i.IsOf(&e) && i.Sum == sum && (was == nil || was.CreateRevision != e.CreateRevision || i.GoodRevision >= was.GoodRevision) {
 			return i
 		}
 	}
