@@ -61,9 +61,11 @@ func (h *Histories[M]) Known() Known[M] {
 func (h *Histories[M]) Current() int { return h.Known().History }
 
 // Found takes what the storage has answered to a request that was sent when before was known: its newest revision, and the mark that
-// it has at before.Newest.Revision. The mark is nil if that is not known, for example because that revision was compacted. Found
-// returns the history that the answer is of. It is a new one if the storage has not reached the revision that it had, or has another
-// mark at a revision.
+// it has at before.Newest.Revision. Found returns the history that the answer is of. It is a new one if the storage has not reached
+// the revision that it had, or has another mark at a revision.
+//
+// The mark is nil if it is not known. Then before.Newest stays the point to compare with, because the answer may be of another
+// history that is longer. If the storage has forgotten that mark for ever, as after a compaction, call See with the newest point.
 func (h *Histories[M]) Found(before Known[M], newest Point[M], mark *M) (history int) {
 	replaced := newest.Revision < before.Reached || before.Marked &&
 		(newest.Revision == before.Newest.Revision && newest.Mark != before.Newest.Mark || mark != nil && *mark != before.Newest.Mark)
@@ -74,13 +76,18 @@ func (h *Histories[M]) Found(before Known[M], newest Point[M], mark *M) (history
 		h.lost = max(h.lost, h.highest)
 		h.known = Known[M]{before.History + 1, newest.Revision, newest, true}
 	case !replaced:
-		h.see(before.History, newest)
+		if before.History == h.known.History {
+			h.known.Reached = max(h.known.Reached, newest.Revision)
+		}
+		if mark != nil || !before.Marked {
+			h.see(before.History, newest)
+		}
 		return before.History
 	}
 	return before.History + 1 // another request has noticed the replacement, or several
 }
 
-// See notes a point of a history that came with the data, as in a message of a stream.
+// See notes a point that is known to be of a history, such as the last message of a stream that was read without a gap.
 func (h *Histories[M]) See(history int, p Point[M]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -30,8 +30,9 @@ func TestW13AReplacedHistoryIsNoticed(t *testing.T) {
 		"another mark further back":         {point{5, "e"}, &other, 1},
 	} {
 		var h histories
-		found(&h, point{0, ""}, nil)
-		found(&h, point{3, "c"}, nil)
+		found(&h, point{0, "zero"}, nil)
+		zero := "zero"
+		found(&h, point{3, "c"}, &zero)
 		if got := found(&h, test.newest, test.mark); got != test.history || h.Current() != test.history {
 			t.Errorf("%s: the answer is of history %d, and the current one is %d, want %d", name, got, h.Current(), test.history)
 		}
@@ -52,6 +53,18 @@ func TestW13ARevisionThatWasOnlyReturnedIsNoticedToo(t *testing.T) {
 	h.Return(0, 4) // by a write, whose answer has no mark
 	if got := found(&h, point{3, "c"}, nil); got != 1 {
 		t.Errorf("revision 4 was returned, the storage has gone back to 3, and the answer is of history %d, want 1", got)
+	}
+}
+
+func TestW13AnAnswerWithoutTheMarkHidesNoReplacement(t *testing.T) {
+	var h histories
+	found(&h, point{3, "c"}, nil)
+	if got := found(&h, point{5, "other"}, nil); got != 0 {
+		t.Errorf("a longer storage whose mark at revision 3 is unknown is of history %d, want 0", got)
+	}
+	other := "other"
+	if got := found(&h, point{6, "other"}, &other); got != 1 {
+		t.Errorf("the storage has another mark at revision 3, and is of history %d, want 1", got)
 	}
 }
 
