@@ -8,23 +8,23 @@ import (
 )
 
 // Dial opens a connection to the server. It is what most clients accept as an option, such as [net.Dialer.DialContext].
-type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+type Dial = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Link is the network between one client and its server. Give its DialContext to the client. A fault concerns all connections that
 // were made over the link. The methods may be called concurrently. A Link works in a [testing/synctest] bubble, if the server's
 // connections do.
 //
-// The connections that the client gets behave as TCP's do: they have deadlines, and what is sent waits in a buffer of 1 MiB while it
-// cannot be delivered.
+// The connections that the client gets behave as TCP's do: they have deadlines, and what the client sends waits in a buffer of 1 MiB
+// while the link swallows everything.
 type Link struct {
 	dial    Dial
 	closed  context.Context // ends with Close
 	close   context.CancelFunc
-	running sync.WaitGroup // the goroutines of all connections
+	running sync.WaitGroup // what sends, after Heal, what was not sent
 
 	mu    sync.Mutex
 	state state
-	whole chan struct{} // closed while the link swallows nothing
+	whole chan struct{} // closed while the link does not swallow
 	conns map[*conn]struct{}
 }
 
@@ -65,6 +65,7 @@ func (l *Link) Drop() {
 	for c := range l.conns {
 		c.reset()
 	}
+	clear(l.conns)
 }
 
 // Close ends all connections, and waits until nothing of the link runs any more. No more can be made.
@@ -82,8 +83,33 @@ func (l *Link) become(s state) {
 		l.whole = make(chan struct{})
 	case l.state == swallowing && s != swallowing:
 		close(l.whole)
+		for c := range l.conns {
+			if s == passing {
+				l.running.Go(c.heal)
+			}
+		}
 	}
 	l.state = s
+}
+
+// passing reports whether the link does not swallow what is sent.
+func (l *Link) passing() bool { return l.swallows() == nil }
+
+// swallows returns a channel that is closed when the link does not swallow any more, and nil if it does not.
+func (l *Link) swallows() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state != swallowing {
+		return nil
+	}
+	return l.whole
+}
+
+// forget removes a connection that has ended.
+func (l *Link) forget(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
 }
 
 // DialContext opens a connection to the server. While the link swallows everything, it waits until ctx ends.
@@ -101,7 +127,9 @@ func (l *Link) DialContext(ctx context.Context, network, address string) (net.Co
 		server.Close()
 		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 	}
-	return l.connect(server), nil
+	c := &conn{Conn: server, link: l, closed: make(chan struct{})}
+	l.conns[c] = struct{}{}
+	return c, nil
 }
 
 // passed waits until the link does not swallow what is sent.
