@@ -12,7 +12,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	conformance.Run(t, conformance.Backend{
-		Open: func(t conformance.T) conformance.Store { return open(t, shared, newName("conformance")) },
+		Open: func(t conformance.T) conformance.Store { return open(t, shared, "conformance") },
 		Again: func(t conformance.T, s conformance.Store) conformance.Store {
 			return open(t, shared, s.(*opened).schema)
 		},
@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 		},
 		WaitIdle: func(ctx context.Context, s conformance.Store) error {
 			return until(ctx, func() (bool, error) {
-				n, err := shared.listeners(ctx, s.(*opened))
+				n, err := shared.followers(ctx, s.(*opened))
 				return n <= 0, fmt.Errorf("%d connections that follow changes: %v", n, err)
 			})
 		},

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/watchkv/watchkv/conformance"
 	"github.com/watchkv/watchkv/examples/pgkv"
@@ -31,8 +32,16 @@ func newName(of string) string { return fmt.Sprint(of, names.Add(1)) }
 // open opens a schema, over connections of its own, and makes it if there is none. The pages, and with them the window, are small.
 func open(t conformance.T, s *server, schema string) *opened {
 	t.Helper()
-	o := &opened{name: newName("client"), schema: schema}
-	config, err := pgxpool.ParseConfig(s.url("&application_name=" + o.name))
+	return openAt(t, s.url(""), pgkv.Config{
+		Schema: schema, Page: 8, Poll: 200 * time.Millisecond, Timeout: time.Second, Bookmarks: 20 * time.Millisecond,
+	})
+}
+
+// openAt is open with a connection string and settings.
+func openAt(t conformance.T, url string, settings pgkv.Config) *opened {
+	t.Helper()
+	o := &opened{name: newName("client"), schema: settings.Schema}
+	config, err := pgxpool.ParseConfig(url + "&application_name=" + o.name)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -43,7 +52,6 @@ func open(t conformance.T, s *server, schema string) *opened {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	settings := pgkv.Config{Schema: schema, Page: 8, Poll: 200 * time.Millisecond, Timeout: time.Second, Bookmarks: 20 * time.Millisecond}
 	if err := pgkv.Migrate(t.Context(), o.pool, settings); err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -103,26 +111,26 @@ func (s *server) backup(ctx context.Context, o *opened) (restore func(context.Co
 
 // exec runs statements on a connection of its own.
 func (s *server) exec(ctx context.Context, sql string) error {
-	pool, err := pgxpool.New(ctx, s.url(""))
+	conn, err := pgx.Connect(ctx, s.url(""))
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	conn, err := pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	return conn.Conn().PgConn().Exec(ctx, sql).Close()
+	defer conn.Close(ctx)
+	return conn.PgConn().Exec(ctx, sql).Close()
 }
 
-// connections returns how many connections a store has that are not of its pool.
-func (s *server) listeners(ctx context.Context, o *opened) (n int, err error) {
-	pool, err := pgxpool.New(ctx, s.url(""))
+// query runs a statement that has one row, on a connection of its own.
+func (s *server) query(ctx context.Context, sql string, fields ...any) error {
+	conn, err := pgx.Connect(ctx, s.url(""))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer pool.Close()
-	err = pool.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND (query LIKE 'LISTEN%' OR wait_event = 'ClientRead')", o.name).Scan(&n)
+	defer conn.Close(ctx)
+	return conn.QueryRow(ctx, sql).Scan(fields...)
+}
+
+// followers returns how many connections of o are not of its pool, but follow the changes.
+func (s *server) followers(ctx context.Context, o *opened) (n int, err error) {
+	err = s.query(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = '"+o.name+"'", &n)
 	return n - int(o.pool.Stat().TotalConns()), err
 }

@@ -33,7 +33,30 @@ const missing = `these tests need a PostgreSQL server, version 14 or later: the 
 On Debian and Ubuntu: apt-get install postgresql`
 
 // newServer starts a server. It needs to be removed.
-func newServer() (*server, error) {
+func newServer() (*server, error) { return makeServer((*server).initdb) }
+
+// standby starts a copy of s that follows it, and that every commit of s waits for.
+func (s *server) standby(ctx context.Context) (*server, error) {
+	copied, err := makeServer(func(c *server) error {
+		return c.run("pg_basebackup", "-D", c.data, "-R", "-X", "stream", "--no-sync", "-c", "fast",
+			"-d", s.url("&application_name=standby"))
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()"} {
+		if err := s.exec(ctx, sql); err != nil {
+			return copied, err
+		}
+	}
+	return copied, until(ctx, func() (synchronous bool, err error) {
+		err = s.query(ctx, "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'", &synchronous)
+		return synchronous, err
+	})
+}
+
+// makeServer starts a server in a data directory that fill makes.
+func makeServer(fill func(*server) error) (*server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -43,7 +66,14 @@ func newServer() (*server, error) {
 		return nil, err
 	}
 	s := &server{bin: bin, dir: dir, data: filepath.Join(dir, "data")}
-	if err := s.init(); err != nil {
+	err = s.prepare()
+	if err == nil {
+		err = fill(s)
+	}
+	if err == nil {
+		err = s.start()
+	}
+	if err != nil {
 		s.remove()
 		return nil, err
 	}
@@ -65,19 +95,24 @@ func binaries() (dir string, err error) {
 	return "", errors.New(missing)
 }
 
-func (s *server) init() error {
+func (s *server) prepare() (err error) {
 	if os.Geteuid() == 0 {
 		if err := s.dropRoot(); err != nil {
 			return err
 		}
 	}
-	initdb := exec.Command(filepath.Join(s.bin, "initdb"), "-D", s.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
-		"--no-sync", "--wal-segsize=1")
-	initdb.SysProcAttr, initdb.Dir = s.as, s.dir
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err != nil {
+		return err
 	}
-	settings := fmt.Sprintf(`
+	return s.choosePort()
+}
+
+func (s *server) initdb() error {
+	err := s.run("initdb", "-D", s.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--wal-segsize=1")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.data, "postgresql.auto.conf"), []byte(`
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 200
@@ -87,20 +122,17 @@ full_page_writes = off
 min_wal_size = 2MB
 max_wal_size = 256MB
 log_min_messages = fatal
-timezone = 'UTC'
-`)
-	if err := os.WriteFile(filepath.Join(s.data, "postgresql.auto.conf"), []byte(settings), 0o600); err != nil {
-		return err
+`), 0o600)
+}
+
+// run runs a program of PostgreSQL as the server's user.
+func (s *server) run(program string, args ...string) error {
+	cmd := exec.Command(filepath.Join(s.bin, program), args...)
+	cmd.SysProcAttr, cmd.Dir = s.as, s.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
 	}
-	log, err := os.Create(filepath.Join(s.dir, "log"))
-	if err != nil {
-		return err
-	}
-	s.log = log
-	if err := s.choosePort(); err != nil {
-		return err
-	}
-	return s.start()
+	return nil
 }
 
 // dropRoot has the server run as another user.
@@ -223,10 +255,9 @@ func childrenOf(pid int) (children []int) {
 	return children
 }
 
-// copyData returns a copy of the data of a server that was stopped.
-func (s *server) copyData(to string) error {
-	cp := exec.Command("cp", "-a", s.data, to)
-	if out, err := cp.CombinedOutput(); err != nil {
+// copyData copies the data of a server that was stopped, as a backup or to restore it.
+func copyData(from, to string) error {
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
 		return fmt.Errorf("cp: %w\n%s", err, out)
 	}
 	return nil
