@@ -20,16 +20,16 @@ func TestV16ALostPutIsFound(t *testing.T) {
 		w.putNumbers(0, 0)
 		v := w.number(log.option())
 		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		wantNumbers(w, newest, 0, 0)
-		wantNumbers(w, every, 0, 0)
-		w.streaming(1)
+		newest.GivesEach(0)
+		every.GivesEach(0)
+		w.Streaming(1)
 		w.Drop(1)
 		w.putNumbers(1, 1)
-		w.settle()
+		w.Settle()
 		w.putNumbers(2, 3)
-		wantNumbers(w, every, 1, 3) // the history still has it
-		w.settle()
-		wantValue(w, newest, 3, value.AtLeast[int](every.Revision()))
+		every.GivesEach(numbers(1, 3)...) // the history still has it
+		w.Settle()
+		newest.Gives(3, value.AtLeast[int](every.Revision()))
 		if s := v.Status(); s.Holes != 1 {
 			w.broken("after one lost event Status is %+v", s)
 		}
@@ -37,7 +37,7 @@ func TestV16ALostPutIsFound(t *testing.T) {
 			w.broken("after one lost event the log says:\n%s", &log)
 		}
 		w.putNumbers(4, 5)
-		wantNumbers(w, every, 4, 5)
+		every.GivesEach(numbers(4, 5)...)
 		if s := v.Status(); s.Holes != 1 || !s.Connected {
 			w.broken("after one lost event Status is %+v", s)
 		}
@@ -77,15 +77,15 @@ func TestV16ALostPutIsFoundAtRevisionZero(t *testing.T) {
 	inBubble(t, v16, func(w *world) {
 		v := value.New(fromZero{w.Store}, w.key, value.JSON[int])
 		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		wantNothing(w, newest)
-		wantNothing(w, every)
-		w.streaming(1)
+		newest.HasNothing()
+		every.HasNothing()
+		w.Streaming(1)
 		w.Drop(1)
 		w.putNumbers(1, 1)
-		w.settle()
+		w.Settle()
 		w.putNumbers(2, 2)
-		wantNumbers(w, every, 1, 2) // the history still has the first
-		wantValue(w, newest, 2, value.AtLeast[int](every.Revision()))
+		every.GivesEach(numbers(1, 2)...) // the history still has the first
+		newest.Gives(2, value.AtLeast[int](every.Revision()))
 		if s := v.Status(); s.Holes != 1 || s.Revision != 2 {
 			w.broken("after one lost event Status is %+v", s)
 		}
@@ -109,12 +109,12 @@ func TestV16OtherLostEvents(t *testing.T) {
 				c.before(w)
 				v := w.number(value.WithDefault(-1))
 				a := watch(w, v)
-				_, err := get(w, a)
+				_, err := a.Next()
 				w.must(err)
-				w.streaming(1)
+				w.Streaming(1)
 				w.Drop(1, c.match...)
 				c.events(w)
-				w.settle()
+				w.Settle()
 				want, err := v.Get(w.Context())
 				w.must(err)
 				wantValueOf(w, v, want)
@@ -122,8 +122,8 @@ func TestV16OtherLostEvents(t *testing.T) {
 					w.broken("the audit found %d holes, want 1", n)
 				}
 				w.put("9")
-				w.settle()
-				wantValue(w, a, 9)
+				w.Settle()
+				a.Gives(9)
 			})
 		})
 	}
@@ -145,20 +145,20 @@ func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
 		})
 		v := value.New(store, w.key, value.JSON[int])
 		every, newest := watch(w, v, value.EveryUpdate()), watch(w, v)
-		wantNumbers(w, every, 0, 0)
-		wantNumbers(w, newest, 0, 0)
-		w.streaming(1)
+		every.GivesEach(0)
+		newest.GivesEach(0)
+		w.Streaming(1)
 		first := w.putNumbers(1, 1)
-		w.settle()
+		w.Settle()
 		last := w.putNumbers(2, 5)
 		w.pass(time.Minute)
-		wantNumbers(w, every, 1, 1)
-		wantGap(w, every, first, last, value.ErrLostEvent)
-		wantNumbers(w, every, 5, 5)
-		wantValue(w, newest, 5)
-		wantNothing(w, every)
+		every.GivesEach(1)
+		every.HasGap(first, last, value.ErrLostEvent)
+		every.GivesEach(5)
+		newest.Gives(5)
+		every.HasNothing()
 		w.putNumbers(6, 7)
-		wantNumbers(w, every, 6, 7)
+		every.GivesEach(numbers(6, 7)...)
 	})
 }
 
@@ -166,14 +166,14 @@ func TestV16CatchingUpIsAuditedBeyondWhereItEnds(t *testing.T) {
 	inBubble(t, "V4, V16: an event that is lost to a watcher catching up is proven by the next, and read again", func(w *world) {
 		w.putNumbers(0, 0)
 		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
-		wantNumbers(w, a, 0, 0)
+		a.GivesEach(0)
 		w.putNumbers(1, 1)
 		w.delete() // up to here the watcher has to catch up
 		w.putNumbers(2, 2)
-		w.settle()
+		w.Settle()
 		w.Drop(1, fault.Deletes)
-		wantNumbers(w, a, 1, 1)
-		wantErr(w, a, value.ErrDeleted)
-		wantNumbers(w, a, 2, 2)
+		a.GivesEach(1)
+		a.Fails(value.ErrDeleted)
+		a.GivesEach(2)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
@@ -54,8 +55,8 @@ func TestV5NeverBackwardsByABadStream(t *testing.T) {
 				store := &tampered{Store: w.Store}
 				v := value.New(store, w.key, value.JSON[int])
 				newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-				wantNumbers(w, newest, 0, 0)
-				wantNumbers(w, every, 0, 0)
+				newest.GivesEach(0)
+				every.GivesEach(0)
 				store.tamper(change)
 				seen := 0
 				for i := 1; i <= 100; i++ {
@@ -65,18 +66,18 @@ func TestV5NeverBackwardsByABadStream(t *testing.T) {
 					}
 					w.pass(2 * time.Minute)
 					before := newest.Revision()
-					wantValue(w, newest, i)
+					newest.Gives(i)
 					if newest.Revision() <= before {
 						w.broken("revision %d was returned after %d", newest.Revision(), before)
 					}
 					if name == "two by two in the wrong order" {
 						rises(w, every, i)
 					} else {
-						wantNumbers(w, every, seen+1, i)
+						every.GivesEach(numbers(seen+1, i)...)
 					}
 					seen = i
-					wantNothing(w, every)
-					wantNothing(w, newest)
+					every.HasNothing()
+					newest.HasNothing()
 				}
 				if n := v.Status().Resets; n != 0 {
 					w.broken("history was taken for replaced %d times", n)
@@ -88,7 +89,7 @@ func TestV5NeverBackwardsByABadStream(t *testing.T) {
 
 // rises reads every update up to the number last. A store that gives its history in the wrong order each time it is asked
 // has, for all that can be known, lost some of it: that is a gap, and no step back.
-func rises(w *world, a *value.Watcher[int], last int) {
+func rises(w *world, a *valuetest.Watcher[int], last int) {
 	for got := 0; got < last; {
 		before := a.Revision()
 		n, err := a.Get(w.Context())
@@ -107,16 +108,16 @@ func TestV5NeverBackwardsByDuplicates(t *testing.T) {
 		w.putNumbers(0, 0)
 		v := w.number()
 		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		wantNumbers(w, newest, 0, 0)
-		wantNumbers(w, every, 0, 0)
-		w.streaming(1)
+		newest.GivesEach(0)
+		every.GivesEach(0)
+		w.Streaming(1)
 		w.Duplicate(-1)
 		w.putNumbers(1, 50)
-		wantNumbers(w, every, 1, 50)
-		w.settle()
-		wantValue(w, newest, 50)
-		wantNothing(w, newest)
-		wantNothing(w, every)
+		every.GivesEach(numbers(1, 50)...)
+		w.Settle()
+		newest.Gives(50)
+		newest.HasNothing()
+		every.HasNothing()
 	})
 }
 
@@ -128,10 +129,10 @@ func TestV5NeverBackwardsWithinABatch(t *testing.T) {
 				store := &tampered{Store: w.Store}
 				v := value.New(store, w.key, value.JSON[int])
 				a := watch(w, v, opts...)
-				wantValue(w, a, 0)
+				a.Gives(0)
 				h := w.Hold(fault.Watches)
 				w.EndStreams(kv.ErrUnavailable)
-				w.held(h)
+				w.Held(h)
 				w.delete()
 				w.put("1")
 				last := w.delete()
@@ -141,11 +142,11 @@ func TestV5NeverBackwardsWithinABatch(t *testing.T) {
 				})
 				h.Release()
 				for before := a.Revision(); before < last; before = a.Revision() {
-					if _, err := get(w, a); a.Revision() < before || errors.Is(err, value.ErrDeleted) && a.Revision() != last {
+					if _, err := a.Next(); a.Revision() < before || errors.Is(err, value.ErrDeleted) && a.Revision() != last {
 						w.broken("after revision %d Get returned the error %v at %d", before, err, a.Revision())
 					}
 				}
-				w.settle()
+				w.Settle()
 				if s := v.Status(); s.Holes == 0 {
 					w.broken("after a batch in the wrong order Status is %+v", s)
 				}
@@ -159,7 +160,7 @@ func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
 		w.put("0")
 		// Streams end here before they have brought anything, so the delays grow.
 		a := watch(w, w.number(value.WithRetry(10*time.Millisecond, 100*time.Millisecond)))
-		wantValue(w, a, 0)
+		a.Gives(0)
 		last := a.Revision()
 		for i := 1; i <= 60; i++ {
 			switch i % 4 {
@@ -174,7 +175,7 @@ func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
 			}
 			rev := w.put(strconv.Itoa(i))
 			if i%4 == 3 || i%4 == 0 {
-				got, err := get(w, a, value.AtLeast[int](rev))
+				got, err := a.Next(value.AtLeast[int](rev))
 				if err != nil || got != i || a.Revision() != rev || rev <= last {
 					w.broken("Get returned %s of revision %d after revision %d, want %d of %d",
 						describe(got, err), a.Revision(), last, i, rev)
@@ -198,10 +199,10 @@ func TestV5NeverBackwardsBesideADecoderThatTakesItsTime(t *testing.T) {
 			return value.JSON[int](b)
 		}, value.WithBacklog(2))
 		a := watch(w, v, value.EveryUpdate())
-		wantNumbers(w, a, 0, 0)
+		a.GivesEach(0)
 		h := w.Hold(fault.Watches)
 		w.EndStreams(kv.ErrUnavailable)
-		w.held(h)
+		w.Held(h)
 		w.putNumbers(1, 5) // which the watch brings in one batch
 		h.Release()
 		<-decoding
@@ -220,11 +221,11 @@ func TestV5NeverBackwardsBesideADecoderThatTakesItsTime(t *testing.T) {
 		w.compact()
 		for range 4 { // it may try to catch up, and finds that history is gone
 			rises(a.TryGet())
-			w.settle()
+			w.Settle()
 		}
 		decode <- struct{}{}
 		for last < 7 {
-			rises(get(w, a))
+			rises(a.Next())
 		}
 	})
 }
@@ -234,16 +235,16 @@ func TestV5AnOldReadDoesNotOverruleTheWatch(t *testing.T) {
 		w.put("one")
 		v := w.text()
 		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.streaming(1)
+		a.Gives("one")
+		w.Streaming(1)
 		answer := w.Hold(fault.Gets, fault.Answered)
 		b := watch(w, v) // has a read made
-		w.held(answer)
+		w.Held(answer)
 		w.put("two")
-		wantValue(w, a, "two")
+		a.Gives("two")
 		answer.Release() // and says one
-		wantValue(w, b, "two")
-		wantNothing(w, a)
+		b.Gives("two")
+		a.HasNothing()
 		if v.Status().Resets != 0 {
 			w.broken("a read that is merely late was taken for a replaced history")
 		}

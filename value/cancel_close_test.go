@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
@@ -26,44 +27,39 @@ func TestV8CancelInEachPhase(t *testing.T) {
 	for mode, opts := range modes {
 		t.Run(mode, func(t *testing.T) {
 			each(t, v8, func(w *world) {
-				cancelled := func(c *call[string]) {
-					w.settle()
-					c.cancel()
-					c.wantErr(w, context.Canceled)
-				}
 				w.put("one")
 				read := w.Hold(fault.Gets)
 				a := watch(w, w.text(), opts...)
-				w.held(read)
-				cancelled(begin(w, a)) // while the first read hangs
+				w.Held(read)
+				a.Begin().Cancel() // while the first read hangs
 
 				event := w.Hold(fault.Watches) // before the read goes on, which the watch follows at once
 				read.Release()
-				wantValue(w, a, "one")
-				w.held(event)
-				cancelled(begin(w, a)) // before there is a watch
+				a.Gives("one")
+				w.Held(event)
+				a.Begin().Cancel() // before there is a watch
 				event.Release()
 
 				event = w.Hold(fault.Watches, fault.Answered)
 				w.put("two")
-				w.held(event)
-				cancelled(begin(w, a)) // while the event hangs
+				w.Held(event)
+				a.Begin().Cancel() // while the event hangs
 				event.Release()
-				wantValue(w, a, "two")
+				a.Gives("two")
 
 				w.Cut()
-				cancelled(begin(w, a)) // cut off
+				a.Begin().Cancel() // cut off
 				w.put("three")
 				w.Heal()
-				wantValue(w, a, "three")
+				a.Gives("three")
 
 				refused := w.Fail(-1, kv.ErrUnavailable, fault.Reads)
 				w.EndStreams(kv.ErrUnavailable)
 				w.put("four")
-				cancelled(begin(w, a)) // between two attempts
+				a.Begin().Cancel() // between two attempts
 				refused.Remove()
-				wantValue(w, a, "four")
-				wantNothing(w, a)
+				a.Gives("four")
+				a.HasNothing()
 			})
 		})
 	}
@@ -87,13 +83,13 @@ func TestV8AnEndedContextTakesNothing(t *testing.T) {
 						w.broken("Get returned %s, want the context's own error", describe(got, err))
 					}
 				}
-				wantValue(w, a, "one")
+				a.Gives("one")
 				w.put("two")
-				w.settle()
+				w.Settle()
 				if got, err := a.Get(ended); err != context.Canceled {
 					w.broken("Get returned %s, want the context's own error", describe(got, err))
 				}
-				wantValue(w, a, "two")
+				a.Gives("two")
 			})
 		})
 	}
@@ -136,9 +132,9 @@ func TestV8CancelWhileCatchingUp(t *testing.T) {
 	inBubble(t, v8, func(w *world) {
 		w.putNumbers(0, 0)
 		a := watch(w, w.number(value.WithBacklog(2)), value.EveryUpdate())
-		wantNumbers(w, a, 0, 0)
+		a.GivesEach(0)
 		w.putNumbers(1, 10_000)
-		w.settle()
+		w.Settle()
 		for i := 1; i <= 10_000; {
 			ctx, cancel := context.WithCancel(w.Context())
 			if i%3 == 0 {
@@ -148,7 +144,7 @@ func TestV8CancelWhileCatchingUp(t *testing.T) {
 			cancel()
 			switch {
 			case errors.Is(err, context.Canceled):
-				wantNumbers(w, a, i, i)
+				a.GivesEach(i)
 			case err != nil || got != i:
 				w.broken("instead of %d Get returned %s", i, describe(got, err))
 			}
@@ -163,16 +159,16 @@ func TestV9CloseBesideAGet(t *testing.T) {
 			each(t, v9, func(w *world) {
 				w.put("one")
 				a := watch(w, w.text(), opts...)
-				wantValue(w, a, "one")
-				c := begin(w, a)
-				c.wantWaiting(w)
+				a.Gives("one")
+				c := a.Begin()
+				c.Waits()
 				closed := time.Now()
 				a.Close()
-				c.wantErr(w, value.ErrClosed)
-				if d := time.Since(closed); w.bubble && d != 0 {
+				c.Fails(value.ErrClosed)
+				if d := time.Since(closed); w.InBubble() && d != 0 {
 					w.broken("the Get that waited returned %v after Close", d)
 				}
-				wantErr(w, a, value.ErrClosed)
+				a.Fails(value.ErrClosed)
 				if _, err := a.TryGet(); !errors.Is(err, value.ErrClosed) {
 					w.broken("after Close TryGet returned the error %v", err)
 				}
@@ -200,8 +196,8 @@ func TestV9CloseInEachPhase(t *testing.T) {
 				prepare(w)
 				v := w.text()
 				a, b := v.Watch(), v.Watch(value.EveryUpdate())
-				w.until("there was a read", func(c fault.Counts) bool { return c.Gets > 0 })
-				w.settle()
+				w.Until("there was a read", func(c fault.Counts) bool { return c.Gets > 0 })
+				w.Settle()
 				for range 2 {
 					if err := errors.Join(a.Close(), b.Close()); err != nil {
 						w.broken("Close returned %v", err)
@@ -219,14 +215,14 @@ func TestV9CloseWhileCatchingUp(t *testing.T) {
 	inBubble(t, v9, func(w *world) {
 		w.putNumbers(0, 0)
 		a := watch(w, w.number(value.WithBacklog(2)), value.EveryUpdate())
-		wantNumbers(w, a, 0, 0)
+		a.GivesEach(0)
 		w.putNumbers(1, 100)
-		w.settle()
+		w.Settle()
 		w.Hold(fault.Watches)
-		c := begin(w, a)
-		c.wantWaiting(w)
+		c := a.Begin()
+		c.Waits()
 		a.Close()
-		c.wantErr(w, value.ErrClosed)
+		c.Fails(value.ErrClosed)
 		if n := w.Counts(); n.Streams != 0 {
 			w.broken("after Close: %v", n)
 		}
@@ -238,17 +234,17 @@ func TestV9CloseFromManySides(t *testing.T) {
 		w.put("one")
 		v := w.text()
 		for range 50 {
-			a, b := v.Watch(), v.Watch(value.EveryUpdate())
-			c, d := begin(w, a), begin(w, b)
+			a, b := watch(w, v), watch(w, v, value.EveryUpdate())
+			c, d := a.Begin(), b.Begin()
 			var closing sync.WaitGroup
 			for range 4 {
 				closing.Go(func() { a.Close() })
 				closing.Go(func() { b.Close() })
 			}
 			closing.Wait()
-			for _, c := range []*call[string]{c, d} {
-				if got, err := c.end(); got != "one" && !errors.Is(err, value.ErrClosed) {
-					w.broken("beside Close Get returned %s", describe(got, err))
+			for _, c := range []*valuetest.Call[string]{c, d} {
+				if got := c.Got(); got.Value != "one" && !errors.Is(got.Err, value.ErrClosed) {
+					w.broken("concurrently with Close, Get returned %v", got)
 				}
 			}
 			if n := w.Counts().Streams; n != 0 {
@@ -269,7 +265,7 @@ func TestV9CloseTwiceBesideASlowDecoder(t *testing.T) {
 			return string(b), nil
 		})
 		a := watch(w, v)
-		w.settle()
+		w.Settle()
 		var closing sync.WaitGroup
 		for range 2 {
 			closing.Go(func() {
@@ -290,8 +286,8 @@ func TestV9OpenedAgain(t *testing.T) {
 				w.put("0")
 				v := w.text()
 				for i := range 20 {
-					a := v.Watch(opts...)
-					wantValue(w, a, strconv.Itoa(i))
+					a := watch(w, v, opts...)
+					a.Gives(strconv.Itoa(i))
 					a.Close()
 					w.put(strconv.Itoa(i + 1)) // while nobody looks
 				}
@@ -305,13 +301,13 @@ func TestV9OthersAreNotDisturbed(t *testing.T) {
 		w.put("one")
 		v := w.text()
 		a, b := watch(w, v), watch(w, v, value.EveryUpdate())
-		wantValue(w, a, "one")
-		wantValue(w, b, "one")
-		c := begin(w, a)
+		a.Gives("one")
+		b.Gives("one")
+		c := a.Begin()
 		b.Close()
-		c.wantWaiting(w)
+		c.Waits()
 		w.put("two")
-		c.want(w, "two")
+		c.Gives("two")
 		if n := v.Status().Watchers; n != 1 {
 			w.broken("one watcher is open and Status says %d", n)
 		}
@@ -324,19 +320,19 @@ func TestV10ASecondGetFails(t *testing.T) {
 			inBubble(t, v10, func(w *world) {
 				w.put("one")
 				a := watch(w, w.text(), opts...)
-				wantValue(w, a, "one")
-				c := begin(w, a)
-				c.wantWaiting(w)
+				a.Gives("one")
+				c := a.Begin()
+				c.Waits()
 				for range 3 {
-					wantErr(w, a, value.ErrConcurrentGet)
+					a.Fails(value.ErrConcurrentGet)
 					if _, err := a.TryGet(); !errors.Is(err, value.ErrConcurrentGet) {
 						w.broken("TryGet returned the error %v", err)
 					}
 				}
-				c.wantWaiting(w)
+				c.Waits()
 				w.put("two")
-				c.want(w, "two")
-				wantNothing(w, a)
+				c.Gives("two")
+				a.HasNothing()
 			})
 		})
 	}

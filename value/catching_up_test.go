@@ -24,15 +24,15 @@ func TestV9CloseEndsTheReadingOfHistoryAndWaitsForThat(t *testing.T) {
 			ended = true
 		}}
 		a, _ := behind(w, s)
-		c := begin(w, a)
-		c.wantWaiting(w)
+		c := a.Begin()
+		c.Waits()
 		began := time.Now()
 		a.Close()
 		if !ended {
 			w.broken("Close returned while history was being read")
 		}
 		wantSince(w, began, time.Second, time.Second)
-		c.wantErr(w, value.ErrClosed)
+		c.Fails(value.ErrClosed)
 	})
 }
 
@@ -42,12 +42,12 @@ func TestV9CloseDoesNotWaitForTheNextAttemptToReadHistory(t *testing.T) {
 			yield(kv.Batch{}, kv.ErrUnavailable)
 		}}
 		a, _ := behind(w, s)
-		c := begin(w, a)
-		c.wantWaiting(w)
+		c := a.Begin()
+		c.Waits()
 		began := time.Now()
 		a.Close()
 		wantSince(w, began, 0, 0)
-		c.wantErr(w, value.ErrClosed)
+		c.Fails(value.ErrClosed)
 	})
 }
 
@@ -59,16 +59,17 @@ func TestV9NothingIsBegunForAWatcherThatIsClosed(t *testing.T) {
 		watch(w, v)
 		a := watch(w, v, value.EveryUpdate())
 		var before fault.Counts
-		wantErr(w, a, value.ErrClosed, value.Where(func(int) bool {
-			for i := 2; i <= 9; i++ { // what follows is in history alone
+		a.Fails(value.ErrClosed, value.Where(func(int) bool {
+			for i := 2; i <= 9; i++ {
 				w.putNumbers(i, i)
-				w.settle()
+				w.Settle()
 			}
 			a.Close()
 			before = w.Counts()
 			return false
 		}))
-		w.settle()
+
+		w.Settle()
 		if after := w.Counts(); after.Watches != before.Watches {
 			w.broken("after Close %d watches were begun", after.Watches-before.Watches)
 		}
@@ -86,13 +87,13 @@ func TestV12WhatNoWatcherCanReturnIsNotDecoded(t *testing.T) {
 				w.putNumbers(1, 1)
 				v := value.New(w.Store, w.key, decoder.decode)
 				a := watch(w, v)
-				wantNumbers(w, a, 1, 1)
+				a.GivesEach(1)
 				prepare(v)
-				w.streaming(1)
+				w.Streaming(1)
 				w.Cut()
 				w.putNumbers(2, 9)
 				w.Heal()
-				wantNumbers(w, a, 9, 9)
+				a.GivesEach(9)
 				if len(decoder.calls) != 2 {
 					w.broken("of 1 to 9 these were decoded, and how often: %v; want 1 and 9", decoder.calls)
 				}
@@ -105,13 +106,13 @@ func TestV6ADeletionIsReturnedThoughTheValueBeforeItWasTooOld(t *testing.T) {
 	inBubble(t, "V6, a deletion is returned once", func(w *world) {
 		rev := w.putNumbers(1, 1)
 		a := watch(w, w.number(), value.EveryUpdate())
-		c := begin(w, a, value.AtLeast[int](rev+1))
-		c.wantWaiting(w)
+		c := a.Begin(value.AtLeast[int](rev + 1))
+		c.Waits()
 		w.delete()
-		c.wantErr(w, value.ErrDeleted)
-		wantNothing(w, a)
+		c.Fails(value.ErrDeleted)
+		a.HasNothing()
 		w.putNumbers(2, 2)
-		wantNumbers(w, a, 2, 2)
+		a.GivesEach(2)
 	})
 }
 
@@ -119,11 +120,11 @@ func TestV4AnUpdateThatWasTooOldIsNotReturnedLater(t *testing.T) {
 	inBubble(t, "V15, Get returns a value at or after a revision; V5, never backwards", func(w *world) {
 		rev := w.putNumbers(1, 1)
 		a := watch(w, w.number(), value.EveryUpdate())
-		c := begin(w, a, value.AtLeast[int](rev+2))
-		c.wantWaiting(w)
+		c := a.Begin(value.AtLeast[int](rev + 2))
+		c.Waits()
 		w.putNumbers(2, 3)
-		c.want(w, 3)
-		wantNothing(w, a)
+		c.Gives(3)
+		a.HasNothing()
 	})
 }
 
@@ -138,13 +139,13 @@ func TestV4WhatWasReturnedOfHistoryIsNotHeld(t *testing.T) {
 		}, value.WithBacklog(1))
 		a := watch(w, v, value.EveryUpdate())
 		next := func() {
-			_, err := get(w, a)
+			_, err := a.Next()
 			w.must(err)
 		}
 		next()
 		for range 6 {
 			w.put("x")
-			w.settle()
+			w.Settle()
 		}
 		decoded = nil
 		for range 4 {
@@ -164,21 +165,21 @@ func TestV4AGapMayEndInADeletion(t *testing.T) {
 	each(t, oneGap, func(w *world) {
 		seen := w.putNumbers(1, 1)
 		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
+		a.GivesEach(1)
+		w.Streaming(1)
 		w.Cut()
 		w.putNumbers(2, 3)
 		w.delete()
 		to := w.compact()
 		w.Heal()
-		wantGap(w, a, seen, to, kv.ErrCompacted)
-		wantErr(w, a, value.ErrDeleted)
+		a.HasGap(seen, to, kv.ErrCompacted)
+		a.Fails(value.ErrDeleted)
 		if a.Revision() != to {
 			w.broken("Revision is %d, and the gap ended at %d", a.Revision(), to)
 		}
-		wantNothing(w, a)
+		a.HasNothing()
 		w.putNumbers(4, 5)
-		wantNumbers(w, a, 4, 5)
+		a.GivesEach(numbers(4, 5)...)
 	})
 }
 
@@ -187,20 +188,20 @@ func TestV4AResetToWhatIsNextAfterAGapIsNoSecondGap(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		seen := w.putNumbers(1, 1)
 		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
+		a.GivesEach(1)
+		w.Streaming(1)
 		w.Cut()
 		last := w.putNumbers(2, 9)
 		w.compact()
 		w.Heal()
-		wantGap(w, a, seen, last, kv.ErrCompacted)
-		w.streaming(1) // again
+		a.HasGap(seen, last, kv.ErrCompacted)
+		w.Streaming(1) // again
 		w.EndStreams(kv.ErrReset)
 		w.pass(time.Second)
-		wantNumbers(w, a, 9, 9)
-		wantNothing(w, a)
+		a.GivesEach(9)
+		a.HasNothing()
 		w.putNumbers(10, 11)
-		wantNumbers(w, a, 10, 11)
+		a.GivesEach(numbers(10, 11)...)
 	})
 }
 
@@ -209,24 +210,24 @@ func TestV4AResetToSomethingElseAfterAGapIsASecondGap(t *testing.T) {
 		seen := w.putNumbers(1, 1)
 		w.backup()
 		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
+		a.GivesEach(1)
+		w.Streaming(1)
 		w.Cut()
 		last := w.putNumbers(2, 9)
 		w.compact()
 		w.Heal()
-		wantGap(w, a, seen, last, kv.ErrCompacted)
-		w.streaming(1) // again
+		a.HasGap(seen, last, kv.ErrCompacted)
+		w.Streaming(1) // again
 		w.restore()
 		rev := w.putNumbers(20, 20)
 		w.pass(time.Second)
-		got, err := get(w, a)
+		got, err := a.Next()
 		var gap *value.GapError
 		if !errors.As(err, &gap) || !errors.Is(err, kv.ErrReset) || gap.To != rev {
 			w.broken("Get returned %s, want a *GapError to %d because of a reset", describe(got, err), rev)
 		}
-		wantNumbers(w, a, 20, 20)
-		wantNothing(w, a)
+		a.GivesEach(20)
+		a.HasNothing()
 	})
 }
 
@@ -235,16 +236,16 @@ func TestV4BetweenTwoAbsencesOfTwoHistoriesMayBeAGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		w.putNumbers(1, 1)
 		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
+		a.GivesEach(1)
 		gone := w.delete()
-		wantErr(w, a, value.ErrDeleted)
-		w.streaming(1)
+		a.Fails(value.ErrDeleted)
+		w.Streaming(1)
 		w.EndStreams(kv.ErrReset)
-		w.settle()
-		wantGap(w, a, gone, gone, kv.ErrReset)
-		wantNothing(w, a)
+		w.Settle()
+		a.HasGap(gone, gone, kv.ErrReset)
+		a.HasNothing()
 		w.putNumbers(2, 3)
-		wantNumbers(w, a, 2, 3)
+		a.GivesEach(numbers(2, 3)...)
 	})
 }
 
@@ -264,19 +265,17 @@ func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
 		put("0")
 		backup := m.Backup()
 		a, _ := behind(w, s)
-		c := begin(w, a)
-		c.wantWaiting(w) // for history
+		c := a.Begin()
+		c.Waits() // for history
 		w.must(m.Restore(backup))
-		if _, err := c.end(); !errors.Is(err, kv.ErrReset) {
-			w.broken("Get returned the error %v, want a *GapError because of a reset", err)
-		}
-		w.settle()
+		c.Fails(kv.ErrReset) // as a *GapError
+		w.Settle()
 		if !ended {
 			w.broken("the reading of the history that was replaced goes on")
 		}
-		wantValues(w, a, "0")
+		a.Gives("0")
 		put("new")
-		wantValues(w, a, "new")
+		a.Gives("new")
 	})
 }
 
@@ -294,9 +293,9 @@ func TestV4AHistoryThatBringsNothingIsReadOnce(t *testing.T) {
 		a, _ := behind(w, s)
 		_, err := s.Store.(*memory.Store).Put(w.Context(), w.key, []byte("6"))
 		w.must(err)
-		w.settle()
+		w.Settle()
 		for {
-			got, err := get(w, a)
+			got, err := a.Next()
 			if got == "6" {
 				break
 			}
@@ -315,21 +314,21 @@ func TestV4AResetAfterAGapThatEndsInADeletionIsASecondGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		seen := w.putNumbers(1, 1)
 		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
+		a.GivesEach(1)
+		w.Streaming(1)
 		w.Cut()
 		w.putNumbers(2, 3)
 		w.delete()
 		to := w.compact()
 		w.Heal()
-		wantGap(w, a, seen, to, kv.ErrCompacted)
-		w.streaming(1) // again
+		a.HasGap(seen, to, kv.ErrCompacted)
+		w.Streaming(1) // again
 		w.EndStreams(kv.ErrReset)
 		w.pass(time.Second)
-		wantGap(w, a, seen, to, kv.ErrReset)
-		wantErr(w, a, value.ErrDeleted)
-		wantNothing(w, a)
+		a.HasGap(seen, to, kv.ErrReset)
+		a.Fails(value.ErrDeleted)
+		a.HasNothing()
 		w.putNumbers(4, 5)
-		wantNumbers(w, a, 4, 5)
+		a.GivesEach(numbers(4, 5)...)
 	})
 }

@@ -20,7 +20,7 @@ func TestV11SilenceDoesNotHideACause(t *testing.T) {
 		var log logbook
 		v := w.text(log.option())
 		a := watch(w, v)
-		wantValue(w, a, "one")
+		a.Gives("one")
 		w.Fail(1, errNoLeader, fault.Reads)
 		w.EndStreams(errNoLeader)
 		w.pass(time.Millisecond)
@@ -53,8 +53,8 @@ func TestV11ACauseThatIsFoundLaterIsLoggedOnce(t *testing.T) {
 				w.put("one")
 				var log logbook
 				a := watch(w, w.text(log.option()))
-				wantValue(w, a, "one")
-				w.settle()
+				a.Gives("one")
+				w.Settle()
 				begin(w)
 				w.pass(time.Hour)
 				lost := strings.Index(log.String(), "the store cannot be reached")

@@ -19,7 +19,7 @@ func TestV9AWatcherThatIsClosedTwiceIsCountedOnce(t *testing.T) {
 				w.put("one")
 				v := w.text()
 				a, b := watch(w, v, opts...), watch(w, v, opts...)
-				wantValue(w, a, "one")
+				a.Gives("one")
 				for range 3 {
 					b.Close()
 				}
@@ -27,7 +27,7 @@ func TestV9AWatcherThatIsClosedTwiceIsCountedOnce(t *testing.T) {
 					w.broken("one watcher is open, and Status says %d", n)
 				}
 				w.put("two")
-				wantValue(w, a, "two")
+				a.Gives("two")
 			})
 		})
 	}
@@ -46,7 +46,7 @@ func TestV9TheEndOfTheLastWatcherIsNoOutage(t *testing.T) {
 				prepare(w)
 				v := w.text(log.option())
 				a := watch(w, v)
-				w.settle()
+				w.Settle()
 				a.Close()
 				if s := v.Status(); s.LastError != nil || s.Connected || log.String() != "" {
 					w.broken("after the last Close Status is %+v, and the log says:\n%s", s, &log)
@@ -81,7 +81,7 @@ func TestV9CloseWaitsForTheReadThatIsUnderWay(t *testing.T) {
 		w.must(err)
 		s := &slowToEnd{Store: m}
 		a := watch(w, value.New(s, w.key, value.String, value.WithCheck(5*time.Second)))
-		wantValue(w, a, "one")
+		a.Gives("one")
 		s.hangs.Store(true)
 		w.pass(6 * time.Second)
 		if n := s.running.Load(); n != 1 {
@@ -99,15 +99,15 @@ func TestV11AWatchThatEndsWithoutAnErrorIsShown(t *testing.T) {
 		w.put("one")
 		v := w.text()
 		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.streaming(1)
+		a.Gives("one")
+		w.Streaming(1)
 		w.EndStreams(nil)
-		w.settle()
+		w.Settle()
 		if s := v.Status(); s.LastError == nil {
 			w.broken("a watch has ended, and Status is %+v", s)
 		}
 		w.put("two")
-		wantValue(w, a, "two")
+		a.Gives("two")
 	})
 }
 
@@ -117,10 +117,10 @@ func TestV1AKeyThatComesSoonIsNotLoggedAsAbsent(t *testing.T) {
 	inBubble(t, "V1, given a logger, what a Get waits for is said once after a few seconds", func(w *world) {
 		var log logbook
 		a := watch(w, w.text(log.option()))
-		c := begin(w, a)
+		c := a.Begin()
 		w.pass(4 * time.Second)
 		w.put("one")
-		c.want(w, "one")
+		c.Gives("one")
 		w.pass(time.Minute)
 		if log.count(waits) != 0 {
 			w.broken("the key was there after four seconds, and the log says:\n%s", &log)
@@ -132,7 +132,7 @@ func TestV1AnAbsentKeyIsLoggedAlsoWhileTheWatchIsBegun(t *testing.T) {
 	inBubble(t, "V1, given a logger, what a Get waits for is said once after a few seconds", func(w *world) {
 		var log logbook
 		w.Hold(fault.Watches)
-		begin(w, watch(w, w.text(log.option())))
+		watch(w, w.text(log.option())).Begin()
 		w.pass(8 * time.Second)
 		if log.count(waits) != 1 {
 			w.broken("the key is absent for eight seconds, and the log says:\n%s", &log)
@@ -146,12 +146,12 @@ func TestV11ABusyWatchDoesNotPutOffTheReadsOfALimitToStaleness(t *testing.T) {
 		w.put("x")
 		v := w.text(value.WithMaxStaleness(10 * time.Second))
 		a := watch(w, v)
-		wantValue(w, a, "x")
+		a.Gives("x")
 		before := w.Counts().Gets
 		for range 60 {
 			w.pass(time.Second)
 			w.put("x")
-			wantValue(w, a, "x")
+			a.Gives("x")
 			if age := time.Since(v.Status().Confirmed); age > 5*time.Second {
 				w.broken("what is known was last confirmed %v ago", age)
 			}
@@ -168,9 +168,9 @@ func TestV11TheFirstCheckCountsFromTheBeginningOfTheFirstRead(t *testing.T) {
 		w.put("one")
 		slow := w.Delay(20*time.Second, fault.Gets)
 		a := watch(w, w.text(value.WithCheck(25*time.Second)))
-		wantValue(w, a, "one") // after 20 seconds; a second read was begun after ten
+		a.Gives("one") // after 20 seconds; a second read was begun after ten
 		slow.Remove()
-		w.settle()
+		w.Settle()
 		before := w.Counts().Gets
 		w.pass(6 * time.Second)
 		if n := w.Counts().Gets - before; n != 1 {
@@ -186,10 +186,10 @@ func TestV11ABadValueIsLoggedOnce(t *testing.T) {
 		v := w.number(log.option())
 		watch(w, v, value.EveryUpdate())
 		watch(w, v)
-		w.settle()
+		w.Settle()
 		w.put("bad")
-		w.settle()
-		w.streaming(1)
+		w.Settle()
+		w.Streaming(1)
 		w.EndStreams(kv.ErrUnavailable)
 		w.pass(time.Minute)
 		const line = "the newest value does not decode"
@@ -197,12 +197,12 @@ func TestV11ABadValueIsLoggedOnce(t *testing.T) {
 			w.broken("Status is %+v, and the log says:\n%s", v.Status(), &log)
 		}
 		w.put("2")
-		w.settle()
+		w.Settle()
 		if s := v.Status(); s.BadValue != nil {
 			w.broken("the newest value is good, and Status is %+v", s)
 		}
 		w.put("bad")
-		w.settle()
+		w.Settle()
 		if log.count(line) != 2 {
 			w.broken("a second value was bad, and the log says:\n%s", &log)
 		}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/value"
 )
 
@@ -18,19 +19,19 @@ func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
 			inBubble(t, v9+"; other watchers are not disturbed", func(w *world) {
 				w.put("0")
 				v := w.text()
-				watchers := make([]*value.Watcher[string], crowd)
-				calls := make([]*call[string], crowd)
+				watchers := make([]*valuetest.Watcher[string], crowd)
+				calls := make([]*valuetest.Call[string], crowd)
 				for i := range watchers {
 					watchers[i] = watch(w, v, opts...)
-					wantValue(w, watchers[i], "0")
-					calls[i] = begin(w, watchers[i])
+					watchers[i].Gives("0")
+					calls[i] = watchers[i].Begin()
 				}
 				// In an order in which some notifiers lose all their watchers before others lose one.
 				for i := range crowd {
 					one := (i*7 + 40) % crowd
-					calls[one].wantWaiting(w)
+					calls[one].Waits()
 					watchers[one].Close()
-					calls[one].wantErr(w, value.ErrClosed)
+					calls[one].Fails(value.ErrClosed)
 					if i%20 != 0 {
 						continue
 					}
@@ -38,8 +39,8 @@ func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
 					w.put(next)
 					for k := i + 1; k < crowd; k++ {
 						other := (k*7 + 40) % crowd
-						calls[other].want(w, next)
-						calls[other] = begin(w, watchers[other])
+						calls[other].Gives(next)
+						calls[other] = watchers[other].Begin()
 					}
 				}
 			})
@@ -59,10 +60,10 @@ func TestV3ACrowdThatComesAndGoesMissesNothing(t *testing.T) {
 				for i := range 3 * crowd {
 					running.Go(func() {
 						for range 4 { // come, get a few, and go
-							a := v.Watch(opts...)
+							a := watch(w, v, opts...)
 							seen := -1
 							for k := 0; k <= i%5 && seen < last; k++ {
-								got, err := get(w, a)
+								got, err := a.Next()
 								if err != nil || got <= seen {
 									t.Errorf("after %d Get returned %s", seen, describe(got, err))
 								}
@@ -76,7 +77,7 @@ func TestV3ACrowdThatComesAndGoesMissesNothing(t *testing.T) {
 					w.put(strconv.Itoa(i + 1))
 				}
 				for seen := 0; seen < last; {
-					got, err := get(w, stays)
+					got, err := stays.Next()
 					if err != nil || got < seen {
 						w.broken("after %d Get returned %s", seen, describe(got, err))
 					}
@@ -96,7 +97,7 @@ func TestV2AnUpdateBesideABeginningWaitIsSeen(t *testing.T) {
 		const tries = 20_000
 		w.put("0")
 		a := watch(w, w.number())
-		wantValue(w, a, 0)
+		a.Gives(0)
 		looking := make(chan int)
 		var writing sync.WaitGroup
 		writing.Go(func() {
@@ -112,7 +113,7 @@ func TestV2AnUpdateBesideABeginningWaitIsSeen(t *testing.T) {
 			for range i % 1000 * 4 {
 				spun.Load()
 			}
-			wantValue(w, a, i+1)
+			a.Gives(i + 1)
 		}
 	})
 }

@@ -57,13 +57,6 @@ func hang(ctx context.Context, yield func(kv.Batch, error) bool) time.Duration {
 	return took
 }
 
-func wantValues(w *world, from *value.Watcher[string], want ...string) {
-	w.Helper()
-	for _, text := range want {
-		wantValue(w, from, text)
-	}
-}
-
 func wantSince(w *world, began time.Time, least, most time.Duration) {
 	w.Helper()
 	if d := time.Since(began); d < least || d > most {
@@ -79,11 +72,11 @@ func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
 			}}
 			a, _ := behind(w, s)
 			began := time.Now()
-			wantValues(w, a, "2", "3")
+			a.GivesEach("2", "3")
 			seen := a.Revision()
-			wantGap(w, a, seen, seen+2, kv.ErrCompacted)
-			wantValues(w, a, "5")
-			wantNothing(w, a)
+			a.HasGap(seen, seen+2, kv.ErrCompacted)
+			a.GivesEach("5")
+			a.HasNothing()
 			wantSince(w, began, 0, 0) // nothing is gained by waiting
 		})
 	})
@@ -97,7 +90,7 @@ func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
 				watch(yield)
 			}}
 			a, _ := behind(w, s)
-			wantValues(w, a, "2", "3", "4", "5")
+			a.GivesEach("2", "3", "4", "5")
 		})
 	})
 }
@@ -110,9 +103,9 @@ func TestV4AHistoryThatIsReplacedWhileItIsReadIsAGap(t *testing.T) {
 		a, _ := behind(w, s)
 		began := time.Now()
 		seen := a.Revision()
-		wantGap(w, a, seen, seen+4, kv.ErrReset)
-		wantValues(w, a, "5")
-		wantNothing(w, a)
+		a.HasGap(seen, seen+4, kv.ErrReset)
+		a.GivesEach("5")
+		a.HasNothing()
 		wantSince(w, began, 0, 0)
 	})
 }
@@ -135,7 +128,7 @@ func TestV16AnOutageAfterALostEventIsNoSecondLoss(t *testing.T) {
 			}
 		}}
 		a, _ := behind(w, s)
-		wantValues(w, a, "2", "3", "4", "5")
+		a.GivesEach("2", "3", "4", "5")
 	})
 }
 
@@ -154,7 +147,7 @@ func TestV4AnAttemptToReadHistoryThatHangsIsGivenUp(t *testing.T) {
 			}
 		}}
 		a, _ := behind(w, s)
-		wantValues(w, a, "2", "3", "4", "5")
+		a.GivesEach("2", "3", "4", "5")
 		if want := []time.Duration{5e9, 10e9, 20e9, 5e9, 10e9}; !slices.Equal(took, want) {
 			w.broken("the attempts that brought nothing were given up after %v, want %v", took, want)
 		}
@@ -177,7 +170,7 @@ func TestV4AnAttemptToReadHistoryThatGoesOnIsNotGivenUp(t *testing.T) {
 			}
 		}}
 		a, _ := behind(w, s)
-		wantValues(w, a, "2", "3", "4", "5")
+		a.GivesEach("2", "3", "4", "5")
 		if n := s.begun.Load(); n != 1 {
 			w.broken("an attempt that brought an update every four seconds was one of %d", n)
 		}
@@ -192,15 +185,15 @@ func TestV11HistoryThatComesInPiecesIsReadWithoutGrowingDelays(t *testing.T) {
 		}}
 		a, v := behind(w, s)
 		other := watch(w, v)
-		wantValue(w, other, "5")
+		other.Gives("5")
 		for i := 6; i <= 40; i++ {
 			_, err := s.Store.(*memory.Store).Put(w.Context(), w.key, []byte(strconv.Itoa(i)))
 			w.must(err)
-			w.settle()
+			w.Settle()
 		}
 		began := time.Now()
 		for i := 2; i <= 40; i++ {
-			wantValue(w, a, strconv.Itoa(i))
+			a.Gives(strconv.Itoa(i))
 		}
 		wantSince(w, began, 0, 39*75*time.Millisecond)
 	})
@@ -215,7 +208,7 @@ func TestV11AnErrorThatIsReturnedWhileHistoryIsReadIsNoReasonToSpin(t *testing.T
 		a, _ := behind(w, s)
 		began := time.Now()
 		for range 10 {
-			wantErr(w, a, kv.ErrUnsupported)
+			a.Fails(kv.ErrUnsupported)
 		}
 		wantSince(w, began, 10*20*time.Millisecond, time.Minute)
 	})
@@ -246,14 +239,14 @@ func TestV4AReadingOfHistoryIsBounded(t *testing.T) {
 				put()
 				v := value.New(s, w.key, value.Bytes, value.WithBacklog(1))
 				a := watch(w, v, value.EveryUpdate())
-				_, err := get(w, a)
+				_, err := a.Next()
 				w.must(err)
 				for range c.updates {
 					put()
 				}
-				w.settle()
+				w.Settle()
 				for range c.updates {
-					_, err := get(w, a)
+					_, err := a.Next()
 					w.must(err)
 				}
 				if taken[1] != c.want {

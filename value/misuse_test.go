@@ -75,10 +75,10 @@ func TestTheShortestLimitToStalenessIsMet(t *testing.T) {
 		w.put("one")
 		w.Delay(40*time.Millisecond, fault.Reads)
 		a := watch(w, w.text(value.WithMaxStaleness(100*time.Millisecond)))
-		wantValue(w, a, "one")
+		a.Gives("one")
 		for range 200 {
 			w.pass(3 * time.Millisecond)
-			wantNothing(w, a)
+			a.HasNothing()
 		}
 	})
 }
@@ -87,7 +87,7 @@ func TestNilOptionsAreNone(t *testing.T) {
 	inBubble(t, "nil options are passed over", func(w *world) {
 		w.put("one")
 		v := w.text(nil, value.WithLogger(nil))
-		wantValue(w, watch(w, v, nil), "one", nil)
+		watch(w, v, nil).Gives("one", nil)
 	})
 }
 
@@ -98,23 +98,23 @@ func TestWherePassesOver(t *testing.T) {
 				w.putNumbers(1, 1)
 				a := watch(w, w.number(), opts...)
 				large := value.Where(func(n int) bool { return n > 5 })
-				c := begin(w, a, large)
-				w.streaming(1)
+				c := a.Begin(large)
+				w.Streaming(1)
 				for i := 2; i <= 5; i++ {
 					w.putNumbers(i, i)
-					c.wantWaiting(w)
+					c.Waits()
 				}
 				w.putNumbers(6, 6)
-				c.want(w, 6)
-				wantNothing(w, a)
+				c.Gives(6)
+				a.HasNothing()
 				w.putNumbers(3, 3)
-				wantNothing(w, a, large)
+				a.HasNothing(large)
 				rev := w.putNumbers(8, 8)
-				wantValue(w, a, 8, large, value.AtLeast[int](rev), value.Where(func(n int) bool { return n%2 == 0 }))
+				a.Gives(8, large, value.AtLeast[int](rev), value.Where(func(n int) bool { return n%2 == 0 }))
 				bad := w.put("x")
-				wantDecodeError(w, a, bad) // which no filter is asked about
+				a.FailsToDecode(bad) // which no filter is asked about
 				w.delete()
-				wantErr(w, a, value.ErrDeleted, large)
+				a.Fails(value.ErrDeleted, large)
 			})
 		})
 	}
@@ -133,17 +133,17 @@ func TestTryGetNeverWaits(t *testing.T) {
 						w.broken("TryGet returned %s, want %q and %v", describe(got, e), v, err)
 					}
 				}
-				w.settle()
+				w.Settle()
 				want("", value.ErrNothingNew)
 				w.Heal()
-				w.settle()
+				w.Settle()
 				want("one", nil)
 				want("", value.ErrNothingNew)
 				w.put("two")
-				w.settle()
+				w.Settle()
 				want("two", nil)
 				w.delete()
-				w.settle()
+				w.Settle()
 				want("", value.ErrDeleted)
 				want("", value.ErrNothingNew)
 			})
@@ -196,7 +196,7 @@ func TestUpdatesEndWithTheContextsError(t *testing.T) {
 	inBubble(t, "the last that Updates yields is the error of its context, also when that ended beside another error", func(w *world) {
 		w.put("one")
 		a := watch(w, w.text())
-		wantValue(w, a, "one")
+		a.Gives("one")
 		w.delete()
 		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
 		defer cancel()
@@ -244,7 +244,7 @@ func TestV7NoErrorOfADecoderEndsUpdates(t *testing.T) {
 		if want := []string{"closed", "here", "end"}; !slices.Equal(seen, want) {
 			w.broken("Updates yielded %q, want %q", seen, want)
 		}
-		w.settle()
+		w.Settle()
 		if r, open := <-out; !open || r.Value != "here" {
 			w.broken("the channel gave %+v, open: %t", r, open)
 		}
@@ -266,8 +266,8 @@ func TestV1ChanBeginsNoOlderThanItsCall(t *testing.T) {
 				w.put("old")
 				v := w.text()
 				other := watch(w, v) // which knows the old value
-				wantValue(w, other, "old")
-				w.settle()
+				other.Gives("old")
+				w.Settle()
 				down := w.Fail(-1, refuse, fault.Reads)
 				w.EndStreams(refuse)
 				w.put("new")
@@ -299,10 +299,10 @@ func TestChanGivesTheNewest(t *testing.T) {
 		w.putNumbers(1, 1)
 		v := w.number()
 		newest, every := channel(w, v), channel(w, v, value.EveryUpdate())
-		w.settle()
+		w.Settle()
 		for i := 2; i <= 50; i++ {
 			w.putNumbers(i, i)
-			w.settle()
+			w.Settle()
 		}
 		if r := <-newest; r.Value != 50 || r.Err != nil || r.Revision != 51 {
 			w.broken("the channel of the newest gave %+v", r)
@@ -313,7 +313,7 @@ func TestChanGivesTheNewest(t *testing.T) {
 			}
 		}
 		w.delete()
-		w.settle()
+		w.Settle()
 		for _, out := range []<-chan value.Result[int]{newest, every} {
 			if r := <-out; !errors.Is(r.Err, value.ErrDeleted) {
 				w.broken("of a deletion the channel gave %+v", r)
@@ -327,7 +327,7 @@ func TestChanTellsNothingOfWhatIsUndoneUntaken(t *testing.T) {
 		out := channel(w, w.text())
 		want := func(v string, err error) {
 			w.Helper()
-			w.settle()
+			w.Settle()
 			select {
 			case r := <-out:
 				if r.Value != v || !errors.Is(r.Err, err) {
@@ -339,7 +339,7 @@ func TestChanTellsNothingOfWhatIsUndoneUntaken(t *testing.T) {
 		}
 		wantNothing := func() {
 			w.Helper()
-			w.settle()
+			w.Settle()
 			select {
 			case r := <-out:
 				w.broken("the channel gave %+v, want nothing", r)
@@ -347,9 +347,9 @@ func TestChanTellsNothingOfWhatIsUndoneUntaken(t *testing.T) {
 			}
 		}
 		comesAndGoes := func() {
-			w.settle()
+			w.Settle()
 			w.put("untaken")
-			w.settle()
+			w.Settle()
 			w.delete()
 		}
 		comesAndGoes()
@@ -364,7 +364,7 @@ func TestChanTellsNothingOfWhatIsUndoneUntaken(t *testing.T) {
 		want("two", nil)
 		w.backup()
 		w.put("untaken")
-		w.settle()
+		w.Settle()
 		w.restore()
 		wantNothing()
 		comesAndGoes()
@@ -384,9 +384,9 @@ func TestChanEndsWithItsContext(t *testing.T) {
 					if taken {
 						<-out
 					}
-					w.streaming(1)
+					w.Streaming(1)
 					cancel()
-					w.until("no watch is left", func(c fault.Counts) bool { return c.Streams == 0 })
+					w.Until("no watch is left", func(c fault.Counts) bool { return c.Streams == 0 })
 					for range out {
 					}
 				}

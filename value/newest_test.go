@@ -17,19 +17,19 @@ func TestV2LaterGetsWaitForWhatIsNewer(t *testing.T) {
 	each(t, "V2, each later Get waits until there is something newer than what the watcher returned last", func(w *world) {
 		w.put("one")
 		a := watch(w, w.text())
-		wantValue(w, a, "one")
-		wantNothing(w, a)
+		a.Gives("one")
+		a.HasNothing()
 		w.putOther()
-		wantNothing(w, a)
-		c := begin(w, a)
-		c.wantWaiting(w)
+		a.HasNothing()
+		c := a.Begin()
+		c.Waits()
 		w.put("two")
-		c.want(w, "two")
-		wantNothing(w, a)
+		c.Gives("two")
+		a.HasNothing()
 		w.put("two") // the same bytes, and another revision
-		wantValue(w, a, "two")
+		a.Gives("two")
 		w.put("")
-		wantValue(w, a, "")
+		a.Gives("")
 	})
 }
 
@@ -40,21 +40,21 @@ func TestV3ASlowReaderSkipsToTheNewest(t *testing.T) {
 		w.put("initial")
 		v := w.text()
 		a, b := watch(w, v), watch(w, v)
-		wantValue(w, a, "initial")
-		wantValue(w, b, "initial")
-		w.streaming(1)
+		a.Gives("initial")
+		b.Gives("initial")
+		w.Streaming(1)
 		var last kv.Revision
 		for i := range 1000 {
 			last = w.put(strconv.Itoa(i))
 		}
-		wantValue(w, a, "999", value.AtLeast[string](last))
-		w.settle()
-		wantValue(w, b, "999")
+		a.Gives("999", value.AtLeast[string](last))
+		w.Settle()
+		b.Gives("999")
 		if b.Revision() != last {
 			w.broken("Revision is %d, want %d", b.Revision(), last)
 		}
-		wantNothing(w, a)
-		wantNothing(w, b)
+		a.HasNothing()
+		b.HasNothing()
 	})
 }
 
@@ -93,11 +93,11 @@ func TestV3WhatASlowReaderHoldsDoesNotGrow(t *testing.T) {
 		w.put("initial")
 		v := value.New(w.Store, w.key, d.decode)
 		read, unread := watch(w, v), watch(w, v)
-		_, err := get(w, read)
+		_, err := read.Next()
 		w.must(err)
 		for range 20_000 {
 			w.put("x")
-			w.settle()
+			w.Settle()
 		}
 		alive, made := d.alive()
 		if made < 20_000 {
@@ -139,13 +139,13 @@ func TestV3ANewestAlwaysArrives(t *testing.T) {
 			each(t, "V3, V11: after whatever happens the newest value arrives, and the next", func(w *world) {
 				w.put("one")
 				a := watch(w, w.text())
-				wantValue(w, a, "one")
-				w.streaming(1)
+				a.Gives("one")
+				w.Streaming(1)
 				break_(w)
 				rev := w.put("two")
-				wantValue(w, a, "two", value.AtLeast[string](rev))
+				a.Gives("two", value.AtLeast[string](rev))
 				rev = w.put("three")
-				wantValue(w, a, "three", value.AtLeast[string](rev))
+				a.Gives("three", value.AtLeast[string](rev))
 			})
 		})
 	}
@@ -162,7 +162,7 @@ func TestV3AReaderAtLeisureSeesTheValueOfTheMoment(t *testing.T) {
 		}()
 		for i := 10; i < 1000; i += 10 {
 			w.pass(10 * time.Second)
-			got, err := get(w, a)
+			got, err := a.Next()
 			n, _ := strconv.Atoi(got)
 			if err != nil || n < i {
 				w.broken("when %d had been put Get returned %s", i, describe(got, err))

@@ -55,16 +55,16 @@ func TestV11AnOutageIsNotTold(t *testing.T) {
 					w.put("one")
 					v := w.text()
 					a := watch(w, v, opts...)
-					w.patient = 1000 * time.Hour
-					wantValue(w, a, "one")
-					w.settle()
+					w.BePatient(1000 * time.Hour)
+					a.Gives("one")
+					w.Settle()
 					out(w)
-					c := begin(w, a)
+					c := a.Begin()
 					w.pass(10 * time.Hour)
-					c.wantWaiting(w)
+					c.Waits()
 					w.Clear()
 					w.put("two")
-					c.want(w, "two")
+					c.Gives("two")
 					w.pass(time.Minute)
 					if s := v.Status(); !s.Connected {
 						w.broken("a minute after the outage Status is %+v", s)
@@ -84,14 +84,14 @@ func TestV11AnOutageFromTheBeginning(t *testing.T) {
 			w.broken("before the first attempt Status is %+v", s)
 		}
 		out := time.Now()
-		c := begin(w, watch(w, v))
+		c := watch(w, v).Begin()
 		w.pass(20 * time.Minute)
-		c.wantWaiting(w)
+		c.Waits()
 		if s := v.Status(); s.Connected || !s.Since.Equal(out) || !errors.Is(s.LastError, kv.ErrUnavailable) || !s.Confirmed.IsZero() {
 			w.broken("before the first read was answered Status is %+v", s)
 		}
 		w.Clear()
-		c.want(w, "one")
+		c.Gives("one")
 	})
 }
 
@@ -106,9 +106,9 @@ func (stuck) Get(ctx context.Context, _ kv.Range) (kv.Snapshot, error) {
 func TestV11WhatAReadThatTookTooLongSaidIsNotHidden(t *testing.T) {
 	inBubble(t, v11+", and Status gives the last error", func(w *world) {
 		v := value.New(stuck{w.Store}, w.key, value.String)
-		c := begin(w, watch(w, v))
+		c := watch(w, v).Begin()
 		w.pass(time.Minute)
-		c.wantWaiting(w)
+		c.Waits()
 		err := v.Status().LastError
 		if !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "no route to 10.0.0.1") {
 			w.broken("the last error is %v", err)
@@ -165,7 +165,7 @@ func TestV11DelaysNeedNoCap(t *testing.T) {
 		w.put("one")
 		w.Fail(4, kv.ErrUnavailable, fault.Reads)
 		start := time.Now()
-		wantValue(w, watch(w, w.text(value.WithRetry(time.Second, math.MaxInt64))), "one")
+		watch(w, w.text(value.WithRetry(time.Second, math.MaxInt64))).Gives("one")
 		if d := time.Since(start); d < 15*time.Second/2 || d > 15*time.Second*3/2 {
 			w.broken("four delays from a second on took %v, want about %v", d, 15*time.Second)
 		}
@@ -196,7 +196,7 @@ func TestV11AConnectionThatDiesAtOnceIsNoProgress(t *testing.T) {
 				v := value.New(store, w.key, value.String, log.option())
 				begin(store, w)
 				a := watch(w, v, value.EveryUpdate())
-				wantValue(w, a, "one")
+				a.Gives("one")
 				w.pass(time.Hour)
 				n := w.Counts()
 				if n.Watches > 600 || n.Gets > 600 {
@@ -248,8 +248,8 @@ func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
 	inBubble(t, "V11, what reading afresh helps is read afresh at once, before a bubble comes to rest", func(w *world) {
 		w.put("one")
 		a := watch(w, w.text())
-		wantValue(w, a, "one")
-		w.streaming(1)
+		a.Gives("one")
+		w.Streaming(1)
 		w.Silence()
 		w.put("two")
 		w.EndStreams(&kv.CompactedError{})
@@ -265,15 +265,15 @@ func TestV11DelaysBeginAnewOnProgress(t *testing.T) {
 		w.put("one")
 		v := w.text()
 		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.settle()
+		a.Gives("one")
+		w.Settle()
 		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
 		w.EndStreams(kv.ErrUnavailable)
 		w.pass(10 * time.Minute)
 		w.Clear()
 		w.pass(20 * time.Second)
 		w.put("two") // is delivered: progress
-		wantValue(w, a, "two")
+		a.Gives("two")
 		w.Fail(1, kv.ErrUnavailable, fault.Reads)
 		w.EndStreams(kv.ErrUnavailable)
 		w.put("three")
@@ -289,7 +289,7 @@ func TestV11WhatCountsAsProgress(t *testing.T) {
 	for name, connection := range map[string]func(w *world){
 		"an update": func(w *world) {
 			w.put("two")
-			w.settle()
+			w.Settle()
 		},
 		"lasting longer than the longest delay": func(w *world) { w.pass(3 * time.Minute) },
 	} {
@@ -298,12 +298,12 @@ func TestV11WhatCountsAsProgress(t *testing.T) {
 				w.put("one")
 				v := w.text(value.WithRetry(time.Second, 2*time.Minute), value.WithCheck(0))
 				a := watch(w, v)
-				wantValue(w, a, "one")
+				a.Gives("one")
 				w.Fail(-1, kv.ErrUnavailable, fault.Reads)
 				w.EndStreams(kv.ErrUnavailable)
 				w.pass(time.Hour)
 				w.Clear()
-				w.streaming(1)
+				w.Streaming(1)
 				connection(w)
 				w.EndStreams(kv.ErrUnavailable)
 				w.put("three")
@@ -339,17 +339,17 @@ func TestV11WhatTheReadAfterAnOutageShowsIsToldAtOnce(t *testing.T) {
 				w.putNumbers(0, 0)
 				v := w.number()
 				newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-				wantNumbers(w, newest, 0, 0)
-				wantNumbers(w, every, 0, 0)
-				w.streaming(1)
+				newest.GivesEach(0)
+				every.GivesEach(0)
+				w.Streaming(1)
 				read := w.Hold(fault.Gets)
 				w.EndStreams(kv.ErrUnavailable)
-				w.held(read)
+				w.Held(read)
 				last := w.putNumbers(1, puts)
 				again := w.Hold(fault.Watches)
 				read.Release()
-				w.held(again)
-				w.settle()
+				w.Held(again)
+				w.Settle()
 				if s := v.Status(); s.Revision != last {
 					w.broken("Status is %+v, want revision %d", s, last)
 				}
@@ -360,8 +360,8 @@ func TestV11WhatTheReadAfterAnOutageShowsIsToldAtOnce(t *testing.T) {
 					w.broken("TryGet returned %s, want %d", describe(got, err), puts)
 				}
 				again.Release()
-				wantNumbers(w, every, 1, puts)
-				wantNothing(w, every)
+				every.GivesEach(numbers(1, puts)...)
+				every.HasNothing()
 			})
 		})
 	}

@@ -17,14 +17,14 @@ func TestV11ARefusedWatchHealsItself(t *testing.T) {
 			each(t, "V11, a refused watch is told only if a read is refused as well", func(w *world) {
 				w.put("one")
 				a := watch(w, w.text(), opts...)
-				wantValue(w, a, "one")
-				w.streaming(1)
+				a.Gives("one")
+				w.Streaming(1)
 				w.Fail(4, kv.ErrPermission, fault.Watches)
 				w.EndStreams(kv.ErrPermission)
 				w.put("two")
-				wantValue(w, a, "two")
+				a.Gives("two")
 				w.put("three")
-				wantValue(w, a, "three")
+				a.Gives("three")
 			})
 		})
 	}
@@ -37,14 +37,14 @@ func TestV11ARefusedReadIsToldOnceAnAttempt(t *testing.T) {
 				w.put("one")
 				v := w.text()
 				a := watch(w, v, opts...)
-				wantValue(w, a, "one")
-				w.settle()
+				a.Gives("one")
+				w.Settle()
 				before, began := w.Counts().Gets, time.Now() // the next read may be begun before EndStreams returns
 				refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
 				w.EndStreams(kv.ErrPermission)
 				const told = 20
 				for range told {
-					wantErr(w, a, kv.ErrPermission)
+					a.Fails(kv.ErrPermission)
 				}
 				if n := w.Counts().Gets - before; n != told {
 					w.broken("%d errors were told of %d reads", told, n)
@@ -57,9 +57,9 @@ func TestV11ARefusedReadIsToldOnceAnAttempt(t *testing.T) {
 				}
 				refused.Remove()
 				w.put("two")
-				wantValue(w, a, "two") // without being opened again
+				a.Gives("two") // without being opened again
 				w.put("three")
-				wantValue(w, a, "three")
+				a.Gives("three")
 			})
 		})
 	}
@@ -70,19 +70,19 @@ func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
 		w.put("one")
 		v := w.text()
 		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.settle()
+		a.Gives("one")
+		w.Settle()
 		began := time.Now()
 		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
-		wantErr(w, a, kv.ErrPermission)
+		a.Fails(kv.ErrPermission)
 		if d := time.Since(began); d > 61*time.Second {
 			w.broken("a lost permission was found after %v", d)
 		}
 		refused.Remove()
 		w.pass(time.Minute)
-		wantNothing(w, a) // nothing has changed
+		a.HasNothing() // nothing has changed
 		w.put("two")
-		wantValue(w, a, "two")
+		a.Gives("two")
 	})
 }
 
@@ -92,14 +92,14 @@ func TestV11ARefusalThatIsOverIsNotTold(t *testing.T) {
 			inBubble(t, "V11, a refusal that healed while nobody looked is no news", func(w *world) {
 				w.put("one")
 				a := watch(w, w.text(), opts...)
-				wantValue(w, a, "one")
-				w.settle()
+				a.Gives("one")
+				w.Settle()
 				w.Fail(1, kv.ErrPermission, fault.Reads)
 				w.EndStreams(kv.ErrUnavailable)
 				w.pass(time.Hour)
-				wantNothing(w, a)
+				a.HasNothing()
 				w.put("two")
-				wantValue(w, a, "two")
+				a.Gives("two")
 			})
 		})
 	}
@@ -110,9 +110,9 @@ func TestV11ARefusalFromTheBeginning(t *testing.T) {
 		w.put("one")
 		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
 		a := watch(w, w.text())
-		wantErr(w, a, kv.ErrPermission)
+		a.Fails(kv.ErrPermission)
 		refused.Remove()
-		wantValue(w, a, "one")
+		a.Gives("one")
 	})
 }
 
@@ -125,20 +125,20 @@ func TestV11AClosedStoreIsTold(t *testing.T) {
 				w.must(err)
 				v := value.New(m, w.key, value.String)
 				a := watch(w, v, opts...)
-				wantValue(w, a, "one")
-				c := begin(w, a)
-				c.wantWaiting(w)
+				a.Gives("one")
+				c := a.Begin()
+				c.Waits()
 				m.Close()
-				c.wantErr(w, value.ErrClosed)
+				c.Fails(value.ErrClosed)
 				began := time.Now()
 				for range 20 {
-					wantErr(w, a, kv.ErrClosed)
+					a.Fails(kv.ErrClosed)
 				}
 				if d := time.Since(began); d < time.Minute {
 					w.broken("a closed store was told 20 times within %v", d)
 				}
 				b := watch(w, v, opts...)
-				wantErr(w, b, kv.ErrClosed)
+				b.Fails(kv.ErrClosed)
 				for range v.Chan(w.Context(), opts...) {
 				}
 				n := 0
@@ -174,7 +174,7 @@ func TestV11WhatTheStoreCannotDoIsTold(t *testing.T) {
 					}
 					began := time.Now()
 					for range 20 {
-						wantErr(w, a, reason)
+						a.Fails(reason)
 					}
 					if d := time.Since(began); d < 30*time.Second {
 						w.broken("it was told 20 times within %v", d)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
@@ -33,7 +34,7 @@ func (s *historian) Watch(ctx context.Context, r kv.Range, after kv.Revision) it
 }
 
 // behind is a watcher of every update that has to read history: it returned "1", and the key was put four times since.
-func behind(w *world, s *historian) (*value.Watcher[string], *value.Value[string]) {
+func behind(w *world, s *historian) (*valuetest.Watcher[string], *value.Value[string]) {
 	m := s.Store.(*memory.Store)
 	put := func(text string) {
 		_, err := m.Put(w.Context(), w.key, []byte(text))
@@ -42,11 +43,11 @@ func behind(w *world, s *historian) (*value.Watcher[string], *value.Value[string
 	put("1")
 	v := value.New(s, w.key, value.String, value.WithBacklog(1))
 	watcher := watch(w, v, value.EveryUpdate())
-	wantValue(w, watcher, "1")
-	w.settle()
+	watcher.Gives("1")
+	w.Settle()
 	for _, text := range []string{"2", "3", "4", "5"} {
 		put(text)
-		w.settle()
+		w.Settle()
 	}
 	return watcher, v
 }
@@ -65,9 +66,7 @@ func TestV4HistoryOverASlowLinkArrives(t *testing.T) {
 					}
 				}}
 				watcher, _ := behind(w, s)
-				for _, text := range []string{"2", "3", "4", "5"} {
-					wantValue(w, watcher, text)
-				}
+				watcher.GivesEach("2", "3", "4", "5")
 			})
 		})
 	}
@@ -83,9 +82,7 @@ func TestV11AWatchOfHistoryThatSaysClosedIsConfirmedByARead(t *testing.T) {
 			watch(yield)
 		}}
 		watcher, _ := behind(w, s)
-		for _, text := range []string{"2", "3", "4", "5"} {
-			wantValue(w, watcher, text)
-		}
+		watcher.GivesEach("2", "3", "4", "5")
 	})
 }
 
@@ -97,7 +94,7 @@ func TestV11AClosedStoreIsSaidWhileHistoryIsRead(t *testing.T) {
 		watcher, _ := behind(w, s)
 		w.must(s.Store.(*memory.Store).Close())
 		for {
-			if _, err := get(w, watcher); err != nil {
+			if _, err := watcher.Next(); err != nil {
 				if !value.IsFinal(err) {
 					w.broken("Get returned %v, want that the store was closed", err)
 				}
@@ -132,8 +129,8 @@ func TestV11ASlowStoreThatAnswersIsNoOutage(t *testing.T) {
 		w.must(err)
 		s := &several{Store: m}
 		v := value.New(s, w.key, value.String)
-		wantValue(w, watch(w, v), "1")
-		w.settle()
+		watch(w, v).Gives("1")
+		w.Settle()
 		s.late.Store(int64(9 * time.Second))
 		w.pass(10 * time.Minute)
 		if st := v.Status(); st.LastError != nil || !st.Connected || time.Since(st.Confirmed) > 3*time.Minute {
@@ -155,9 +152,7 @@ func TestV16AnEventThatIsLostFromHistoryIsCountedAndHealed(t *testing.T) {
 			}
 		}}
 		watcher, v := behind(w, s)
-		for _, text := range []string{"2", "3", "4", "5"} {
-			wantValue(w, watcher, text)
-		}
+		watcher.GivesEach("2", "3", "4", "5")
 		if st := v.Status(); st.Holes != 1 {
 			w.broken("Status counts %d lost events, want 1", st.Holes)
 		}

@@ -15,14 +15,14 @@ func TestV11AWatchThatWorksIsNotGivenUpForASlowRead(t *testing.T) {
 	inBubble(t, "V11, a read that takes long is reported, and the watch that works goes on", func(w *world) {
 		w.put("1")
 		watcher := watch(w, w.text())
-		wantValue(w, watcher, "1")
-		w.streaming(1)
+		watcher.Gives("1")
+		w.Streaming(1)
 		watches := w.Counts().Watches
 		w.Delay(25*time.Second, fault.Gets)
 		w.pass(75 * time.Second) // the check began at a minute
 		w.put("2")
 		began := time.Now()
-		wantValue(w, watcher, "2")
+		watcher.Gives("2")
 		if d := time.Since(began); d > 0 {
 			w.broken("the watch delivered the value after %v", d)
 		}
@@ -39,7 +39,7 @@ func TestV1AFirstReadThatTakesLongIsAnswered(t *testing.T) {
 			inBubble(t, "V1, no constant bounds a read", func(w *world) {
 				w.put("1")
 				w.Delay(d, fault.Gets)
-				wantValue(w, watch(w, w.text()), "1")
+				watch(w, w.text()).Gives("1")
 			})
 		})
 	}
@@ -50,7 +50,7 @@ func TestV11AReadThatWasLostIsMadeAgain(t *testing.T) {
 		w.put("1")
 		h := w.Hold(fault.Gets)
 		began := time.Now()
-		wantValue(w, watch(w, w.text()), "1")
+		watch(w, w.text()).Gives("1")
 		if d := time.Since(began); d > 15*time.Second {
 			w.broken("Get returned after %v", d)
 		}
@@ -63,7 +63,7 @@ func TestV5ARestoreBetweenAReadAndItsWatchIsNoticed(t *testing.T) {
 		w.put("A")
 		w.must(w.backend.Backup(w.Context()))
 		watcher := watch(w, w.text(), value.EveryUpdate())
-		wantValue(w, watcher, "A")
+		watcher.Gives("A")
 		down := w.Fail(-1, kv.ErrUnavailable)
 		w.EndStreams(kv.ErrUnavailable)
 		w.pass(time.Second)
@@ -71,7 +71,7 @@ func TestV5ARestoreBetweenAReadAndItsWatchIsNoticed(t *testing.T) {
 		w.put("B2")
 		h := w.Hold(fault.Watches)
 		down.Remove()
-		w.held(h)
+		w.Held(h)
 		w.must(w.backend.Restore(w.Context()))
 		for range 10 {
 			w.putOther()
@@ -101,18 +101,18 @@ func TestV14LatestHasTheGoodValueThatCameBeforeABadOne(t *testing.T) {
 		v := value.New(w.Store, w.key, value.JSON[int])
 		w.put("5")
 		watcher := watch(w, v, value.EveryUpdate())
-		wantValue(w, watcher, 5)
+		watcher.Gives(5)
 		down := w.Fail(-1, kv.ErrUnavailable)
 		w.EndStreams(kv.ErrUnavailable)
 		w.pass(time.Second)
 		w.put("10")
 		bad := w.put("bad")
 		down.Remove()
-		wantValue(w, watcher, 10)
+		watcher.Gives(10)
 		if l, ok := v.Latest(); !ok || l.Value != 10 {
 			w.broken("the watcher was given 10, and Latest is %v (%v)", l.Value, ok)
 		}
-		wantDecodeError(w, watcher, bad)
+		watcher.FailsToDecode(bad)
 		if err := v.Status().BadValue; err == nil {
 			w.broken("the newest value is bad, and Status does not say so")
 		}
@@ -124,14 +124,14 @@ func TestV16AnEventLostBeforeOthersIsNoReset(t *testing.T) {
 		w.put("1")
 		v := w.text()
 		watcher := watch(w, v, value.EveryUpdate())
-		wantValue(w, watcher, "1")
-		w.streaming(1)
+		watcher.Gives("1")
+		w.Streaming(1)
 		w.Drop(1)
 		w.put("2")
-		w.settle()
+		w.Settle()
 		w.putOther()
 		w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
-		wantValue(w, watcher, "2")
+		watcher.Gives("2")
 		if s := v.Status(); s.Holes != 1 || s.Resets != 0 {
 			w.broken("Status counts %d lost events and %d resets, want 1 and 0", s.Holes, s.Resets)
 		}
@@ -163,8 +163,8 @@ func TestV11ABookmarkDoesNotReplaceTheCheckOfASilentWatch(t *testing.T) {
 		w.put("1")
 		w.putOther()
 		v := w.text(value.WithCheck(time.Minute))
-		wantValue(w, watch(w, v), "1")
-		w.streaming(1)
+		watch(w, v).Gives("1")
+		w.Streaming(1)
 		w.putOther() // the watch waits for no future revision
 		began := time.Now()
 		for range 20 {

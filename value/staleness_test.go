@@ -26,27 +26,27 @@ func TestV11StaleWhenCutOff(t *testing.T) {
 				w.put("one")
 				v := w.text(value.WithMaxStaleness(limit))
 				a := watch(w, v, opts...)
-				wantValue(w, a, "one")
-				w.settle()
+				a.Gives("one")
+				w.Settle()
 				w.Cut()
 				cut := time.Now()
-				wantErr(w, a, value.ErrStale)
+				a.Fails(value.ErrStale)
 				if d := time.Since(cut); d > limit || d < limit/2-time.Second {
 					w.broken("ErrStale was told %v after the cut, the limit is %v", d, limit)
 				}
 				for range 5 {
 					said := time.Now()
-					wantErr(w, a, value.ErrStale)
+					a.Fails(value.ErrStale)
 					if d := time.Since(said); d != limit {
 						w.broken("ErrStale was told again after %v", d)
 					}
 				}
 				w.put("two")
-				wantErr(w, a, value.ErrStale)
+				a.Fails(value.ErrStale)
 				w.Heal()
-				wantValue(w, a, "two")
+				a.Gives("two")
 				w.pass(time.Hour)
-				wantNothing(w, a)
+				a.HasNothing()
 				if age := time.Since(v.Status().Confirmed); age > limit {
 					w.broken("the store is fine and was last confirmed %v ago", age)
 				}
@@ -62,18 +62,18 @@ func TestV11OldNewsIsNotTold(t *testing.T) {
 				w.put("one")
 				v := w.text(value.WithMaxStaleness(10 * time.Second))
 				a := watch(w, v, opts...)
-				wantValue(w, a, "one")
+				a.Gives("one")
 				w.put("two")
-				w.settle()
+				w.Settle()
 				w.Cut()
 				w.pass(time.Minute)
-				wantErr(w, a, value.ErrStale)
+				a.Fails(value.ErrStale)
 				if _, err := a.TryGet(); !errors.Is(err, value.ErrStale) {
 					w.broken("TryGet returned the error %v", err)
 				}
 				w.Heal()
 				w.pass(30 * time.Second)
-				wantValue(w, a, "two")
+				a.Gives("two")
 			})
 		})
 	}
@@ -85,12 +85,12 @@ func TestV11StaleFromTheBeginning(t *testing.T) {
 		w.Cut()
 		a := watch(w, w.text(value.WithMaxStaleness(10*time.Second), value.WithDefault("none")))
 		began := time.Now()
-		wantErr(w, a, value.ErrStale)
+		a.Fails(value.ErrStale)
 		if d := time.Since(began); d != 10*time.Second {
 			w.broken("a watcher that never heard from the store said ErrStale after %v", d)
 		}
 		w.Heal()
-		wantValue(w, a, "one")
+		a.Gives("one")
 	})
 }
 
@@ -98,14 +98,14 @@ func TestV11ABusyStreamIsNoConfirmation(t *testing.T) {
 	inBubble(t, v11stale+"; what a watch brings may be late", func(w *world) {
 		w.put("one")
 		a := watch(w, w.text(value.WithMaxStaleness(10*time.Second)))
-		wantValue(w, a, "one")
-		w.settle()
+		a.Gives("one")
+		w.Settle()
 		w.Cut(fault.Gets)
 		for range 30 {
 			w.put("more")
 			w.pass(time.Second)
 		}
-		wantErr(w, a, value.ErrStale)
+		a.Fails(value.ErrStale)
 	})
 }
 
@@ -119,7 +119,7 @@ func TestV11StaleByChan(t *testing.T) {
 					w.broken("the channel gave %+v", r)
 				}
 				w.put("two")
-				w.settle()
+				w.Settle()
 				w.Cut()
 				w.pass(time.Minute)
 				if r := <-out; !errors.Is(r.Err, value.ErrStale) {
@@ -160,7 +160,7 @@ func TestV11ChanKeepsAGapThatIsNotTaken(t *testing.T) {
 		if r := <-out; r.Value != 1 || r.Err != nil {
 			w.broken("the channel gave %+v", r)
 		}
-		w.streaming(1)
+		w.Streaming(1)
 		w.Cut()
 		w.putNumbers(2, 9)
 		w.compact()
@@ -191,19 +191,19 @@ func TestV11TheCheckFindsADeadStream(t *testing.T) {
 				var log logbook
 				v := w.text(value.WithCheck(20*time.Second), log.option())
 				a := watch(w, v, opts...)
-				wantValue(w, a, "one")
-				w.streaming(1)
+				a.Gives("one")
+				w.Streaming(1)
 				w.Silence()
 				w.put("two")
 				began := time.Now()
-				wantValue(w, a, "two")
+				a.Gives("two")
 				if d := time.Since(began); d > 30*time.Second {
 					w.broken("what a dead stream did not bring was told after %v", d)
 				}
 				w.pass(10 * time.Second)
 				w.put("three") // the stream was opened again
 				began = time.Now()
-				wantValue(w, a, "three")
+				a.Gives("three")
 				if d := time.Since(began); d != 0 {
 					w.broken("the stream was not opened again: the next update took %v", d)
 				}
@@ -220,8 +220,8 @@ func TestV11TheCheckFindsADeadStreamThatWasOnlySlowBefore(t *testing.T) {
 		w.putNumbers(0, 0)
 		v := w.number()
 		a := watch(w, v, value.EveryUpdate())
-		wantNumbers(w, a, 0, 0)
-		w.streaming(1)
+		a.GivesEach(0)
+		w.Streaming(1)
 		watches := w.Counts().Watches
 		slow := w.Delay(3*time.Second, fault.Watches, fault.Answered)
 		w.pass(58 * time.Second)
@@ -232,7 +232,7 @@ func TestV11TheCheckFindsADeadStreamThatWasOnlySlowBefore(t *testing.T) {
 			watch(w, v) // whose first read shows the newest
 		}
 		w.pass(10 * time.Second)
-		wantNumbers(w, a, 1, 20)
+		a.GivesEach(numbers(1, 20)...)
 		slow.Remove()
 		w.pass(30 * time.Second)
 		if n := w.Counts().Watches; n != watches {
@@ -241,7 +241,7 @@ func TestV11TheCheckFindsADeadStreamThatWasOnlySlowBefore(t *testing.T) {
 		w.Silence()
 		w.putNumbers(21, 21)
 		began := time.Now()
-		wantNumbers(w, a, 21, 21)
+		a.GivesEach(21)
 		if d := time.Since(began); d > 70*time.Second {
 			w.broken("what a dead stream did not bring was told after %v", d)
 		}
@@ -252,14 +252,14 @@ func TestV11TheCheckFindsADeadStreamWhoseHistoryIsGone(t *testing.T) {
 	inBubble(t, v11check+", also where what it missed is compacted", func(w *world) {
 		seen := w.putNumbers(1, 1)
 		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
+		a.GivesEach(1)
+		w.Streaming(1)
 		w.Silence()
 		last := w.putNumbers(2, 9)
 		w.compact()
 		began := time.Now()
-		wantGap(w, a, seen, last, kv.ErrCompacted)
-		wantNumbers(w, a, 9, 9)
+		a.HasGap(seen, last, kv.ErrCompacted)
+		a.GivesEach(9)
 		if d := time.Since(began); d > 70*time.Second {
 			w.broken("what a dead stream did not bring was told after %v", d)
 		}
@@ -283,11 +283,11 @@ func TestV11AnIdleValueCostsOneReadAMinute(t *testing.T) {
 				w.put("one")
 				v := w.text(c.opts...)
 				a, b := watch(w, v), watch(w, v, value.EveryUpdate())
-				wantValue(w, a, "one")
-				wantValue(w, b, "one")
-				w.settle()
+				a.Gives("one")
+				b.Gives("one")
+				w.Settle()
 				before := w.Counts()
-				begin(w, a).wantWaiting(w)
+				a.Begin().Waits()
 				w.pass(time.Hour)
 				after := w.Counts()
 				if n := after.Gets - before.Gets; n > c.most || n < c.most-1 {
@@ -305,8 +305,8 @@ func TestV11NoCheckWhileTheWatchDelivers(t *testing.T) {
 	inBubble(t, v11check+", and only then", func(w *world) {
 		w.put("one")
 		a := watch(w, w.text())
-		wantValue(w, a, "one")
-		w.settle()
+		a.Gives("one")
+		w.Settle()
 		before := w.Counts().Gets
 		for range 60 {
 			w.put("more")
@@ -333,16 +333,16 @@ func TestV11StatusIsHonest(t *testing.T) {
 			w.broken("before it is used Status is %+v", s)
 		}
 		a := watch(w, v)
-		wantValue(w, a, "one")
+		a.Gives("one")
 		start := time.Now()
-		w.settle()
+		w.Settle()
 		if s := v.Status(); !s.Connected || !s.Since.Equal(start) || s.LastError != nil || s.Revision != 2 ||
 			!s.Confirmed.Equal(start) || s.Watchers != 1 {
 			w.broken("when connected Status is %+v", s)
 		}
 		w.pass(10 * time.Second)
 		rev := w.put("two")
-		w.settle()
+		w.Settle()
 		if s := v.Status(); s.Revision != rev || !s.Confirmed.Equal(start) {
 			w.broken("after an event Status is %+v", s)
 		}
@@ -366,13 +366,13 @@ func TestV11StatusIsHonest(t *testing.T) {
 			w.broken("in an outage the log says:\n%s", &log)
 		}
 		w.Clear()
-		w.streaming(1)
-		w.settle()
+		w.Streaming(1)
+		w.Settle()
 		if log.count("is back") != 0 {
 			w.broken("a connection that has neither lasted nor brought anything ended the outage:\n%s", &log)
 		}
 		w.put("three")
-		w.settle()
+		w.Settle()
 		if log.count("is back") != 1 {
 			w.broken("an update did not end the outage:\n%s", &log)
 		}
@@ -415,7 +415,7 @@ func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
 		a := watch(w, v)
 		w.pass(6 * time.Second) // the key does not exist
 		w.put("one")
-		wantValue(w, a, "one")
+		a.Gives("one")
 		w.Fail(5, kv.ErrUnavailable, fault.Reads)
 		w.EndStreams(kv.ErrUnavailable)
 		w.pass(time.Minute)
@@ -433,26 +433,24 @@ func TestV11AnEveryUpdateGetRestsWhileStale(t *testing.T) {
 		w.put("0")
 		v := w.text(value.WithBacklog(1), value.WithMaxStaleness(limit))
 		a := watch(w, v, value.EveryUpdate())
-		wantValue(w, a, "0")
+		a.Gives("0")
 		for i := range 3 {
 			w.put(strconv.Itoa(i + 1))
 		}
-		w.settle()
+		w.Settle()
 		if got, err := a.TryGet(); !errors.Is(err, value.ErrNothingNew) {
 			w.broken("TryGet returned %s while the history is read", describe(got, err))
 		}
-		w.settle()
+		w.Settle()
 		w.Cut()
 		w.pass(limit)
-		wantErr(w, a, value.ErrStale)
+		a.Fails(value.ErrStale)
 		ctx, cancel := context.WithTimeout(w.Context(), limit/2)
 		defer cancel()
 		if got, err := a.Get(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			w.broken("Get returned %s, want it to wait until its context ends", describe(got, err))
 		}
 		w.Heal()
-		for i := range 3 {
-			wantValue(w, a, strconv.Itoa(i+1))
-		}
+		a.GivesEach("1", "2", "3")
 	})
 }

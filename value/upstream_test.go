@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
@@ -52,11 +53,11 @@ func TestV12OneWatchForAllWatchers(t *testing.T) {
 			w.broken("before it is watched the store sees: %v", n)
 		}
 		n := 10_000
-		if !w.bubble {
+		if !w.InBubble() {
 			n = 1000
 		}
 		var (
-			watchers    []*value.Watcher[int]
+			watchers    []*valuetest.Watcher[int]
 			ready, done sync.WaitGroup
 			third       = make(chan int, n)
 		)
@@ -65,23 +66,23 @@ func TestV12OneWatchForAllWatchers(t *testing.T) {
 			if i%10 == 0 {
 				opts = modes["every"]
 			}
-			a := v.Watch(opts...)
+			a := watch(w, v, opts...)
 			watchers = append(watchers, a)
 			ready.Add(1)
 			done.Go(func() {
-				got, err := get(w, a)
+				got, err := a.Next()
 				if err != nil {
 					w.Errorf("Get: %v", err)
 				}
 				ready.Done()
 				for got < 3 && err == nil {
-					got, err = get(w, a)
+					got, err = a.Next()
 				}
 				third <- got
 			})
 		}
 		ready.Wait()
-		w.streaming(1)
+		w.Streaming(1)
 		if c := w.Counts(); c.Streams != 1 || c.Watches != 1 {
 			w.broken("with %d watchers the store sees: %v", n, c)
 		}
@@ -102,7 +103,7 @@ func TestV12OneWatchForAllWatchers(t *testing.T) {
 		if before.Streams != 0 || before.Watches != 1 {
 			w.broken("after the last Close the store sees: %v", before)
 		}
-		if w.bubble {
+		if w.InBubble() {
 			w.pass(time.Hour)
 			if c := w.Counts(); c != before {
 				w.broken("in the hour after the last Close the store saw: %v, before: %v", c, before)
@@ -116,15 +117,15 @@ func TestV12OneReadServesAllThatWaitForIt(t *testing.T) {
 		w.put("one")
 		v := w.text()
 		read := w.Hold(fault.Gets)
-		var calls []*call[string]
+		var calls []*valuetest.Call[string]
 		for range 1000 {
-			calls = append(calls, begin(w, watch(w, v)))
+			calls = append(calls, watch(w, v).Begin())
 		}
-		w.settle()
+		w.Settle()
 		w.put("two")
 		read.Release()
 		for _, c := range calls {
-			c.want(w, "two")
+			c.Gives("two")
 		}
 		if n := w.Counts().Gets; n > 2 {
 			w.broken("1000 watchers that waited together took %d reads", n)
@@ -134,13 +135,13 @@ func TestV12OneReadServesAllThatWaitForIt(t *testing.T) {
 
 func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 	const promise = "V12, each update is read and decoded once"
-	setUp := func(w *world) (*counting, *value.Value[int], *value.Watcher[int]) {
+	setUp := func(w *world) (*counting, *value.Value[int], *valuetest.Watcher[int]) {
 		decoder := new(counting)
 		w.put("0")
 		v := value.New(w.Store, w.key, decoder.decode)
 		a := watch(w, v, value.EveryUpdate())
-		wantValue(w, a, 0)
-		w.streaming(1)
+		a.Gives(0)
+		w.Streaming(1)
 		return decoder, v, a
 	}
 	t.Run("by a read first", func(t *testing.T) {
@@ -148,9 +149,9 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 			decoder, v, a := setUp(w)
 			w.Freeze(fault.Watches)
 			w.putNumbers(1, 5)
-			wantValue(w, watch(w, v), 5)
+			watch(w, v).Gives(5)
 			w.Heal()
-			wantNumbers(w, a, 1, 5)
+			a.GivesEach(numbers(1, 5)...)
 			decoder.wantOnceEach(w)
 		})
 	})
@@ -163,9 +164,9 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 			x := w.put("x")
 			y := w.put("y")
 			w.Heal()
-			wantNumbers(w, a, 1, 2)
-			wantDecodeError(w, a, x)
-			wantDecodeError(w, a, y)
+			a.GivesEach(numbers(1, 2)...)
+			a.FailsToDecode(x)
+			a.FailsToDecode(y)
 			wantValueOf(w, v, 2)
 			decoder.wantOnceEach(w)
 		})
@@ -176,12 +177,12 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 			for i := 1; i < 20; i++ {
 				w.EndStreams(kv.ErrUnavailable)
 				w.putNumbers(i, i)
-				wantNumbers(w, a, i, i)
+				a.GivesEach(i)
 				w.Cut()
 				w.compact()
 				w.Heal()
 				b := watch(w, v)
-				wantValue(w, b, i)
+				b.Gives(i)
 				b.Close()
 			}
 			decoder.wantOnceEach(w)
@@ -205,7 +206,7 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 				n := w.Counts().Watches
 				w.EndStreams(kv.ErrReset)
 				// Else what is put next could be all that the new history is known to hold, which is a gap.
-				w.until("a new watch", func(c fault.Counts) bool { return c.Watches > n })
+				w.Until("a new watch", func(c fault.Counts) bool { return c.Watches > n })
 			},
 			"compacted":       func(w *world) { w.EndStreams(&kv.CompactedError{}) },
 			"refused":         func(w *world) { w.Fail(2, kv.ErrPermission, fault.Watches); w.EndStreams(kv.ErrPermission) },
@@ -220,15 +221,15 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 					w.put("one")
 					v := w.text()
 					a := watch(w, v, opts...)
-					wantValue(w, a, "one")
-					w.streaming(1)
+					a.Gives("one")
+					w.Streaming(1)
 					happens(w)
-					if w.bubble {
+					if w.InBubble() {
 						w.pass(5 * time.Minute)
 					}
-					wantNothing(w, a)
+					a.HasNothing()
 					w.put("two")
-					wantValue(w, a, "two")
+					a.Gives("two")
 				})
 			})
 		}
@@ -242,26 +243,25 @@ func TestV13ABookmarkIsNoNews(t *testing.T) {
 				w.put("one")
 				v := w.text()
 				a := watch(w, v, opts...)
-				wantValue(w, a, "one")
-				w.streaming(1)
+				a.Gives("one")
+				w.Streaming(1)
 				for range 3 {
-					c := begin(w, a)
+					c := a.Begin()
 					rev := w.putOther()
 					w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
-					c.wantWaiting(w)
+					c.Waits()
 					if s := v.Status(); s.Revision != rev {
 						w.broken("after a bookmark at %d Status is %+v", rev, s)
 					}
-					c.cancel()
-					c.end()
+					c.Cancel()
 				}
 				w.put("two")
-				wantValue(w, a, "two")
+				a.Gives("two")
 				w.delete()
-				wantErr(w, a, value.ErrDeleted)
+				a.Fails(value.ErrDeleted)
 				w.putOther()
 				w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
-				wantNothing(w, a)
+				a.HasNothing()
 			})
 		})
 	}
