@@ -171,7 +171,7 @@ func (w *Watcher[V]) HasNothing(opts ...value.GetOption[V]) {
 	w.h.config.T.Helper()
 	if !w.h.InBubble() {
 		if got, err := w.TryGet(opts...); !errors.Is(err, value.ErrNothingNew) {
-			w.h.config.T.Fatalf("TryGet of %s returned %s, want nothing new; %s", w.Name, Describe(got, err), w.status())
+			w.h.config.T.Fatalf("TryGet of %s returned %s, want nothing new; %s", w.Name, Describe(got, err), w.Status())
 		}
 		return
 	}
@@ -202,10 +202,11 @@ func (w *Watcher[V]) requireError(got Got[V], want error) Got[V] {
 // broken fails the test because of what a Get has returned.
 func (w *Watcher[V]) broken(got Got[V], want string, args ...any) {
 	w.h.config.T.Helper()
-	w.h.config.T.Fatalf("Get of %s returned %v, want %s; %s", w.Name, got, fmt.Sprintf(want, args...), w.status())
+	w.h.config.T.Fatalf("Get of %s returned %v, want %s; %s", w.Name, got, fmt.Sprintf(want, args...), w.Status())
 }
 
-func (w *Watcher[V]) status() string {
+// Status describes the Status of the Value.
+func (w *Watcher[V]) Status() string {
 	s := w.Of.Status()
 	return fmt.Sprintf("the Value's Status: connected %v, at revision %d, last error %v, lost events %d, resets %d",
 		s.Connected, s.Revision, s.LastError, s.Holes, s.Resets)
