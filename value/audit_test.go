@@ -19,9 +19,7 @@ func TestV16ALostPutIsFound(t *testing.T) {
 		var log logbook
 		w.putNumbers(0, 0)
 		v := w.number(log.option())
-		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		newest.GivesEach(0)
-		every.GivesEach(0)
+		newest, every := both(w, v, 0)
 		w.Streaming(1)
 		w.Drop(1)
 		w.putNumbers(1, 1)
@@ -144,9 +142,7 @@ func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
 			return []kv.Batch{b}
 		})
 		v := value.New(store, w.key, value.JSON[int])
-		every, newest := watch(w, v, value.EveryUpdate()), watch(w, v)
-		every.GivesEach(0)
-		newest.GivesEach(0)
+		newest, every := both(w, v, 0)
 		w.Streaming(1)
 		first := w.putNumbers(1, 1)
 		w.Settle()
@@ -164,9 +160,7 @@ func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
 
 func TestV16CatchingUpIsAuditedBeyondWhereItEnds(t *testing.T) {
 	inBubble(t, "V4, V16: an event that is lost to a watcher catching up is proven by the next, and read again", func(w *world) {
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
-		a.GivesEach(0)
+		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 1)
 		w.delete() // up to here the watcher has to catch up
 		w.putNumbers(2, 2)

@@ -54,9 +54,7 @@ func TestV5NeverBackwardsByABadStream(t *testing.T) {
 				w.putNumbers(0, 0)
 				store := &tampered{Store: w.Store}
 				v := value.New(store, w.key, value.JSON[int])
-				newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-				newest.GivesEach(0)
-				every.GivesEach(0)
+				newest, every := both(w, v, 0)
 				store.tamper(change)
 				seen := 0
 				for i := 1; i <= 100; i++ {
@@ -107,9 +105,7 @@ func TestV5NeverBackwardsByDuplicates(t *testing.T) {
 	each(t, v5, func(w *world) {
 		w.putNumbers(0, 0)
 		v := w.number()
-		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		newest.GivesEach(0)
-		every.GivesEach(0)
+		newest, every := both(w, v, 0)
 		w.Streaming(1)
 		w.Duplicate(-1)
 		w.putNumbers(1, 50)
@@ -122,37 +118,33 @@ func TestV5NeverBackwardsByDuplicates(t *testing.T) {
 }
 
 func TestV5NeverBackwardsWithinABatch(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v5+", also where no version tells that a batch is in the wrong order", func(w *world) {
-				w.put("0")
-				store := &tampered{Store: w.Store}
-				v := value.New(store, w.key, value.JSON[int])
-				a := watch(w, v, opts...)
-				a.Gives(0)
-				h := w.Hold(fault.Watches)
-				w.EndStreams(kv.ErrUnavailable)
-				w.Held(h)
-				w.delete()
-				w.put("1")
-				last := w.delete()
-				store.tamper(func(b kv.Batch) []kv.Batch {
-					slices.Reverse(b.Events)
-					return []kv.Batch{b}
-				})
-				h.Release()
-				for before := a.Revision(); before < last; before = a.Revision() {
-					if _, err := a.Next(); a.Revision() < before || errors.Is(err, value.ErrDeleted) && a.Revision() != last {
-						w.broken("after revision %d Get returned the error %v at %d", before, err, a.Revision())
-					}
-				}
-				w.Settle()
-				if s := v.Status(); s.Holes == 0 {
-					w.broken("after a batch in the wrong order Status is %+v", s)
-				}
-			})
+	eachMode(t, inBubble, v5+", also where no version tells that a batch is in the wrong order", func(w *world, opts ...value.WatchOption) {
+		w.put("0")
+		store := &tampered{Store: w.Store}
+		v := value.New(store, w.key, value.JSON[int])
+		a := watch(w, v, opts...)
+		a.Gives(0)
+		h := w.Hold(fault.Watches)
+		w.EndStreams(kv.ErrUnavailable)
+		w.Held(h)
+		w.delete()
+		w.put("1")
+		last := w.delete()
+		store.tamper(func(b kv.Batch) []kv.Batch {
+			slices.Reverse(b.Events)
+			return []kv.Batch{b}
 		})
-	}
+		h.Release()
+		for before := a.Revision(); before < last; before = a.Revision() {
+			if _, err := a.Next(); a.Revision() < before || errors.Is(err, value.ErrDeleted) && a.Revision() != last {
+				w.broken("after revision %d Get returned the error %v at %d", before, err, a.Revision())
+			}
+		}
+		w.Settle()
+		if s := v.Status(); s.Holes == 0 {
+			w.broken("after a batch in the wrong order Status is %+v", s)
+		}
+	})
 }
 
 func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
@@ -232,10 +224,8 @@ func TestV5NeverBackwardsBesideADecoderThatTakesItsTime(t *testing.T) {
 
 func TestV5AnOldReadDoesNotOverruleTheWatch(t *testing.T) {
 	each(t, v5, func(w *world) {
-		w.put("one")
 		v := w.text()
-		a := watch(w, v)
-		a.Gives("one")
+		a := w.watchFrom("one", v)
 		w.Streaming(1)
 		answer := w.Hold(fault.Gets, fault.Answered)
 		b := watch(w, v) // has a read made

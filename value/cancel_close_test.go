@@ -20,119 +20,102 @@ const (
 	v10 = "V10, a second Get at the same time fails with ErrConcurrentGet, and the first is not disturbed"
 )
 
-// modes are the two kinds of watchers.
-var modes = map[string][]value.WatchOption{"newest": nil, "every": {value.EveryUpdate()}}
-
 func TestV8CancelInEachPhase(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, v8, func(w *world) {
-				w.put("one")
-				read := w.Hold(fault.Gets)
-				a := watch(w, w.text(), opts...)
-				w.Held(read)
-				a.Begin().Cancel() // while the first read hangs
+	eachMode(t, each, v8, func(w *world, opts ...value.WatchOption) {
+		w.put("one")
+		read := w.Hold(fault.Gets)
+		a := watch(w, w.text(), opts...)
+		w.Held(read)
+		a.Begin().Cancel() // while the first read hangs
 
-				event := w.Hold(fault.Watches) // before the read goes on, which the watch follows at once
-				read.Release()
-				a.Gives("one")
-				w.Held(event)
-				a.Begin().Cancel() // before there is a watch
-				event.Release()
+		event := w.Hold(fault.Watches) // before the read goes on, which the watch follows at once
+		read.Release()
+		a.Gives("one")
+		w.Held(event)
+		a.Begin().Cancel() // before there is a watch
+		event.Release()
 
-				event = w.Hold(fault.Watches, fault.Answered)
-				w.put("two")
-				w.Held(event)
-				a.Begin().Cancel() // while the event hangs
-				event.Release()
-				a.Gives("two")
+		event = w.Hold(fault.Watches, fault.Answered)
+		w.put("two")
+		w.Held(event)
+		a.Begin().Cancel() // while the event hangs
+		event.Release()
+		a.Gives("two")
 
-				w.Cut()
-				a.Begin().Cancel() // cut off
-				w.put("three")
-				w.Heal()
-				a.Gives("three")
+		w.Cut()
+		a.Begin().Cancel() // cut off
+		w.put("three")
+		w.Heal()
+		a.Gives("three")
 
-				refused := w.Fail(-1, kv.ErrUnavailable, fault.Reads)
-				w.EndStreams(kv.ErrUnavailable)
-				w.put("four")
-				a.Begin().Cancel() // between two attempts
-				refused.Remove()
-				a.Gives("four")
-				a.HasNothing()
-			})
-		})
-	}
+		refused := w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+		w.EndStreams(kv.ErrUnavailable)
+		w.put("four")
+		a.Begin().Cancel() // between two attempts
+		refused.Remove()
+		a.Gives("four")
+		a.HasNothing()
+	})
 }
 
 func TestV8AnEndedContextTakesNothing(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, v8, func(w *world) {
-				w.put("one")
-				a := watch(w, w.text(), opts...)
-				ended, cancel := context.WithCancel(w.Context())
-				cancel()
-				expired, cancel := context.WithDeadline(w.Context(), time.Now().Add(-time.Second))
-				defer cancel()
-				for _, c := range []struct {
-					ctx  context.Context
-					want error
-				}{{ended, context.Canceled}, {expired, context.DeadlineExceeded}} {
-					if got, err := a.Get(c.ctx); err != c.want {
-						w.broken("Get returned %s, want the context's own error", describe(got, err))
-					}
-				}
-				a.Gives("one")
-				w.put("two")
-				w.Settle()
-				if got, err := a.Get(ended); err != context.Canceled {
-					w.broken("Get returned %s, want the context's own error", describe(got, err))
-				}
-				a.Gives("two")
-			})
-		})
-	}
+	eachMode(t, each, v8, func(w *world, opts ...value.WatchOption) {
+		w.put("one")
+		a := watch(w, w.text(), opts...)
+		ended, cancel := context.WithCancel(w.Context())
+		cancel()
+		expired, cancel := context.WithDeadline(w.Context(), time.Now().Add(-time.Second))
+		defer cancel()
+		for _, c := range []struct {
+			ctx  context.Context
+			want error
+		}{{ended, context.Canceled}, {expired, context.DeadlineExceeded}} {
+			if got, err := a.Get(c.ctx); err != c.want {
+				w.broken("Get returned %s, want the context's own error", describe(got, err))
+			}
+		}
+		a.Gives("one")
+		w.put("two")
+		w.Settle()
+		if got, err := a.Get(ended); err != context.Canceled {
+			w.broken("Get returned %s, want the context's own error", describe(got, err))
+		}
+		a.Gives("two")
+	})
 }
 
 func TestV8CancelBesideUpdates(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v8, func(w *world) {
-				const updates = 2000
-				w.put("0")
-				a := watch(w, w.number(value.WithBacklog(5)), opts...)
-				go func() {
-					for i := 1; i <= updates; i++ {
-						w.put(strconv.Itoa(i))
-						if i%3 == 0 {
-							time.Sleep(time.Millisecond)
-						}
-					}
-				}()
-				last := -1
-				for last < updates {
-					ctx, cancel := context.WithTimeout(w.Context(), time.Millisecond) // which often ends with an update
-					got, err := a.Get(ctx)
-					cancel()
-					switch {
-					case errors.Is(err, context.DeadlineExceeded):
-					case err != nil || got <= last || mode == "every" && last >= 0 && got != last+1:
-						w.broken("after %d Get returned %s", last, describe(got, err))
-					default:
-						last = got
-					}
+	eachMode(t, inBubble, v8, func(w *world, opts ...value.WatchOption) {
+		const updates = 2000
+		w.put("0")
+		a := watch(w, w.number(value.WithBacklog(5)), opts...)
+		go func() {
+			for i := 1; i <= updates; i++ {
+				w.put(strconv.Itoa(i))
+				if i%3 == 0 {
+					time.Sleep(time.Millisecond)
 				}
-			})
-		})
-	}
+			}
+		}()
+		last := -1
+		for last < updates {
+			ctx, cancel := context.WithTimeout(w.Context(), time.Millisecond) // which often ends with an update
+			got, err := a.Get(ctx)
+			cancel()
+			switch {
+			case errors.Is(err, context.DeadlineExceeded):
+			case err != nil || got <= last || len(opts) > 0 && last >= 0 && got != last+1:
+				w.broken("after %d Get returned %s", last, describe(got, err))
+			default:
+				last = got
+			}
+		}
+	})
 }
 
 func TestV8CancelWhileCatchingUp(t *testing.T) {
 	inBubble(t, v8, func(w *world) {
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(2)), value.EveryUpdate())
-		a.GivesEach(0)
+		a := w.everyFrom(0, value.WithBacklog(2))
 		w.putNumbers(1, 10_000)
 		w.Settle()
 		for i := 1; i <= 10_000; {
@@ -154,30 +137,24 @@ func TestV8CancelWhileCatchingUp(t *testing.T) {
 }
 
 func TestV9CloseBesideAGet(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, v9, func(w *world) {
-				w.put("one")
-				a := watch(w, w.text(), opts...)
-				a.Gives("one")
-				c := a.Begin()
-				c.Waits()
-				closed := time.Now()
-				a.Close()
-				c.Fails(value.ErrClosed)
-				if d := time.Since(closed); w.InBubble() && d != 0 {
-					w.broken("the Get that waited returned %v after Close", d)
-				}
-				a.Fails(value.ErrClosed)
-				if _, err := a.TryGet(); !errors.Is(err, value.ErrClosed) {
-					w.broken("after Close TryGet returned the error %v", err)
-				}
-				if n := w.Counts().Streams; n != 0 {
-					w.broken("%d watches of the store run after the last Close returned", n)
-				}
-			})
-		})
-	}
+	eachMode(t, each, v9, func(w *world, opts ...value.WatchOption) {
+		a := w.watchFrom("one", w.text(), opts...)
+		c := a.Begin()
+		c.Waits()
+		closed := time.Now()
+		a.Close()
+		c.Fails(value.ErrClosed)
+		if d := time.Since(closed); w.InBubble() && d != 0 {
+			w.broken("the Get that waited returned %v after Close", d)
+		}
+		a.Fails(value.ErrClosed)
+		if _, err := a.TryGet(); !errors.Is(err, value.ErrClosed) {
+			w.broken("after Close TryGet returned the error %v", err)
+		}
+		if n := w.Counts().Streams; n != 0 {
+			w.broken("%d watches of the store run after the last Close returned", n)
+		}
+	})
 }
 
 func TestV9CloseInEachPhase(t *testing.T) {
@@ -213,9 +190,7 @@ func TestV9CloseInEachPhase(t *testing.T) {
 
 func TestV9CloseWhileCatchingUp(t *testing.T) {
 	inBubble(t, v9, func(w *world) {
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(2)), value.EveryUpdate())
-		a.GivesEach(0)
+		a := w.everyFrom(0, value.WithBacklog(2))
 		w.putNumbers(1, 100)
 		w.Settle()
 		w.Hold(fault.Watches)
@@ -280,29 +255,23 @@ func TestV9CloseTwiceBesideASlowDecoder(t *testing.T) {
 }
 
 func TestV9OpenedAgain(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, "V9, V12: a Value can be watched again after its last watcher was closed", func(w *world) {
-				w.put("0")
-				v := w.text()
-				for i := range 20 {
-					a := watch(w, v, opts...)
-					a.Gives(strconv.Itoa(i))
-					a.Close()
-					w.put(strconv.Itoa(i + 1)) // while nobody looks
-				}
-			})
-		})
-	}
+	eachMode(t, each, "V9, V12: a Value can be watched again after its last watcher was closed", func(w *world, opts ...value.WatchOption) {
+		w.put("0")
+		v := w.text()
+		for i := range 20 {
+			a := watch(w, v, opts...)
+			a.Gives(strconv.Itoa(i))
+			a.Close()
+			w.put(strconv.Itoa(i + 1)) // while nobody looks
+		}
+	})
 }
 
 func TestV9OthersAreNotDisturbed(t *testing.T) {
 	each(t, v9+"; other watchers are not disturbed", func(w *world) {
 		w.put("one")
 		v := w.text()
-		a, b := watch(w, v), watch(w, v, value.EveryUpdate())
-		a.Gives("one")
-		b.Gives("one")
+		a, b := both(w, v, "one")
 		c := a.Begin()
 		b.Close()
 		c.Waits()
@@ -315,25 +284,19 @@ func TestV9OthersAreNotDisturbed(t *testing.T) {
 }
 
 func TestV10ASecondGetFails(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v10, func(w *world) {
-				w.put("one")
-				a := watch(w, w.text(), opts...)
-				a.Gives("one")
-				c := a.Begin()
-				c.Waits()
-				for range 3 {
-					a.Fails(value.ErrConcurrentGet)
-					if _, err := a.TryGet(); !errors.Is(err, value.ErrConcurrentGet) {
-						w.broken("TryGet returned the error %v", err)
-					}
-				}
-				c.Waits()
-				w.put("two")
-				c.Gives("two")
-				a.HasNothing()
-			})
-		})
-	}
+	eachMode(t, inBubble, v10, func(w *world, opts ...value.WatchOption) {
+		a := w.watchFrom("one", w.text(), opts...)
+		c := a.Begin()
+		c.Waits()
+		for range 3 {
+			a.Fails(value.ErrConcurrentGet)
+			if _, err := a.TryGet(); !errors.Is(err, value.ErrConcurrentGet) {
+				w.broken("TryGet returned the error %v", err)
+			}
+		}
+		c.Waits()
+		w.put("two")
+		c.Gives("two")
+		a.HasNothing()
+	})
 }

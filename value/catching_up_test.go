@@ -1,9 +1,7 @@
 package value_test
 
 import (
-	"context"
 	"errors"
-	"iter"
 	"runtime"
 	"testing"
 	"time"
@@ -11,19 +9,17 @@ import (
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
-	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
 )
 
 func TestV9CloseEndsTheReadingOfHistoryAndWaitsForThat(t *testing.T) {
 	inBubble(t, v9+", and nothing of it is left running", func(w *world) {
 		ended := false
-		s := &historian{Store: memory.New(), history: func(ctx context.Context, _ int32, _ iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			<-ctx.Done()
+		a, _ := behind(w, func(r historyRead) {
+			<-r.ctx.Done()
 			time.Sleep(time.Second)
 			ended = true
-		}}
-		a, _ := behind(w, s)
+		})
 		c := a.Begin()
 		c.Waits()
 		began := time.Now()
@@ -38,10 +34,9 @@ func TestV9CloseEndsTheReadingOfHistoryAndWaitsForThat(t *testing.T) {
 
 func TestV9CloseDoesNotWaitForTheNextAttemptToReadHistory(t *testing.T) {
 	inBubble(t, v9, func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, _ iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			yield(kv.Batch{}, kv.ErrUnavailable)
-		}}
-		a, _ := behind(w, s)
+		a, _ := behind(w, func(r historyRead) {
+			r.yield(kv.Batch{}, kv.ErrUnavailable)
+		})
 		c := a.Begin()
 		c.Waits()
 		began := time.Now()
@@ -163,9 +158,8 @@ func TestV4WhatWasReturnedOfHistoryIsNotHeld(t *testing.T) {
 
 func TestV4AGapMayEndInADeletion(t *testing.T) {
 	each(t, oneGap, func(w *world) {
-		seen := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(1)
+		a := w.everyFrom(1)
+		seen := a.Revision()
 		w.Streaming(1)
 		w.Cut()
 		w.putNumbers(2, 3)
@@ -186,14 +180,10 @@ func TestV4AGapMayEndInADeletion(t *testing.T) {
 // What comes next is the same with the reset and without it.
 func TestV4AResetToWhatIsNextAfterAGapIsNoSecondGap(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
-		seen := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(1)
+		a := w.everyFrom(1)
+		seen := a.Revision()
 		w.Streaming(1)
-		w.Cut()
-		last := w.putNumbers(2, 9)
-		w.compact()
-		w.Heal()
+		last := w.losesForGood(2, 9)
 		a.HasGap(seen, last, kv.ErrCompacted)
 		w.Streaming(1) // again
 		w.EndStreams(kv.ErrReset)
@@ -212,10 +202,7 @@ func TestV4AResetToSomethingElseAfterAGapIsASecondGap(t *testing.T) {
 		a := watch(w, w.number(), value.EveryUpdate())
 		a.GivesEach(1)
 		w.Streaming(1)
-		w.Cut()
-		last := w.putNumbers(2, 9)
-		w.compact()
-		w.Heal()
+		last := w.losesForGood(2, 9)
 		a.HasGap(seen, last, kv.ErrCompacted)
 		w.Streaming(1) // again
 		w.restore()
@@ -234,9 +221,7 @@ func TestV4AResetToSomethingElseAfterAGapIsASecondGap(t *testing.T) {
 // A key that is absent in both histories may have been there in between.
 func TestV4BetweenTwoAbsencesOfTwoHistoriesMayBeAGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
-		w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(1)
+		a := w.everyFrom(1)
 		gone := w.delete()
 		a.Fails(value.ErrDeleted)
 		w.Streaming(1)
@@ -251,30 +236,24 @@ func TestV4BetweenTwoAbsencesOfTwoHistoriesMayBeAGap(t *testing.T) {
 
 func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
 	inBubble(t, v5reset, func(w *world) {
-		m := memory.New()
 		ended := false
-		s := &historian{Store: m, history: func(ctx context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			<-ctx.Done()
+		w.put("0")
+		w.backup()
+		a, _ := behind(w, func(r historyRead) {
+			<-r.ctx.Done()
 			ended = true
-			yield(kv.Batch{}, ctx.Err())
-		}}
-		put := func(text string) {
-			_, err := m.Put(w.Context(), w.key, []byte(text))
-			w.must(err)
-		}
-		put("0")
-		backup := m.Backup()
-		a, _ := behind(w, s)
+			r.yield(kv.Batch{}, r.ctx.Err())
+		})
 		c := a.Begin()
 		c.Waits() // for history
-		w.must(m.Restore(backup))
+		w.restore()
 		c.Fails(kv.ErrReset) // as a *GapError
 		w.Settle()
 		if !ended {
 			w.broken("the reading of the history that was replaced goes on")
 		}
 		a.Gives("0")
-		put("new")
+		w.put("new")
 		a.Gives("new")
 	})
 }
@@ -282,17 +261,15 @@ func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
 // A store that lies. It must not make a watcher spin, or wait for ever.
 func TestV4AHistoryThatBringsNothingIsReadOnce(t *testing.T) {
 	inBubble(t, "V4, a watcher goes on", func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			for b, err := range watch {
+		a, s := behind(w, func(r historyRead) {
+			for b, err := range r.watch {
 				b.Events = nil
-				if !yield(b, err) {
+				if !r.yield(b, err) {
 					return
 				}
 			}
-		}}
-		a, _ := behind(w, s)
-		_, err := s.Store.(*memory.Store).Put(w.Context(), w.key, []byte("6"))
-		w.must(err)
+		})
+		w.put("6")
 		w.Settle()
 		for {
 			got, err := a.Next()
@@ -312,9 +289,8 @@ func TestV4AHistoryThatBringsNothingIsReadOnce(t *testing.T) {
 // The key may have been there in between, also where a gap was reported before.
 func TestV4AResetAfterAGapThatEndsInADeletionIsASecondGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
-		seen := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(1)
+		a := w.everyFrom(1)
+		seen := a.Revision()
 		w.Streaming(1)
 		w.Cut()
 		w.putNumbers(2, 3)

@@ -13,24 +13,20 @@ import (
 )
 
 func TestV9AWatcherThatIsClosedTwiceIsCountedOnce(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v9+", which ends no other watcher", func(w *world) {
-				w.put("one")
-				v := w.text()
-				a, b := watch(w, v, opts...), watch(w, v, opts...)
-				a.Gives("one")
-				for range 3 {
-					b.Close()
-				}
-				if n := v.Status().Watchers; n != 1 {
-					w.broken("one watcher is open, and Status says %d", n)
-				}
-				w.put("two")
-				a.Gives("two")
-			})
-		})
-	}
+	eachMode(t, inBubble, v9+", which ends no other watcher", func(w *world, opts ...value.WatchOption) {
+		w.put("one")
+		v := w.text()
+		a, b := watch(w, v, opts...), watch(w, v, opts...)
+		a.Gives("one")
+		for range 3 {
+			b.Close()
+		}
+		if n := v.Status().Watchers; n != 1 {
+			w.broken("one watcher is open, and Status says %d", n)
+		}
+		w.put("two")
+		a.Gives("two")
+	})
 }
 
 func TestV9TheEndOfTheLastWatcherIsNoOutage(t *testing.T) {
@@ -96,10 +92,8 @@ func TestV9CloseWaitsForTheReadThatIsUnderWay(t *testing.T) {
 
 func TestV11AWatchThatEndsWithoutAnErrorIsShown(t *testing.T) {
 	inBubble(t, "V11, what is going on is never hidden", func(w *world) {
-		w.put("one")
 		v := w.text()
-		a := watch(w, v)
-		a.Gives("one")
+		a := w.watchFrom("one", v)
 		w.Streaming(1)
 		w.EndStreams(nil)
 		w.Settle()
@@ -143,10 +137,8 @@ func TestV1AnAbsentKeyIsLoggedAlsoWhileTheWatchIsBegun(t *testing.T) {
 // A watch that delivers confirms nothing, because what it brings may be late.
 func TestV11ABusyWatchDoesNotPutOffTheReadsOfALimitToStaleness(t *testing.T) {
 	inBubble(t, "V11, with a limit to staleness the key is read every half of it", func(w *world) {
-		w.put("x")
 		v := w.text(value.WithMaxStaleness(10 * time.Second))
-		a := watch(w, v)
-		a.Gives("x")
+		a := w.watchFrom("x", v)
 		before := w.Counts().Gets
 		for range 60 {
 			w.pass(time.Second)

@@ -107,9 +107,7 @@ func TestV7APanicIsADecodeError(t *testing.T) {
 					}
 					return string(b), nil
 				})
-				a, every := watch(w, v), watch(w, v, value.EveryUpdate())
-				a.Gives("1")
-				every.Gives("1")
+				a, every := both(w, v, "1")
 				w.Streaming(1)
 				rev := w.put("bad")
 				a.FailsToDecode(rev)

@@ -37,10 +37,8 @@ func TestV6ADeletionIsToldOnce(t *testing.T) {
 	for name, remove := range deletions {
 		t.Run(name, func(t *testing.T) {
 			each(t, v6, func(w *world) {
-				w.put("one")
 				v := w.text()
-				a := watch(w, v)
-				a.Gives("one")
+				a := w.watchFrom("one", v)
 				w.Streaming(1)
 				remove(w)
 				a.Fails(value.ErrDeleted)
@@ -62,10 +60,8 @@ func TestV6ADeletionIsTheDefault(t *testing.T) {
 	for name, remove := range deletions {
 		t.Run(name, func(t *testing.T) {
 			each(t, v6, func(w *world) {
-				w.put("one")
 				v := w.text(value.WithDefault("none"))
-				a := watch(w, v)
-				a.Gives("one")
+				a := w.watchFrom("one", v)
 				w.Streaming(1)
 				remove(w)
 				a.Gives("none")
@@ -84,9 +80,7 @@ func TestV6ADeletionIsToldToEachWatcherOnce(t *testing.T) {
 	each(t, v6, func(w *world) {
 		w.put("one")
 		v := w.text()
-		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		newest.Gives("one")
-		every.Gives("one")
+		newest, every := both(w, v, "one")
 		w.Streaming(1)
 		gone := w.delete()
 		for _, a := range []*valuetest.Watcher[string]{newest, every} {
@@ -104,10 +98,8 @@ func TestV6ADeletionIsToldToEachWatcherOnce(t *testing.T) {
 
 func TestV6DeletedAndMadeAgainUnseenIsTheNewValue(t *testing.T) {
 	each(t, "V6, a key deleted and made again while nobody looked is its new value", func(w *world) {
-		w.put("one")
 		v := w.text()
-		a := watch(w, v)
-		a.Gives("one")
+		a := w.watchFrom("one", v)
 		w.Streaming(1)
 		w.Cut()
 		w.delete()
@@ -182,9 +174,7 @@ func TestV6DeletedBeforeTheFirstRead(t *testing.T) {
 
 func TestV6ADeletionFoundByTheCheck(t *testing.T) {
 	inBubble(t, v6+", also where the watch died unnoticed", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text())
-		a.Gives("one")
+		a := w.watchFrom("one", w.text())
 		w.Streaming(1)
 		w.Silence()
 		w.delete()
@@ -198,9 +188,7 @@ func TestV6ADeletionFoundByTheCheck(t *testing.T) {
 
 func TestV6ADeletionIsToldToAWatcherThatIsBehindWhenTheStoreIsReadAgain(t *testing.T) {
 	inBubble(t, "V4, V6: a deletion is told to a watcher that has to catch up, also if the key is never written again", func(w *world) {
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
-		a.GivesEach(0)
+		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 1)
 		w.delete()
 		w.Settle()

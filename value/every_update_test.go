@@ -12,29 +12,6 @@ import (
 
 const v4 = "V4, with EveryUpdate each update once, in order"
 
-// number is a Value of the numbers that putNumbers puts.
-func (w *world) number(opts ...value.Option) *value.Value[int] {
-	return value.New(w.Store, w.key, value.JSON[int], opts...)
-}
-
-// numbers are those from first up to last.
-func numbers(first, last int) []int {
-	var all []int
-	for i := first; i <= last; i++ {
-		all = append(all, i)
-	}
-	return all
-}
-
-// putNumbers puts each number from first up to last, and returns the revision of the last.
-func (w *world) putNumbers(first, last int) (rev kv.Revision) {
-	w.Helper()
-	for _, i := range numbers(first, last) {
-		rev = w.put(strconv.Itoa(i))
-	}
-	return rev
-}
-
 func TestV4EachUpdateOnceInOrder(t *testing.T) {
 	each(t, v4, func(w *world) {
 		w.putNumbers(1, 3)
@@ -64,9 +41,7 @@ func TestV4BeyondTheBacklog(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, v4+", also to a watcher that is far behind", func(w *world) {
-				w.putNumbers(0, 0)
-				a := watch(w, w.number(value.WithBacklog(c.backlog)), value.EveryUpdate())
-				a.GivesEach(0)
+				a := w.everyFrom(0, value.WithBacklog(c.backlog))
 				for i := 1; i <= c.updates; i += 100 {
 					w.putNumbers(i, i+99)
 					w.Settle()
@@ -82,9 +57,7 @@ func TestV4BeyondTheBacklog(t *testing.T) {
 
 func TestV4BeyondTheBacklogOfOneWhereverItRuns(t *testing.T) {
 	each(t, v4+", also to a watcher that is far behind", func(w *world) {
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
-		a.GivesEach(0)
+		a := w.everyFrom(0, value.WithBacklog(1))
 		w.Streaming(1)
 		w.putNumbers(1, 500)
 		a.GivesEach(numbers(1, 500)...)
@@ -208,9 +181,7 @@ func TestV4TwoChangesInOneRevisionAreOneUpdate(t *testing.T) {
 		w.putNumbers(1, 1)
 		store := &tampered{Store: w.Store}
 		v := value.New(store, w.key, value.JSON[int])
-		every, newest := watch(w, v, value.EveryUpdate()), watch(w, v)
-		every.GivesEach(1)
-		newest.GivesEach(1)
+		newest, every := both(w, v, 1)
 		store.tamper(func(b kv.Batch) []kv.Batch {
 			// As etcd has it for a transaction that deletes a range and puts a key in it.
 			put := b.Events[0]

@@ -38,10 +38,8 @@ func TestV1FirstGetIsLinearizable(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			each(t, v1, func(w *world) {
-				w.put("one")
 				v := w.text()
-				first := watch(w, v)
-				first.Gives("one")
+				first := w.watchFrom("one", v)
 				w.Streaming(1)
 
 				var second *valuetest.Watcher[string]
@@ -140,9 +138,7 @@ func TestV1ADeletedKeyIsAbsent(t *testing.T) {
 func TestV1TheDefaultIsGivenAtOnce(t *testing.T) {
 	each(t, "V1, with a default an absent key reads as the default, at once", func(w *world) {
 		v := w.text(value.WithDefault("none"))
-		a, b := watch(w, v), watch(w, v, value.EveryUpdate())
-		a.Gives("none")
-		b.Gives("none")
+		a, b := both(w, v, "none")
 		a.HasNothing()
 		b.HasNothing()
 		w.put("one")

@@ -19,14 +19,10 @@ const (
 
 func TestV4OneGapWhenWhatWasMissedIsCompacted(t *testing.T) {
 	each(t, oneGap, func(w *world) {
-		seen := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(1)
+		a := w.everyFrom(1)
+		seen := a.Revision()
 		w.Streaming(1)
-		w.Cut()
-		last := w.putNumbers(2, 9)
-		w.compact()
-		w.Heal()
+		last := w.losesForGood(2, 9)
 		a.HasGap(seen, last, kv.ErrCompacted)
 		a.GivesEach(9)
 		a.HasNothing()
@@ -61,14 +57,10 @@ func TestV4WhatFollowsAGapIsNotMissed(t *testing.T) {
 	const promise = "V4, after a *GapError a watcher goes on from what the key was at its To, and misses nothing more"
 	t.Run("an outage", func(t *testing.T) {
 		each(t, promise, func(w *world) {
-			seen := w.putNumbers(1, 1)
-			a := watch(w, w.number(value.WithBacklog(2)), value.EveryUpdate())
-			a.GivesEach(1)
+			a := w.everyFrom(1, value.WithBacklog(2))
+			seen := a.Revision()
 			w.Streaming(1)
-			w.Cut()
-			last := w.putNumbers(2, 9)
-			w.compact()
-			w.Heal()
+			last := w.losesForGood(2, 9)
 			a.HasGap(seen, last, kv.ErrCompacted)
 			w.putNumbers(10, 30) // before the next Get
 			w.Settle()
@@ -77,9 +69,8 @@ func TestV4WhatFollowsAGapIsNotMissed(t *testing.T) {
 	})
 	t.Run("far behind", func(t *testing.T) {
 		inBubble(t, promise, func(w *world) {
-			seen := w.putNumbers(1, 1)
-			a := watch(w, w.number(value.WithBacklog(2)), value.EveryUpdate())
-			a.GivesEach(1)
+			a := w.everyFrom(1, value.WithBacklog(2))
+			seen := a.Revision()
 			last := w.putNumbers(2, 9)
 			w.Settle()
 			w.compact()
@@ -152,9 +143,7 @@ func TestV4CatchingUpDuringAnOutage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, outages, func(w *world) {
-				w.putNumbers(0, 0)
-				a := watch(w, w.number(value.WithBacklog(3)), value.EveryUpdate())
-				a.GivesEach(0)
+				a := w.everyFrom(0, value.WithBacklog(3))
 				w.putNumbers(1, 10_000)
 				w.Settle()
 				c := make(chan struct{})
@@ -174,9 +163,7 @@ func TestV4CatchingUpDuringAnOutage(t *testing.T) {
 
 func TestV4AllThatHappenedDuringAnOutageComes(t *testing.T) {
 	each(t, outages, func(w *world) {
-		w.putNumbers(1, 1)
-		a := watch(w, w.number(value.WithBacklog(8)), value.EveryUpdate())
-		a.GivesEach(1)
+		a := w.everyFrom(1, value.WithBacklog(8))
 		w.Streaming(1)
 		w.Fail(3, kv.ErrUnavailable, fault.Reads)
 		w.EndStreams(kv.ErrUnavailable)
@@ -193,9 +180,7 @@ func TestV4AllThatHappenedDuringAnOutageComes(t *testing.T) {
 
 func TestV4NoGapWhenAnIdleWatchIsEndedByACompaction(t *testing.T) {
 	each(t, noGap, func(w *world) {
-		w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(1)
+		a := w.everyFrom(1)
 		w.Streaming(1)
 		w.Cut()
 		for range 10 {
@@ -213,14 +198,9 @@ func TestV4NoGapWhenAnIdleWatchIsEndedByACompaction(t *testing.T) {
 
 func TestV4NoGapWhenOnlyTheLastUpdateIsToBeHad(t *testing.T) {
 	each(t, noGap, func(w *world) {
-		w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(1)
+		a := w.everyFrom(1)
 		w.Streaming(1)
-		w.Cut()
-		w.putNumbers(2, 2)
-		w.compact()
-		w.Heal()
+		w.losesForGood(2, 2)
 		a.GivesEach(2) // its version says that it follows at once
 		w.putNumbers(3, 3)
 		a.GivesEach(3)

@@ -1,61 +1,16 @@
 package value_test
 
 import (
-	"context"
-	"iter"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
-	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
 )
-
-// oneByOne yields each event of a watch in a batch.
-func oneByOne(watch iter.Seq2[kv.Batch, error]) iter.Seq2[kv.Batch, error] {
-	return func(yield func(kv.Batch, error) bool) {
-		for b, err := range watch {
-			if err != nil || b.IsBookmark() {
-				if !yield(b, err) {
-					return
-				}
-				continue
-			}
-			for _, ev := range b.Events {
-				if !yield(kv.Batch{Revision: ev.ModRevision, Events: []kv.Event{ev}}, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// some yields the first n events of a watch, and then err.
-func some(n int, watch iter.Seq2[kv.Batch, error], err error, yield func(kv.Batch, error) bool) {
-	if n > 0 {
-		for b, err := range oneByOne(watch) {
-			if n--; !yield(b, err) {
-				return
-			}
-			if n == 0 {
-				break
-			}
-		}
-	}
-	yield(kv.Batch{}, err)
-}
-
-// hang waits for the end of ctx, and yields it. It returns how long that took.
-func hang(ctx context.Context, yield func(kv.Batch, error) bool) time.Duration {
-	began := time.Now()
-	<-ctx.Done()
-	took := time.Since(began)
-	yield(kv.Batch{}, ctx.Err())
-	return took
-}
 
 func wantSince(w *world, began time.Time, least, most time.Duration) {
 	w.Helper()
@@ -67,10 +22,9 @@ func wantSince(w *world, began time.Time, least, most time.Duration) {
 func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
 	t.Run("its end", func(t *testing.T) {
 		inBubble(t, oneGap, func(w *world) {
-			s := &historian{Store: memory.New(), history: func(_ context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-				some(int(4-2*n), watch, &kv.CompactedError{Oldest: 9}, yield)
-			}}
-			a, _ := behind(w, s)
+			a, _ := behind(w, func(r historyRead) {
+				r.some(int(4-2*r.n), &kv.CompactedError{Oldest: 9})
+			})
 			began := time.Now()
 			a.GivesEach("2", "3")
 			seen := a.Revision()
@@ -82,14 +36,13 @@ func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
 	})
 	t.Run("an outage", func(t *testing.T) {
 		inBubble(t, outages, func(w *world) {
-			s := &historian{Store: memory.New(), history: func(_ context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-				if n < 5 {
-					some(int(n%2), watch, kv.ErrUnavailable, yield)
+			a, _ := behind(w, func(r historyRead) {
+				if r.n < 5 {
+					r.some(int(r.n%2), kv.ErrUnavailable)
 					return
 				}
-				watch(yield)
-			}}
-			a, _ := behind(w, s)
+				r.watch(r.yield)
+			})
 			a.GivesEach("2", "3", "4", "5")
 		})
 	})
@@ -97,10 +50,9 @@ func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
 
 func TestV4AHistoryThatIsReplacedWhileItIsReadIsAGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			yield(kv.Batch{}, &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrReset})
-		}}
-		a, _ := behind(w, s)
+		a, _ := behind(w, func(r historyRead) {
+			r.yield(kv.Batch{}, &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrReset})
+		})
 		began := time.Now()
 		seen := a.Revision()
 		a.HasGap(seen, seen+4, kv.ErrReset)
@@ -113,21 +65,20 @@ func TestV4AHistoryThatIsReplacedWhileItIsReadIsAGap(t *testing.T) {
 // What is lost once and comes with the next attempt was lost by the watch. Another error in between says nothing about that.
 func TestV16AnOutageAfterALostEventIsNoSecondLoss(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			switch n {
+		a, _ := behind(w, func(r historyRead) {
+			switch r.n {
 			case 1:
-				for b, err := range watch {
+				for b, err := range r.watch {
 					b.Events = b.Events[1:]
-					yield(b, err)
+					r.yield(b, err)
 					return
 				}
 			case 2:
-				yield(kv.Batch{}, kv.ErrUnavailable)
+				r.yield(kv.Batch{}, kv.ErrUnavailable)
 			default:
-				watch(yield)
+				r.watch(r.yield)
 			}
-		}}
-		a, _ := behind(w, s)
+		})
 		a.GivesEach("2", "3", "4", "5")
 	})
 }
@@ -136,17 +87,16 @@ func TestV16AnOutageAfterALostEventIsNoSecondLoss(t *testing.T) {
 func TestV4AnAttemptToReadHistoryThatHangsIsGivenUp(t *testing.T) {
 	inBubble(t, outages, func(w *world) {
 		var took []time.Duration
-		s := &historian{Store: memory.New(), history: func(ctx context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			switch n {
+		a, _ := behind(w, func(r historyRead) {
+			switch r.n {
 			case 1, 2, 3, 5, 6:
-				took = append(took, hang(ctx, yield))
+				took = append(took, r.hang())
 			case 4:
-				some(1, watch, kv.ErrUnavailable, yield)
+				r.some(1, kv.ErrUnavailable)
 			default:
-				watch(yield)
+				r.watch(r.yield)
 			}
-		}}
-		a, _ := behind(w, s)
+		})
 		a.GivesEach("2", "3", "4", "5")
 		if want := []time.Duration{5e9, 10e9, 20e9, 5e9, 10e9}; !slices.Equal(took, want) {
 			w.broken("the attempts that brought nothing were given up after %v, want %v", took, want)
@@ -156,20 +106,19 @@ func TestV4AnAttemptToReadHistoryThatHangsIsGivenUp(t *testing.T) {
 
 func TestV4AnAttemptToReadHistoryThatGoesOnIsNotGivenUp(t *testing.T) {
 	inBubble(t, outages, func(w *world) {
-		s := &historian{Store: memory.New(), history: func(ctx context.Context, _ int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			for b, err := range oneByOne(watch) {
+		a, s := behind(w, func(r historyRead) {
+			for b, err := range oneByOne(r.watch) {
 				select {
 				case <-time.After(4 * time.Second):
-				case <-ctx.Done():
-					yield(kv.Batch{}, ctx.Err())
+				case <-r.ctx.Done():
+					r.yield(kv.Batch{}, r.ctx.Err())
 					return
 				}
-				if !yield(b, err) {
+				if !r.yield(b, err) {
 					return
 				}
 			}
-		}}
-		a, _ := behind(w, s)
+		})
 		a.GivesEach("2", "3", "4", "5")
 		if n := s.begun.Load(); n != 1 {
 			w.broken("an attempt that brought an update every four seconds was one of %d", n)
@@ -180,15 +129,12 @@ func TestV4AnAttemptToReadHistoryThatGoesOnIsNotGivenUp(t *testing.T) {
 // The delays start over on progress.
 func TestV11HistoryThatComesInPiecesIsReadWithoutGrowingDelays(t *testing.T) {
 	inBubble(t, "V11, the backoff starts over on progress", func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			some(1, watch, kv.ErrUnavailable, yield)
-		}}
-		a, v := behind(w, s)
-		other := watch(w, v)
-		other.Gives("5")
+		a, _ := behind(w, func(r historyRead) {
+			r.some(1, kv.ErrUnavailable)
+		})
+		valuetest.Follow(w.Harness, a.Of, "").Gives("5")
 		for i := 6; i <= 40; i++ {
-			_, err := s.Store.(*memory.Store).Put(w.Context(), w.key, []byte(strconv.Itoa(i)))
-			w.must(err)
+			w.put(strconv.Itoa(i))
 			w.Settle()
 		}
 		began := time.Now()
@@ -202,10 +148,9 @@ func TestV11HistoryThatComesInPiecesIsReadWithoutGrowingDelays(t *testing.T) {
 func TestV11AnErrorThatIsReturnedWhileHistoryIsReadIsNoReasonToSpin(t *testing.T) {
 	inBubble(t, "V11, an error is returned once for each attempt, and attempts are apart", func(w *world) {
 		refusal := &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrUnsupported}
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, _ iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			yield(kv.Batch{}, refusal)
-		}}
-		a, _ := behind(w, s)
+		a, _ := behind(w, func(r historyRead) {
+			r.yield(kv.Batch{}, refusal)
+		})
 		began := time.Now()
 		for range 10 {
 			a.Fails(kv.ErrUnsupported)
@@ -223,26 +168,22 @@ func TestV4AReadingOfHistoryIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, "V4, memory stays bounded", func(w *world) {
 				taken := make(map[int32]int)
-				s := &historian{Store: memory.New(), history: func(_ context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-					for b, err := range oneByOne(watch) {
-						taken[n]++
-						if !yield(b, err) {
+				s := &historian{Store: w.Store, history: func(r historyRead) {
+					for b, err := range oneByOne(r.watch) {
+						taken[r.n]++
+						if !r.yield(b, err) {
 							return
 						}
 					}
 				}}
-				m := s.Store.(*memory.Store)
-				put := func() {
-					_, err := m.Put(w.Context(), w.key, []byte(strings.Repeat("x", c.size)))
-					w.must(err)
-				}
-				put()
+				text := strings.Repeat("x", c.size)
+				w.put(text)
 				v := value.New(s, w.key, value.Bytes, value.WithBacklog(1))
 				a := watch(w, v, value.EveryUpdate())
 				_, err := a.Next()
 				w.must(err)
 				for range c.updates {
-					put()
+					w.put(text)
 				}
 				w.Settle()
 				for range c.updates {

@@ -172,103 +172,77 @@ func TestV14LatestIsAtomic(t *testing.T) {
 }
 
 func TestV15OwnWriteIsRead(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, v15, func(w *world) {
-				w.put("one")
-				a := watch(w, w.text(value.WithCheck(0)), opts...)
-				a.Gives("one")
-				w.Streaming(1)
-				w.Freeze(fault.Watches) // so that only a read can show it
-				rev := w.put("two")
-				if mode == "every" { // which tells what the watch brings
-					w.Heal()
-				}
-				a.Gives("two", value.AtLeast[string](rev))
-				w.Heal()
-				w.Settle()
-				a.HasNothing()
-				a.HasNothing(value.AtLeast[string](rev)) // it was told already
-				rev = w.put("three")
-				a.Gives("three", value.AtLeast[string](rev))
-			})
-		})
-	}
+	eachMode(t, each, v15, func(w *world, opts ...value.WatchOption) {
+		a := w.watchFrom("one", w.text(value.WithCheck(0)), opts...)
+		w.Streaming(1)
+		w.Freeze(fault.Watches) // so that only a read can show it
+		rev := w.put("two")
+		if len(opts) > 0 { // which tells what the watch brings
+			w.Heal()
+		}
+		a.Gives("two", value.AtLeast[string](rev))
+		w.Heal()
+		w.Settle()
+		a.HasNothing()
+		a.HasNothing(value.AtLeast[string](rev)) // it was told already
+		rev = w.put("three")
+		a.Gives("three", value.AtLeast[string](rev))
+	})
 }
 
 func TestV15TheFirstGet(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, v15+", of another key too", func(w *world) {
-				w.put("one")
-				rev := w.putOther()
-				a := watch(w, w.text(value.WithCheck(0)), opts...)
-				a.Gives("one", value.AtLeast[string](rev)) // unchanged, as of rev
-			})
-		})
-	}
+	eachMode(t, each, v15+", of another key too", func(w *world, opts ...value.WatchOption) {
+		w.put("one")
+		rev := w.putOther()
+		a := watch(w, w.text(value.WithCheck(0)), opts...)
+		a.Gives("one", value.AtLeast[string](rev)) // unchanged, as of rev
+	})
 }
 
 func TestV15AForeignRevision(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, v15+", of another key too", func(w *world) {
-				w.put("one")
-				a := watch(w, w.text(value.WithCheck(0)), opts...)
-				a.Gives("one")
-				w.Streaming(1)
-				w.put("two")
-				rev := w.putOther()
-				a.Gives("two", value.AtLeast[string](rev))
-				a.HasNothing()
-			})
-		})
-	}
+	eachMode(t, each, v15+", of another key too", func(w *world, opts ...value.WatchOption) {
+		a := w.watchFrom("one", w.text(value.WithCheck(0)), opts...)
+		w.Streaming(1)
+		w.put("two")
+		rev := w.putOther()
+		a.Gives("two", value.AtLeast[string](rev))
+		a.HasNothing()
+	})
 }
 
 func TestV15AFutureRevision(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, v15+"; what is older is passed over", func(w *world) {
-				rev := w.put("one")
-				a := watch(w, w.text(), opts...)
-				c := a.Begin(value.AtLeast[string](rev + 3))
-				w.Streaming(1)
-				c.Waits()
-				w.put("two")
-				w.put("three")
-				c.Waits()
-				w.put("four")
-				c.Gives("four")
-				w.put("five")
-				a.Gives("five")
-			})
-		})
-	}
+	eachMode(t, each, v15+"; what is older is passed over", func(w *world, opts ...value.WatchOption) {
+		rev := w.put("one")
+		a := watch(w, w.text(), opts...)
+		c := a.Begin(value.AtLeast[string](rev + 3))
+		w.Streaming(1)
+		c.Waits()
+		w.put("two")
+		w.put("three")
+		c.Waits()
+		w.put("four")
+		c.Gives("four")
+		w.put("five")
+		a.Gives("five")
+	})
 }
 
 func TestV15AFutureRevisionThatAnotherKeyReaches(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v15, func(w *world) {
-				rev := w.put("one")
-				a := watch(w, w.text(), opts...)
-				c := a.Begin(value.AtLeast[string](rev + 1))
-				w.Streaming(1)
-				c.Waits()
-				w.putOther()
-				w.pass(61 * time.Second) // the check finds out
-				c.Gives("one")
-			})
-		})
-	}
+	eachMode(t, inBubble, v15, func(w *world, opts ...value.WatchOption) {
+		rev := w.put("one")
+		a := watch(w, w.text(), opts...)
+		c := a.Begin(value.AtLeast[string](rev + 1))
+		w.Streaming(1)
+		c.Waits()
+		w.putOther()
+		w.pass(61 * time.Second) // the check finds out
+		c.Gives("one")
+	})
 }
 
 func TestV15WithEveryUpdateAndWhere(t *testing.T) {
 	each(t, v15+"; what is older is passed over, as with Where", func(w *world) {
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(0)
+		a := w.everyFrom(0)
 		w.Streaming(1)
 		w.putNumbers(1, 5)
 		rev := w.putNumbers(6, 6)

@@ -92,63 +92,55 @@ func TestNilOptionsAreNone(t *testing.T) {
 }
 
 func TestWherePassesOver(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, "values that Where does not want are passed over, and not returned later", func(w *world) {
-				w.putNumbers(1, 1)
-				a := watch(w, w.number(), opts...)
-				large := value.Where(func(n int) bool { return n > 5 })
-				c := a.Begin(large)
-				w.Streaming(1)
-				for i := 2; i <= 5; i++ {
-					w.putNumbers(i, i)
-					c.Waits()
-				}
-				w.putNumbers(6, 6)
-				c.Gives(6)
-				a.HasNothing()
-				w.putNumbers(3, 3)
-				a.HasNothing(large)
-				rev := w.putNumbers(8, 8)
-				a.Gives(8, large, value.AtLeast[int](rev), value.Where(func(n int) bool { return n%2 == 0 }))
-				bad := w.put("x")
-				a.FailsToDecode(bad) // which no filter is asked about
-				w.delete()
-				a.Fails(value.ErrDeleted, large)
-			})
-		})
-	}
+	eachMode(t, each, "values that Where does not want are passed over, and not returned later", func(w *world, opts ...value.WatchOption) {
+		w.putNumbers(1, 1)
+		a := watch(w, w.number(), opts...)
+		large := value.Where(func(n int) bool { return n > 5 })
+		c := a.Begin(large)
+		w.Streaming(1)
+		for i := 2; i <= 5; i++ {
+			w.putNumbers(i, i)
+			c.Waits()
+		}
+		w.putNumbers(6, 6)
+		c.Gives(6)
+		a.HasNothing()
+		w.putNumbers(3, 3)
+		a.HasNothing(large)
+		rev := w.putNumbers(8, 8)
+		a.Gives(8, large, value.AtLeast[int](rev), value.Where(func(n int) bool { return n%2 == 0 }))
+		bad := w.put("x")
+		a.FailsToDecode(bad) // which no filter is asked about
+		w.delete()
+		a.Fails(value.ErrDeleted, large)
+	})
 }
 
 func TestTryGetNeverWaits(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "TryGet returns what is new, or ErrNothingNew, at once", func(w *world) {
-				w.put("one")
-				w.Cut()
-				a := watch(w, w.text(), opts...)
-				want := func(v string, err error) {
-					w.Helper()
-					if got, e := a.TryGet(); got != v || !errors.Is(e, err) {
-						w.broken("TryGet returned %s, want %q and %v", describe(got, e), v, err)
-					}
-				}
-				w.Settle()
-				want("", value.ErrNothingNew)
-				w.Heal()
-				w.Settle()
-				want("one", nil)
-				want("", value.ErrNothingNew)
-				w.put("two")
-				w.Settle()
-				want("two", nil)
-				w.delete()
-				w.Settle()
-				want("", value.ErrDeleted)
-				want("", value.ErrNothingNew)
-			})
-		})
-	}
+	eachMode(t, inBubble, "TryGet returns what is new, or ErrNothingNew, at once", func(w *world, opts ...value.WatchOption) {
+		w.put("one")
+		w.Cut()
+		a := watch(w, w.text(), opts...)
+		want := func(v string, err error) {
+			w.Helper()
+			if got, e := a.TryGet(); got != v || !errors.Is(e, err) {
+				w.broken("TryGet returned %s, want %q and %v", describe(got, e), v, err)
+			}
+		}
+		w.Settle()
+		want("", value.ErrNothingNew)
+		w.Heal()
+		w.Settle()
+		want("one", nil)
+		want("", value.ErrNothingNew)
+		w.put("two")
+		w.Settle()
+		want("two", nil)
+		w.delete()
+		w.Settle()
+		want("", value.ErrDeleted)
+		want("", value.ErrNothingNew)
+	})
 }
 
 func TestUpdatesGoOnUntilTheEnd(t *testing.T) {
@@ -194,9 +186,7 @@ func TestUpdatesGoOnUntilTheEnd(t *testing.T) {
 
 func TestUpdatesEndWithTheContextsError(t *testing.T) {
 	inBubble(t, "the last that Updates yields is the error of its context, also when that ended beside another error", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text())
-		a.Gives("one")
+		a := w.watchFrom("one", w.text())
 		w.delete()
 		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
 		defer cancel()
@@ -373,24 +363,20 @@ func TestChanTellsNothingOfWhatIsUndoneUntaken(t *testing.T) {
 }
 
 func TestChanEndsWithItsContext(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "the channel is closed when its context ends, and nothing is left running", func(w *world) {
-				w.put("one")
-				v := w.text()
-				for _, taken := range []bool{false, true} {
-					ctx, cancel := context.WithCancel(w.Context())
-					out := v.Chan(ctx, opts...)
-					if taken {
-						<-out
-					}
-					w.Streaming(1)
-					cancel()
-					w.Until("no watch is left", func(c fault.Counts) bool { return c.Streams == 0 })
-					for range out {
-					}
-				}
-			})
-		})
-	}
+	eachMode(t, inBubble, "the channel is closed when its context ends, and nothing is left running", func(w *world, opts ...value.WatchOption) {
+		w.put("one")
+		v := w.text()
+		for _, taken := range []bool{false, true} {
+			ctx, cancel := context.WithCancel(w.Context())
+			out := v.Chan(ctx, opts...)
+			if taken {
+				<-out
+			}
+			w.Streaming(1)
+			cancel()
+			w.Until("no watch is left", func(c fault.Counts) bool { return c.Streams == 0 })
+			for range out {
+			}
+		}
+	})
 }

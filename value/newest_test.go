@@ -15,9 +15,7 @@ import (
 
 func TestV2LaterGetsWaitForWhatIsNewer(t *testing.T) {
 	each(t, "V2, each later Get waits until there is something newer than what the watcher returned last", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text())
-		a.Gives("one")
+		a := w.watchFrom("one", w.text())
 		a.HasNothing()
 		w.putOther()
 		a.HasNothing()
@@ -137,9 +135,7 @@ func TestV3ANewestAlwaysArrives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, "V3, V11: after whatever happens the newest value arrives, and the next", func(w *world) {
-				w.put("one")
-				a := watch(w, w.text())
-				a.Gives("one")
+				a := w.watchFrom("one", w.text())
 				w.Streaming(1)
 				break_(w)
 				rev := w.put("two")

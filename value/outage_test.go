@@ -246,9 +246,7 @@ func TestV11ProgressBetweenFailuresIsNoReasonToSpin(t *testing.T) {
 
 func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
 	inBubble(t, "V11, what reading afresh helps is read afresh at once, before a bubble comes to rest", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text())
-		a.Gives("one")
+		a := w.watchFrom("one", w.text())
 		w.Streaming(1)
 		w.Silence()
 		w.put("two")
@@ -262,10 +260,8 @@ func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
 
 func TestV11DelaysBeginAnewOnProgress(t *testing.T) {
 	inBubble(t, v11backoff, func(w *world) {
-		w.put("one")
 		v := w.text()
-		a := watch(w, v)
-		a.Gives("one")
+		a := w.watchFrom("one", v)
 		w.Settle()
 		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
 		w.EndStreams(kv.ErrUnavailable)
@@ -295,10 +291,8 @@ func TestV11WhatCountsAsProgress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, v11backoff, func(w *world) {
-				w.put("one")
 				v := w.text(value.WithRetry(time.Second, 2*time.Minute), value.WithCheck(0))
-				a := watch(w, v)
-				a.Gives("one")
+				a := w.watchFrom("one", v)
 				w.Fail(-1, kv.ErrUnavailable, fault.Reads)
 				w.EndStreams(kv.ErrUnavailable)
 				w.pass(time.Hour)
@@ -338,9 +332,7 @@ func TestV11WhatTheReadAfterAnOutageShowsIsToldAtOnce(t *testing.T) {
 			inBubble(t, "V1, V3, V11: the newest is told as it is read, before the watch brings what led there", func(w *world) {
 				w.putNumbers(0, 0)
 				v := w.number()
-				newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-				newest.GivesEach(0)
-				every.GivesEach(0)
+				newest, every := both(w, v, 0)
 				w.Streaming(1)
 				read := w.Hold(fault.Gets)
 				w.EndStreams(kv.ErrUnavailable)

@@ -12,65 +12,51 @@ import (
 )
 
 func TestV11ARefusedWatchHealsItself(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, "V11, a refused watch is told only if a read is refused as well", func(w *world) {
-				w.put("one")
-				a := watch(w, w.text(), opts...)
-				a.Gives("one")
-				w.Streaming(1)
-				w.Fail(4, kv.ErrPermission, fault.Watches)
-				w.EndStreams(kv.ErrPermission)
-				w.put("two")
-				a.Gives("two")
-				w.put("three")
-				a.Gives("three")
-			})
-		})
-	}
+	eachMode(t, each, "V11, a refused watch is told only if a read is refused as well", func(w *world, opts ...value.WatchOption) {
+		a := w.watchFrom("one", w.text(), opts...)
+		w.Streaming(1)
+		w.Fail(4, kv.ErrPermission, fault.Watches)
+		w.EndStreams(kv.ErrPermission)
+		w.put("two")
+		a.Gives("two")
+		w.put("three")
+		a.Gives("three")
+	})
 }
 
 func TestV11ARefusedReadIsToldOnceAnAttempt(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v11refusals, func(w *world) {
-				w.put("one")
-				v := w.text()
-				a := watch(w, v, opts...)
-				a.Gives("one")
-				w.Settle()
-				before, began := w.Counts().Gets, time.Now() // the next read may be begun before EndStreams returns
-				refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
-				w.EndStreams(kv.ErrPermission)
-				const told = 20
-				for range told {
-					a.Fails(kv.ErrPermission)
-				}
-				if n := w.Counts().Gets - before; n != told {
-					w.broken("%d errors were told of %d reads", told, n)
-				}
-				if d := time.Since(began); d < time.Minute {
-					w.broken("%d errors were told within %v", told, d)
-				}
-				if s := v.Status(); s.Connected || !errors.Is(s.LastError, kv.ErrPermission) {
-					w.broken("Status is %+v", s)
-				}
-				refused.Remove()
-				w.put("two")
-				a.Gives("two") // without being opened again
-				w.put("three")
-				a.Gives("three")
-			})
-		})
-	}
+	eachMode(t, inBubble, v11refusals, func(w *world, opts ...value.WatchOption) {
+		v := w.text()
+		a := w.watchFrom("one", v, opts...)
+		w.Settle()
+		before, began := w.Counts().Gets, time.Now() // the next read may be begun before EndStreams returns
+		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
+		w.EndStreams(kv.ErrPermission)
+		const told = 20
+		for range told {
+			a.Fails(kv.ErrPermission)
+		}
+		if n := w.Counts().Gets - before; n != told {
+			w.broken("%d errors were told of %d reads", told, n)
+		}
+		if d := time.Since(began); d < time.Minute {
+			w.broken("%d errors were told within %v", told, d)
+		}
+		if s := v.Status(); s.Connected || !errors.Is(s.LastError, kv.ErrPermission) {
+			w.broken("Status is %+v", s)
+		}
+		refused.Remove()
+		w.put("two")
+		a.Gives("two") // without being opened again
+		w.put("three")
+		a.Gives("three")
+	})
 }
 
 func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
 	inBubble(t, v11refusals+"; a running watch is not told, the check after a silence is", func(w *world) {
-		w.put("one")
 		v := w.text()
-		a := watch(w, v)
-		a.Gives("one")
+		a := w.watchFrom("one", v)
 		w.Settle()
 		began := time.Now()
 		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
@@ -87,22 +73,16 @@ func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
 }
 
 func TestV11ARefusalThatIsOverIsNotTold(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "V11, a refusal that healed while nobody looked is no news", func(w *world) {
-				w.put("one")
-				a := watch(w, w.text(), opts...)
-				a.Gives("one")
-				w.Settle()
-				w.Fail(1, kv.ErrPermission, fault.Reads)
-				w.EndStreams(kv.ErrUnavailable)
-				w.pass(time.Hour)
-				a.HasNothing()
-				w.put("two")
-				a.Gives("two")
-			})
-		})
-	}
+	eachMode(t, inBubble, "V11, a refusal that healed while nobody looked is no news", func(w *world, opts ...value.WatchOption) {
+		a := w.watchFrom("one", w.text(), opts...)
+		w.Settle()
+		w.Fail(1, kv.ErrPermission, fault.Reads)
+		w.EndStreams(kv.ErrUnavailable)
+		w.pass(time.Hour)
+		a.HasNothing()
+		w.put("two")
+		a.Gives("two")
+	})
 }
 
 func TestV11ARefusalFromTheBeginning(t *testing.T) {
@@ -117,42 +97,38 @@ func TestV11ARefusalFromTheBeginning(t *testing.T) {
 }
 
 func TestV11AClosedStoreIsTold(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "V11, ErrClosed of the store reaches Get, also one that waits", func(w *world) {
-				m := memory.New()
-				_, err := m.Put(w.Context(), w.key, []byte("one"))
-				w.must(err)
-				v := value.New(m, w.key, value.String)
-				a := watch(w, v, opts...)
-				a.Gives("one")
-				c := a.Begin()
-				c.Waits()
-				m.Close()
-				c.Fails(value.ErrClosed)
-				began := time.Now()
-				for range 20 {
-					a.Fails(kv.ErrClosed)
-				}
-				if d := time.Since(began); d < time.Minute {
-					w.broken("a closed store was told 20 times within %v", d)
-				}
-				b := watch(w, v, opts...)
-				b.Fails(kv.ErrClosed)
-				for range v.Chan(w.Context(), opts...) {
-				}
-				n := 0
-				for _, err := range b.Updates(w.Context()) {
-					if n++; !errors.Is(err, kv.ErrClosed) {
-						w.broken("Updates yielded the error %v", err)
-					}
-				}
-				if n != 1 {
-					w.broken("of a closed store Updates yielded %d results", n)
-				}
-			})
-		})
-	}
+	eachMode(t, inBubble, "V11, ErrClosed of the store reaches Get, also one that waits", func(w *world, opts ...value.WatchOption) {
+		m := memory.New()
+		_, err := m.Put(w.Context(), w.key, []byte("one"))
+		w.must(err)
+		v := value.New(m, w.key, value.String)
+		a := watch(w, v, opts...)
+		a.Gives("one")
+		c := a.Begin()
+		c.Waits()
+		m.Close()
+		c.Fails(value.ErrClosed)
+		began := time.Now()
+		for range 20 {
+			a.Fails(kv.ErrClosed)
+		}
+		if d := time.Since(began); d < time.Minute {
+			w.broken("a closed store was told 20 times within %v", d)
+		}
+		b := watch(w, v, opts...)
+		b.Fails(kv.ErrClosed)
+		for range v.Chan(w.Context(), opts...) {
+		}
+		n := 0
+		for _, err := range b.Updates(w.Context()) {
+			if n++; !errors.Is(err, kv.ErrClosed) {
+				w.broken("Updates yielded the error %v", err)
+			}
+		}
+		if n != 1 {
+			w.broken("of a closed store Updates yielded %d results", n)
+		}
+	})
 }
 
 func TestV11WhatTheStoreCannotDoIsTold(t *testing.T) {

@@ -25,10 +25,8 @@ func TestV5RestoredBehind(t *testing.T) {
 		w.put("old")
 		w.backup()
 		w.put("one")
-		w.put("two")
 		v := w.text(log.option())
-		a := watch(w, v)
-		a.Gives("two")
+		a := w.watchFrom("two", v)
 		before := a.Revision()
 		w.restore()
 		a.Gives("old")
@@ -65,9 +63,7 @@ func TestV5RestoredWhileAway(t *testing.T) {
 					w.put("one")
 				}
 				v := w.text()
-				a, every := watch(w, v), watch(w, v, value.EveryUpdate())
-				a.Gives("one")
-				every.Gives("one")
+				a, every := both(w, v, "one")
 				seen := every.Revision()
 				w.Streaming(1)
 				w.Cut()
@@ -212,9 +208,7 @@ func TestV5RestoredToTheVeryEntry(t *testing.T) {
 	inBubble(t, v5same, func(w *world) {
 		w.put("one")
 		v := w.text()
-		a, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		a.Gives("one")
-		every.Gives("one")
+		a, every := both(w, v, "one")
 		w.backup()
 		w.putOther()
 		w.putOther()
@@ -231,9 +225,7 @@ func TestV5RestoredToTheVeryEntry(t *testing.T) {
 func TestV4WhatAReplacedHistoryCutShortIsAGap(t *testing.T) {
 	inBubble(t, "V4, a replaced history is one *GapError, if there was anything left to tell of it", func(w *world) {
 		w.backup()
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
-		a.GivesEach(0)
+		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 5)
 		w.delete()
 		w.Settle()
@@ -252,9 +244,7 @@ func TestV4WhatAReplacedHistoryCutShortIsAGap(t *testing.T) {
 
 func TestV4AWatcherThatCatchesUpIsNotAheadOfTheWatch(t *testing.T) {
 	inBubble(t, "V4, V5: what replaces a history that only a watcher catching up has seen is not taken for that", func(w *world) {
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
-		a.GivesEach(0)
+		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 5)
 		w.backup()
 		w.Settle()
@@ -274,9 +264,7 @@ func TestV5RestoredToBeforeTheKey(t *testing.T) {
 		w.put("one")
 		seen := w.put("two")
 		v := w.text()
-		a, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		a.Gives("two")
-		every.Gives("two")
+		a, every := both(w, v, "two")
 		w.restore()
 		a.Fails(value.ErrDeleted)
 		every.HasGap(seen, 1, kv.ErrReset)
@@ -309,9 +297,7 @@ func TestV4UnreadUpdatesOfAReplacedHistoryAreAGap(t *testing.T) {
 func TestV4AGapBeginsWhereTheWatcherIs(t *testing.T) {
 	inBubble(t, "V4, a *GapError says from which revision on, also halfway through catching up", func(w *world) {
 		w.backup()
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
-		a.GivesEach(0)
+		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 9)
 		w.Settle()
 		a.GivesEach(numbers(1, 4)...)
@@ -326,9 +312,8 @@ func TestV4UpdatesSinceAReplacedHistoryAreAGap(t *testing.T) {
 	inBubble(t, "V4, every update or one honest gap, when history is replaced", func(w *world) {
 		w.backup()
 		w.putNumbers(1, 1)
-		seen := w.putNumbers(2, 2)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(2)
+		a := w.everyFrom(2)
+		seen := a.Revision()
 		w.Streaming(1)
 		w.Cut()
 		w.restore()
@@ -430,26 +415,22 @@ func TestV5ResetAgainAndAgain(t *testing.T) {
 
 // What reads have shown of the history that is gone is not owed by the watch of the one that there is.
 func TestV12TheWatchAfterARestoreIsNotBehind(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "V12: one watch of the store, which is not begun again for what a restore has undone", func(w *world) {
-				w.put("old")
-				w.backup()
-				for range 10 {
-					w.put("new")
-				}
-				a := watch(w, w.text(), opts...)
-				a.Gives("new")
-				w.restore()
-				w.pass(time.Minute)
-				begun := w.Counts().Watches
-				w.pass(time.Hour)
-				if n := w.Counts().Watches - begun; n != 0 {
-					w.broken("nothing has happened for an hour, and the watch was begun %d times", n)
-				}
-			})
-		})
-	}
+	eachMode(t, inBubble, "V12: one watch of the store, which is not begun again for what a restore has undone", func(w *world, opts ...value.WatchOption) {
+		w.put("old")
+		w.backup()
+		for range 10 {
+			w.put("new")
+		}
+		a := watch(w, w.text(), opts...)
+		a.Gives("new")
+		w.restore()
+		w.pass(time.Minute)
+		begun := w.Counts().Watches
+		w.pass(time.Hour)
+		if n := w.Counts().Watches - begun; n != 0 {
+			w.broken("nothing has happened for an hour, and the watch was begun %d times", n)
+		}
+	})
 }
 
 // What was written after a restore can have the revisions and the version of what the restore has undone.
@@ -459,9 +440,7 @@ func TestV5RestoredAndWrittenToTheSameRevision(t *testing.T) {
 		w.backup()
 		first := w.put("one")
 		v := w.text()
-		a, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		a.Gives("one")
-		every.Gives("one")
+		a, every := both(w, v, "one")
 		w.Cut() // so that no stream sees the restore
 		w.restore()
 		second := w.put("other")

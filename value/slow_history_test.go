@@ -2,70 +2,28 @@ package value_test
 
 import (
 	"context"
-	"iter"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
 )
-
-// historian is a store whose second watch at a time, which is one that reads history, is what a test says.
-type historian struct {
-	kv.Store
-	running atomic.Int32
-	begun   atomic.Int32 // watches of history
-	history func(ctx context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool)
-}
-
-func (s *historian) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
-	return func(yield func(kv.Batch, error) bool) {
-		n := s.running.Add(1)
-		defer s.running.Add(-1)
-		if n == 1 {
-			s.Store.Watch(ctx, r, after)(yield)
-			return
-		}
-		s.history(ctx, s.begun.Add(1), s.Store.Watch(ctx, r, after), yield)
-	}
-}
-
-// behind is a watcher of every update that has to read history: it returned "1", and the key was put four times since.
-func behind(w *world, s *historian) (*valuetest.Watcher[string], *value.Value[string]) {
-	m := s.Store.(*memory.Store)
-	put := func(text string) {
-		_, err := m.Put(w.Context(), w.key, []byte(text))
-		w.must(err)
-	}
-	put("1")
-	v := value.New(s, w.key, value.String, value.WithBacklog(1))
-	watcher := watch(w, v, value.EveryUpdate())
-	watcher.Gives("1")
-	w.Settle()
-	for _, text := range []string{"2", "3", "4", "5"} {
-		put(text)
-		w.Settle()
-	}
-	return watcher, v
-}
 
 // A batch of a megabyte over twenty kilobytes a second takes most of a minute.
 func TestV4HistoryOverASlowLinkArrives(t *testing.T) {
 	for _, d := range []time.Duration{4 * time.Second, 12 * time.Second, 52 * time.Second, 5 * time.Minute} {
 		t.Run(d.String(), func(t *testing.T) {
 			inBubble(t, "V4, each update once, in order: no constant bounds how long the store takes to bring them", func(w *world) {
-				s := &historian{Store: memory.New(), history: func(ctx context.Context, _ int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
+				watcher, _ := behind(w, func(r historyRead) {
 					select {
 					case <-time.After(d):
-						watch(yield)
-					case <-ctx.Done():
-						yield(kv.Batch{}, ctx.Err())
+						r.watch(r.yield)
+					case <-r.ctx.Done():
+						r.yield(kv.Batch{}, r.ctx.Err())
 					}
-				}}
-				watcher, _ := behind(w, s)
+				})
 				watcher.GivesEach("2", "3", "4", "5")
 			})
 		})
@@ -74,25 +32,23 @@ func TestV4HistoryOverASlowLinkArrives(t *testing.T) {
 
 func TestV11AWatchOfHistoryThatSaysClosedIsConfirmedByARead(t *testing.T) {
 	inBubble(t, "V11, a closed store is an error once a read has confirmed it", func(w *world) {
-		s := &historian{Store: memory.New(), history: func(ctx context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			if n == 1 {
-				yield(kv.Batch{}, &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrClosed})
+		watcher, _ := behind(w, func(r historyRead) {
+			if r.n == 1 {
+				r.yield(kv.Batch{}, &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrClosed})
 				return
 			}
-			watch(yield)
-		}}
-		watcher, _ := behind(w, s)
+			r.watch(r.yield)
+		})
 		watcher.GivesEach("2", "3", "4", "5")
 	})
 }
 
 func TestV11AClosedStoreIsSaidWhileHistoryIsRead(t *testing.T) {
 	inBubble(t, "V11, a closed store is an error", func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, _ iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			yield(kv.Batch{}, &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrClosed})
-		}}
-		watcher, _ := behind(w, s)
-		w.must(s.Store.(*memory.Store).Close())
+		watcher, _ := behind(w, func(r historyRead) {
+			r.yield(kv.Batch{}, &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrClosed})
+		})
+		w.must(w.backend.(*memoryBackend).Close())
 		for {
 			if _, err := watcher.Next(); err != nil {
 				if !value.IsFinal(err) {
@@ -141,19 +97,18 @@ func TestV11ASlowStoreThatAnswersIsNoOutage(t *testing.T) {
 
 func TestV16AnEventThatIsLostFromHistoryIsCountedAndHealed(t *testing.T) {
 	inBubble(t, "V16, a lost event is logged, counted and healed", func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			for b, err := range watch {
-				if n == 1 && err == nil && len(b.Events) > 1 {
+		watcher, _ := behind(w, func(r historyRead) {
+			for b, err := range r.watch {
+				if r.n == 1 && err == nil && len(b.Events) > 1 {
 					b.Events = b.Events[1:]
 				}
-				if !yield(b, err) {
+				if !r.yield(b, err) {
 					return
 				}
 			}
-		}}
-		watcher, v := behind(w, s)
+		})
 		watcher.GivesEach("2", "3", "4", "5")
-		if st := v.Status(); st.Holes != 1 {
+		if st := watcher.Of.Status(); st.Holes != 1 {
 			w.broken("Status counts %d lost events, want 1", st.Holes)
 		}
 	})

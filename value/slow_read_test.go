@@ -121,10 +121,8 @@ func TestV14LatestHasTheGoodValueThatCameBeforeABadOne(t *testing.T) {
 
 func TestV16AnEventLostBeforeOthersIsNoReset(t *testing.T) {
 	inBubble(t, "V16, a lost event is counted, and healed by reading again", func(w *world) {
-		w.put("1")
 		v := w.text()
-		watcher := watch(w, v, value.EveryUpdate())
-		watcher.Gives("1")
+		watcher := w.watchFrom("1", v, value.EveryUpdate())
 		w.Streaming(1)
 		w.Drop(1)
 		w.put("2")

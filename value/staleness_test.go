@@ -19,64 +19,52 @@ const (
 )
 
 func TestV11StaleWhenCutOff(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v11stale+", once every so long, and goes on as before when the store is back", func(w *world) {
-				const limit = 10 * time.Second
-				w.put("one")
-				v := w.text(value.WithMaxStaleness(limit))
-				a := watch(w, v, opts...)
-				a.Gives("one")
-				w.Settle()
-				w.Cut()
-				cut := time.Now()
-				a.Fails(value.ErrStale)
-				if d := time.Since(cut); d > limit || d < limit/2-time.Second {
-					w.broken("ErrStale was told %v after the cut, the limit is %v", d, limit)
-				}
-				for range 5 {
-					said := time.Now()
-					a.Fails(value.ErrStale)
-					if d := time.Since(said); d != limit {
-						w.broken("ErrStale was told again after %v", d)
-					}
-				}
-				w.put("two")
-				a.Fails(value.ErrStale)
-				w.Heal()
-				a.Gives("two")
-				w.pass(time.Hour)
-				a.HasNothing()
-				if age := time.Since(v.Status().Confirmed); age > limit {
-					w.broken("the store is fine and was last confirmed %v ago", age)
-				}
-			})
-		})
-	}
+	eachMode(t, inBubble, v11stale+", once every so long, and goes on as before when the store is back", func(w *world, opts ...value.WatchOption) {
+		const limit = 10 * time.Second
+		v := w.text(value.WithMaxStaleness(limit))
+		a := w.watchFrom("one", v, opts...)
+		w.Settle()
+		w.Cut()
+		cut := time.Now()
+		a.Fails(value.ErrStale)
+		if d := time.Since(cut); d > limit || d < limit/2-time.Second {
+			w.broken("ErrStale was told %v after the cut, the limit is %v", d, limit)
+		}
+		for range 5 {
+			said := time.Now()
+			a.Fails(value.ErrStale)
+			if d := time.Since(said); d != limit {
+				w.broken("ErrStale was told again after %v", d)
+			}
+		}
+		w.put("two")
+		a.Fails(value.ErrStale)
+		w.Heal()
+		a.Gives("two")
+		w.pass(time.Hour)
+		a.HasNothing()
+		if age := time.Since(v.Status().Confirmed); age > limit {
+			w.broken("the store is fine and was last confirmed %v ago", age)
+		}
+	})
 }
 
 func TestV11OldNewsIsNotTold(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v11stale+", also while there is unread news that is old", func(w *world) {
-				w.put("one")
-				v := w.text(value.WithMaxStaleness(10 * time.Second))
-				a := watch(w, v, opts...)
-				a.Gives("one")
-				w.put("two")
-				w.Settle()
-				w.Cut()
-				w.pass(time.Minute)
-				a.Fails(value.ErrStale)
-				if _, err := a.TryGet(); !errors.Is(err, value.ErrStale) {
-					w.broken("TryGet returned the error %v", err)
-				}
-				w.Heal()
-				w.pass(30 * time.Second)
-				a.Gives("two")
-			})
-		})
-	}
+	eachMode(t, inBubble, v11stale+", also while there is unread news that is old", func(w *world, opts ...value.WatchOption) {
+		v := w.text(value.WithMaxStaleness(10 * time.Second))
+		a := w.watchFrom("one", v, opts...)
+		w.put("two")
+		w.Settle()
+		w.Cut()
+		w.pass(time.Minute)
+		a.Fails(value.ErrStale)
+		if _, err := a.TryGet(); !errors.Is(err, value.ErrStale) {
+			w.broken("TryGet returned the error %v", err)
+		}
+		w.Heal()
+		w.pass(30 * time.Second)
+		a.Gives("two")
+	})
 }
 
 func TestV11StaleFromTheBeginning(t *testing.T) {
@@ -96,9 +84,7 @@ func TestV11StaleFromTheBeginning(t *testing.T) {
 
 func TestV11ABusyStreamIsNoConfirmation(t *testing.T) {
 	inBubble(t, v11stale+"; what a watch brings may be late", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text(value.WithMaxStaleness(10*time.Second)))
-		a.Gives("one")
+		a := w.watchFrom("one", w.text(value.WithMaxStaleness(10*time.Second)))
 		w.Settle()
 		w.Cut(fault.Gets)
 		for range 30 {
@@ -110,36 +96,32 @@ func TestV11ABusyStreamIsNoConfirmation(t *testing.T) {
 }
 
 func TestV11StaleByChan(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v11stale+", by Chan too", func(w *world) {
-				w.put("one")
-				out := channel(w, w.text(value.WithMaxStaleness(10*time.Second)), opts...)
-				if r := <-out; r.Value != "one" || r.Err != nil {
-					w.broken("the channel gave %+v", r)
-				}
-				w.put("two")
-				w.Settle()
-				w.Cut()
-				w.pass(time.Minute)
-				if r := <-out; !errors.Is(r.Err, value.ErrStale) {
-					w.broken("after a minute of a cut the channel gave %+v", r)
-				}
-				w.Heal()
-				w.pass(9 * time.Second)
-				for { // what it says of the cut may have been waiting
-					r := <-out
-					if errors.Is(r.Err, value.ErrStale) {
-						continue
-					}
-					if r.Value != "two" || r.Err != nil {
-						w.broken("after the cut the channel gave %+v", r)
-					}
-					break
-				}
-			})
-		})
-	}
+	eachMode(t, inBubble, v11stale+", by Chan too", func(w *world, opts ...value.WatchOption) {
+		w.put("one")
+		out := channel(w, w.text(value.WithMaxStaleness(10*time.Second)), opts...)
+		if r := <-out; r.Value != "one" || r.Err != nil {
+			w.broken("the channel gave %+v", r)
+		}
+		w.put("two")
+		w.Settle()
+		w.Cut()
+		w.pass(time.Minute)
+		if r := <-out; !errors.Is(r.Err, value.ErrStale) {
+			w.broken("after a minute of a cut the channel gave %+v", r)
+		}
+		w.Heal()
+		w.pass(9 * time.Second)
+		for { // what it says of the cut may have been waiting
+			r := <-out
+			if errors.Is(r.Err, value.ErrStale) {
+				continue
+			}
+			if r.Value != "two" || r.Err != nil {
+				w.broken("after the cut the channel gave %+v", r)
+			}
+			break
+		}
+	})
 }
 
 func TestV11ChanWaitsWhileNobodyTakes(t *testing.T) {
@@ -161,10 +143,7 @@ func TestV11ChanKeepsAGapThatIsNotTaken(t *testing.T) {
 			w.broken("the channel gave %+v", r)
 		}
 		w.Streaming(1)
-		w.Cut()
-		w.putNumbers(2, 9)
-		w.compact()
-		w.Heal()
+		w.losesForGood(2, 9)
 		w.pass(time.Second) // the gap is there to be taken
 		w.Cut()
 		w.pass(time.Minute)
@@ -184,35 +163,31 @@ func TestV11ChanKeepsAGapThatIsNotTaken(t *testing.T) {
 }
 
 func TestV11TheCheckFindsADeadStream(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v11check+", which finds a stream that died unnoticed", func(w *world) {
-				w.put("one")
-				var log logbook
-				v := w.text(value.WithCheck(20*time.Second), log.option())
-				a := watch(w, v, opts...)
-				a.Gives("one")
-				w.Streaming(1)
-				w.Silence()
-				w.put("two")
-				began := time.Now()
-				a.Gives("two")
-				if d := time.Since(began); d > 30*time.Second {
-					w.broken("what a dead stream did not bring was told after %v", d)
-				}
-				w.pass(10 * time.Second)
-				w.put("three") // the stream was opened again
-				began = time.Now()
-				a.Gives("three")
-				if d := time.Since(began); d != 0 {
-					w.broken("the stream was not opened again: the next update took %v", d)
-				}
-				if log.count("had stopped delivering") != 1 || log.count("\n") != 1 {
-					w.broken("of a stream that died unnoticed the log says:\n%s", &log)
-				}
-			})
-		})
-	}
+	eachMode(t, inBubble, v11check+", which finds a stream that died unnoticed", func(w *world, opts ...value.WatchOption) {
+		w.put("one")
+		var log logbook
+		v := w.text(value.WithCheck(20*time.Second), log.option())
+		a := watch(w, v, opts...)
+		a.Gives("one")
+		w.Streaming(1)
+		w.Silence()
+		w.put("two")
+		began := time.Now()
+		a.Gives("two")
+		if d := time.Since(began); d > 30*time.Second {
+			w.broken("what a dead stream did not bring was told after %v", d)
+		}
+		w.pass(10 * time.Second)
+		w.put("three") // the stream was opened again
+		began = time.Now()
+		a.Gives("three")
+		if d := time.Since(began); d != 0 {
+			w.broken("the stream was not opened again: the next update took %v", d)
+		}
+		if log.count("had stopped delivering") != 1 || log.count("\n") != 1 {
+			w.broken("of a stream that died unnoticed the log says:\n%s", &log)
+		}
+	})
 }
 
 func TestV11TheCheckFindsADeadStreamThatWasOnlySlowBefore(t *testing.T) {
@@ -250,9 +225,8 @@ func TestV11TheCheckFindsADeadStreamThatWasOnlySlowBefore(t *testing.T) {
 
 func TestV11TheCheckFindsADeadStreamWhoseHistoryIsGone(t *testing.T) {
 	inBubble(t, v11check+", also where what it missed is compacted", func(w *world) {
-		seen := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(1)
+		a := w.everyFrom(1)
+		seen := a.Revision()
 		w.Streaming(1)
 		w.Silence()
 		last := w.putNumbers(2, 9)
@@ -282,9 +256,7 @@ func TestV11AnIdleValueCostsOneReadAMinute(t *testing.T) {
 			inBubble(t, "V11, V12: what an idle Value costs", func(w *world) {
 				w.put("one")
 				v := w.text(c.opts...)
-				a, b := watch(w, v), watch(w, v, value.EveryUpdate())
-				a.Gives("one")
-				b.Gives("one")
+				a, _ := both(w, v, "one")
 				w.Settle()
 				before := w.Counts()
 				a.Begin().Waits()
@@ -303,9 +275,7 @@ func TestV11AnIdleValueCostsOneReadAMinute(t *testing.T) {
 
 func TestV11NoCheckWhileTheWatchDelivers(t *testing.T) {
 	inBubble(t, v11check+", and only then", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text())
-		a.Gives("one")
+		a := w.watchFrom("one", w.text())
 		w.Settle()
 		before := w.Counts().Gets
 		for range 60 {
@@ -430,10 +400,8 @@ func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
 func TestV11AnEveryUpdateGetRestsWhileStale(t *testing.T) {
 	inBubble(t, v11stale+", and waits meanwhile", func(w *world) {
 		const limit = 2 * time.Second
-		w.put("0")
 		v := w.text(value.WithBacklog(1), value.WithMaxStaleness(limit))
-		a := watch(w, v, value.EveryUpdate())
-		a.Gives("0")
+		a := w.watchFrom("0", v, value.EveryUpdate())
 		for i := range 3 {
 			w.put(strconv.Itoa(i + 1))
 		}

@@ -218,10 +218,8 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 		} {
 			t.Run(mode+"/"+name, func(t *testing.T) {
 				each(t, v13, func(w *world) {
-					w.put("one")
 					v := w.text()
-					a := watch(w, v, opts...)
-					a.Gives("one")
+					a := w.watchFrom("one", v, opts...)
 					w.Streaming(1)
 					happens(w)
 					if w.InBubble() {
@@ -237,32 +235,26 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 }
 
 func TestV13ABookmarkIsNoNews(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "V13: a bookmark is not news, and is seen by Status", func(w *world) {
-				w.put("one")
-				v := w.text()
-				a := watch(w, v, opts...)
-				a.Gives("one")
-				w.Streaming(1)
-				for range 3 {
-					c := a.Begin()
-					rev := w.putOther()
-					w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
-					c.Waits()
-					if s := v.Status(); s.Revision != rev {
-						w.broken("after a bookmark at %d Status is %+v", rev, s)
-					}
-					c.Cancel()
-				}
-				w.put("two")
-				a.Gives("two")
-				w.delete()
-				a.Fails(value.ErrDeleted)
-				w.putOther()
-				w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
-				a.HasNothing()
-			})
-		})
-	}
+	eachMode(t, inBubble, "V13: a bookmark is not news, and is seen by Status", func(w *world, opts ...value.WatchOption) {
+		v := w.text()
+		a := w.watchFrom("one", v, opts...)
+		w.Streaming(1)
+		for range 3 {
+			c := a.Begin()
+			rev := w.putOther()
+			w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
+			c.Waits()
+			if s := v.Status(); s.Revision != rev {
+				w.broken("after a bookmark at %d Status is %+v", rev, s)
+			}
+			c.Cancel()
+		}
+		w.put("two")
+		a.Gives("two")
+		w.delete()
+		a.Fails(value.ErrDeleted)
+		w.putOther()
+		w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
+		a.HasNothing()
+	})
 }

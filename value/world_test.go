@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,18 @@ func inBubble(t *testing.T, promise string, test func(w *world)) {
 			Patience: 30 * time.Minute, AtOnce: 30 * time.Minute, Settle: synctest.Wait,
 		}))
 	})
+}
+
+// modes are the two kinds of watchers.
+var modes = map[string][]value.WatchOption{"newest": nil, "every": {value.EveryUpdate()}}
+
+// eachMode runs a test with the options of each kind of watchers, on is each or inBubble.
+func eachMode(t *testing.T, on func(*testing.T, string, func(*world)), promise string, test func(w *world, opts ...value.WatchOption)) {
+	for mode, opts := range modes {
+		t.Run(mode, func(t *testing.T) {
+			on(t, promise, func(w *world) { test(w, opts...) })
+		})
+	}
 }
 
 // worlds counts them, so that a test that is run again on the one server has a key that nobody has written.
@@ -166,6 +179,66 @@ func (w *world) pass(d time.Duration) {
 // watch opens a watcher, which the test's end closes.
 func watch[T any](w *world, v *value.Value[T], opts ...value.WatchOption) *valuetest.Watcher[T] {
 	return valuetest.Follow(w.Harness, valuetest.Sound(v), "", opts...)
+}
+
+// number is a Value of the numbers that putNumbers puts.
+func (w *world) number(opts ...value.Option) *value.Value[int] {
+	return value.New(w.Store, w.key, value.JSON[int], opts...)
+}
+
+// numbers are those from first up to last.
+func numbers(first, last int) []int {
+	var all []int
+	for i := first; i <= last; i++ {
+		all = append(all, i)
+	}
+	return all
+}
+
+// putNumbers puts each number from first up to last, and returns the revision of the last.
+func (w *world) putNumbers(first, last int) (rev kv.Revision) {
+	w.Helper()
+	for _, i := range numbers(first, last) {
+		rev = w.put(strconv.Itoa(i))
+	}
+	return rev
+}
+
+// both opens a watcher of the newest value and one of every update. Both return want.
+func both[T any](w *world, v *value.Value[T], want T) (newest, every *valuetest.Watcher[T]) {
+	w.Helper()
+	newest, every = watch(w, v), watch(w, v, value.EveryUpdate())
+	newest.Gives(want)
+	every.Gives(want)
+	return newest, every
+}
+
+// watchFrom puts a text, and opens a watcher of v that has returned it.
+func (w *world) watchFrom(text string, v *value.Value[string], opts ...value.WatchOption) *valuetest.Watcher[string] {
+	w.Helper()
+	w.put(text)
+	a := watch(w, v, opts...)
+	a.Gives(text)
+	return a
+}
+
+// everyFrom puts a number, and opens a watcher of every update that has returned it. The options are the Value's.
+func (w *world) everyFrom(number int, opts ...value.Option) *valuetest.Watcher[int] {
+	w.Helper()
+	w.putNumbers(number, number)
+	a := watch(w, w.number(opts...), value.EveryUpdate())
+	a.Gives(number)
+	return a
+}
+
+// losesForGood puts numbers while the Values are cut off, and has the store forget them. It returns the revision of the last.
+func (w *world) losesForGood(first, last int) kv.Revision {
+	w.Helper()
+	w.Cut()
+	rev := w.putNumbers(first, last)
+	w.compact()
+	w.Heal()
+	return rev
 }
 
 // channel is v.Chan, ended with the test.
