@@ -180,7 +180,7 @@ var regressions = []regression{
 		},
 	},
 	{
-		name: "S3: a key that comes back begins anew",
+		name: "S3: a key that comes back starts over",
 		transcript: program.Transcript{
 			program.Ask(program.Put("a", "x"), "+1"),
 			program.Ask(program.Put("a", "y"), "+2"),

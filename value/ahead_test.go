@@ -50,7 +50,7 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingByAnError(t *testing.T)
 }
 
 // That history is gone too.
-func TestV4AWatcherAheadOfTheWatchThatIsLostIsToldOfOneGap(t *testing.T) {
+func TestV4AWatcherAheadOfTheWatchThatIsLostReturnsOneGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		a := aheadOfTheWatch(w, 9)
 		seen := a.Revision()

@@ -12,8 +12,6 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const v16 = "V16, a lost event is proven by the next one, counted, logged and healed by reading afresh"
-
 func TestV16ALostPutIsFound(t *testing.T) {
 	each(t, v16, func(w *world) {
 		var log logbook
@@ -158,16 +156,38 @@ func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
 	})
 }
 
-func TestV16CatchingUpIsAuditedBeyondWhereItEnds(t *testing.T) {
-	inBubble(t, "V4, V16: an event that is lost to a watcher catching up is proven by the next, and read again", func(w *world) {
-		a := w.everyFrom(0, value.WithBacklog(1))
-		w.putNumbers(1, 1)
-		w.delete() // up to here the watcher has to catch up
-		w.putNumbers(2, 2)
+func TestV16AnEventLostBeforeOthersIsNoReset(t *testing.T) {
+	inBubble(t, "V16, a lost event is counted, and healed by reading again", func(w *world) {
+		v := w.text()
+		watcher := w.watchFrom("1", v, value.EveryUpdate())
+		w.Streaming(1)
+		w.Drop(1)
+		w.put("2")
 		w.Settle()
-		w.Drop(1, fault.Deletes)
-		a.GivesEach(1)
-		a.Fails(value.ErrDeleted)
-		a.GivesEach(2)
+		w.putOther()
+		w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
+		watcher.Gives("2")
+		if s := v.Status(); s.Holes != 1 || s.Resets != 0 {
+			w.broken("Status counts %d lost events and %d resets, want 1 and 0", s.Holes, s.Resets)
+		}
+	})
+}
+
+func TestV16AnEventThatIsLostFromHistoryIsCountedAndHealed(t *testing.T) {
+	inBubble(t, "V16, a lost event is logged, counted and healed", func(w *world) {
+		watcher, _ := behind(w, func(r historyRead) {
+			for b, err := range r.watch {
+				if r.n == 1 && err == nil && len(b.Events) > 1 {
+					b.Events = b.Events[1:]
+				}
+				if !r.yield(b, err) {
+					return
+				}
+			}
+		})
+		watcher.GivesEach("2", "3", "4", "5")
+		if st := watcher.Of.Status(); st.Holes != 1 {
+			w.broken("Status counts %d lost events, want 1", st.Holes)
+		}
 	})
 }

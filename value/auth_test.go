@@ -49,7 +49,7 @@ func guarded(t *testing.T, opts ...etcdtest.Option) (root, app *clientv3.Client)
 }
 
 // etcd does not tell a running watch that its user may no longer read: the check of a silent watch finds it.
-func TestV11RoleThatIsRevokedIsToldAndOneGivenBackIsNoticed(t *testing.T) {
+func TestV11ARoleThatIsRevokedIsReturnedAndOneGivenBackIsNoticed(t *testing.T) {
 	leaktest.Check(t)
 	root, app := guarded(t)
 	admin := etcd.New(root)
@@ -69,7 +69,7 @@ func TestV11RoleThatIsRevokedIsToldAndOneGivenBackIsNoticed(t *testing.T) {
 }
 
 // An expired token looks like a permission that is gone, and is not: the next read brings a new one.
-func TestV11TokenThatExpiresIsNotTold(t *testing.T) {
+func TestV11ATokenThatExpiresIsNoErrorOfGet(t *testing.T) {
 	leaktest.Check(t)
 	root, app := guarded(t, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
 	admin, watched := etcd.New(root), &refusals{Store: etcd.New(app), first: make(chan struct{})}

@@ -13,8 +13,6 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const v5 = "V5, the revision behind successive Gets rises strictly"
-
 func TestV5NeverBackwardsByABadStream(t *testing.T) {
 	for name, change := range map[string]func(kv.Batch) []kv.Batch{
 		"every batch twice": func(b kv.Batch) []kv.Batch { return []kv.Batch{b, b} },
@@ -178,7 +176,7 @@ func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
 	})
 }
 
-func TestV5NeverBackwardsBesideADecoderThatTakesItsTime(t *testing.T) {
+func TestV5NeverBackwardsWhileASlowDecoderRuns(t *testing.T) {
 	inBubble(t, v5+", also where history is lost to a watcher while a batch is decoded", func(w *world) {
 		w.putNumbers(0, 0)
 		decoding, decode := make(chan string), make(chan struct{})

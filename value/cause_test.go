@@ -10,8 +10,6 @@ import (
 	"github.com/watchkv/watchkv/kv/fault"
 )
 
-const v11cause = "V11, Status and the log say why the store cannot be reached, and silence does not hide it"
-
 var errNoLeader = &kv.OpError{Store: "test", Op: "get", Reason: kv.ErrUnavailable, Cause: errors.New("no leader")}
 
 func TestV11SilenceDoesNotHideACause(t *testing.T) {

@@ -44,7 +44,7 @@ func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
 	})
 }
 
-func TestV3ACrowdThatComesAndGoesMissesNothing(t *testing.T) {
+func TestV3ManyWatchersThatComeAndGoMissNothing(t *testing.T) {
 	eachMode(t, inBubble, v3+"; also while others come and go", func(w *world, opts ...value.WatchOption) {
 		const last = 300
 		w.put("0")
@@ -84,7 +84,7 @@ func TestV3ACrowdThatComesAndGoesMissesNothing(t *testing.T) {
 // The moments in which an update may come while a Get looks for one and finds none are few and short. So there are many
 // tries, each of which begins its Get a little later after the put than the one before. A Get that missed its update
 // would wait for ever.
-func TestV2AnUpdateBesideABeginningWaitIsSeen(t *testing.T) {
+func TestV2AnUpdateIsSeenThatComesAsAGetBeginsToWait(t *testing.T) {
 	inBubble(t, "V2, a later Get returns what is newer, also if it comes just as the Get begins to wait", func(w *world) {
 		const tries = 20_000
 		w.put("0")

@@ -16,8 +16,6 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const v7 = "V7, a value that does not decode is told for the update that caused it, and the watcher goes on"
-
 // threes decodes whole numbers divisible by three.
 func threes(b []byte) (int, error) {
 	n, err := strconv.Atoi(string(b))
@@ -27,7 +25,7 @@ func threes(b []byte) (int, error) {
 	return n, err
 }
 
-func TestV7EachBadUpdateIsTold(t *testing.T) {
+func TestV7EachBadUpdateIsReturned(t *testing.T) {
 	each(t, v7, func(w *world) {
 		w.put("3")
 		a := watch(w, value.New(w.Store, w.key, threes), value.EveryUpdate())
@@ -67,7 +65,7 @@ func TestV7TheFirstValueIsBad(t *testing.T) {
 	})
 }
 
-func TestV7ABadValueIsToldOnce(t *testing.T) {
+func TestV7ABadValueIsReturnedOnce(t *testing.T) {
 	each(t, v7, func(w *world) {
 		w.put("3")
 		a := watch(w, value.New(w.Store, w.key, threes))
@@ -77,7 +75,7 @@ func TestV7ABadValueIsToldOnce(t *testing.T) {
 		a.FailsToDecode(rev)
 		w.Cut()
 		w.compact()
-		w.Heal() // read afresh
+		w.Heal() // and so the store is read again
 		w.Settle()
 		a.HasNothing()
 		w.delete()

@@ -10,8 +10,6 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const v6 = "V6, a deletion is told once, as ErrDeleted or as the default"
-
 // deletions are the ways in which a key can go; fault is around the deletion.
 var deletions = map[string]func(w *world){
 	"seen": func(w *world) { w.delete() },
@@ -33,7 +31,7 @@ var deletions = map[string]func(w *world){
 	},
 }
 
-func TestV6ADeletionIsToldOnce(t *testing.T) {
+func TestV6ADeletionIsReturnedOnce(t *testing.T) {
 	for name, remove := range deletions {
 		t.Run(name, func(t *testing.T) {
 			each(t, v6, func(w *world) {
@@ -46,7 +44,7 @@ func TestV6ADeletionIsToldOnce(t *testing.T) {
 				if got, ok := v.Latest(); ok {
 					w.broken("Latest of a deleted key is %+v", got)
 				}
-				b := watch(w, v) // nobody has told this one of a value
+				b := watch(w, v) // which has returned no value
 				b.HasNothing()
 				w.put("two")
 				a.Gives("two")
@@ -76,7 +74,7 @@ func TestV6ADeletionIsTheDefault(t *testing.T) {
 	}
 }
 
-func TestV6ADeletionIsToldToEachWatcherOnce(t *testing.T) {
+func TestV6EachWatcherReturnsADeletionOnce(t *testing.T) {
 	each(t, v6, func(w *world) {
 		w.put("one")
 		v := w.text()
@@ -97,7 +95,7 @@ func TestV6ADeletionIsToldToEachWatcherOnce(t *testing.T) {
 }
 
 func TestV6DeletedAndMadeAgainUnseenIsTheNewValue(t *testing.T) {
-	each(t, "V6, a key deleted and made again while nobody looked is its new value", func(w *world) {
+	each(t, "V6, a key deleted and made again while no watcher looked is its new value", func(w *world) {
 		v := w.text()
 		a := w.watchFrom("one", v)
 		w.Streaming(1)
@@ -118,10 +116,10 @@ func TestV6DeletedAndMadeAgainUnseenIsTheNewValue(t *testing.T) {
 }
 
 func TestV6MadeAndDeletedUnseenIsNothing(t *testing.T) {
-	each(t, "V6, a deletion is told to who was told of a value", func(w *world) {
+	each(t, "V6, a deletion is returned by a watcher that has returned a value", func(w *world) {
 		v := w.text()
 		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		if !w.InBubble() { // only what it is told shows that a watcher has begun
+		if !w.InBubble() { // only what a watcher returns shows that it has begun
 			w.put("zero")
 			newest.Gives("zero")
 			every.Gives("zero")
@@ -186,8 +184,8 @@ func TestV6ADeletionFoundByTheCheck(t *testing.T) {
 	})
 }
 
-func TestV6ADeletionIsToldToAWatcherThatIsBehindWhenTheStoreIsReadAgain(t *testing.T) {
-	inBubble(t, "V4, V6: a deletion is told to a watcher that has to catch up, also if the key is never written again", func(w *world) {
+func TestV6AWatcherThatIsBehindReturnsADeletionAlsoWhenTheStoreIsReadAgain(t *testing.T) {
+	inBubble(t, "V4, V6, a watcher that has to catch up returns a deletion, also if the key is never written again", func(w *world) {
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 1)
 		w.delete()
@@ -203,9 +201,9 @@ func TestV6ADeletionIsToldToAWatcherThatIsBehindWhenTheStoreIsReadAgain(t *testi
 	})
 }
 
-// An absence says nothing of what was there since the last one. The stream owes what a read has shown.
-func TestV6DeletionIsToldThoughTheWatchIsDeadThatHadToBringTheKey(t *testing.T) {
-	inBubble(t, "V6, a deletion is told, also when the watch died before it brought what was deleted", func(w *world) {
+// An absence says nothing of what was there since the last one. What a read has shown is awaited from the stream.
+func TestV6ADeletionIsReturnedThoughTheWatchDiedBeforeItBroughtTheKey(t *testing.T) {
+	inBubble(t, "V6, a deletion is returned, also when the watch died before it brought what was deleted", func(w *world) {
 		v := w.text()
 		newest := watch(w, v)
 		w.Streaming(1)

@@ -1,20 +1,12 @@
 package value_test
 
 import (
-	"errors"
 	"testing"
-	"time"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
-)
-
-const (
-	oneGap  = "V4, where the store's history is gone an EveryUpdate watcher gets one *GapError, and goes on from the newest"
-	noGap   = "V4, a watcher that missed nothing is told of no gap"
-	outages = "V4, each update once and in order, also those of an outage"
 )
 
 func TestV4OneGapWhenWhatWasMissedIsCompacted(t *testing.T) {
@@ -95,70 +87,6 @@ func TestV4WhatFollowsAGapIsNotMissed(t *testing.T) {
 			a.GivesEach(numbers(2, 30)...)
 		})
 	})
-}
-
-func TestV4OneGapWhenCompactedHalfwayThroughCatchingUp(t *testing.T) {
-	inBubble(t, oneGap, func(w *world) {
-		w.putNumbers(0, 0)
-		v := w.number(value.WithBacklog(3))
-		a := watch(w, v, value.EveryUpdate())
-		a.GivesEach(0)
-		last := w.putNumbers(1, 30_000)
-		w.Settle()
-		a.GivesEach(numbers(1, 10)...) // of the first piece of history
-		w.compact()
-		w.Settle()
-		// What was read already comes, then one gap, then the newest.
-		for i := 11; ; i++ {
-			got, err := a.Next()
-			if err == nil && got == i {
-				continue
-			}
-			var gap *value.GapError
-			if !errors.As(err, &gap) || gap.To != last || gap.From < kv.Revision(i-1) {
-				w.broken("after %d Get returned %s, want %d or a *GapError to %d", i-1, describe(got, err), i, last)
-			}
-			break
-		}
-		a.GivesEach(30_000)
-		a.HasNothing()
-	})
-}
-
-func TestV4CatchingUpDuringAnOutage(t *testing.T) {
-	for name, out := range map[string]func(w *world, begin func()){ // begin has a watcher catch up
-		"cut": func(w *world, begin func()) { begin(); w.Cut() },
-		"no leader": func(w *world, begin func()) {
-			begin()
-			w.Fail(-1, kv.ErrUnavailable, fault.Reads)
-			w.EndStreams(kv.ErrUnavailable)
-		},
-		"cut at last": func(w *world, begin func()) {
-			h := w.Hold(fault.Watches)
-			begin()
-			w.Held(h)
-			w.Cut()
-			h.Release()
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, outages, func(w *world) {
-				a := w.everyFrom(0, value.WithBacklog(3))
-				w.putNumbers(1, 10_000)
-				w.Settle()
-				c := make(chan struct{})
-				out(w, func() {
-					go func() {
-						defer close(c)
-						a.GivesEach(numbers(1, 10_000)...)
-					}()
-				})
-				w.pass(10 * time.Minute)
-				w.Clear()
-				<-c
-			})
-		})
-	}
 }
 
 func TestV4AllThatHappenedDuringAnOutageComes(t *testing.T) {
@@ -251,35 +179,6 @@ func TestV4NoGapForAWatcherThatIsAheadOfTheWatchThatIsLost(t *testing.T) {
 	})
 }
 
-func TestV4CatchingUpIsNotStoppedByARefusedWatch(t *testing.T) {
-	inBubble(t, "V11, a refused watch is a permission that is gone only if a read confirms it", func(w *world) {
-		w.putNumbers(0, 0)
-		v := w.number(value.WithBacklog(3))
-		a := watch(w, v, value.EveryUpdate())
-		a.GivesEach(0)
-		w.putNumbers(1, 100)
-		w.Settle()
-		w.Fail(3, kv.ErrPermission, fault.Watches) // an expired token
-		a.GivesEach(numbers(1, 100)...)
-	})
-}
-
-func TestV4CatchingUpTellsARefusalThatAReadConfirms(t *testing.T) {
-	inBubble(t, "V11, a permission that is gone is told, once an attempt, and noticed when it is back", func(w *world) {
-		w.putNumbers(0, 0)
-		v := w.number(value.WithBacklog(3), value.WithCheck(0))
-		a := watch(w, v, value.EveryUpdate())
-		a.GivesEach(0)
-		w.putNumbers(1, 100)
-		w.Settle()
-		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
-		a.Fails(kv.ErrPermission)
-		a.Fails(kv.ErrPermission)
-		refused.Remove()
-		a.GivesEach(numbers(1, 100)...)
-	})
-}
-
 func TestV4HistoryKeptByNumber(t *testing.T) {
 	inBubble(t, "V4, every update or one honest gap", func(w *world) {
 		m := memory.New(memory.WithHistory(100))
@@ -298,5 +197,26 @@ func TestV4HistoryKeptByNumber(t *testing.T) {
 		a.HasGap(2, 1002, kv.ErrCompacted)
 		a.GivesEach(1)
 		a.HasNothing()
+	})
+}
+
+func TestV4AGapMayEndInADeletion(t *testing.T) {
+	each(t, oneGap, func(w *world) {
+		a := w.everyFrom(1)
+		seen := a.Revision()
+		w.Streaming(1)
+		w.Cut()
+		w.putNumbers(2, 3)
+		w.delete()
+		to := w.compact()
+		w.Heal()
+		a.HasGap(seen, to, kv.ErrCompacted)
+		a.Fails(value.ErrDeleted)
+		if a.Revision() != to {
+			w.broken("Revision is %d, and the gap ended at %d", a.Revision(), to)
+		}
+		a.HasNothing()
+		w.putNumbers(4, 5)
+		a.GivesEach(numbers(4, 5)...)
 	})
 }

@@ -1,9 +1,9 @@
 package value_test
 
 import (
+	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,13 +11,6 @@ import (
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/value"
 )
-
-func wantSince(w *world, began time.Time, least, most time.Duration) {
-	w.Helper()
-	if d := time.Since(began); d < least || d > most {
-		w.broken("it took %v, want from %v to %v", d, least, most)
-	}
-}
 
 func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
 	t.Run("its end", func(t *testing.T) {
@@ -159,41 +152,54 @@ func TestV11AnErrorThatIsReturnedWhileHistoryIsReadIsNoReasonToSpin(t *testing.T
 	})
 }
 
-// A reading holds what it has brought until that is taken.
-func TestV4AReadingOfHistoryIsBounded(t *testing.T) {
-	for name, c := range map[string]struct{ updates, size, want int }{
-		"by number": {5000, 1, 4096},
-		"by size":   {20, 1 << 20, 4},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, "V4, memory stays bounded", func(w *world) {
-				taken := make(map[int32]int)
-				s := &historian{Store: w.Store, history: func(r historyRead) {
-					for b, err := range oneByOne(r.watch) {
-						taken[r.n]++
-						if !r.yield(b, err) {
-							return
-						}
-					}
-				}}
-				text := strings.Repeat("x", c.size)
-				w.put(text)
-				v := value.New(s, w.key, value.Bytes, value.WithBacklog(1))
-				a := watch(w, v, value.EveryUpdate())
-				_, err := a.Next()
-				w.must(err)
-				for range c.updates {
-					w.put(text)
-				}
-				w.Settle()
-				for range c.updates {
-					_, err := a.Next()
-					w.must(err)
-				}
-				if taken[1] != c.want {
-					w.broken("the first reading of history took %d updates, want %d", taken[1], c.want)
-				}
-			})
+func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
+	inBubble(t, v5reset, func(w *world) {
+		ended := false
+		w.put("0")
+		w.backup()
+		a, _ := behind(w, func(r historyRead) {
+			<-r.ctx.Done()
+			ended = true
+			r.yield(kv.Batch{}, r.ctx.Err())
 		})
-	}
+		c := a.Begin()
+		c.Waits() // for history
+		w.restore()
+		c.Fails(kv.ErrReset) // as a *GapError
+		w.Settle()
+		if !ended {
+			w.broken("the reading of the history that was replaced goes on")
+		}
+		a.Gives("0")
+		w.put("new")
+		a.Gives("new")
+	})
+}
+
+// A store that lies. It must not make a watcher spin, or wait for ever.
+func TestV4AHistoryThatBringsNothingIsReadOnce(t *testing.T) {
+	inBubble(t, "V4, a watcher goes on", func(w *world) {
+		a, s := behind(w, func(r historyRead) {
+			for b, err := range r.watch {
+				b.Events = nil
+				if !r.yield(b, err) {
+					return
+				}
+			}
+		})
+		w.put("6")
+		w.Settle()
+		for {
+			got, err := a.Next()
+			if got == "6" {
+				break
+			}
+			if gap := new(value.GapError); !errors.As(err, &gap) && got != "5" {
+				w.broken("Get returned %s, want the newest, or a gap before it", describe(got, err))
+			}
+		}
+		if n := s.begun.Load(); n != 1 {
+			w.broken("history was read %d times, want once", n)
+		}
+	})
 }

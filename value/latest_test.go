@@ -10,11 +10,6 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const (
-	v14 = "V14, Latest is the newest good value at hand, with its revision and age, kept current while a watcher is open"
-	v15 = "V15, AtLeast asks Get for the value as of a revision or later"
-)
-
 func TestV14LatestIsKeptCurrent(t *testing.T) {
 	inBubble(t, v14, func(w *world) {
 		first := w.put("3")
@@ -22,7 +17,7 @@ func TestV14LatestIsKeptCurrent(t *testing.T) {
 		if got, ok := v.Latest(); ok {
 			w.broken("before anything was read Latest is %+v", got)
 		}
-		a := watch(w, v) // nobody reads from it
+		a := watch(w, v) // which is not read
 		w.Settle()
 		read := time.Now()
 		want := func(n int, rev kv.Revision, age time.Duration) {
@@ -61,7 +56,7 @@ func TestV14LatestIsKeptCurrent(t *testing.T) {
 }
 
 func TestV14LatestIsNeverBehindAWatcherOfEveryUpdate(t *testing.T) {
-	inBubble(t, v14+"; no watcher is told of a good value before it", func(w *world) {
+	inBubble(t, v14+"; no watcher returns a good value before it", func(w *world) {
 		decoding := make(chan struct{})
 		goOn := sync.OnceFunc(func() { close(decoding) })
 		w.putNumbers(0, 0)
@@ -171,91 +166,25 @@ func TestV14LatestIsAtomic(t *testing.T) {
 	})
 }
 
-func TestV15OwnWriteIsRead(t *testing.T) {
-	eachMode(t, each, v15, func(w *world, opts ...value.WatchOption) {
-		a := w.watchFrom("one", w.text(value.WithCheck(0)), opts...)
-		w.Streaming(1)
-		w.Freeze(fault.Watches) // so that only a read can show it
-		rev := w.put("two")
-		if len(opts) > 0 { // which tells what the watch brings
-			w.Heal()
+func TestV14LatestHasTheGoodValueThatCameBeforeABadOne(t *testing.T) {
+	inBubble(t, "V14, no watcher returns a good value before Latest has it", func(w *world) {
+		v := value.New(w.Store, w.key, value.JSON[int])
+		w.put("5")
+		watcher := watch(w, v, value.EveryUpdate())
+		watcher.Gives(5)
+		down := w.Fail(-1, kv.ErrUnavailable)
+		w.EndStreams(kv.ErrUnavailable)
+		w.pass(time.Second)
+		w.put("10")
+		bad := w.put("bad")
+		down.Remove()
+		watcher.Gives(10)
+		if l, ok := v.Latest(); !ok || l.Value != 10 {
+			w.broken("the watcher was given 10, and Latest is %v (%v)", l.Value, ok)
 		}
-		a.Gives("two", value.AtLeast[string](rev))
-		w.Heal()
-		w.Settle()
-		a.HasNothing()
-		a.HasNothing(value.AtLeast[string](rev)) // it was told already
-		rev = w.put("three")
-		a.Gives("three", value.AtLeast[string](rev))
-	})
-}
-
-func TestV15TheFirstGet(t *testing.T) {
-	eachMode(t, each, v15+", of another key too", func(w *world, opts ...value.WatchOption) {
-		w.put("one")
-		rev := w.putOther()
-		a := watch(w, w.text(value.WithCheck(0)), opts...)
-		a.Gives("one", value.AtLeast[string](rev)) // unchanged, as of rev
-	})
-}
-
-func TestV15AForeignRevision(t *testing.T) {
-	eachMode(t, each, v15+", of another key too", func(w *world, opts ...value.WatchOption) {
-		a := w.watchFrom("one", w.text(value.WithCheck(0)), opts...)
-		w.Streaming(1)
-		w.put("two")
-		rev := w.putOther()
-		a.Gives("two", value.AtLeast[string](rev))
-		a.HasNothing()
-	})
-}
-
-func TestV15AFutureRevision(t *testing.T) {
-	eachMode(t, each, v15+"; what is older is passed over", func(w *world, opts ...value.WatchOption) {
-		rev := w.put("one")
-		a := watch(w, w.text(), opts...)
-		c := a.Begin(value.AtLeast[string](rev + 3))
-		w.Streaming(1)
-		c.Waits()
-		w.put("two")
-		w.put("three")
-		c.Waits()
-		w.put("four")
-		c.Gives("four")
-		w.put("five")
-		a.Gives("five")
-	})
-}
-
-func TestV15AFutureRevisionThatAnotherKeyReaches(t *testing.T) {
-	eachMode(t, inBubble, v15, func(w *world, opts ...value.WatchOption) {
-		rev := w.put("one")
-		a := watch(w, w.text(), opts...)
-		c := a.Begin(value.AtLeast[string](rev + 1))
-		w.Streaming(1)
-		c.Waits()
-		w.putOther()
-		w.pass(61 * time.Second) // the check finds out
-		c.Gives("one")
-	})
-}
-
-func TestV15WithEveryUpdateAndWhere(t *testing.T) {
-	each(t, v15+"; what is older is passed over, as with Where", func(w *world) {
-		a := w.everyFrom(0)
-		w.Streaming(1)
-		w.putNumbers(1, 5)
-		rev := w.putNumbers(6, 6)
-		w.putNumbers(7, 12)
-		even := value.Where(func(n int) bool { return n%2 == 0 })
-		a.Gives(6, value.AtLeast[int](rev), even)
-		a.Gives(8, even)
-		a.GivesEach(numbers(9, 12)...)
-		a.HasNothing(even)
-		rev = w.putNumbers(13, 13)
-		c := a.Begin(value.AtLeast[int](rev), even)
-		c.Waits()
-		w.putNumbers(14, 14)
-		c.Gives(14)
+		watcher.FailsToDecode(bad)
+		if err := v.Status().BadValue; err == nil {
+			w.broken("the newest value is bad, and Status does not say so")
+		}
 	})
 }

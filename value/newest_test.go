@@ -1,12 +1,9 @@
 package value_test
 
 import (
-	"runtime"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
-	"weak"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
@@ -31,8 +28,6 @@ func TestV2LaterGetsWaitForWhatIsNewer(t *testing.T) {
 	})
 }
 
-const v3 = "V3, a slow reader skips to the newest value, and what it holds does not grow with the updates"
-
 func TestV3ASlowReaderSkipsToTheNewest(t *testing.T) {
 	each(t, v3, func(w *world) {
 		w.put("initial")
@@ -56,60 +51,7 @@ func TestV3ASlowReaderSkipsToTheNewest(t *testing.T) {
 	})
 }
 
-// decoded counts the values that a decoder made and that are still in memory.
-type decoded struct {
-	mu   sync.Mutex
-	made []weak.Pointer[block]
-}
-
-type block [1024]byte
-
-func (d *decoded) decode(b []byte) (*block, error) {
-	v := new(block)
-	copy(v[:], b)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.made = append(d.made, weak.Make(v))
-	return v, nil
-}
-
-func (d *decoded) alive() (alive, made int) {
-	runtime.GC()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, p := range d.made {
-		if p.Value() != nil {
-			alive++
-		}
-	}
-	return alive, len(d.made)
-}
-
-func TestV3WhatASlowReaderHoldsDoesNotGrow(t *testing.T) {
-	inBubble(t, v3, func(w *world) {
-		var d decoded
-		w.put("initial")
-		v := value.New(w.Store, w.key, d.decode)
-		read, unread := watch(w, v), watch(w, v)
-		_, err := read.Next()
-		w.must(err)
-		for range 20_000 {
-			w.put("x")
-			w.Settle()
-		}
-		alive, made := d.alive()
-		if made < 20_000 {
-			w.Fatalf("the test itself: %d were decoded", made)
-		}
-		if alive > 8 {
-			w.broken("after %d updates that nobody read %d decoded values are in memory", made, alive)
-		}
-		runtime.KeepAlive(read)
-		runtime.KeepAlive(unread)
-	})
-}
-
-func TestV3ANewestAlwaysArrives(t *testing.T) {
+func TestV3TheNewestAlwaysArrives(t *testing.T) {
 	for name, break_ := range map[string]func(w *world){
 		"stream ended":       func(w *world) { w.EndStreams(kv.ErrUnavailable) },
 		"stream just closed": func(w *world) { w.EndStreams(nil) },
@@ -147,7 +89,7 @@ func TestV3ANewestAlwaysArrives(t *testing.T) {
 	}
 }
 
-func TestV3AReaderAtLeisureSeesTheValueOfTheMoment(t *testing.T) {
+func TestV3ASlowReaderSeesThePresentValue(t *testing.T) {
 	inBubble(t, v3, func(w *world) {
 		a := watch(w, w.text())
 		go func() {

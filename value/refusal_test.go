@@ -12,7 +12,7 @@ import (
 )
 
 func TestV11ARefusedWatchHealsItself(t *testing.T) {
-	eachMode(t, each, "V11, a refused watch is told only if a read is refused as well", func(w *world, opts ...value.WatchOption) {
+	eachMode(t, each, "V11, a refused watch is an error of Get only if a read is refused as well", func(w *world, opts ...value.WatchOption) {
 		a := w.watchFrom("one", w.text(), opts...)
 		w.Streaming(1)
 		w.Fail(4, kv.ErrPermission, fault.Watches)
@@ -24,7 +24,7 @@ func TestV11ARefusedWatchHealsItself(t *testing.T) {
 	})
 }
 
-func TestV11ARefusedReadIsToldOnceAnAttempt(t *testing.T) {
+func TestV11ARefusedReadIsReturnedOnceForEachAttempt(t *testing.T) {
 	eachMode(t, inBubble, v11refusals, func(w *world, opts ...value.WatchOption) {
 		v := w.text()
 		a := w.watchFrom("one", v, opts...)
@@ -32,15 +32,15 @@ func TestV11ARefusedReadIsToldOnceAnAttempt(t *testing.T) {
 		before, began := w.Counts().Gets, time.Now() // the next read may be begun before EndStreams returns
 		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
 		w.EndStreams(kv.ErrPermission)
-		const told = 20
-		for range told {
+		const errs = 20
+		for range errs {
 			a.Fails(kv.ErrPermission)
 		}
-		if n := w.Counts().Gets - before; n != told {
-			w.broken("%d errors were told of %d reads", told, n)
+		if n := w.Counts().Gets - before; n != errs {
+			w.broken("%d errors were returned of %d reads", errs, n)
 		}
 		if d := time.Since(began); d < time.Minute {
-			w.broken("%d errors were told within %v", told, d)
+			w.broken("%d errors were returned within %v", errs, d)
 		}
 		if s := v.Status(); s.Connected || !errors.Is(s.LastError, kv.ErrPermission) {
 			w.broken("Status is %+v", s)
@@ -54,7 +54,7 @@ func TestV11ARefusedReadIsToldOnceAnAttempt(t *testing.T) {
 }
 
 func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
-	inBubble(t, v11refusals+"; a running watch is not told, the check after a silence is", func(w *world) {
+	inBubble(t, v11refusals+"; a running watch does not notice, and the check after a silence does", func(w *world) {
 		v := w.text()
 		a := w.watchFrom("one", v)
 		w.Settle()
@@ -72,8 +72,8 @@ func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
 	})
 }
 
-func TestV11ARefusalThatIsOverIsNotTold(t *testing.T) {
-	eachMode(t, inBubble, "V11, a refusal that healed while nobody looked is no news", func(w *world, opts ...value.WatchOption) {
+func TestV11ARefusalThatIsOverIsNotReturned(t *testing.T) {
+	eachMode(t, inBubble, "V11, a refusal that healed while no Get was made is no news", func(w *world, opts ...value.WatchOption) {
 		a := w.watchFrom("one", w.text(), opts...)
 		w.Settle()
 		w.Fail(1, kv.ErrPermission, fault.Reads)
@@ -96,7 +96,7 @@ func TestV11ARefusalFromTheBeginning(t *testing.T) {
 	})
 }
 
-func TestV11AClosedStoreIsTold(t *testing.T) {
+func TestV11AClosedStoreIsReturned(t *testing.T) {
 	eachMode(t, inBubble, "V11, ErrClosed of the store reaches Get, also one that waits", func(w *world, opts ...value.WatchOption) {
 		m := memory.New()
 		_, err := m.Put(w.Context(), w.key, []byte("one"))
@@ -113,7 +113,7 @@ func TestV11AClosedStoreIsTold(t *testing.T) {
 			a.Fails(kv.ErrClosed)
 		}
 		if d := time.Since(began); d < time.Minute {
-			w.broken("a closed store was told 20 times within %v", d)
+			w.broken("that the store is closed was returned 20 times within %v", d)
 		}
 		b := watch(w, v, opts...)
 		b.Fails(kv.ErrClosed)
@@ -131,7 +131,7 @@ func TestV11AClosedStoreIsTold(t *testing.T) {
 	})
 }
 
-func TestV11WhatTheStoreCannotDoIsTold(t *testing.T) {
+func TestV11WhatTheStoreCannotDoIsReturned(t *testing.T) {
 	for _, reason := range []error{kv.ErrUnsupported, kv.ErrInvalidKey, kv.ErrInvalidRange} {
 		for _, op := range []fault.Ops{fault.Gets, fault.Watches} {
 			t.Run(reason.Error()+"/"+op.String(), func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestV11WhatTheStoreCannotDoIsTold(t *testing.T) {
 						a.Fails(reason)
 					}
 					if d := time.Since(began); d < 30*time.Second {
-						w.broken("it was told 20 times within %v", d)
+						w.broken("it was returned 20 times within %v", d)
 					}
 				})
 			})

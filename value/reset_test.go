@@ -1,6 +1,7 @@
 package value_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -9,15 +10,6 @@ import (
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
 )
-
-const (
-	v5reset = "V5, a store whose history was replaced is read afresh, and what it holds is news"
-	v5same  = "V5, V13: what a replaced history holds is no news if it is the very entry returned last"
-)
-
-// restore goes back to the backup.
-func (w *world) restore() { w.must(w.backend.Restore(w.Context())) }
-func (w *world) backup()  { w.must(w.backend.Backup(w.Context())) }
 
 func TestV5RestoredBehind(t *testing.T) {
 	inBubble(t, v5reset, func(w *world) {
@@ -88,7 +80,7 @@ func TestV5RestoredWhileAway(t *testing.T) {
 	}
 }
 
-func TestV5RestoredUnnoticedByTheStream(t *testing.T) {
+func TestV5ARestoreThatTheStreamDoesNotNoticeIsFound(t *testing.T) {
 	inBubble(t, v5reset+", found by the check after a silence", func(w *world) {
 		w.put("old")
 		w.backup()
@@ -169,41 +161,6 @@ func TestV5WhatTheCheckHasFoundReplacedStaysSo(t *testing.T) {
 	}
 }
 
-func TestV4OutagesAfterAResetAreNoGaps(t *testing.T) {
-	inBubble(t, outages+", also after a reset and after a gap", func(w *world) {
-		w.backup()
-		w.putNumbers(1, 3)
-		v := w.number()
-		a := watch(w, v, value.EveryUpdate())
-		a.GivesEach(3)
-		w.Streaming(1)
-		outage := func(first, last int) {
-			w.Cut()
-			w.EndStreams(kv.ErrUnavailable)
-			w.Settle()
-			w.putNumbers(first, last)
-			w.Heal()
-			a.GivesEach(numbers(first, last)...)
-			w.Settle()
-		}
-		w.restore()
-		a.Fails(kv.ErrReset)
-		a.Fails(value.ErrDeleted)
-		outage(11, 20)
-		w.Cut()
-		seen := a.Revision()
-		last := w.putNumbers(21, 30)
-		w.compact()
-		w.Heal()
-		a.HasGap(seen, last, kv.ErrCompacted)
-		a.GivesEach(30)
-		outage(31, 40)
-		if s := v.Status(); s.Resets != 1 || s.Revision < a.Revision() {
-			w.broken("after one reset and two outages Status is %+v", s)
-		}
-	})
-}
-
 func TestV5RestoredToTheVeryEntry(t *testing.T) {
 	inBubble(t, v5same, func(w *world) {
 		w.put("one")
@@ -222,42 +179,6 @@ func TestV5RestoredToTheVeryEntry(t *testing.T) {
 	})
 }
 
-func TestV4WhatAReplacedHistoryCutShortIsAGap(t *testing.T) {
-	inBubble(t, "V4, a replaced history is one *GapError, if there was anything left to tell of it", func(w *world) {
-		w.backup()
-		a := w.everyFrom(0, value.WithBacklog(1))
-		w.putNumbers(1, 5)
-		w.delete()
-		w.Settle()
-		a.GivesEach(numbers(1, 5)...) // out of the store's history, up to the deletion, which is next
-		seen := a.Revision()
-		w.putNumbers(6, 6)
-		w.Settle()
-		w.restore()
-		w.Settle()
-		a.HasGap(seen, 1, kv.ErrReset)
-		a.Fails(value.ErrDeleted)
-		w.putNumbers(7, 8)
-		a.GivesEach(numbers(7, 8)...)
-	})
-}
-
-func TestV4AWatcherThatCatchesUpIsNotAheadOfTheWatch(t *testing.T) {
-	inBubble(t, "V4, V5: what replaces a history that only a watcher catching up has seen is not taken for that", func(w *world) {
-		a := w.everyFrom(0, value.WithBacklog(1))
-		w.putNumbers(1, 5)
-		w.backup()
-		w.Settle()
-		w.Silence() // the Value's watch, not the one by which the watcher catches up
-		w.putNumbers(6, 9)
-		a.GivesEach(numbers(1, 5)...)
-		w.restore()
-		w.putNumbers(10, 10)
-		w.EndStreams(kv.ErrUnavailable)
-		a.GivesEach(10)
-	})
-}
-
 func TestV5RestoredToBeforeTheKey(t *testing.T) {
 	inBubble(t, "V5, V6: a key that a replaced history lacks was deleted", func(w *world) {
 		w.backup()
@@ -272,103 +193,6 @@ func TestV5RestoredToBeforeTheKey(t *testing.T) {
 		w.put("new") // at a revision that the old history had as well
 		a.Gives("new")
 		every.Gives("new")
-	})
-}
-
-func TestV4UnreadUpdatesOfAReplacedHistoryAreAGap(t *testing.T) {
-	inBubble(t, "V4, every update or one honest gap, when history is replaced", func(w *world) {
-		w.backup()
-		w.putNumbers(1, 1)
-		v := w.number()
-		a := watch(w, v, value.EveryUpdate())
-		a.GivesEach(1)
-		seen := a.Revision()
-		w.putNumbers(2, 5)
-		w.Settle()
-		w.restore()
-		w.Settle()
-		a.HasGap(seen, 1, kv.ErrReset) // two to five will never come
-		a.Fails(value.ErrDeleted)
-		w.putNumbers(1, 4)
-		a.GivesEach(numbers(1, 4)...)
-	})
-}
-
-func TestV4AGapBeginsWhereTheWatcherIs(t *testing.T) {
-	inBubble(t, "V4, a *GapError says from which revision on, also halfway through catching up", func(w *world) {
-		w.backup()
-		a := w.everyFrom(0, value.WithBacklog(1))
-		w.putNumbers(1, 9)
-		w.Settle()
-		a.GivesEach(numbers(1, 4)...)
-		w.restore()
-		w.Settle()
-		a.HasGap(a.Revision(), 1, kv.ErrReset)
-		a.Fails(value.ErrDeleted)
-	})
-}
-
-func TestV4UpdatesSinceAReplacedHistoryAreAGap(t *testing.T) {
-	inBubble(t, "V4, every update or one honest gap, when history is replaced", func(w *world) {
-		w.backup()
-		w.putNumbers(1, 1)
-		a := w.everyFrom(2)
-		seen := a.Revision()
-		w.Streaming(1)
-		w.Cut()
-		w.restore()
-		w.putNumbers(7, 8) // seven is never seen, and eight is put at the revision of two
-		last := w.delete()
-		w.EndStreams(kv.ErrReset)
-		w.Heal()
-		a.HasGap(seen, last, kv.ErrReset)
-		a.Fails(value.ErrDeleted)
-	})
-}
-
-// Filters and decoders are the program's own code, and may take their time.
-func TestV4WhatFollowsAResetIsNotMissedByAWatcherThatIsBusy(t *testing.T) {
-	inBubble(t, v4+", also those that follow a replaced history", func(w *world) {
-		w.putNumbers(0, 0)
-		w.backup()
-		decoding, decode := make(chan struct{}), make(chan struct{})
-		v := value.New(w.Store, w.key, func(b []byte) (int, error) {
-			if string(b) == "20" {
-				close(decoding)
-				<-decode
-			}
-			return value.JSON[int](b)
-		})
-		a, idle := watch(w, v, value.EveryUpdate()), watch(w, v, value.EveryUpdate())
-		a.GivesEach(0)
-		idle.GivesEach(0)
-		seen := w.putNumbers(1, 5)
-		w.Settle()
-		asking, answer := make(chan struct{}), make(chan struct{})
-		c := a.Begin(value.Where(func(n int) bool {
-			if n == 5 {
-				close(asking)
-				<-answer
-			}
-			return n == 0
-		}))
-
-		<-asking
-		h := w.Hold(fault.Watches)
-		w.restore()
-		w.Held(h)
-		w.putNumbers(10, 20) // some at revisions that the watcher has seen, some beyond
-		h.Release()
-		<-decoding // the last of them
-		close(answer)
-		err := c.Got().Err
-		var gap *value.GapError
-		if !errors.As(err, &gap) || gap.From != seen || gap.To != 2 || !errors.Is(err, kv.ErrReset) {
-			w.broken("Get returned the error %v, want a *GapError from %d to 2", err, seen)
-		}
-		a.Gives(0)
-		close(decode)
-		a.GivesEach(numbers(10, 20)...)
 	})
 }
 
@@ -413,26 +237,6 @@ func TestV5ResetAgainAndAgain(t *testing.T) {
 	})
 }
 
-// What reads have shown of the history that is gone is not owed by the watch of the one that there is.
-func TestV12TheWatchAfterARestoreIsNotBehind(t *testing.T) {
-	eachMode(t, inBubble, "V12: one watch of the store, which is not begun again for what a restore has undone", func(w *world, opts ...value.WatchOption) {
-		w.put("old")
-		w.backup()
-		for range 10 {
-			w.put("new")
-		}
-		a := watch(w, w.text(), opts...)
-		a.Gives("new")
-		w.restore()
-		w.pass(time.Minute)
-		begun := w.Counts().Watches
-		w.pass(time.Hour)
-		if n := w.Counts().Watches - begun; n != 0 {
-			w.broken("nothing has happened for an hour, and the watch was begun %d times", n)
-		}
-	})
-}
-
 // What was written after a restore can have the revisions and the version of what the restore has undone.
 func TestV5RestoredAndWrittenToTheSameRevision(t *testing.T) {
 	inBubble(t, v5reset+", also where only its bytes are another's", func(w *world) {
@@ -452,5 +256,43 @@ func TestV5RestoredAndWrittenToTheSameRevision(t *testing.T) {
 		a.Gives("other")
 		every.HasGap(first, second, kv.ErrReset)
 		every.Gives("other")
+	})
+}
+
+func TestV5ARestoreBetweenAReadAndItsWatchIsNoticed(t *testing.T) {
+	inBubble(t, "V5, a store whose history was replaced is read again", func(w *world) {
+		w.put("A")
+		w.must(w.backend.Backup(w.Context()))
+		watcher := watch(w, w.text(), value.EveryUpdate())
+		watcher.Gives("A")
+		down := w.Fail(-1, kv.ErrUnavailable)
+		w.EndStreams(kv.ErrUnavailable)
+		w.pass(time.Second)
+		w.put("B1")
+		w.put("B2")
+		h := w.Hold(fault.Watches)
+		down.Remove()
+		w.Held(h)
+		w.must(w.backend.Restore(w.Context()))
+		for range 10 {
+			w.putOther()
+		}
+		h.Release()
+		w.pass(2 * time.Minute)
+		if r, ok := w.text().Latest(); ok {
+			w.broken("a Value without a watcher has %v", r)
+		}
+		w.put("C")
+		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
+		defer cancel()
+		for {
+			got, err := watcher.Get(ctx)
+			if got == "C" {
+				return
+			}
+			if gap := (*value.GapError)(nil); err != nil && !errors.As(err, &gap) {
+				w.broken("Get returned %s, want C in the end", describe(got, err))
+			}
+		}
 	})
 }

@@ -14,11 +14,6 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const (
-	v7tooLarge = "V7, a value that is larger than the store's client accepts is a bad value, and the next good one arrives"
-	v4tooLarge = "V4, an update that is larger than the store's client accepts is told, once, and the watcher goes on"
-)
-
 // narrow is a store whose client accepts values of a few bytes.
 type narrow struct{ kv.Store }
 
@@ -130,7 +125,7 @@ func TestV7AValueThatIsTooLargeFromTheBeginning(t *testing.T) {
 	})
 }
 
-func TestV4AnUpdateThatIsTooLargeIsToldAsItself(t *testing.T) {
+func TestV4AnUpdateThatIsTooLargeIsReturnedAsItself(t *testing.T) {
 	inBubble(t, v4tooLarge, func(w *world) {
 		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String)
 		w.put("one")
@@ -193,7 +188,7 @@ func TestV4SeveralUpdatesThatAreTooLargeAreAGap(t *testing.T) {
 }
 
 // A store that cannot read without the values cannot go past one that is too large.
-func TestV11WhatIsTooLargeIsToldWhereTheStoreCannotGoPastIt(t *testing.T) {
+func TestV11WhatIsTooLargeIsReturnedWhereTheStoreCannotGoPastIt(t *testing.T) {
 	inBubble(t, v7tooLarge, func(w *world) {
 		var log logbook
 		v := value.New(&narrow{w.Store}, w.key, value.String, log.option())

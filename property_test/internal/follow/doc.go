@@ -1,6 +1,6 @@
 // Package follow judges what the watchers of a value returned, against what was written.
 //
-// Three things meet here, each of which can be used with any store, in a [testing/synctest] bubble or beside a real
+// Three things meet here, each of which can be used with any store, in a [testing/synctest] bubble or concurrently with a real
 // cluster:
 //
 //   - [Log] writes one key of a store, past all faults, and knows afterwards what the key has been, also

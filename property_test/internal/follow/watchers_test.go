@@ -26,7 +26,7 @@ func inBubble(t *testing.T, seed uint64, trace *follow.Trace, test func(*testing
 	})
 }
 
-func TestACrowdIsToldAllThatIsWritten(t *testing.T) {
+func TestAllWatchersReturnAllThatIsWritten(t *testing.T) {
 	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
 		for range 10 {
 			check(t, log.Put(t.Context()))
@@ -49,7 +49,7 @@ func TestACrowdIsToldAllThatIsWritten(t *testing.T) {
 	})
 }
 
-func TestACrowdThatIsCutOffDoesNotSettle(t *testing.T) {
+func TestWatchersThatAreCutOffDoNotSettle(t *testing.T) {
 	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
 		check(t, log.Put(t.Context()))
 		check(t, watchers.Settle(t.Context(), log))

@@ -27,7 +27,7 @@ type ledger struct {
 }
 
 // judgeWrites compares what was to be written with the log. It returns the operations as the log shows them: writes
-// that nobody knew about are done, at their revision, or left out.
+// of unknown outcome are done, at their revision, or left out.
 func (r Run) judgeWrites() ([]Operation, error) {
 	l := ledger{
 		run:      r,
@@ -73,8 +73,8 @@ func (r Run) judgeWrites() ([]Operation, error) {
 	return slices.DeleteFunc(ops, func(o Operation) bool { return o.Outcome == Unknown }), nil
 }
 
-// settle notes that a write of unknown outcome has happened. When, nobody was told; no later than somebody was
-// told of its revision or a later one.
+// settle notes that a write of unknown outcome has happened. No client knows when; it was no later than the
+// first answer that names its revision or a later one.
 func (r Run) settle(o *Operation, rev kv.Revision) {
 	o.Outcome, o.Revision, o.Return = Done, rev, r.seenBy(rev)
 }

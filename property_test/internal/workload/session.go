@@ -21,7 +21,7 @@ type Watcher struct {
 // patience bounds what must succeed once a store is well.
 const patience = 30 * time.Second
 
-// Record runs w beside watchers and, meanwhile, harm, which is to end with ctx and to leave the store well. It
+// Record runs w concurrently with watchers and with harm, which is to end with ctx and to leave the store well. It
 // returns all there is to know about the keys of w, which must not have been used before.
 func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(context.Context) error) (history.Run, error) {
 	keys := kv.Prefix(w.Prefix)

@@ -12,11 +12,6 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const (
-	v12 = "V12, one watch of the store per Value, however many watchers; none when it has none; each update is decoded once"
-	v13 = "V13, reading afresh does not return the same entry again"
-)
-
 // counting is a decoder that counts its calls by what it is given.
 type counting struct {
 	mu    sync.Mutex
@@ -190,71 +185,48 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 	})
 }
 
-// wantValueOf checks what is at hand.
-func wantValueOf[T comparable](w *world, v *value.Value[T], want T) {
-	w.Helper()
-	if got, ok := v.Latest(); !ok || got.Value != want {
-		w.broken("Latest is %+v (%v), want %v", got, ok, want)
-	}
-}
-
-func TestV13UnchangedIsNotNews(t *testing.T) {
-	for mode, opts := range modes {
-		for name, happens := range map[string]func(w *world){
-			"reconnected": func(w *world) { w.EndStreams(kv.ErrUnavailable) },
-			"reset": func(w *world) {
-				n := w.Counts().Watches
-				w.EndStreams(kv.ErrReset)
-				// Else what is put next could be all that the new history is known to hold, which is a gap.
-				w.Until("a new watch", func(c fault.Counts) bool { return c.Watches > n })
-			},
-			"compacted":       func(w *world) { w.EndStreams(&kv.CompactedError{}) },
-			"refused":         func(w *world) { w.Fail(2, kv.ErrPermission, fault.Watches); w.EndStreams(kv.ErrPermission) },
-			"cut, compacted":  func(w *world) { w.Cut(); w.compact(); w.Heal() },
-			"read once more":  func(w *world) { watch(w, w.text()) },
-			"other keys":      func(w *world) { w.putOther() },
-			"opened anew":     func(w *world) { w.Fail(1, kv.ErrUnavailable); w.EndStreams(nil) },
-			"failed for long": func(w *world) { w.Fail(5, kv.ErrUnavailable, fault.Reads); w.EndStreams(kv.ErrUnavailable) },
-		} {
-			t.Run(mode+"/"+name, func(t *testing.T) {
-				each(t, v13, func(w *world) {
-					v := w.text()
-					a := w.watchFrom("one", v, opts...)
-					w.Streaming(1)
-					happens(w)
-					if w.InBubble() {
-						w.pass(5 * time.Minute)
-					}
-					a.HasNothing()
-					w.put("two")
-					a.Gives("two")
-				})
+func TestV12WhatNoWatcherCanReturnIsNotDecoded(t *testing.T) {
+	for name, prepare := range map[string]func(v *value.Value[int]){
+		"no watcher asks for every update":       func(*value.Value[int]) {},
+		"the one that asked for each was closed": func(v *value.Value[int]) { v.Watch(value.EveryUpdate()).Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, "V3, a watcher of the newest skips straight to it", func(w *world) {
+				var decoder counting
+				w.putNumbers(1, 1)
+				v := value.New(w.Store, w.key, decoder.decode)
+				a := watch(w, v)
+				a.GivesEach(1)
+				prepare(v)
+				w.Streaming(1)
+				w.Cut()
+				w.putNumbers(2, 9)
+				w.Heal()
+				a.GivesEach(9)
+				if len(decoder.calls) != 2 {
+					w.broken("of 1 to 9 these were decoded, and how often: %v; want 1 and 9", decoder.calls)
+				}
 			})
-		}
+		})
 	}
 }
 
-func TestV13ABookmarkIsNoNews(t *testing.T) {
-	eachMode(t, inBubble, "V13: a bookmark is not news, and is seen by Status", func(w *world, opts ...value.WatchOption) {
-		v := w.text()
-		a := w.watchFrom("one", v, opts...)
-		w.Streaming(1)
-		for range 3 {
-			c := a.Begin()
-			rev := w.putOther()
-			w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
-			c.Waits()
-			if s := v.Status(); s.Revision != rev {
-				w.broken("after a bookmark at %d Status is %+v", rev, s)
-			}
-			c.Cancel()
+// What reads have shown of the history that is gone is not owed by the watch of the one that there is.
+func TestV12TheWatchAfterARestoreIsNotBehind(t *testing.T) {
+	eachMode(t, inBubble, "V12: one watch of the store, which is not begun again for what a restore has undone", func(w *world, opts ...value.WatchOption) {
+		w.put("old")
+		w.backup()
+		for range 10 {
+			w.put("new")
 		}
-		w.put("two")
-		a.Gives("two")
-		w.delete()
-		a.Fails(value.ErrDeleted)
-		w.putOther()
-		w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
-		a.HasNothing()
+		a := watch(w, w.text(), opts...)
+		a.Gives("new")
+		w.restore()
+		w.pass(time.Minute)
+		begun := w.Counts().Watches
+		w.pass(time.Hour)
+		if n := w.Counts().Watches - begun; n != 0 {
+			w.broken("nothing has happened for an hour, and the watch was begun %d times", n)
+		}
 	})
 }
