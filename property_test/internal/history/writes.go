@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/events"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -18,7 +19,7 @@ type change struct {
 // ledger accounts for each event of the log by the operation that made it.
 type ledger struct {
 	run    Run
-	byKey  map[string][]kv.Event
+	byKey  map[string]events.List
 	events map[change]kv.Event
 	maker  map[change]int // indexes operations
 	// suspects deleted a key against their condition, or after somebody had seen that it was gone, unless somebody else
@@ -31,7 +32,7 @@ type ledger struct {
 func (r Run) judgeWrites() ([]Operation, error) {
 	l := ledger{
 		run:      r,
-		byKey:    r.Log.byKey(),
+		byKey:    r.Log.Events.ByKey(),
 		events:   make(map[change]kv.Event),
 		maker:    make(map[change]int),
 		suspects: make(map[change]int),
