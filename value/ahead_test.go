@@ -57,8 +57,7 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostReturnsOneGap(t *testing.T) {
 		w.compact()
 		a.HasGap(seen, seen+9, kv.ErrCompacted)
 		a.GivesEach(9)
-		w.putNumbers(10, 11)
-		a.GivesEach(numbers(10, 11)...)
+		w.putsArrive(a, 10, 11)
 	})
 }
 
@@ -77,7 +76,6 @@ func TestV5AnUpdateThatWaitsForHistoryIsDroppedWhenThatIsReplaced(t *testing.T) 
 		h.Release()
 		a.Gives(0)
 		a.HasNothing()
-		w.putNumbers(1, 2)
-		a.GivesEach(numbers(1, 2)...)
+		w.putsArrive(a, 1, 2)
 	})
 }

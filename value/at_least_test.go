@@ -106,8 +106,7 @@ func TestV6ADeletionIsReturnedThoughTheValueBeforeItWasTooOld(t *testing.T) {
 		w.delete()
 		c.Fails(value.ErrDeleted)
 		a.HasNothing()
-		w.putNumbers(2, 2)
-		a.GivesEach(2)
+		w.putsArrive(a, 2, 2)
 	})
 }
 

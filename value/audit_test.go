@@ -32,8 +32,7 @@ func TestV16ALostPutIsFound(t *testing.T) {
 		if n := log.count("lost an event"); n != 1 || log.count("\n") != 1 {
 			w.broken("after one lost event the log says:\n%s", &log)
 		}
-		w.putNumbers(4, 5)
-		every.GivesEach(numbers(4, 5)...)
+		w.putsArrive(every, 4, 5)
 		if s := v.Status(); s.Holes != 1 || !s.Connected {
 			w.broken("after one lost event Status is %+v", s)
 		}
@@ -151,8 +150,7 @@ func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
 		every.GivesEach(5)
 		newest.Gives(5)
 		every.HasNothing()
-		w.putNumbers(6, 7)
-		every.GivesEach(numbers(6, 7)...)
+		w.putsArrive(every, 6, 7)
 	})
 }
 

@@ -153,7 +153,6 @@ func TestV9NothingIsBegunForAWatcherThatIsClosed(t *testing.T) {
 			before = w.Counts()
 			return false
 		}))
-
 		w.Settle()
 		if after := w.Counts(); after.Watches != before.Watches {
 			w.broken("after Close %d watches were begun", after.Watches-before.Watches)

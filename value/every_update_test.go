@@ -16,8 +16,7 @@ func TestV4EachUpdateOnceInOrder(t *testing.T) {
 		a := watch(w, w.number(), value.EveryUpdate())
 		a.GivesEach(3) // it begins at the newest
 		w.Streaming(1)
-		w.putNumbers(4, 200)
-		a.GivesEach(numbers(4, 200)...)
+		w.putsArrive(a, 4, 200)
 		a.HasNothing()
 		w.delete()
 		w.putNumbers(201, 202)
@@ -57,10 +56,8 @@ func TestV4BeyondTheBacklogOfOneWhereverItRuns(t *testing.T) {
 	each(t, v4+", also to a watcher that is far behind", func(w *world) {
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.Streaming(1)
-		w.putNumbers(1, 500)
-		a.GivesEach(numbers(1, 500)...)
-		w.putNumbers(501, 600)
-		a.GivesEach(numbers(501, 600)...)
+		w.putsArrive(a, 1, 500)
+		w.putsArrive(a, 501, 600)
 		a.HasNothing()
 	})
 }
@@ -110,13 +107,11 @@ func TestV4AReaderThatJoinsLaterBeginsAtTheNewest(t *testing.T) {
 		newest.Gives(20, value.AtLeast[int](w.putNumbers(2, 20)))
 		a := watch(w, v, value.EveryUpdate())
 		a.GivesEach(20)
-		w.putNumbers(21, 40)
-		a.GivesEach(numbers(21, 40)...)
+		w.putsArrive(a, 21, 40)
 		a.Close()
 		b := watch(w, v, value.EveryUpdate())
 		b.GivesEach(40)
-		w.putNumbers(41, 41)
-		b.GivesEach(41)
+		w.putsArrive(b, 41, 41)
 	})
 }
 
@@ -154,8 +149,7 @@ func TestV4TwoChangesInOneRevisionAreOneUpdate(t *testing.T) {
 			b.Events = []kv.Event{gone, put}
 			return []kv.Batch{b}
 		})
-		w.putNumbers(2, 2)
-		every.GivesEach(2)
+		w.putsArrive(every, 2, 2)
 		newest.GivesEach(2)
 		every.HasNothing()
 		newest.HasNothing()

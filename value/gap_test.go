@@ -18,8 +18,7 @@ func TestV4OneGapWhenWhatWasMissedIsCompacted(t *testing.T) {
 		a.HasGap(seen, last, kv.ErrCompacted)
 		a.GivesEach(9)
 		a.HasNothing()
-		w.putNumbers(10, 12)
-		a.GivesEach(numbers(10, 12)...)
+		w.putsArrive(a, 10, 12)
 	})
 }
 
@@ -39,8 +38,7 @@ func TestV4OneGapWhenTheBacklogAndTheHistoryAreGone(t *testing.T) {
 		w.Settle()
 		a.HasGap(seen, fast.Revision(), kv.ErrCompacted)
 		a.GivesEach(50)
-		w.putNumbers(51, 52)
-		a.GivesEach(numbers(51, 52)...)
+		w.putsArrive(a, 51, 52)
 		fast.GivesEach(numbers(51, 52)...)
 	})
 }
@@ -95,8 +93,7 @@ func TestV4AllThatHappenedDuringAnOutageComes(t *testing.T) {
 		w.Streaming(1)
 		w.Fail(3, kv.ErrUnavailable, fault.Reads)
 		w.EndStreams(kv.ErrUnavailable)
-		w.putNumbers(2, 100)
-		a.GivesEach(numbers(2, 100)...)
+		w.putsArrive(a, 2, 100)
 		a.HasNothing()
 		w.EndStreams(kv.ErrUnavailable)
 		w.delete()
@@ -119,8 +116,7 @@ func TestV4NoGapWhenAnIdleWatchIsEndedByACompaction(t *testing.T) {
 		w.Until("the store was read and watched again", func(c fault.Counts) bool { return c.Watches > before })
 		w.Settle()
 		a.HasNothing()
-		w.putNumbers(2, 3)
-		a.GivesEach(numbers(2, 3)...)
+		w.putsArrive(a, 2, 3)
 	})
 }
 
@@ -130,8 +126,7 @@ func TestV4NoGapWhenOnlyTheLastUpdateIsToBeHad(t *testing.T) {
 		w.Streaming(1)
 		w.losesForGood(2, 2)
 		a.GivesEach(2) // its version says that it follows at once
-		w.putNumbers(3, 3)
-		a.GivesEach(3)
+		w.putsArrive(a, 3, 3)
 	})
 }
 
@@ -156,8 +151,7 @@ func TestV4AGapGoesUpToWhereTheWatcherGoesOn(t *testing.T) {
 		if a.Revision() != last {
 			w.broken("Revision is %d, and the watcher goes on from %d", a.Revision(), last)
 		}
-		w.putNumbers(7, 8)
-		a.GivesEach(numbers(7, 8)...)
+		w.putsArrive(a, 7, 8)
 	})
 }
 
@@ -174,8 +168,7 @@ func TestV4NoGapForAWatcherThatIsAheadOfTheWatchThatIsLost(t *testing.T) {
 		w.putNumbers(2, 2)
 		w.Heal()
 		a.GivesEach(2) // its version says that it follows at once
-		w.putNumbers(3, 3)
-		a.GivesEach(3)
+		w.putsArrive(a, 3, 3)
 	})
 }
 
@@ -205,18 +198,13 @@ func TestV4AGapMayEndInADeletion(t *testing.T) {
 		a := w.everyFrom(1)
 		seen := a.Revision()
 		w.Streaming(1)
-		w.Cut()
-		w.putNumbers(2, 3)
-		w.delete()
-		to := w.compact()
-		w.Heal()
+		to := w.losesALifeForGood(2, 3)
 		a.HasGap(seen, to, kv.ErrCompacted)
 		a.Fails(value.ErrDeleted)
 		if a.Revision() != to {
 			w.broken("Revision is %d, and the gap ended at %d", a.Revision(), to)
 		}
 		a.HasNothing()
-		w.putNumbers(4, 5)
-		a.GivesEach(numbers(4, 5)...)
+		w.putsArrive(a, 4, 5)
 	})
 }

@@ -57,17 +57,15 @@ func TestV14LatestIsKeptCurrent(t *testing.T) {
 
 func TestV14LatestIsNeverBehindAWatcherOfEveryUpdate(t *testing.T) {
 	inBubble(t, v14+"; no watcher returns a good value before it", func(w *world) {
-		decoding := make(chan struct{})
-		goOn := sync.OnceFunc(func() { close(decoding) })
+		decoding := w.pause()
 		w.putNumbers(0, 0)
 		v := value.New(w.Store, w.key, func(b []byte) (int, error) {
 			if string(b) == "x" {
-				<-decoding
+				decoding.here()
 			}
 			return threes(b)
 		})
 		a := watch(w, v, value.EveryUpdate())
-		w.Cleanup(goOn)
 		a.GivesEach(0)
 		w.Streaming(1)
 		w.Cut(fault.Watches)
@@ -78,7 +76,7 @@ func TestV14LatestIsNeverBehindAWatcherOfEveryUpdate(t *testing.T) {
 		if got, err := a.TryGet(); err == nil {
 			wantValueOf(w, v, got)
 		}
-		goOn()
+		decoding.end()
 		w.Settle()
 		wantValueOf(w, v, 3)
 	})

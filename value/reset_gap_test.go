@@ -24,8 +24,7 @@ func TestV4UnreadUpdatesOfAReplacedHistoryAreAGap(t *testing.T) {
 		w.Settle()
 		a.HasGap(seen, 1, kv.ErrReset) // two to five will never come
 		a.Fails(value.ErrDeleted)
-		w.putNumbers(1, 4)
-		a.GivesEach(numbers(1, 4)...)
+		w.putsArrive(a, 1, 4)
 	})
 }
 
@@ -62,8 +61,7 @@ func TestV4WhatAReplacedHistoryCutShortIsAGap(t *testing.T) {
 		w.Settle()
 		a.HasGap(seen, 1, kv.ErrReset)
 		a.Fails(value.ErrDeleted)
-		w.putNumbers(7, 8)
-		a.GivesEach(numbers(7, 8)...)
+		w.putsArrive(a, 7, 8)
 	})
 }
 
@@ -137,11 +135,10 @@ func TestV4WhatFollowsAResetIsNotMissedByAWatcherThatIsBusy(t *testing.T) {
 	inBubble(t, v4+", also those that follow a replaced history", func(w *world) {
 		w.putNumbers(0, 0)
 		w.backup()
-		decoding, decode := make(chan struct{}), make(chan struct{})
+		decoding, asking := w.pause(), w.pause()
 		v := value.New(w.Store, w.key, func(b []byte) (int, error) {
 			if string(b) == "20" {
-				close(decoding)
-				<-decode
+				decoding.here()
 			}
 			return value.JSON[int](b)
 		})
@@ -150,30 +147,23 @@ func TestV4WhatFollowsAResetIsNotMissedByAWatcherThatIsBusy(t *testing.T) {
 		idle.GivesEach(0)
 		seen := w.putNumbers(1, 5)
 		w.Settle()
-		asking, answer := make(chan struct{}), make(chan struct{})
 		c := a.Begin(value.Where(func(n int) bool {
 			if n == 5 {
-				close(asking)
-				<-answer
+				asking.here()
 			}
 			return n == 0
 		}))
-
-		<-asking
+		asking.wait()
 		h := w.Hold(fault.Watches)
 		w.restore()
 		w.Held(h)
 		w.putNumbers(10, 20) // some at revisions that the watcher has seen, some beyond
 		h.Release()
-		<-decoding // the last of them
-		close(answer)
-		err := c.Got().Err
-		var gap *value.GapError
-		if !errors.As(err, &gap) || gap.From != seen || gap.To != 2 || !errors.Is(err, kv.ErrReset) {
-			w.broken("Get returned the error %v, want a *GapError from %d to 2", err, seen)
-		}
+		decoding.wait() // for the last of them
+		asking.end()
+		c.HasGap(seen, 2, kv.ErrReset)
 		a.Gives(0)
-		close(decode)
+		decoding.end()
 		a.GivesEach(numbers(10, 20)...)
 	})
 }
@@ -189,8 +179,7 @@ func TestV4BetweenTwoAbsencesOfTwoHistoriesMayBeAGap(t *testing.T) {
 		w.Settle()
 		a.HasGap(gone, gone, kv.ErrReset)
 		a.HasNothing()
-		w.putNumbers(2, 3)
-		a.GivesEach(numbers(2, 3)...)
+		w.putsArrive(a, 2, 3)
 	})
 }
 
@@ -207,8 +196,7 @@ func TestV4AResetToWhatIsNextAfterAGapIsNoSecondGap(t *testing.T) {
 		w.pass(time.Second)
 		a.GivesEach(9)
 		a.HasNothing()
-		w.putNumbers(10, 11)
-		a.GivesEach(numbers(10, 11)...)
+		w.putsArrive(a, 10, 11)
 	})
 }
 
@@ -241,11 +229,7 @@ func TestV4AResetAfterAGapThatEndsInADeletionIsASecondGap(t *testing.T) {
 		a := w.everyFrom(1)
 		seen := a.Revision()
 		w.Streaming(1)
-		w.Cut()
-		w.putNumbers(2, 3)
-		w.delete()
-		to := w.compact()
-		w.Heal()
+		to := w.losesALifeForGood(2, 3)
 		a.HasGap(seen, to, kv.ErrCompacted)
 		w.Streaming(1) // again
 		w.EndStreams(kv.ErrReset)
@@ -253,7 +237,6 @@ func TestV4AResetAfterAGapThatEndsInADeletionIsASecondGap(t *testing.T) {
 		a.HasGap(seen, to, kv.ErrReset)
 		a.Fails(value.ErrDeleted)
 		a.HasNothing()
-		w.putNumbers(4, 5)
-		a.GivesEach(numbers(4, 5)...)
+		w.putsArrive(a, 4, 5)
 	})
 }

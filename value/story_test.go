@@ -3,6 +3,7 @@ package value_test
 import (
 	"context"
 	"strconv"
+	"sync"
 	"testing/synctest"
 	"time"
 
@@ -55,6 +56,24 @@ func (w *world) losesForGood(first, last int) kv.Revision {
 	w.compact()
 	w.Heal()
 	return rev
+}
+
+// losesALifeForGood is losesForGood, and the key is deleted in the end. It returns the revision up to which the store has forgotten.
+func (w *world) losesALifeForGood(first, last int) kv.Revision {
+	w.Helper()
+	w.Cut()
+	w.putNumbers(first, last)
+	w.delete()
+	rev := w.compact()
+	w.Heal()
+	return rev
+}
+
+// putsArrive puts numbers, and requires the watcher to return each.
+func (w *world) putsArrive(a *valuetest.Watcher[int], first, last int) {
+	w.Helper()
+	w.putNumbers(first, last)
+	a.GivesEach(numbers(first, last)...)
 }
 
 // pass lets the time of the bubble go on.
@@ -121,6 +140,30 @@ func (w *world) everyFrom(number int, opts ...value.Option) *valuetest.Watcher[i
 	a.Gives(number)
 	return a
 }
+
+// pause is where a test stops the program's own code: a decoder or a filter.
+type pause struct {
+	reached, over chan struct{}
+	reach, end    func()
+}
+
+// pause returns a pause, which is over at the latest when the test is.
+func (w *world) pause() *pause {
+	p := &pause{reached: make(chan struct{}), over: make(chan struct{})}
+	p.reach = sync.OnceFunc(func() { close(p.reached) })
+	p.end = sync.OnceFunc(func() { close(p.over) })
+	w.Cleanup(p.end)
+	return p
+}
+
+// here is where the code stops until the pause ends.
+func (p *pause) here() {
+	p.reach()
+	<-p.over
+}
+
+// wait waits until the code is there.
+func (p *pause) wait() { <-p.reached }
 
 // channel is v.Chan, ended with the test.
 func channel[T any](w *world, v *value.Value[T], opts ...value.WatchOption) <-chan value.Result[T] {

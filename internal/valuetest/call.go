@@ -107,6 +107,12 @@ func (c *Call[V]) Fails(want error) Got[V] {
 	return c.of.requireError(c.Got(), want)
 }
 
+// HasGap requires the Get to return a *GapError from one revision to another that matches why.
+func (c *Call[V]) HasGap(from, to kv.Revision, why error) {
+	c.of.h.config.T.Helper()
+	c.of.requireGap(c.Got(), from, to, why)
+}
+
 // Waits requires the Get not to have returned yet. It can only fail for cause: what the Get waits for is not there.
 func (c *Call[V]) Waits() {
 	h := c.of.h

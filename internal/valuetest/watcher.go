@@ -131,7 +131,11 @@ func (w *Watcher[V]) FailsToDecode(at kv.Revision) Got[V] {
 // HasGap requires the next Get to return a *GapError from one revision to another that matches why.
 func (w *Watcher[V]) HasGap(from, to kv.Revision, why error) {
 	w.h.config.T.Helper()
-	got := w.next(nil)
+	w.requireGap(w.next(nil), from, to, why)
+}
+
+func (w *Watcher[V]) requireGap(got Got[V], from, to kv.Revision, why error) {
+	w.h.config.T.Helper()
 	gap, ok := errors.AsType[*value.GapError](got.Err)
 	if !ok || gap.Key != w.h.config.Key || gap.From != from || gap.To != to || !errors.Is(got.Err, why) {
 		w.broken(got, "a *GapError of %q from %d to %d that matches %q", w.h.config.Key, from, to, why)

@@ -125,6 +125,9 @@ func TestEachCheckAcceptsWhatIsRightAndNothingElse(t *testing.T) {
 		}, script(), [][]Got[string]{script(one), script(deleted)}},
 		{"Call.Gives", func(w *Watcher[string]) { w.Begin().Gives("one") }, script(one), [][]Got[string]{script(two), script(deleted), script()}},
 		{"Call.Fails", func(w *Watcher[string]) { w.Begin().Fails(value.ErrDeleted) }, script(deleted), [][]Got[string]{script(two), script()}},
+		{"Call.HasGap", func(w *Watcher[string]) { w.Begin().HasGap(1, 9, kv.ErrCompacted) }, script(gap("/a", 1, 9, kv.ErrCompacted)), [][]Got[string]{
+			script(one), script(gap("/a", 1, 8, kv.ErrCompacted)),
+		}},
 		{"Cancel", func(w *Watcher[string]) { w.Begin().Cancel() }, script(), [][]Got[string]{script(one)}},
 	} {
 		for where, settle := range map[string]func(){"in a bubble": synctest.Wait, "elsewhere": nil} {
