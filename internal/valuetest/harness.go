@@ -50,6 +50,9 @@ func New(config Config) *Harness {
 	return &Harness{config: config, patient: config.Patience}
 }
 
+// Patience returns how long something may take that has to happen.
+func (h *Harness) Patience() time.Duration { return h.patient }
+
 // BePatient changes the Patience of the Config.
 func (h *Harness) BePatient(d time.Duration) { h.patient = d }
 

@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 				if testing.Short() && c.name != "one member" {
 					t.Skip("the test on one member is enough for a short run")
 				}
-				conformance.Run(t, backend(etcdtest.Start(t, c.members, bookmarksOften), c.connect))
+				conformance.Run(t, backend(realCluster{etcdtest.Start(t, c.members, bookmarksOften)}, c.connect))
 			})
 		})
 	}
@@ -70,11 +70,33 @@ func (m member) reconnect(ctx context.Context) error {
 	}
 }
 
+// cluster is a real cluster, or one in memory.
+type cluster interface {
+	ClientConfig(members ...int) clientv3.Config
+	Compact(ctx context.Context, rev int64) error
+	Size() int
+	WaitWatchers(ctx context.Context, member, n int) error
+
+	dial(ctx context.Context, address string) (net.Conn, error)
+	backup(ctx context.Context) (restore func(context.Context) error, err error)
+}
+
+type realCluster struct{ *etcdtest.Cluster }
+
+func (c realCluster) dial(ctx context.Context, address string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(address, "unix:"))
+}
+
+func (c realCluster) backup(ctx context.Context) (restore func(context.Context) error, err error) {
+	backup, err := c.Backup(ctx)
+	return func(ctx context.Context) error { return c.Restore(ctx, backup) }, err
+}
+
 // backend makes every store a client of its own, with its own network, onto one cluster.
-func backend(cluster *etcdtest.Cluster, connect func(*clientv3.Client) etcd.Client) conformance.Backend {
+func backend(cluster cluster, connect func(*clientv3.Client) etcd.Client) conformance.Backend {
 	type store = conformance.Store
 	open := func(t conformance.T) store {
-		n := newNetwork()
+		n := newNetwork(cluster.dial)
 		cfg := cluster.ClientConfig()
 		cfg.DialOptions = append(cfg.DialOptions, grpc.WithContextDialer(n.dial))
 		client, err := clientv3.New(cfg)
@@ -104,10 +126,7 @@ func backend(cluster *etcdtest.Cluster, connect func(*clientv3.Client) etcd.Clie
 			s.(member).network.cut()
 			return s.(member).reconnect(ctx)
 		},
-		Backup: func(ctx context.Context, _ store) (func(context.Context) error, error) {
-			backup, err := cluster.Backup(ctx)
-			return func(ctx context.Context) error { return cluster.Restore(ctx, backup) }, err
-		},
+		Backup: func(ctx context.Context, _ store) (func(context.Context) error, error) { return cluster.backup(ctx) },
 		WaitIdle: func(ctx context.Context, _ store) error {
 			for i := range cluster.Size() {
 				if err := cluster.WaitWatchers(ctx, i, 0); err != nil {
@@ -150,17 +169,21 @@ func (o *ordered) Close() error {
 
 // network is how one client reaches the cluster. It can be cut.
 type network struct {
+	connect func(ctx context.Context, address string) (net.Conn, error)
+
 	mu    sync.Mutex
 	down  bool
 	conns map[net.Conn]bool
 }
 
-func newNetwork() *network { return &network{conns: make(map[net.Conn]bool)} }
+func newNetwork(connect func(context.Context, string) (net.Conn, error)) *network {
+	return &network{connect: connect, conns: make(map[net.Conn]bool)}
+}
 
 var errDown = errors.New("the network is down")
 
 func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(address, "unix:"))
+	conn, err := n.connect(ctx, address)
 	if err != nil {
 		return nil, err
 	}

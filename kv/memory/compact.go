@@ -3,16 +3,14 @@ package memory
 import (
 	"context"
 	"fmt"
+	"math"
 
+	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
 )
 
-const (
-	// neverCompacted is the initial state, as in etcd: compacting at revision 0 is possible once.
-	neverCompacted kv.Revision = -1
-	// dropAtOnce is how many records Compact drops before it lets other calls run.
-	dropAtOnce = 1024
-)
+// dropAtOnce is how many records Compact drops before it lets other calls run.
+const dropAtOnce = 1024
 
 // Compact forgets the history before revision, as etcd's compaction does. Live entries stay, however old they are. The
 // changes at revision itself can still be watched, including deletions. So the earliest possible watch is one after
@@ -37,15 +35,15 @@ func (s *Store) Compact(ctx context.Context, revision kv.Revision) error {
 func (s *Store) compact(revision kv.Revision) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed:
+	if s.closed {
 		return kv.ErrClosed
-	case revision <= s.compacted:
-		return &kv.CompactedError{Oldest: max(s.compacted, 0)}
-	case revision > s.revision:
-		return fmt.Errorf("%w: the store is at %d", ErrFutureRevision, s.revision)
 	}
-	s.compacted = revision
+	switch s.data.Compact(int64(revision)) {
+	case mvcc.ErrCompacted:
+		return &kv.CompactedError{Oldest: kv.Revision(max(s.data.Compacted, 0))}
+	case mvcc.ErrFuture:
+		return fmt.Errorf("%w: the store is at %d", ErrFutureRevision, s.data.Revision)
+	}
 	return nil
 }
 
@@ -53,18 +51,7 @@ func (s *Store) compact(revision kv.Revision) error {
 func (s *Store) drop(limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dropLocked(limit)
-}
-
-func (s *Store) dropLocked(limit int) bool {
-	for s.history.count > 0 && s.history.at(0).modify < s.compacted {
-		if limit == 0 {
-			return true
-		}
-		limit--
-		s.history.dropOldest()
-	}
-	return false
+	return s.data.Drop(s.data.Compacted, limit)
 }
 
 // trim keeps the history within its bound. Holds mu.
@@ -72,8 +59,8 @@ func (s *Store) trim() {
 	if s.settings.history == 0 {
 		return
 	}
-	if oldest := s.revision - s.settings.history + 1; oldest > max(s.compacted, 1) {
-		s.compacted = oldest
-		s.dropLocked(s.history.count)
+	if oldest := s.data.Revision - s.settings.history + 1; oldest > max(s.data.Compacted, 1) {
+		s.data.Compacted = oldest
+		s.data.Drop(oldest, math.MaxInt)
 	}
 }

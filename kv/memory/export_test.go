@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 
+	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -11,8 +12,8 @@ func (s *Store) Concerned(key string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for _, g := range s.watches.find(key, nil) {
-		n += len(g.watches)
+	for _, g := range s.watches.Find(key, nil) {
+		n += len(g.Watches)
 	}
 	return n
 }
@@ -21,26 +22,14 @@ func (s *Store) Concerned(key string) int {
 func (s *Store) Registered() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.watches.left() > 0
-}
-
-// left returns how many entries of any kind the index has.
-func (x *index) left() int {
-	n := x.size + len(x.keys) + len(x.prefixes) + len(x.lengths)
-	if x.intervals.root != nil {
-		n++
-	}
-	return n
+	return s.watches.Left() > 0
 }
 
 // Kept returns how many records the history holds, and how many of them by key.
 func (s *Store) Kept() (records, byKey int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, list := range s.history.byKey {
-		byKey += len(list)
-	}
-	return s.history.count, byKey
+	return s.data.Kept()
 }
 
 // Looks returns how often a watch of r takes the store's mutex to scan the history after a revision.
@@ -49,10 +38,10 @@ func (s *Store) Looks(ctx context.Context, r kv.Range, after kv.Revision) (n int
 	if err != nil {
 		return 0, err
 	}
-	defer s.stopWatch(w, r)
-	var found finding
+	defer s.stopWatch(w, keysOf(r))
+	found := mvcc.Changes{MaxBytes: batchBytes}
 	for more := true; more && err == nil; n++ {
-		_, more, err = s.look(w, r, &found)
+		_, more, err = s.look(w, keysOf(r), &found)
 	}
 	return n, err
 }

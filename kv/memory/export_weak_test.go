@@ -1,34 +1,35 @@
 package memory
 
-import "weak"
+import (
+	"weak"
+
+	"github.com/watchkv/watchkv/internal/mvcc"
+)
 
 // Alive knows what a store holds in memory, with weak pointers that do not hold it.
 type Alive struct {
-	records []weak.Pointer[record]
-	chunks  []weak.Pointer[chunk]
+	records []weak.Pointer[mvcc.Record]
 	watches []weak.Pointer[watch]
 }
 
-// Remember returns what the store holds now: all records of the history, its chunks, and all watches.
+// Remember returns what the store holds now: all records of the history, and all watches.
 func (s *Store) Remember() *Alive {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := new(Alive)
-	for i := range s.history.count {
-		a.records = append(a.records, weak.Make(s.history.at(i)))
-	}
-	for _, c := range s.history.chunks {
-		a.chunks = append(a.chunks, weak.Make(c))
-	}
-	for w := range s.watches.all() {
+	s.data.Since(0, func(rec *mvcc.Record) bool {
+		a.records = append(a.records, weak.Make(rec))
+		return true
+	})
+	for w := range s.watches.All() {
 		a.watches = append(a.watches, weak.Make(w))
 	}
 	return a
 }
 
 // Left returns how many of them are left after a garbage collection.
-func (a *Alive) Left() (records, chunks, watches int) {
-	return left(a.records), left(a.chunks), left(a.watches)
+func (a *Alive) Left() (records, watches int) {
+	return left(a.records), left(a.watches)
 }
 
 func left[T any](pointers []weak.Pointer[T]) (n int) {

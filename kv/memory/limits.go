@@ -3,6 +3,7 @@ package memory
 import (
 	"fmt"
 
+	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -11,10 +12,6 @@ import (
 const (
 	requestHeader = 24
 	perPart       = 16 // for each operation and each condition
-
-	// readMore is how many more bytes a request may have that writes nothing. Only the server's gRPC limits such a request,
-	// and its limit leaves room for what surrounds a write.
-	readMore = 512 << 10
 )
 
 // tooLarge returns an error if ops exceed the number of operations, or of bytes, that a request may have.
@@ -43,13 +40,9 @@ func (s *Store) tooLarge(ops []kv.Op) error {
 }
 
 // tooLong returns an error if the keys of r are longer than a request for r may be.
-func (s *Store) tooLong(r kv.Range) error {
-	from, to, _ := r.Bounds()
-	bytes := len(from)
-	if _, ok := r.Key(); !ok {
-		bytes += len(to)
-	}
-	if most := s.settings.maxRequest + readMore; s.settings.maxRequest > 0 && bytes > most {
+func (s *Store) tooLong(r mvcc.Range) error {
+	bytes := r.Size()
+	if most := s.settings.maxRequest + mvcc.RequestOverhead; s.settings.maxRequest > 0 && bytes > most {
 		return fmt.Errorf("%w: about %d bytes, %d are allowed", kv.ErrTooLarge, bytes, most)
 	}
 	return nil

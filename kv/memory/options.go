@@ -1,25 +1,25 @@
 package memory
 
-import "github.com/watchkv/watchkv/kv"
+import "github.com/watchkv/watchkv/internal/mvcc"
 
 // Option changes how [New] makes a store.
 type Option func(*settings)
 
 type settings struct {
-	history    kv.Revision // how many revisions are kept, or zero for all
-	maxRequest int         // bytes
+	history    int64 // how many revisions are kept, or zero for all
+	maxRequest int   // bytes
 	maxOps     int
 }
 
 // defaults are etcd's own.
 func defaults() settings {
-	return settings{maxRequest: 3 << 19, maxOps: 128}
+	return settings{maxRequest: mvcc.MaxRequestBytes, maxOps: mvcc.MaxTxnOps}
 }
 
 // WithHistory makes the store keep only the changes of its last n revisions: each write compacts older ones. By default, and
 // if n is below one, the store keeps everything until [Store.Compact].
 func WithHistory(n int) Option {
-	return func(s *settings) { s.history = kv.Revision(max(n, 0)) }
+	return func(s *settings) { s.history = int64(max(n, 0)) }
 }
 
 // WithMaxRequestBytes sets the size above which a write is [kv.ErrTooLarge]. As in etcd, the size is that of keys and

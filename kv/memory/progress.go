@@ -26,9 +26,9 @@ func (s *Store) RequestProgress(ctx context.Context) error {
 		return fail("request progress", kv.ErrClosed)
 	}
 	var ready []*watch
-	for w := range s.watches.all() {
-		if w.pending == 0 && w.from <= s.revision {
-			w.bookmark = s.revision
+	for w := range s.watches.All() {
+		if w.pending == 0 && w.from <= s.data.Revision {
+			w.bookmark = s.data.Revision
 			ready = append(ready, w)
 		}
 	}
@@ -41,5 +41,5 @@ func (s *Store) RequestProgress(ctx context.Context) error {
 func (s *Store) Watches() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.watches.size
+	return s.watches.Len()
 }

@@ -3,20 +3,17 @@ package memory
 import (
 	"sync"
 
-	"github.com/tidwall/btree"
-
+	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
 )
 
 // Backup is the state of a store at one moment: its entries, its revision and its history. Take one with [Store.Backup]. It
 // may be restored any number of times, into any store, also concurrently.
 type Backup struct {
-	revision  kv.Revision
-	compacted kv.Revision
+	revision kv.Revision
 
-	mu      sync.Mutex // a copy marks the original as shared
-	live    *btree.Map[string, *record]
-	history history
+	mu   sync.Mutex // a copy marks the original as shared
+	data *mvcc.Store
 }
 
 // Backup takes the state of the store. This costs little, because the backup shares its contents with the store until the
@@ -24,12 +21,7 @@ type Backup struct {
 func (s *Store) Backup() *Backup {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &Backup{
-		revision:  s.revision,
-		compacted: s.compacted,
-		live:      s.live.Copy(),
-		history:   s.history.copy(),
-	}
+	return &Backup{revision: kv.Revision(s.data.Revision), data: s.data.Copy()}
 }
 
 // Revision returns the revision of the store when the backup was taken.
@@ -40,23 +32,24 @@ func (b *Backup) Revision() kv.Revision { return b.revision }
 // makes revision b.Revision()+1 a second time.
 //
 // Every running watch ends with [kv.ErrReset], also one that has delivered only changes that b still holds: its reader
-// cannot know that without reading again. A watch that begins after the restore does not know of the past. As in etcd, a
-// watch after a revision that the store has yet to reach again waits for it, and then delivers later changes.
+// cannot know that without reading again. A watch that begins after the restore ends so too if the revision after which it
+// begins was reached before the restore and has not been reached again. Once the store has reached that revision again, the
+// watch cannot tell the new history from the old one.
 //
 // The store keeps its own options. A closed store stays closed.
 func (s *Store) Restore(b *Backup) error {
 	b.mu.Lock()
-	live, history := b.live.Copy(), b.history.copy()
+	data := b.data.Copy()
 	b.mu.Unlock()
-	history.indexKeys()
+	data.Index()
 
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return fail("restore", kv.ErrClosed)
 	}
-	s.revision, s.compacted = b.revision, b.compacted
-	s.live, s.history = live, history
+	s.lost = max(s.lost, kv.Revision(s.data.Revision))
+	s.data = data
 	s.trim()
 	ended := s.endWatches(kv.ErrReset)
 	s.mu.Unlock()

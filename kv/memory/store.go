@@ -4,8 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/tidwall/btree"
-
+	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -22,33 +21,19 @@ var (
 type Store struct {
 	settings settings
 
-	mu        sync.Mutex // never held while waiting, nor while a consumer runs
-	closed    bool
-	revision  kv.Revision
-	compacted kv.Revision // this is the oldest revision whose changes can be watched
-	live      *btree.Map[string, *record]
-	history   history
-	watches   *index
-}
-
-// record is one change of one key. It is never modified once it is in a Store. So it may be read without the Store's mutex,
-// and backups may share it.
-type record struct {
-	key            string
-	value          string
-	create, modify kv.Revision
-	version        int64 // zero for a deletion
+	mu      sync.Mutex // never held while waiting, nor while a consumer runs
+	closed  bool
+	data    *mvcc.Store
+	lost    kv.Revision // the newest revision of any history that a restore replaced
+	watches *mvcc.Index[*watch]
 }
 
 // New returns an empty store at revision 1, as a new etcd cluster is.
 func New(opts ...Option) *Store {
 	s := &Store{
-		settings:  defaults(),
-		revision:  1,
-		compacted: neverCompacted,
-		live:      new(btree.Map[string, *record]),
-		history:   newHistory(),
-		watches:   newIndex(),
+		settings: defaults(),
+		data:     mvcc.New(false),
+		watches:  mvcc.NewIndex[*watch](),
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -78,33 +63,34 @@ const (
 
 // Get returns the entries of r at the store's current revision.
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
-	var room [1]*record
+	var room [1]*mvcc.Record
 	revision, records, err := s.read(ctx, r, room[:0])
 	if err != nil {
 		return kv.Snapshot{}, fail("get "+r.String(), err)
 	}
-	return snapshot(revision, records, (*record).entry), nil
+	return snapshot(revision, records, entry), nil
 }
 
 // Stat implements [kv.Stater]. It is [Store.Get] without the values, which it does not copy.
 func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
-	var room [1]*record
+	var room [1]*mvcc.Record
 	revision, records, err := s.read(ctx, r, room[:0])
 	if err != nil {
 		return kv.Snapshot{}, fail("stat "+r.String(), err)
 	}
-	return snapshot(revision, records, (*record).stat), nil
+	return snapshot(revision, records, stat), nil
 }
 
 // read appends to records the live records of r at the store's current revision.
-func (s *Store) read(ctx context.Context, r kv.Range, records []*record) (kv.Revision, []*record, error) {
+func (s *Store) read(ctx context.Context, r kv.Range, records []*mvcc.Record) (kv.Revision, []*mvcc.Record, error) {
 	if err := r.Validate(); err != nil {
 		return 0, nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, nil, err
 	}
-	if err := s.tooLong(r); err != nil {
+	keys := keysOf(r)
+	if err := s.tooLong(keys); err != nil {
 		return 0, nil, s.unlessClosed(err)
 	}
 
@@ -113,19 +99,18 @@ func (s *Store) read(ctx context.Context, r kv.Range, records []*record) (kv.Rev
 		s.mu.Unlock()
 		return 0, nil, kv.ErrClosed
 	}
-	revision := s.revision
-	if key, ok := r.Key(); ok {
-		if rec, ok := s.live.Get(key); ok {
+	revision := kv.Revision(s.data.Revision)
+	if key, ok := keys.Key(); ok {
+		if rec := s.data.Get(key); rec != nil {
 			records = append(records, rec)
 		}
 		s.mu.Unlock()
 		return revision, records, nil
 	}
-	from, _, _ := r.Bounds()
-	records, more := collect(s.live, r, from, records, getAtOnce)
-	var rest *btree.Map[string, *record]
+	records, more := s.data.Collect(keys, keys.First(), records, getAtOnce)
+	var rest *mvcc.Tree
 	if more != "" {
-		rest = s.live.Copy()
+		rest = s.data.Tree()
 	}
 	s.mu.Unlock()
 
@@ -133,31 +118,28 @@ func (s *Store) read(ctx context.Context, r kv.Range, records []*record) (kv.Rev
 		if err := ctx.Err(); err != nil {
 			return 0, nil, err
 		}
-		records, more = collect(rest, r, more, records, getUnasked)
+		records, more = mvcc.Collect(rest, keys, more, records, getUnasked)
 	}
 	return revision, records, nil
 }
 
-// collect appends up to limit records of r to records, starting at the key from. It returns the key to continue from, or ""
-// if none is left.
-func collect(tree *btree.Map[string, *record], r kv.Range, from string, records []*record, limit int) (_ []*record, more string) {
-	tree.Ascend(from, func(key string, rec *record) bool {
-		switch {
-		case !r.Contains(key):
-			return false
-		case limit == 0:
-			more = key
-			return false
-		}
-		limit--
-		records = append(records, rec)
-		return true
-	})
-	return records, more
+// keysOf returns r, which is valid, as package mvcc has it.
+func keysOf(r kv.Range) mvcc.Range {
+	if key, ok := r.Key(); ok {
+		return mvcc.Key(key)
+	}
+	if prefix, ok := r.Prefix(); ok {
+		return mvcc.Prefix(prefix)
+	}
+	from, to, bounded := r.Bounds()
+	if !bounded {
+		return mvcc.Prefix("")
+	}
+	return mvcc.Interval(from, to)
 }
 
 // snapshot returns a snapshot with the entries that show makes of records.
-func snapshot(revision kv.Revision, records []*record, show func(*record) kv.Entry) kv.Snapshot {
+func snapshot(revision kv.Revision, records []*mvcc.Record, show func(*mvcc.Record) kv.Entry) kv.Snapshot {
 	snapshot := kv.Snapshot{Revision: revision}
 	if len(records) > 0 {
 		snapshot.Entries = make([]kv.Entry, len(records))
@@ -169,31 +151,36 @@ func snapshot(revision kv.Revision, records []*record, show func(*record) kv.Ent
 }
 
 // entry returns a copy of the entry that a put left.
-func (r *record) entry() kv.Entry {
-	entry := r.stat()
-	entry.Value = r.bytes()
+func entry(rec *mvcc.Record) kv.Entry {
+	entry := stat(rec)
+	entry.Value = valueOf(rec)
 	return entry
 }
 
 // stat returns the entry that a put left, without its value.
-func (r *record) stat() kv.Entry {
-	return kv.Entry{Key: r.key, CreateRevision: r.create, ModRevision: r.modify, Version: r.version}
+func stat(rec *mvcc.Record) kv.Entry {
+	return kv.Entry{
+		Key:            rec.Key,
+		CreateRevision: kv.Revision(rec.Create),
+		ModRevision:    kv.Revision(rec.Modify),
+		Version:        rec.Version,
+	}
 }
 
 // event returns a copy of the event that watches deliver.
-func (r *record) event() kv.Event {
-	if r.version == 0 {
-		return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: r.key, ModRevision: r.modify}}
+func event(rec *mvcc.Record) kv.Event {
+	if rec.Deletion() {
+		return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: rec.Key, ModRevision: kv.Revision(rec.Modify)}}
 	}
-	return kv.Event{Type: kv.EventPut, Entry: r.entry()}
+	return kv.Event{Type: kv.EventPut, Entry: entry(rec)}
 }
 
-// bytes returns a copy of the value, or nil if it is empty. A value from etcd looks the same after it came over the wire.
-func (r *record) bytes() []byte {
-	if r.value == "" {
+// valueOf returns a copy of the value, or nil if it is empty. A value from etcd looks the same after it came over the wire.
+func valueOf(rec *mvcc.Record) []byte {
+	if rec.Value == "" {
 		return nil
 	}
-	return []byte(r.value)
+	return []byte(rec.Value)
 }
 
 // Itself returns s. Package kv uses it to tell s from a type that embeds it: see [kv.As].

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -16,13 +17,15 @@ type watch struct {
 
 	// The store's mutex guards the fields below.
 
-	from     kv.Revision // changes before this revision are not wanted
-	pending  kv.Revision // all undelivered changes in range are at this revision or later; zero if there are none
-	bookmark kv.Revision // the bookmark to deliver, or zero; it precedes every pending change
-	ended    error       // the reason why the store ended the watch and removed it from the index
-	group    *group      // the group of the watch in the index, and the position there
-	place    int
+	from     int64 // changes before this revision are not wanted
+	pending  int64 // all undelivered changes in range are at this revision or later; zero if there are none
+	bookmark int64 // the bookmark to deliver, or zero; it precedes every pending change
+	ended    error // the reason why the store ended the watch and removed it from the index
+	place    mvcc.Place[*watch]
 }
+
+// Place implements [mvcc.Watch].
+func (w *watch) Place() *mvcc.Place[*watch] { return &w.place }
 
 // wake wakes watches. The caller must not hold the store's mutex: a woken watch first locks it.
 func wake(watches []*watch) {
@@ -44,14 +47,15 @@ func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.S
 // that writes look at. That is immediately.
 func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 	return func(yield func(kv.Batch, error) bool) {
+		keys := keysOf(r)
 		w, err := s.startWatch(ctx, r, after)
 		if err == nil {
-			defer s.stopWatch(w, r)
+			defer s.stopWatch(w, keys)
 			acknowledged()
 		}
 		for err == nil {
 			var batch kv.Batch
-			batch, err = s.next(ctx, w, r)
+			batch, err = s.next(ctx, w, keys)
 			if err == nil && !yield(batch, nil) {
 				return
 			}
@@ -70,58 +74,55 @@ func (s *Store) startWatch(ctx context.Context, r kv.Range, after kv.Revision) (
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := s.tooLong(r); err != nil {
+	keys := keysOf(r)
+	if err := s.tooLong(keys); err != nil {
 		return nil, s.unlessClosed(err)
 	}
 	from := max(after, after+1) // the last possible revision has none after it
-	w := &watch{wake: make(chan struct{}, 1), from: from}
+	w := &watch{wake: make(chan struct{}, 1), from: int64(from)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		return nil, kv.ErrClosed
-	case w.from < s.compacted:
-		return nil, &kv.CompactedError{Oldest: s.compacted}
-	case w.from <= s.revision:
+	case w.from < s.data.Compacted:
+		return nil, &kv.CompactedError{Oldest: kv.Revision(s.data.Compacted)}
+	case w.from <= s.data.Revision:
 		w.pending = w.from
+	case after > kv.Revision(s.data.Revision) && after <= s.lost:
+		return nil, kv.ErrReset
 	}
-	s.watches.add(r, w)
+	s.watches.Add(keys, w)
 	return w, nil
 }
 
 // stopWatch removes w from the store.
-func (s *Store) stopWatch(w *watch, r kv.Range) {
+func (s *Store) stopWatch(w *watch, r mvcc.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.ended == nil {
-		s.watches.remove(r, w)
+		s.watches.Remove(r, w)
 	}
 }
 
 // endWatches ends all watches with reason and returns them, so that the caller can wake them. Holds mu.
 func (s *Store) endWatches(reason error) []*watch {
-	watches := make([]*watch, 0, s.watches.size)
-	for w := range s.watches.all() {
+	watches := make([]*watch, 0, s.watches.Len())
+	for w := range s.watches.All() {
 		w.ended = reason
 		watches = append(watches, w)
 	}
-	s.watches = newIndex()
+	s.watches = mvcc.NewIndex[*watch]()
 	return watches
 }
 
-const (
-	// batchRevisions is the largest number of revisions in a batch, the same as in etcd.
-	batchRevisions = 1000
-	// batchBytes is the number of bytes of values after which a batch is full.
-	batchBytes = 1 << 20
-	// scanAtOnce is how many records of history a watch scans before it lets other calls run.
-	scanAtOnce = 2048
-)
+// batchBytes is the number of bytes of keys and values after which a batch is full.
+const batchBytes = 1 << 20
 
 // next waits for the next batch of w, or for the error that ends it.
-func (s *Store) next(ctx context.Context, w *watch, r kv.Range) (kv.Batch, error) {
-	var room [1]*record
-	found := finding{records: room[:0]}
+func (s *Store) next(ctx context.Context, w *watch, r mvcc.Range) (kv.Batch, error) {
+	var room [1]*mvcc.Record
+	found := mvcc.Changes{MaxBytes: batchBytes, Records: room[:0]}
 	for {
 		if err := ctx.Err(); err != nil {
 			return kv.Batch{}, err
@@ -131,10 +132,10 @@ func (s *Store) next(ctx context.Context, w *watch, r kv.Range) (kv.Batch, error
 		case err != nil:
 			return kv.Batch{}, err
 		case bookmark != 0:
-			return kv.Batch{Revision: bookmark}, nil
-		case more && !found.enough():
-		case len(found.records) > 0:
-			return found.batch(), nil
+			return kv.Batch{Revision: kv.Revision(bookmark)}, nil
+		case more && !found.Full():
+		case len(found.Records) > 0:
+			return batch(found.Records), nil
 		default:
 			select {
 			case <-w.wake:
@@ -146,7 +147,7 @@ func (s *Store) next(ctx context.Context, w *watch, r kv.Range) (kv.Batch, error
 
 // look adds undelivered changes of w to found, as far as one look may, and reports whether there may be more. If there is a
 // bookmark, look returns only the bookmark, which precedes all changes.
-func (s *Store) look(w *watch, r kv.Range, found *finding) (bookmark kv.Revision, more bool, err error) {
+func (s *Store) look(w *watch, r mvcc.Range, found *mvcc.Changes) (bookmark int64, more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -157,74 +158,18 @@ func (s *Store) look(w *watch, r kv.Range, found *finding) (bookmark kv.Revision
 		return bookmark, false, nil
 	case w.pending == 0:
 		return 0, false, nil
-	case w.pending < s.compacted:
-		return 0, false, &kv.CompactedError{Oldest: s.compacted}
+	case w.pending < s.data.Compacted:
+		return 0, false, &kv.CompactedError{Oldest: kv.Revision(s.data.Compacted)}
 	}
-	if key, ok := r.Key(); ok {
-		w.pending = found.addAll(s.history.ofKey(key, s.live.Get, w.pending))
-	} else {
-		w.pending = found.scan(&s.history, w.pending, r)
-	}
+	w.pending = found.Collect(s.data, r, w.pending)
 	return 0, w.pending != 0, nil
 }
 
-// finding collects the records of a batch.
-type finding struct {
-	records   []*record
-	revisions int
-	bytes     int
-}
-
-func (f *finding) enough() bool { return f.revisions >= batchRevisions || f.bytes >= batchBytes }
-
-// full reports whether rec belongs into the next batch.
-func (f *finding) full(rec *record) bool {
-	return f.enough() && f.records[len(f.records)-1].modify != rec.modify
-}
-
-func (f *finding) add(rec *record) {
-	if n := len(f.records); n == 0 || f.records[n-1].modify != rec.modify {
-		f.revisions++
-	}
-	f.records = append(f.records, rec)
-	f.bytes += len(rec.key) + len(rec.value)
-}
-
-// addAll adds records until the batch is full. It returns the revision to continue from, or zero at the end.
-func (f *finding) addAll(records []*record) kv.Revision {
-	for _, rec := range records {
-		if f.full(rec) {
-			return rec.modify
-		}
-		f.add(rec)
-	}
-	return 0
-}
-
-// scan adds the records of r since the revision from, until the batch is full or scanAtOnce records were scanned. It returns
-// the revision to continue from, or zero at the end.
-func (f *finding) scan(h *history, from kv.Revision, r kv.Range) kv.Revision {
-	first := h.since(from)
-	for i := first; i < h.count; i++ {
-		rec := h.at(i)
-		if i-first >= scanAtOnce && rec.modify != h.at(i-1).modify {
-			return rec.modify
-		}
-		if !r.Contains(rec.key) {
-			continue
-		}
-		if f.full(rec) {
-			return rec.modify
-		}
-		f.add(rec)
-	}
-	return 0
-}
-
-func (f *finding) batch() kv.Batch {
-	events := make([]kv.Event, len(f.records))
-	for i, rec := range f.records {
-		events[i] = rec.event()
+// batch returns the batch of records.
+func batch(records []*mvcc.Record) kv.Batch {
+	events := make([]kv.Event, len(records))
+	for i, rec := range records {
+		events[i] = event(rec)
 	}
 	return kv.Batch{Revision: events[len(events)-1].ModRevision, Events: events}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
+	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -79,17 +79,16 @@ func (s *Store) apply(ops []kv.Op, concerned []*watch) (kv.Revision, []*watch, e
 			return 0, nil, err
 		}
 	}
-	revision := s.revision + 1
+	revision := s.data.Revision + 1
 	for i := range ops {
 		if s.change(&ops[i], revision) {
-			s.revision = revision
-			concerned = s.watches.notify(ops[i].Key, revision, concerned)
+			concerned = s.notify(ops[i].Key, revision, concerned)
 		}
 	}
-	if s.revision == revision {
+	if s.data.Revision == revision {
 		s.trim()
 	}
-	return s.revision, concerned, nil
+	return kv.Revision(s.data.Revision), concerned, nil
 }
 
 // holds returns nil if all of op's conditions hold.
@@ -98,8 +97,8 @@ func (s *Store) holds(op *kv.Op) error {
 		return nil
 	}
 	var modify kv.Revision
-	if old, ok := s.live.Get(op.Key); ok {
-		modify = old.modify
+	if old := s.data.Get(op.Key); old != nil {
+		modify = kv.Revision(old.Modify)
 	}
 	for _, c := range op.Conditions {
 		if !c.Holds(modify) {
@@ -111,28 +110,28 @@ func (s *Store) holds(op *kv.Op) error {
 }
 
 // change does op at revision, and reports whether it changed anything.
-func (s *Store) change(op *kv.Op, revision kv.Revision) bool {
-	old, exists := s.live.Get(op.Key)
-	rec := &record{modify: revision}
-	switch {
-	case op.Type == kv.EventPut && exists:
-		rec.key = old.key // all records of a key share one string
-		rec.value = string(op.Value)
-		rec.create = old.create
-		rec.version = old.version + 1
-		s.live.Set(rec.key, rec)
-	case op.Type == kv.EventPut:
-		rec.key = strings.Clone(op.Key) // the caller's key may be a small part of something large
-		rec.value = string(op.Value)
-		rec.create = revision
-		rec.version = 1
-		s.live.Set(rec.key, rec)
-	case exists:
-		rec.key = old.key
-		s.live.Delete(op.Key)
-	default:
-		return false
+func (s *Store) change(op *kv.Op, revision int64) bool {
+	if op.Type == kv.EventPut {
+		s.data.Put(op.Key, string(op.Value), 0, revision)
+		return true
 	}
-	s.history.add(old, rec)
-	return true
+	return s.data.Delete(op.Key, revision) != nil
+}
+
+// notify notes in the watches of key that key changed at revision, and appends to concerned the watches that have to be
+// woken. A watch that already has changes pending reaches this change too, and is not woken.
+func (s *Store) notify(key string, revision int64, concerned []*watch) []*watch {
+	if s.watches.Len() == 0 {
+		return concerned
+	}
+	var room [8]*mvcc.Group[*watch]
+	for _, g := range s.watches.Find(key, room[:0]) {
+		for _, w := range g.Watches {
+			if w.pending == 0 && w.from <= revision {
+				w.pending = revision
+				concerned = append(concerned, w)
+			}
+		}
+	}
+	return concerned
 }

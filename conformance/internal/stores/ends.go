@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -153,8 +152,9 @@ var endChecks = []check{
 
 // expectGoroutines requires that no more goroutines run than before, but for a few, after n times something was done.
 func (e *env) expectGoroutines(before, n int, done string) {
-	// A goroutine that has done its last may be seen for a moment still.
-	for begin := time.Now(); ; runtime.Gosched() {
+	// A goroutine that has done its last may be seen for a moment still, or waits to try something again. The pause lets time
+	// pass in a bubble too.
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
 		after, stacks := e.Goroutines()
 		if after <= before+n/4 {
 			return

@@ -1,4 +1,4 @@
-package memory
+package mvcc
 
 import (
 	"cmp"
@@ -10,22 +10,22 @@ import (
 //
 // Finding the h intervals that hold a key, among n, takes O(log n) steps if intervals do not overlap, and O(min(n, h log n))
 // at worst.
-type intervals struct{ root *interval }
+type intervals[W any] struct{ root *interval[W] }
 
-type interval struct {
+type interval[W any] struct {
 	from, to    string // to is excluded
 	furthest    string // the largest to in this subtree
 	priority    uint64 // random, and not lower than in the subtrees: this keeps the tree flat
-	left, right *interval
-	group       group
+	left, right *interval[W]
+	group       Group[W]
 }
 
 // find appends to groups the groups of the intervals that hold key.
-func (t *intervals) find(key string, groups []*group) []*group {
+func (t *intervals[W]) find(key string, groups []*Group[W]) []*Group[W] {
 	return t.root.find(key, groups)
 }
 
-func (n *interval) find(key string, groups []*group) []*group {
+func (n *interval[W]) find(key string, groups []*Group[W]) []*Group[W] {
 	for n != nil && key < n.furthest {
 		groups = n.left.find(key, groups)
 		if key < n.from {
@@ -40,7 +40,7 @@ func (n *interval) find(key string, groups []*group) []*group {
 }
 
 // group returns the group of an interval, and makes it if there is none.
-func (t *intervals) group(from, to string) *group {
+func (t *intervals[W]) group(from, to string) *Group[W] {
 	for n := t.root; n != nil; {
 		switch c := n.compare(from, to); {
 		case c == 0:
@@ -51,27 +51,27 @@ func (t *intervals) group(from, to string) *group {
 			n = n.right
 		}
 	}
-	added := &interval{from: from, to: to, furthest: to, priority: rand.Uint64()}
+	added := &interval[W]{from: from, to: to, furthest: to, priority: rand.Uint64()}
 	t.root = t.root.insert(added)
 	return &added.group
 }
 
-func (t *intervals) remove(from, to string) { t.root = t.root.remove(from, to) }
+func (t *intervals[W]) remove(from, to string) { t.root = t.root.remove(from, to) }
 
 // each calls f with every group, until f returns false.
-func (t *intervals) each(f func(*group) bool) { t.root.each(f) }
+func (t *intervals[W]) each(f func(*Group[W]) bool) { t.root.each(f) }
 
-func (n *interval) each(f func(*group) bool) bool {
+func (n *interval[W]) each(f func(*Group[W]) bool) bool {
 	return n == nil || n.left.each(f) && f(&n.group) && n.right.each(f)
 }
 
 // compare returns -1 if n comes before an interval, 0 if it is that interval, and 1 if it comes after.
-func (n *interval) compare(from, to string) int {
+func (n *interval[W]) compare(from, to string) int {
 	return cmp.Or(cmp.Compare(n.from, from), cmp.Compare(n.to, to))
 }
 
 // reach updates the furthest end of n after a change in its subtrees, and returns n.
-func (n *interval) reach() *interval {
+func (n *interval[W]) reach() *interval[W] {
 	n.furthest = n.to
 	if n.left != nil {
 		n.furthest = max(n.furthest, n.left.furthest)
@@ -83,7 +83,7 @@ func (n *interval) reach() *interval {
 }
 
 // insert returns the tree n with added in it.
-func (n *interval) insert(added *interval) *interval {
+func (n *interval[W]) insert(added *interval[W]) *interval[W] {
 	switch {
 	case n == nil:
 		return added
@@ -99,7 +99,7 @@ func (n *interval) insert(added *interval) *interval {
 }
 
 // split returns the nodes of n that come before an interval, and those that come after. The interval is not in n.
-func (n *interval) split(from, to string) (before, after *interval) {
+func (n *interval[W]) split(from, to string) (before, after *interval[W]) {
 	switch {
 	case n == nil:
 		return nil, nil
@@ -112,7 +112,7 @@ func (n *interval) split(from, to string) (before, after *interval) {
 }
 
 // remove returns the tree n without an interval.
-func (n *interval) remove(from, to string) *interval {
+func (n *interval[W]) remove(from, to string) *interval[W] {
 	switch c := n.compare(from, to); {
 	case c == 0:
 		return join(n.left, n.right)
@@ -125,7 +125,7 @@ func (n *interval) remove(from, to string) *interval {
 }
 
 // join returns the tree of before and after. Everything in before comes before everything in after.
-func join(before, after *interval) *interval {
+func join[W any](before, after *interval[W]) *interval[W] {
 	switch {
 	case before == nil:
 		return after

@@ -1,41 +1,42 @@
-package memory
+package mvcc
 
-import (
-	"fmt"
+import "fmt"
 
-	"github.com/watchkv/watchkv/kv"
-)
+// watch is a watch of an index, for tests.
+type watch struct{ place Place[*watch] }
 
-// Index is the index of watches, for tests.
-type Index struct {
-	x       *index
+func (w *watch) Place() *Place[*watch] { return &w.place }
+
+// Watched is the index of watches, for tests.
+type Watched struct {
+	x       *Index[*watch]
 	watches map[int]*watch
 	ids     map[*watch]int
-	ranges  map[int]kv.Range
+	ranges  map[int]Range
 }
 
-func NewIndex() *Index {
-	return &Index{x: newIndex(), watches: make(map[int]*watch), ids: make(map[*watch]int), ranges: make(map[int]kv.Range)}
+func NewWatched() *Watched {
+	return &Watched{x: NewIndex[*watch](), watches: make(map[int]*watch), ids: make(map[*watch]int), ranges: make(map[int]Range)}
 }
 
-func (x *Index) Add(id int, r kv.Range) {
+func (x *Watched) Add(id int, r Range) {
 	x.watches[id], x.ranges[id] = new(watch), r
 	x.ids[x.watches[id]] = id
-	x.x.add(r, x.watches[id])
+	x.x.Add(r, x.watches[id])
 }
 
-func (x *Index) Remove(id int) {
-	x.x.remove(x.ranges[id], x.watches[id])
+func (x *Watched) Remove(id int) {
+	x.x.Remove(x.ranges[id], x.watches[id])
 	delete(x.ids, x.watches[id])
 	delete(x.watches, id)
 	delete(x.ranges, id)
 }
 
 // Find returns how often the index finds each watch for key.
-func (x *Index) Find(key string) map[int]int {
+func (x *Watched) Find(key string) map[int]int {
 	found := make(map[int]int)
-	for _, g := range x.x.find(key, nil) {
-		for _, w := range g.watches {
+	for _, g := range x.x.Find(key, nil) {
+		for _, w := range g.Watches {
 			found[x.ids[w]]++
 		}
 	}
@@ -43,17 +44,17 @@ func (x *Index) Find(key string) map[int]int {
 }
 
 // All returns how often the index yields each watch when it goes through all of them.
-func (x *Index) All() map[int]int {
+func (x *Watched) All() map[int]int {
 	found := make(map[int]int)
-	for w := range x.x.all() {
+	for w := range x.x.All() {
 		found[x.ids[w]]++
 	}
 	return found
 }
 
 // Some goes through the watches until there were n, and returns their number.
-func (x *Index) Some(n int) (some int) {
-	for range x.x.all() {
+func (x *Watched) Some(n int) (some int) {
+	for range x.x.All() {
 		if some++; some == n {
 			break
 		}
@@ -62,12 +63,12 @@ func (x *Index) Some(n int) (some int) {
 }
 
 // Left returns how many entries of any kind the index has.
-func (x *Index) Left() int { return x.x.left() }
+func (x *Watched) Left() int { return x.x.Left() }
 
 // Depth returns the length of the longest path in the tree of intervals.
-func (x *Index) Depth() int { return x.x.intervals.root.depth() }
+func (x *Watched) Depth() int { return x.x.intervals.root.depth() }
 
-func (n *interval) depth() int {
+func (n *interval[W]) depth() int {
 	if n == nil {
 		return 0
 	}
@@ -75,13 +76,13 @@ func (n *interval) depth() int {
 }
 
 // Wrong returns what is wrong in the tree of intervals, or "".
-func (x *Index) Wrong() string {
+func (x *Watched) Wrong() string {
 	_, wrong := x.x.intervals.root.wrong(nil)
 	return wrong
 }
 
 // wrong checks the tree n, all of which must come after the interval before. It returns the last interval of n.
-func (n *interval) wrong(before *interval) (last *interval, wrong string) {
+func (n *interval[W]) wrong(before *interval[W]) (last *interval[W], wrong string) {
 	if n == nil {
 		return before, ""
 	}
@@ -93,7 +94,7 @@ func (n *interval) wrong(before *interval) (last *interval, wrong string) {
 		return n, fmt.Sprintf("[%q, %q) comes before [%q, %q)", last.from, last.to, n.from, n.to)
 	}
 	furthest := n.to
-	for _, beneath := range []*interval{n.left, n.right} {
+	for _, beneath := range []*interval[W]{n.left, n.right} {
 		if beneath == nil {
 			continue
 		}

@@ -1,4 +1,4 @@
-package memory_test
+package mvcc_test
 
 import (
 	"fmt"
@@ -11,22 +11,22 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
-	"github.com/watchkv/watchkv/kv/memory"
 )
 
 // watched is an index, and the ranges of the watches that must be in it.
 type watched struct {
-	index  *memory.Index
-	ranges map[int]kv.Range
+	index  *mvcc.Watched
+	ranges map[int]mvcc.Range
 	next   int
 }
 
 func newWatched() *watched {
-	return &watched{index: memory.NewIndex(), ranges: make(map[int]kv.Range)}
+	return &watched{index: mvcc.NewWatched(), ranges: make(map[int]mvcc.Range)}
 }
 
-func (w *watched) add(r kv.Range) {
+func (w *watched) add(r mvcc.Range) {
 	w.index.Add(w.next, r)
 	w.ranges[w.next] = r
 	w.next++
@@ -82,10 +82,10 @@ var letters = func() (keys []string) {
 	return keys
 }()
 
-func anInterval(t *rapid.T) kv.Range {
+func anInterval(t *rapid.T) mvcc.Range {
 	from := rapid.IntRange(0, len(letters)-2).Draw(t, "from")
 	to := rapid.IntRange(from+1, len(letters)-1).Draw(t, "to")
-	return kv.Interval(letters[from], letters[to])
+	return mvcc.Interval(letters[from], letters[to])
 }
 
 // The shape of the tree is random, so a program that finds no fault may find one in another run.
@@ -119,15 +119,12 @@ func TestRangesOfAllKindsAroundAKeyAreFound(t *testing.T) {
 			"": func(t *rapid.T) {
 				w.expect(t, "\x00", "a", "a\x00", "aa", "ab", "aba", "abab", "b", "ba", "c", "\xff", "\xff\x00", "\xff\xff", "\xff\xffa", "\xff\xffz")
 			},
-			"key":    func(t *rapid.T) { w.add(kv.Key(some.Draw(t, "key"))) },
-			"prefix": func(t *rapid.T) { w.add(kv.Prefix(some.Draw(t, "prefix"))) },
-			"all":    func(t *rapid.T) { w.add(kv.All()) },
-			"interval": func(t *rapid.T) {
-				r := kv.Interval(some.Draw(t, "from"), some.Draw(t, "to"))
-				if r.Validate() != nil {
-					t.Skip("it is empty")
-				}
-				w.add(r)
+			"key":    func(t *rapid.T) { w.add(mvcc.Key(some.Draw(t, "key"))) },
+			"prefix": func(t *rapid.T) { w.add(mvcc.Prefix(some.Draw(t, "prefix"))) },
+			"all":    func(t *rapid.T) { w.add(mvcc.Prefix("")) },
+			"open":   func(t *rapid.T) { w.add(mvcc.From(some.Draw(t, "from"))) },
+			"interval": func(t *rapid.T) { // it may be empty
+				w.add(mvcc.Interval(some.Draw(t, "from"), some.Draw(t, "to")))
 			},
 			// which are the keys of a prefix, and of one key
 			"interval like a prefix": func(t *rapid.T) {
@@ -135,7 +132,7 @@ func TestRangesOfAllKindsAroundAKeyAreFound(t *testing.T) {
 				if !bounded {
 					t.Skip("it has no end")
 				}
-				w.add(kv.Interval(from, to))
+				w.add(mvcc.Interval(from, to))
 			},
 			"remove": func(t *rapid.T) {
 				if len(w.ranges) == 0 {
@@ -165,7 +162,7 @@ func TestNoIntervalIsLostAmongHundreds(t *testing.T) {
 		w := newWatched()
 		for range 300 {
 			from := random.IntN(59)
-			w.add(kv.Interval(keys[from], keys[from+1+random.IntN(59-from)]))
+			w.add(mvcc.Interval(keys[from], keys[from+1+random.IntN(59-from)]))
 		}
 		w.expect(t, keys...)
 		ids := w.ids()
@@ -183,9 +180,9 @@ func TestGoingThroughAllWatchesCanStopAnywhere(t *testing.T) {
 	w := newWatched()
 	for i := range 10 {
 		for range 2 {
-			w.add(kv.Key(letters[i]))
-			w.add(kv.Prefix(letters[i]))
-			w.add(kv.Interval(letters[i], letters[i+1]))
+			w.add(mvcc.Key(letters[i]))
+			w.add(mvcc.Prefix(letters[i]))
+			w.add(mvcc.Interval(letters[i], letters[i+1]))
 		}
 	}
 	for n := 1; n <= len(w.ranges); n++ {
@@ -198,14 +195,14 @@ func TestGoingThroughAllWatchesCanStopAnywhere(t *testing.T) {
 func TestTreeOfIntervalsStaysFlat(t *testing.T) {
 	leaktest.Check(t)
 	const n = 10_000
-	w := memory.NewIndex()
+	w := mvcc.NewWatched()
 	flat := func(what string) {
 		t.Helper()
 		if depth := w.Depth(); depth > 60 {
 			t.Errorf("the tree of %s is %d deep", what, depth)
 		}
 	}
-	interval := func(i int) kv.Range { return kv.Interval(fmt.Sprintf("%05d", i), fmt.Sprintf("%05d~", i)) }
+	interval := func(i int) mvcc.Range { return mvcc.Interval(fmt.Sprintf("%05d", i), fmt.Sprintf("%05d~", i)) }
 	for i := range n {
 		w.Add(i, interval(i))
 	}

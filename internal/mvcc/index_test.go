@@ -1,12 +1,11 @@
-package memory_test
+package mvcc_test
 
 import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/watchkv/watchkv/kv"
-	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
 // The index is right if it finds exactly the watches whose ranges hold the key, each once.
@@ -14,8 +13,8 @@ func FuzzIndexFindsWhatContains(f *testing.F) {
 	f.Add([]byte("\x00ab\x01a\x02ac\x03\x02bc\x00\x81\x82x"))
 	f.Add([]byte("\x02ad\x02be\x02cf\x02ag\x82\x82\x82\x82"))
 	f.Fuzz(func(t *testing.T, program []byte) {
-		x := memory.NewIndex()
-		ranges := make(map[int]kv.Range)
+		x := mvcc.NewWatched()
+		ranges := make(map[int]mvcc.Range)
 		next := 0
 		short := func() string { // few different keys, so that ranges overlap
 			if len(program) == 0 {
@@ -38,10 +37,7 @@ func FuzzIndexFindsWhatContains(f *testing.F) {
 					}
 				}
 			default:
-				r := []kv.Range{kv.All(), kv.Key(short()), kv.Prefix(short()), kv.Interval(short(), short())}[op%4]
-				if r.Validate() != nil {
-					continue
-				}
+				r := []mvcc.Range{mvcc.Prefix(""), mvcc.Key(short()), mvcc.Prefix(short()), mvcc.Interval(short(), short()), mvcc.From(short())}[op%5]
 				x.Add(next, r)
 				ranges[next] = r
 				next++

@@ -1,0 +1,2 @@
+// Package etcdmem is etcd in memory, for tests of programs that use etcd's client.
+package etcdmem

@@ -1,0 +1,246 @@
+package members_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/members"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/server"
+)
+
+// history is what a random program has seen.
+type history struct {
+	t       *testing.T
+	cluster *members.Cluster
+
+	mu      sync.Mutex
+	applied []int          // the changes, in the order of the log
+	place   map[int]uint64 // of each change that is applied
+	last    uint64         // the place of the last one
+	leaders map[uint64]uint64
+	seen    map[int]server.Status // by the observers of the members
+}
+
+func (h *history) failf(format string, args ...any) { h.t.Helper(); h.t.Errorf(format, args...) }
+
+// apply is what change number n does.
+func (h *history) apply(n int) func(uint64) {
+	return func(index uint64) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if before, ok := h.place[n]; ok {
+			h.failf("promised: a change is applied once\nhappened: change %d was applied at %d and at %d", n, before, index)
+		}
+		if index <= h.last {
+			h.failf("promised: changes are applied in order\nhappened: one was applied at %d after %d", index, h.last)
+		}
+		h.place[n], h.last = index, index
+	}
+}
+
+func (h *history) committed() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
+}
+
+// observe checks what can be seen of a member.
+func (h *history) observe(i int) func() {
+	var before uint64
+	var observing atomic.Bool
+	return func() {
+		if observing.Swap(true) {
+			h.failf("promised: an observer is told of one change after the other\nhappened: that of member %d was told of two at once", i)
+		}
+		defer observing.Store(false)
+		runtime.Gosched()
+		s := h.cluster.Member(i).Status()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if s.Applied < before {
+			h.failf("promised: a member goes on\nhappened: member %d went from %d back to %d", i, before, s.Applied)
+		}
+		before = s.Applied
+		h.seen[i] = s
+		if s.Leader == 0 {
+			return
+		}
+		if other, ok := h.leaders[s.Term]; ok && other != s.Leader {
+			h.failf("promised: one leader a term\nhappened: %d and %d in term %d", other, s.Leader, s.Term)
+		}
+		h.leaders[s.Term] = s.Leader
+	}
+}
+
+func TestNoFaultBreaksTheLog(t *testing.T) {
+	programs := 300
+	if testing.Short() {
+		programs = 60
+	}
+	var committed, failed int
+	for seed := range uint64(programs) {
+		synctest.Test(t, func(t *testing.T) {
+			c, f := random(t, seed)
+			committed, failed = committed+c, failed+f
+		})
+		if t.Failed() {
+			t.Fatalf("with the seed %d", seed)
+		}
+	}
+	t.Logf("%d changes and reads succeeded, %d did not", committed, failed)
+	if committed < 10*programs || failed < 2*programs {
+		t.Error("the test itself: the programs meet too few faults, or too many")
+	}
+}
+
+// random plays a random program on three or five members.
+func random(t *testing.T, seed uint64) (succeeded, failed int) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	n := 3 + 2*r.IntN(2)
+	w := newSimulated(t, n, seed)
+	h := &history{t: t, cluster: w.Cluster, place: make(map[int]uint64), leaders: make(map[uint64]uint64), seen: make(map[int]server.Status)}
+	defer w.Close()
+	for i := range n {
+		w.Member(i).OnChange(h.observe(i))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	var mu sync.Mutex
+	count := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			succeeded++
+		} else {
+			failed++
+		}
+	}
+	for i := range 4 {
+		r := rand.New(rand.NewPCG(seed, uint64(i+1)))
+		clients.Go(func() {
+			for n := i; ctx.Err() == nil; n += 4 {
+				count(h.client(ctx, r, n))
+				time.Sleep(time.Duration(r.IntN(300)) * time.Millisecond)
+			}
+		})
+	}
+	for range 25 {
+		time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond)
+		i, j := r.IntN(n), r.IntN(n)
+		switch r.IntN(9) {
+		case 0:
+			w.Stop(i)
+		case 1, 2:
+			w.Start(i)
+		case 3:
+			w.Freeze(i)
+		case 4:
+			w.Thaw(i)
+		case 5:
+			w.act(partition, []int{i})
+		case 6:
+			w.Cut(i, j)
+		case 7:
+			w.act(heal, nil)
+		case 8:
+			if l, ok := w.Leader(); ok {
+				go w.Member(l).MoveLeader(ctx, w.Member(i).ID())
+			}
+		}
+	}
+	w.act(heal, nil)
+	for i := range n {
+		w.Thaw(i)
+		w.Start(i)
+	}
+	h.converges(n)
+	cancel()
+	clients.Wait()
+	synctest.Wait()
+	for i := range n {
+		if s := w.Member(i).Status(); !reflect.DeepEqual(h.seen[i], s) {
+			t.Errorf("promised: an observer is told of each change\nhappened: that of member %d has seen %+v last, and the status is %+v", i, h.seen[i], s)
+		}
+	}
+	return succeeded, failed
+}
+
+// client makes one change or read at a random member.
+func (h *history) client(ctx context.Context, r *rand.Rand, n int) error {
+	m := h.cluster.Member(r.IntN(h.cluster.Size()))
+	if r.IntN(2) == 0 {
+		before := h.committed()
+		err := m.ReadIndex(ctx)
+		if s := m.Status(); err == nil && s.Applied < before {
+			h.failf("promised: a read sees what was committed before it\nhappened: member %d has applied %d of %d", m.ID(), s.Applied, before)
+		}
+		return err
+	}
+	err := m.Propose(ctx, h.apply(n))
+	h.mu.Lock()
+	place, ok := h.place[n]
+	h.mu.Unlock()
+	if s := m.Status(); err == nil && (!ok || s.Applied < place) {
+		h.failf("promised: a member has applied a change that it says so of\nhappened: it is at %d (%v), and the member at %d", place, ok, s.Applied)
+	}
+	return err
+}
+
+// converges checks that all members agree some time after the faults have ended.
+func (h *history) converges(n int) {
+	time.Sleep(30 * time.Second) // two elections, and a change of each member that has tried in vain
+	leader, ok := h.cluster.Leader()
+	if !ok {
+		h.failf("promised: members that reach each other elect a leader\nhappened: after 30 s there is none")
+	}
+	for i := range n {
+		if !isClosed(h.cluster.Member(i).Serving()) {
+			h.failf("promised: a member that has a leader serves\nhappened: member %d does not", i)
+		}
+	}
+	if err := h.cluster.Member((leader + 1) % n).ReadIndex(h.t.Context()); err != nil {
+		h.failf("promised: a quiet cluster answers\nhappened: %v", err)
+	}
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// What a seed decides is decided once: who is elected when, and so what each call is answered.
+func TestASeedDecidesWhatHappens(t *testing.T) {
+	transcript := func(seed uint64) (text string) {
+		for _, s := range scenarios {
+			synctest.Test(t, func(t *testing.T) {
+				w := newSimulated(t, 3, seed)
+				defer w.Close()
+				for _, a := range play(t, w, s) {
+					text += fmt.Sprintln(a.text, a.took)
+				}
+			})
+		}
+		return text
+	}
+	one := transcript(7)
+	for range 3 {
+		if two := transcript(7); two != one {
+			t.Fatalf("two runs with one seed differ:\n%s\n%s", one, two)
+		}
+	}
+	if transcript(8) == one {
+		t.Error("two seeds do not differ")
+	}
+}

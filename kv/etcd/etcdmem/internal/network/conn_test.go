@@ -1,0 +1,188 @@
+package network_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/nettest"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/network"
+)
+
+// member is the address that most tests dial.
+const member = "10.0.0.1:2379"
+
+// The rules of package net, by the tests that golang.org/x/net has for all implementations of net.Conn.
+func TestConnectionsKeepTheRulesOfNetConn(t *testing.T) {
+	leaktest.Check(t)
+	nettest.TestConn(t, func() (client, server net.Conn, stop func(), err error) {
+		n := network.New(1)
+		l, err := n.Listen(member)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if client, err = n.Dial(context.Background(), "app", member); err != nil {
+			return nil, nil, nil, err
+		}
+		server, err = l.Accept()
+		return client, server, n.Close, err
+	})
+}
+
+// world is a network with one member, in a bubble.
+type world struct {
+	*network.Network
+	t        *testing.T
+	listener net.Listener
+}
+
+// inBubble runs a test in a bubble, with a network that is closed after it.
+func inBubble(t *testing.T, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{Network: network.New(1), t: t}
+		defer w.Close()
+		w.listen()
+		test(w)
+	})
+}
+
+func (w *world) listen() {
+	l, err := w.Listen(member)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.listener = l
+}
+
+// connect returns both ends of a new connection.
+func (w *world) connect() (client, server net.Conn) {
+	w.t.Helper()
+	client, err := w.Dial(w.t.Context(), "app", member)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	server, err = w.listener.Accept()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return client, server
+}
+
+// send writes all of text.
+func (w *world) send(c net.Conn, text string) {
+	w.t.Helper()
+	if n, err := c.Write([]byte(text)); n != len(text) || err != nil {
+		w.t.Fatalf("wrote %d of %d bytes: %v", n, len(text), err)
+	}
+}
+
+// receive reads as many bytes as text has, and wants them to be text.
+func (w *world) receive(c net.Conn, text string) {
+	w.t.Helper()
+	got := make([]byte, len(text))
+	if n, err := io.ReadFull(c, got); err != nil || string(got) != text {
+		w.t.Fatalf("read %q, %v; want %q", got[:n], err, text)
+	}
+}
+
+// silent wants a read to bring nothing for a while.
+func (w *world) silent(c net.Conn, d time.Duration) {
+	w.t.Helper()
+	c.SetReadDeadline(time.Now().Add(d))
+	defer c.SetReadDeadline(time.Time{})
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !isTimeout(err) {
+		w.t.Fatalf("read %d bytes, %v; want nothing for %v", n, err, d)
+	}
+}
+
+// fails wants err to be a net.OpError with a text and a cause.
+func (w *world) fails(err error, text string, cause error) {
+	w.t.Helper()
+	var op *net.OpError
+	if !errors.As(err, &op) || err.Error() != text || !errors.Is(err, cause) {
+		w.t.Errorf("the error is %v (%T); want %q, which is %v", err, err, text, cause)
+	}
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}
+
+func readError(c net.Conn) error {
+	_, err := io.Copy(io.Discard, c)
+	return err
+}
+
+const ends = "10.1.0.1:32769->10.0.0.1:2379"
+
+func TestACloseIsReadAfterWhatWasWritten(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client, server := w.connect()
+		w.send(server, "last words")
+		server.Close()
+		w.receive(client, "last words")
+		if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("read %d bytes, %v; want io.EOF", n, err)
+		}
+		w.send(client, "nobody reads this") // TCP does not know yet
+		_, err := client.Write([]byte("it knows now"))
+		w.fails(err, "write tcp "+ends+": write: broken pipe", syscall.EPIPE)
+		client.Close()
+		if n := w.Connections(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+	})
+}
+
+func TestACloseWithUnreadBytesResetsTheOtherEnd(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client, server := w.connect()
+		w.send(client, "a request")
+		server.Close()
+		w.fails(readError(client), "read tcp "+ends+": read: connection reset by peer", syscall.ECONNRESET)
+	})
+}
+
+func TestHalfAConnectionCanBeClosed(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client, server := w.connect()
+		w.send(client, "question")
+		client.(interface{ CloseWrite() error }).CloseWrite()
+		if got, err := io.ReadAll(server); string(got) != "question" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+		w.send(server, "answer")
+		w.receive(client, "answer")
+		_, err := client.Write([]byte("more"))
+		w.fails(err, "write tcp "+ends+": use of closed network connection", net.ErrClosed)
+	})
+}
+
+func TestAWriterWaitsForAReader(t *testing.T) {
+	inBubble(t, func(w *world) {
+		client, server := w.connect()
+		text := make([]byte, 1<<20)
+		client.SetWriteDeadline(time.Now().Add(time.Minute))
+		n, err := client.Write(text)
+		if n != 64<<10 || !isTimeout(err) {
+			t.Fatalf("wrote %d bytes that nobody reads, %v; want 64 KiB and a timeout", n, err)
+		}
+		client.SetWriteDeadline(time.Time{})
+		go func() {
+			client.Write(text[n:])
+			client.Close()
+		}()
+		if got, err := io.ReadAll(server); len(got) != len(text) || err != nil {
+			t.Errorf("read %d bytes, %v; want %d", len(got), err, len(text))
+		}
+	})
+}

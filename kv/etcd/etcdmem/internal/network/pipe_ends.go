@@ -1,0 +1,128 @@
+package network
+
+import "time"
+
+// pass changes what happens to the bytes, also to those that are on their way.
+func (p *pipe) pass(to passage) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if to == p.passage {
+		return
+	}
+	p.advance()
+	if to.line != p.passage.line {
+		p.granted, p.slot = 0, time.Time{}
+	}
+	p.passage = to
+	if !to.unheard {
+		p.acked, p.heard = p.read, p.arrived
+	}
+	p.marks = nil // what is lost is sent again; what is not lost is not later for it
+	if p.written > p.arrived {
+		p.send()
+	}
+	if p.end != open && !p.ended {
+		p.endDue = p.due()
+	}
+	p.watchAcks()
+	p.changed.Broadcast()
+}
+
+// watchAcks starts the time after which the writer's kernel gives up, or stops it. The caller holds mu.
+func (p *pipe) watchAcks() {
+	waits := p.heard < p.written && (p.passage.blocked || p.passage.unheard) && p.writer.failed == nil && p.gaveUp != nil
+	switch {
+	case waits && p.giveUp == nil:
+		p.giveUp = time.AfterFunc(retransmitFor, p.gaveUp)
+	case !waits && p.giveUp != nil:
+		p.giveUp.Stop()
+		p.giveUp = nil
+	}
+}
+
+// finish lets the writer write no more. Reads return the end after what was written.
+func (p *pipe) finish(end ending, closed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writer.closed = p.writer.closed || closed
+	if p.end == open {
+		p.end, p.endDue = end, p.due()
+	}
+	p.changed.Broadcast()
+}
+
+// leave is what the reader does that will read no more. It reports whether there are bytes that it has not read.
+func (p *pipe) leave() (unread bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reader.closed = true
+	p.advance()
+	unread = p.arrived > p.read
+	p.changed.Broadcast()
+	return unread
+}
+
+// bounces reports whether bytes have come to a reader that is gone, and the writer can be told. The caller holds mu.
+func (p *pipe) bounces() bool {
+	return (p.reader.closed || p.reader.failed != nil) && !p.refused && !p.passage.blocked && !p.passage.unheard && p.read < p.written
+}
+
+// bouncing is bounces, for callers that do not hold mu.
+func (p *pipe) bouncing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bounces()
+}
+
+// refuse has writes fail because nobody reads.
+func (p *pipe) refuse() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused = true
+	p.changed.Broadcast()
+}
+
+// fail loses what is on its way, and has both ends return err at once.
+func (p *pipe) fail(err error) {
+	p.failEnd(&p.writer, err)
+	p.failEnd(&p.reader, err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.data, p.off, p.marks = nil, 0, nil
+	p.read, p.arrived = p.written, p.written
+}
+
+// failEnd has one end return err at once. Only the first failure counts.
+func (p *pipe) failEnd(end *side, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if end.failed == nil {
+		end.failed = err
+	}
+	p.watchAcks()
+	p.changed.Broadcast()
+}
+
+// freeze stops or continues the process at one end.
+func (p *pipe) freeze(end *side, frozen bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	end.frozen = frozen
+	p.changed.Broadcast()
+}
+
+// setDeadline sets the deadline of one end.
+func (p *pipe) setDeadline(end *side, t time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	end.deadline = t
+	p.changed.Broadcast()
+}
+
+// stop ends the timer of a pipe that nobody uses any more.
+func (p *pipe) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gaveUp = nil
+	p.watchAcks()
+}

@@ -1,0 +1,214 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+type leaseService struct {
+	pb.UnimplementedLeaseServer
+	*Server
+}
+
+func (s *leaseService) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
+	for r.ID == 0 { // the client leaves it to the server
+		r.ID = rand.Int64()
+	}
+	return request(ctx, s.Server, &pb.InternalRaftRequest{LeaseGrant: r}, func(w *write) (*pb.LeaseGrantResponse, error) {
+		return w.grant(r, s.lessor.minTTL())
+	})
+}
+
+func (s *leaseService) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
+	return request(ctx, s.Server, &pb.InternalRaftRequest{LeaseRevoke: r}, func(w *write) (*pb.LeaseRevokeResponse, error) {
+		return w.revoke(r.ID)
+	})
+}
+
+func (s *leaseService) LeaseLeases(context.Context, *pb.LeaseLeasesRequest) (*pb.LeaseLeasesResponse, error) {
+	resp := &pb.LeaseLeasesResponse{Header: s.header()}
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	for id := range s.state.leases {
+		resp.Leases = append(resp.Leases, &pb.LeaseStatus{ID: id})
+	}
+	slices.SortFunc(resp.Leases, func(a, b *pb.LeaseStatus) int {
+		return cmp.Or(s.lessor.deadlines.expiry(a.ID).Compare(s.lessor.deadlines.expiry(b.ID)), cmp.Compare(a.ID, b.ID))
+	})
+	return resp, nil
+}
+
+func (s *leaseService) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
+	var resp *pb.LeaseTimeToLiveResponse
+	err := s.askLeader(ctx, func(leader *Server) (err error) {
+		resp, err = leader.timeToLive(r)
+		return err
+	})
+	if err == rpctypes.ErrGRPCLeaseNotFound {
+		resp, err = &pb.LeaseTimeToLiveResponse{Header: new(pb.ResponseHeader), ID: r.ID, TTL: -1}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// timeToLive answers for the leader, which s is.
+func (s *Server) timeToLive(r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	l := s.state.leases[r.ID]
+	switch {
+	case l == nil:
+		return nil, rpctypes.ErrGRPCLeaseNotFound
+	case s.lessor.demoted == nil:
+		return nil, rpctypes.ErrGRPCLeaderChanged
+	}
+	resp := &pb.LeaseTimeToLiveResponse{
+		Header:     new(pb.ResponseHeader),
+		ID:         l.id,
+		TTL:        int64(time.Until(s.lessor.deadlines.expiry(l.id)).Seconds()),
+		GrantedTTL: l.ttl,
+	}
+	if r.Keys {
+		for _, key := range l.sortedKeys() {
+			resp.Keys = append(resp.Keys, []byte(key))
+		}
+	}
+	return resp, nil
+}
+
+func (s *leaseService) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
+	ended := make(chan error, 1)
+	s.background.Go(func() { ended <- s.keepAlive(stream) })
+	ctx := stream.Context()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+			return err
+		}
+		return rpctypes.ErrGRPCNoLeader
+	}
+}
+
+func (s *leaseService) keepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
+	for {
+		r, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		// The header is made first, so that it is of a revision at which the lease still existed.
+		resp := &pb.LeaseKeepAliveResponse{Header: s.header(), ID: r.ID}
+		resp.TTL, err = s.renew(stream.Context(), r.ID)
+		if err != nil && err != rpctypes.ErrGRPCLeaseNotFound {
+			return err
+		}
+		if err := stream.Send(resp); err != nil {
+			return err
+		}
+	}
+}
+
+// renew gives a lease its whole time again, and returns it in seconds. A member that leads makes sure that it still does: if
+// it cannot, its client had better ask another.
+func (s *leaseService) renew(ctx context.Context, id int64) (ttl int64, err error) {
+	if s.member.Status().Leader == s.id && !s.member.ConfirmLeader(ctx) {
+		return 0, errNotPrimary
+	}
+	err = s.askLeader(ctx, func(leader *Server) error {
+		ttl, err = leader.lessor.renew(ctx, id)
+		return err
+	})
+	return ttl, err
+}
+
+// errNotPrimary is the answer of a member that was asked as the leader and is it no longer.
+var errNotPrimary = status.Error(codes.Unknown, "not a primary lessor")
+
+// renew is for the leader. A lease that has expired is about to be revoked: the answer waits for that.
+func (l *lessor) renew(ctx context.Context, id int64) (ttl int64, err error) {
+	mu := &l.server.state.mu
+	mu.Lock()
+	defer mu.Unlock()
+	for {
+		lease := l.server.state.leases[id]
+		switch {
+		case l.demoted == nil:
+			return 0, errNotPrimary
+		case lease == nil:
+			return 0, rpctypes.ErrGRPCLeaseNotFound
+		case l.deadlines.expiry(id).After(time.Now()):
+			l.refresh(lease, 0)
+			return lease.ttl, nil
+		}
+		demoted := l.demoted
+		mu.Unlock()
+		select {
+		case <-lease.revoked:
+		case <-demoted:
+		case <-l.server.ctx.Done():
+		}
+		mu.Lock()
+		if l.server.stopped() {
+			return 0, errNotPrimary
+		}
+	}
+}
+
+// askLeader calls ask with the server of the leader, this one or another that can be reached, until one answers.
+func (s *Server) askLeader(ctx context.Context, ask func(leader *Server) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.requestTimeout())
+	defer cancel()
+	for {
+		if leader := s.leaderServer(); leader != nil {
+			if err := ask(leader); err != errNotPrimary {
+				return err
+			}
+		}
+		pause := 50 * time.Millisecond
+		known := s.member.Status().Leader != 0
+		if !known {
+			pause = s.config.ElectionTimeout
+		}
+		select {
+		case <-time.After(pause):
+		case <-s.ctx.Done():
+			return rpctypes.ErrGRPCStopped
+		case <-ctx.Done():
+			switch {
+			case !known:
+				return rpctypes.ErrGRPCNoLeader
+			case ctx.Err() == context.DeadlineExceeded:
+				return rpctypes.ErrGRPCTimeout
+			}
+			return rpctypes.ErrGRPCCanceled
+		}
+	}
+}
+
+// leaderServer returns the server of the leader, if this member knows one and can reach it.
+func (s *Server) leaderServer() *Server {
+	leader := s.member.Status().Leader
+	if leader == 0 || leader != s.id && !s.member.Reaches(leader) {
+		return nil
+	}
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	return s.state.servers[leader]
+}

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"hash/crc32"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/api/v3/version"
+
+	"github.com/watchkv/watchkv/internal/mvcc"
+)
+
+// quota is how many bytes etcd's database may have by default. Here nothing counts them.
+const quota = 2 << 30
+
+type maintenanceService struct {
+	pb.UnimplementedMaintenanceServer
+	*Server
+}
+
+func (s *maintenanceService) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
+	header := s.header()
+	status := s.member.Status()
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	size := int64(s.state.data.Size())
+	resp := &pb.StatusResponse{
+		Header:           header,
+		Version:          version.Version,
+		StorageVersion:   version.APIVersion + ".0",
+		DbSize:           size,
+		DbSizeInUse:      size,
+		DbSizeQuota:      quota,
+		DowngradeInfo:    new(pb.DowngradeInfo),
+		Leader:           status.Leader,
+		RaftIndex:        status.Committed,
+		RaftAppliedIndex: status.Applied,
+		RaftTerm:         status.Term,
+	}
+	if status.Leader == 0 {
+		resp.Errors = append(resp.Errors, rpctypes.ErrNoLeader.Error())
+	}
+	for _, one := range s.state.alarms {
+		resp.Errors = append(resp.Errors, one.message().String())
+	}
+	return resp, nil
+}
+
+// Defragment does nothing: memory has no fragments to put together.
+func (s *maintenanceService) Defragment(context.Context, *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
+	return new(pb.DefragmentResponse), nil
+}
+
+func (s *maintenanceService) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequest) (*pb.MoveLeaderResponse, error) {
+	if s.member.Status().Leader != s.id {
+		return nil, rpctypes.ErrGRPCNotLeader
+	}
+	if err := s.member.MoveLeader(ctx, r.TargetID); err != nil {
+		return nil, err
+	}
+	return new(pb.MoveLeaderResponse), nil
+}
+
+func (s *maintenanceService) Hash(context.Context, *pb.HashRequest) (*pb.HashResponse, error) {
+	resp := &pb.HashResponse{Header: new(pb.ResponseHeader)}
+	s.read(func(v view) { resp.Header.Revision, resp.Hash = v.revision, v.hash(v.revision) })
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+func (s *maintenanceService) HashKV(_ context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
+	resp := &pb.HashKVResponse{Header: new(pb.ResponseHeader)}
+	var err error
+	s.read(func(v view) {
+		var h kvHash
+		h, err = s.state.hashAt(v, r.Revision)
+		resp.Header.Revision, resp.Hash, resp.HashRevision, resp.CompactRevision = v.revision, h.hash, h.revision, h.compacted
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// kvHash is a checksum of the keys at a revision, and what was compacted then.
+type kvHash struct {
+	hash                uint32
+	revision, compacted int64
+}
+
+// hashesKept is how many checksums of compactions are remembered.
+const hashesKept = 10
+
+// rememberHash remembers what the checksum at a revision was before that was compacted.
+func (w *write) rememberHash(before view, revision int64) {
+	w.hashes = append(w.hashes, kvHash{before.hash(revision), revision, before.compacted})
+	if len(w.hashes) > hashesKept {
+		w.hashes = w.hashes[1:]
+	}
+}
+
+// hashAt returns the checksum at a revision, or of now if that is zero. That of a compaction is remembered for a while.
+func (st *State) hashAt(v view, revision int64) (kvHash, error) {
+	for _, h := range st.hashes {
+		if h.revision == revision {
+			return h, nil
+		}
+	}
+	if err := v.check(revision); err != nil {
+		return kvHash{}, err
+	}
+	if revision == 0 {
+		revision = v.revision
+	}
+	return kvHash{v.hash(revision), revision, v.compacted}, nil
+}
+
+// hash returns a checksum of the keys at a revision. Members that hold the same have the same one. It is not the number that
+// etcd computes, which depends on how etcd stores what it has.
+func (v view) hash(revision int64) uint32 {
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	var buf []byte
+	v.data.EachAt(mvcc.Prefix(""), revision, func(rec *mvcc.Record) bool {
+		buf = buf[:0]
+		for _, n := range [...]int64{int64(len(rec.Key)), int64(len(rec.Value)), rec.Create, rec.Modify, rec.Version, rec.Lease} {
+			buf = binary.BigEndian.AppendUint64(buf, uint64(n))
+		}
+		sum.Write(append(append(buf, rec.Key...), rec.Value...))
+		return true
+	})
+	return sum.Sum32()
+}

@@ -1,0 +1,141 @@
+package server
+
+import (
+	"slices"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/watchkv/watchkv/internal/mvcc"
+)
+
+// onlyReads reports whether r has no operation that is not a read. A transaction within another is not a read, whatever it
+// does.
+func onlyReads(r *pb.TxnRequest) bool {
+	return all(r, func(read *pb.RangeRequest) bool { return read != nil })
+}
+
+// onlySerializable reports whether r has only serializable reads. If it has none at all, that is so.
+func onlySerializable(r *pb.TxnRequest) bool {
+	return all(r, func(read *pb.RangeRequest) bool { return read != nil && read.Serializable })
+}
+
+func all(r *pb.TxnRequest, ok func(*pb.RangeRequest) bool) bool {
+	for _, ops := range [][]*pb.RequestOp{r.Success, r.Failure} {
+		for _, op := range ops {
+			if !ok(op.GetRequestRange()) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// txn is a transaction that knows which way it and those in it go.
+type txn struct {
+	succeeded bool
+	ops       []*pb.RequestOp
+	inner     []*txn // for the operations that are transactions, in order
+}
+
+// decide compares what r and the transactions in it ask for with the keys before any change.
+func (v view) decide(r *pb.TxnRequest) *txn {
+	t := &txn{succeeded: v.holdAll(r.Compare), ops: r.Success}
+	if !t.succeeded {
+		t.ops = r.Failure
+	}
+	for _, op := range t.ops {
+		if inner := op.GetRequestTxn(); inner != nil {
+			t.inner = append(t.inner, v.decide(inner))
+		}
+	}
+	return t
+}
+
+// errFatal is the answer to a transaction that deletes a range without an end, in which etcd does not look for overlaps, and
+// then puts a key of it that must exist. Etcd's members end when they apply it, and again each time they are started.
+var errFatal = status.Error(codes.Unknown, "etcdmem: etcd does not survive a put with ignore_value or ignore_lease of a key that the transaction has deleted")
+
+// fits returns the first reason why an operation on the way of t cannot be done. It changes nothing, so that all is done or
+// nothing. w is nil if t only reads. gone collects what is deleted on the way.
+func (t *txn) fits(v view, w *write, gone *[]mvcc.Range) error {
+	inner := t.inner
+	for _, op := range t.ops {
+		var err error
+		switch op := op.Request.(type) {
+		case *pb.RequestOp_RequestRange:
+			err = v.fits(op.RequestRange)
+		case *pb.RequestOp_RequestPut:
+			err = w.putFits(op.RequestPut)
+			ignores := op.RequestPut.IgnoreValue || op.RequestPut.IgnoreLease
+			if err == nil && ignores && slices.ContainsFunc(*gone, func(r mvcc.Range) bool { return r.Contains(string(op.RequestPut.Key)) }) {
+				err = errFatal
+			}
+		case *pb.RequestOp_RequestDeleteRange:
+			*gone = append(*gone, keysOf(op.RequestDeleteRange.Key, op.RequestDeleteRange.RangeEnd))
+		case *pb.RequestOp_RequestTxn:
+			err = inner[0].fits(v, w, gone)
+			inner = inner[1:]
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fits is [view.check] as transactions have it: there a negative revision may be compacted.
+func (v view) fits(r *pb.RangeRequest) error {
+	if r.Revision < 0 && r.Revision < v.compacted {
+		return rpctypes.ErrGRPCCompacted
+	}
+	return v.check(r.Revision)
+}
+
+// do does t, which fits. now returns the keys with what has been done so far. The headers in the answer have only a revision,
+// and those of inner transactions not even that.
+func (t *txn) do(now func() view, w *write) *pb.TxnResponse {
+	resp := &pb.TxnResponse{Header: new(pb.ResponseHeader), Succeeded: t.succeeded, Responses: make([]*pb.ResponseOp, len(t.ops))}
+	inner := t.inner
+	for i, op := range t.ops {
+		resp.Responses[i] = new(pb.ResponseOp)
+		switch op := op.Request.(type) {
+		case *pb.RequestOp_RequestRange:
+			f, _ := now().read(op.RequestRange)
+			resp.Responses[i].Response = &pb.ResponseOp_ResponseRange{ResponseRange: f.response()}
+		case *pb.RequestOp_RequestPut:
+			resp.Responses[i].Response = &pb.ResponseOp_ResponsePut{ResponsePut: w.put(op.RequestPut)}
+		case *pb.RequestOp_RequestDeleteRange:
+			resp.Responses[i].Response = &pb.ResponseOp_ResponseDeleteRange{ResponseDeleteRange: w.deleteRange(op.RequestDeleteRange)}
+		case *pb.RequestOp_RequestTxn:
+			resp.Responses[i].Response = &pb.ResponseOp_ResponseTxn{ResponseTxn: inner[0].do(now, w)}
+			inner = inner[1:]
+		}
+	}
+	return resp
+}
+
+// readTxn does a transaction that only reads.
+func (v view) readTxn(r *pb.TxnRequest) (*pb.TxnResponse, error) {
+	t := v.decide(r)
+	if err := t.fits(v, nil, nil); err != nil {
+		return nil, err
+	}
+	resp := t.do(func() view { return v }, nil)
+	resp.Header.Revision = v.revision
+	return resp, nil
+}
+
+// txn does a transaction that may write.
+func (w *write) txn(r *pb.TxnRequest) (*pb.TxnResponse, error) {
+	t := w.view().decide(r)
+	var gone []mvcc.Range
+	if err := t.fits(w.view(), w, &gone); err != nil {
+		return nil, err
+	}
+	resp := t.do(w.view, w)
+	resp.Header.Revision = w.data.Revision
+	return resp, nil
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/watchkv/watchkv/internal/mvcc"
+)
+
+// write is a change of the state in progress: its operations make one revision. The state is locked.
+type write struct {
+	*State
+	next int64 // the revision that the first change makes
+}
+
+func (st *State) begin() *write { return &write{st, st.data.Revision + 1} }
+
+// view returns the keys as they are, with what the write has done so far.
+func (w *write) view() view { return view{w.data, w.data.Revision, w.data.Compacted} }
+
+// put does r, which has been checked.
+func (w *write) put(r *pb.PutRequest) *pb.PutResponse {
+	key, value, leaseID := string(r.Key), string(r.Value), r.Lease
+	old := w.data.Get(key)
+	if r.IgnoreValue {
+		value = old.Value
+	}
+	if r.IgnoreLease {
+		leaseID = old.Lease
+	}
+	rec := w.data.Put(key, value, leaseID, w.next)
+	w.reattach(rec.Key, old, leaseID)
+	resp := &pb.PutResponse{Header: &pb.ResponseHeader{Revision: w.data.Revision}}
+	if r.PrevKv && old != nil {
+		resp.PrevKv = keyValue(old)
+	}
+	return resp
+}
+
+// deleteRange does r.
+func (w *write) deleteRange(r *pb.DeleteRangeRequest) *pb.DeleteRangeResponse {
+	resp := &pb.DeleteRangeResponse{Header: new(pb.ResponseHeader)}
+	var records []*mvcc.Record
+	w.data.EachAt(keysOf(r.Key, r.RangeEnd), w.data.Revision, func(rec *mvcc.Record) bool {
+		records = append(records, rec)
+		return true
+	})
+	for _, rec := range records {
+		w.delete(rec)
+		if r.PrevKv {
+			resp.PrevKvs = append(resp.PrevKvs, keyValue(rec))
+		}
+	}
+	resp.Deleted = int64(len(records))
+	resp.Header.Revision = w.data.Revision
+	return resp
+}
+
+// delete removes the key of a live record.
+func (w *write) delete(rec *mvcc.Record) {
+	w.data.Delete(rec.Key, w.next)
+	w.reattach(rec.Key, rec, 0)
+}
+
+// reattach moves a key from the lease of the record that it had, if it had one, to another lease.
+func (w *write) reattach(key string, old *mvcc.Record, to int64) {
+	if old != nil && old.Lease != 0 && old.Lease != to {
+		if l := w.leases[old.Lease]; l != nil {
+			delete(l.keys, key)
+		}
+	}
+	if l := w.leases[to]; l != nil {
+		l.keys[key] = struct{}{}
+	}
+}
+
+// putFits returns the error of a put that the state does not allow.
+func (w *write) putFits(r *pb.PutRequest) error {
+	if (r.IgnoreValue || r.IgnoreLease) && w.data.Get(string(r.Key)) == nil {
+		return rpctypes.ErrGRPCKeyNotFound
+	}
+	return w.leaseFits(r)
+}
+
+func (w *write) leaseFits(r *pb.PutRequest) error {
+	if r.Lease != 0 && w.leases[r.Lease] == nil {
+		return rpctypes.ErrGRPCLeaseNotFound
+	}
+	return nil
+}

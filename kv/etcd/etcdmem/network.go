@@ -1,0 +1,82 @@
+package etcdmem
+
+import (
+	"context"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/network"
+)
+
+// A Network is what lies between a cluster's clients and its members. It works well until one of its methods makes it fail,
+// and again after [Network.Mend].
+//
+// Each method is about the connections to the members it names, to all members if none is named, and returns at once.
+// Faults of different kinds add up. They outlast restarts of the members. All methods may be called concurrently.
+//
+// What members say to each other does not pass through it; see [Cluster.Partition].
+type Network struct {
+	cluster *Cluster
+	inner   *network.Network
+}
+
+// Network is what lies between the cluster's clients and its members.
+func (c *Cluster) Network() *Network { return c.network }
+
+// to returns the links of all clients to members.
+func (n *Network) to(members []int) network.Links {
+	members = n.cluster.chosen(members)
+	addresses := make([]string, len(members))
+	for k, i := range members {
+		addresses[k] = address(i)
+	}
+	return n.inner.To(addresses...)
+}
+
+// Swallow loses all packets, in both directions: the machine is gone, or the cable. Nothing is broken off. Connections stay
+// open and are silent; writes to them succeed until 64 KiB are held, and then wait. New connections hang until their context
+// ends.
+func (n *Network) Swallow(members ...int) { n.to(members).Swallow() }
+
+// SwallowRequests loses packets on their way to the members. The answers still arrive, though no more than 64 KiB of each
+// connection: nothing tells the member that they do.
+func (n *Network) SwallowRequests(members ...int) { n.to(members).SwallowRequests() }
+
+// SwallowAnswers loses packets on their way from the members. What clients ask for is still done, though each connection
+// delivers no more than another 64 KiB.
+func (n *Network) SwallowAnswers(members ...int) { n.to(members).SwallowAnswers() }
+
+// Forget makes the connections that exist silent for ever, as a firewall does that has lost its state. New connections work
+// at once.
+func (n *Network) Forget(members ...int) { n.to(members).Forget() }
+
+// Reset breaks the connections that exist: reads and writes fail with syscall.ECONNRESET. New connections work.
+func (n *Network) Reset(members ...int) { n.to(members).Reset() }
+
+// Refuse has new connections fail with syscall.ECONNREFUSED. Those that exist work on.
+func (n *Network) Refuse(members ...int) { n.to(members).Refuse() }
+
+// Delay has every byte travel for d longer, in each direction. It takes the place of an earlier Delay. A delay of zero is none.
+func (n *Network) Delay(d time.Duration, members ...int) { n.to(members).Delay(d, 0) }
+
+// DelayAround is [Network.Delay], and each write takes up to jitter longer still, by chance.
+func (n *Network) DelayAround(d, jitter time.Duration, members ...int) {
+	n.to(members).Delay(d, jitter)
+}
+
+// Throttle carries at most that many bytes a second in each direction. All connections to the members of one call share the
+// limit. It takes the place of an earlier Throttle. A limit of zero is none.
+func (n *Network) Throttle(bytesPerSecond int, members ...int) {
+	n.to(members).Throttle(bytesPerSecond)
+}
+
+// Mend ends all faults. What was held is delivered. Connections that were reset or forgotten stay so.
+func (n *Network) Mend(members ...int) { n.to(members).Mend() }
+
+// Dial connects to a member as a client does, through the network and its faults. The endpoint is one of
+// [Cluster.Endpoints]. It has the form that grpc.WithContextDialer wants, for clients that are configured in another way
+// than by [Cluster.ClientConfig].
+func (n *Network) Dial(ctx context.Context, endpoint string) (net.Conn, error) {
+	return n.inner.Dial(ctx, "client", strings.TrimPrefix(endpoint, "http://"))
+}

@@ -1,0 +1,49 @@
+package etcdmem
+
+import (
+	"time"
+
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/server"
+)
+
+// An Option changes how a cluster is started.
+type Option func(*options)
+
+type options struct {
+	seed      uint64
+	revision  int64
+	heartbeat time.Duration
+	server    server.Config
+}
+
+func (o *options) setDefaults() {
+	o.seed, o.revision = 1, 1
+	o.heartbeat, o.server.ElectionTimeout = 100*time.Millisecond, time.Second
+}
+
+// WithSeed sets what decides everything that is random in a cluster: which member leads first, when members stand for
+// election, and the network's jitter. The default is 1.
+func WithSeed(seed uint64) Option { return func(o *options) { o.seed = seed } }
+
+// WithTimes sets the time between two heartbeats, and the time without one after which a member stands for election. The
+// defaults are etcd's, 100 ms and 1 s. Leases live half as long again as an election at least, in whole seconds.
+func WithTimes(heartbeat, election time.Duration) Option {
+	return func(o *options) { o.heartbeat, o.server.ElectionTimeout = heartbeat, election }
+}
+
+// WithProgressInterval sets how often a watch that asks for it is sent a progress notification. The default is etcd's, ten
+// minutes. As in etcd, a tenth of it may be added by chance.
+func WithProgressInterval(d time.Duration) Option {
+	return func(o *options) { o.server.ProgressInterval = d }
+}
+
+// WithLimits sets the size in bytes of the largest request, and the number of operations that a transaction may have in
+// each of its parts. The defaults are etcd's, 1.5 MiB and 128.
+func WithLimits(maxRequestBytes, maxTxnOps int) Option {
+	return func(o *options) { o.server.MaxRequestBytes, o.server.MaxTxnOps = maxRequestBytes, maxTxnOps }
+}
+
+// WithRevision has the cluster begin at a revision, with no keys, and with everything before it compacted. It is for tests of
+// programs that may mistake a revision for something small. The default is that of a new cluster: revision 1, and nothing
+// compacted.
+func WithRevision(revision int64) Option { return func(o *options) { o.revision = revision } }

@@ -1,0 +1,208 @@
+package rpc
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+)
+
+// run is a program that runs on one server.
+type run struct {
+	ctx     context.Context
+	conn    *grpc.ClientConn
+	streams map[int]*stream
+	reading sync.WaitGroup
+	never   map[int64]bool // revisions at which to compact would kill etcd
+}
+
+// stream is a watch stream, and what has come on it.
+type stream struct {
+	pb.Watch_WatchClient
+
+	mu      sync.Mutex
+	came    []*pb.WatchResponse
+	err     error
+	changed chan struct{} // closed and replaced when something comes
+}
+
+// runOn runs p. settle waits, after each step, until all has come that the step is to bring.
+func runOn(ctx context.Context, conn *grpc.ClientConn, p Program, settle func(r *run, step int)) []Answer {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &run{ctx: ctx, conn: conn, streams: make(map[int]*stream), never: make(map[int64]bool)}
+	defer r.reading.Wait()
+	defer cancel()
+	answers := make([]Answer, len(p))
+	for i, step := range p {
+		if step.Message != nil {
+			if err := r.stream(step.Stream).Send(step.Message); err != nil {
+				answers[i].Response = "the stream has ended"
+			}
+		} else {
+			answers[i].Response = r.call(step.Request)
+		}
+		settle(r, i)
+		answers[i].Streams = r.take()
+	}
+	return answers
+}
+
+// stream returns a stream, which it opens if it is new.
+func (r *run) stream(n int) *stream {
+	if s := r.streams[n]; s != nil {
+		return s
+	}
+	s := &stream{changed: make(chan struct{})}
+	var err error
+	if s.Watch_WatchClient, err = pb.NewWatchClient(r.conn).Watch(r.ctx); err != nil {
+		panic(fmt.Sprintf("a stream cannot be opened: %v", err))
+	}
+	r.streams[n] = s
+	r.reading.Go(s.read)
+	return s
+}
+
+func (s *stream) read() {
+	for {
+		resp, err := s.Recv()
+		s.mu.Lock()
+		if err != nil {
+			s.err = err
+		} else {
+			s.came = append(s.came, resp)
+		}
+		close(s.changed)
+		s.changed = make(chan struct{})
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// take returns what has come on each stream. The order of the watches that one change concerns is by chance.
+func (r *run) take() map[int][]string {
+	all := make(map[int][]string)
+	for n, s := range r.streams {
+		s.mu.Lock()
+		slices.SortStableFunc(s.came, func(a, b *pb.WatchResponse) int { return cmp.Compare(a.WatchId, b.WatchId) })
+		for _, resp := range s.came {
+			if n >= sharedStreams && isProgress(resp) {
+				continue // it answers awaitSynced, which asks more than once
+			}
+			plain(resp.Header)
+			all[n] = append(all[n], text(resp))
+		}
+		s.came = nil
+		s.mu.Unlock()
+	}
+	return all
+}
+
+// isProgress reports whether a message says how far all watches of the stream are.
+func isProgress(resp *pb.WatchResponse) bool {
+	return resp.WatchId == -1 && !resp.Created && !resp.Canceled && len(resp.Events) == 0
+}
+
+// plain removes from a header what two servers cannot have in common.
+func plain(h *pb.ResponseHeader) {
+	if h != nil {
+		h.ClusterId, h.MemberId, h.RaftTerm = 0, 0, 0
+	}
+}
+
+// call makes a call and returns its answer.
+func (r *run) call(request any) string {
+	var resp interface{ GetHeader() *pb.ResponseHeader }
+	var err error
+	kv, leases := pb.NewKVClient(r.conn), pb.NewLeaseClient(r.conn)
+	switch request := request.(type) {
+	case *pb.PutRequest:
+		resp, err = kv.Put(r.ctx, request)
+	case *pb.DeleteRangeRequest:
+		resp, err = kv.DeleteRange(r.ctx, request)
+	case *pb.RangeRequest:
+		resp, err = kv.Range(r.ctx, request)
+	case *pb.TxnRequest:
+		deletes := inTxn(request, func(op *pb.RequestOp) bool { return string(op.GetRequestDeleteRange().GetRangeEnd()) == "\x00" })
+		if deletes && inTxn(request, func(op *pb.RequestOp) bool {
+			return op.GetRequestPut().GetIgnoreValue() || op.GetRequestPut().GetIgnoreLease()
+		}) {
+			return "not done" // such a put of a key that is gone by then kills etcd
+		}
+		var answer *pb.TxnResponse
+		answer, err = kv.Txn(r.ctx, request)
+		if err == nil && deletes {
+			r.never[answer.Header.Revision] = true // if the transaction also puts a key of the range, this would kill etcd
+		}
+		resp = answer
+	case *pb.CompactionRequest:
+		if r.never[request.Revision] {
+			return "not done"
+		}
+		resp, err = kv.Compact(r.ctx, request)
+	case *pb.LeaseGrantRequest:
+		resp, err = leases.LeaseGrant(r.ctx, request)
+	case *pb.LeaseRevokeRequest:
+		resp, err = leases.LeaseRevoke(r.ctx, request)
+	case *pb.LeaseTimeToLiveRequest:
+		var answer *pb.LeaseTimeToLiveResponse
+		if answer, err = leases.LeaseTimeToLive(r.ctx, request); err == nil {
+			answer.TTL = min(answer.TTL, 1) // the rest depends on the time
+			slices.SortFunc(answer.Keys, slices.Compare[[]byte])
+		}
+		resp = answer
+	case *pb.LeaseLeasesRequest:
+		var answer *pb.LeaseLeasesResponse
+		if answer, err = leases.LeaseLeases(r.ctx, request); err == nil {
+			slices.SortFunc(answer.Leases, func(a, b *pb.LeaseStatus) int { return cmp.Compare(a.ID, b.ID) })
+		}
+		resp = answer
+	case *pb.LeaseKeepAliveRequest:
+		resp, err = keepAlive(r.ctx, leases, request)
+	case *pb.HashKVRequest:
+		var answer *pb.HashKVResponse
+		if answer, err = pb.NewMaintenanceClient(r.conn).HashKV(r.ctx, request); err == nil {
+			answer.Hash = 0 // another function
+		}
+		resp = answer
+	default:
+		panic(fmt.Sprintf("no such request: %T", request))
+	}
+	if err != nil {
+		return fmt.Sprintf("%v: %s", status.Code(err), status.Convert(err).Message())
+	}
+	plain(resp.GetHeader())
+	return text(resp)
+}
+
+// keepAlive has a lease kept alive once.
+func keepAlive(ctx context.Context, leases pb.LeaseClient, r *pb.LeaseKeepAliveRequest) (*pb.LeaseKeepAliveResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := leases.LeaseKeepAlive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.Send(r); err != nil {
+		return nil, err
+	}
+	return stream.Recv()
+}
+
+// inTxn reports whether a transaction, or one within it, has such an operation.
+func inTxn(r *pb.TxnRequest, such func(*pb.RequestOp) bool) bool {
+	for _, ops := range [][]*pb.RequestOp{r.Success, r.Failure} {
+		for _, op := range ops {
+			if such(op) || op.GetRequestTxn() != nil && inTxn(op.GetRequestTxn(), such) {
+				return true
+			}
+		}
+	}
+	return false
+}
