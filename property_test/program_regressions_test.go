@@ -1,6 +1,7 @@
 package property_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -17,20 +18,6 @@ type regression struct {
 }
 
 var regressions = []regression{
-	{
-		name: "W4: a deletion at the very revision of a compaction can be watched",
-		transcript: program.Transcript{
-			program.Ask(program.Put("a", "x"), "+1"),
-			program.Ask(program.Delete("a"), "+2"),
-			program.Ask(program.Compact(program.LastOf("a", 0)), "done"),
-			program.Ask(program.Watch(kv.All(), program.LastOf("a", -1)),
-				`delete "a" (+2)`,
-				`put "\x00" = "mark" (created +3, modified +3, version 1)`,
-				"end: canceled",
-			),
-			program.Ask(program.Watch(kv.All(), program.LastOf("a", -2)), "end: compacted up to +2"),
-		},
-	},
 	{
 		name: "a commit that changes nothing makes no revision",
 		transcript: program.Transcript{
@@ -56,34 +43,6 @@ var regressions = []regression{
 			program.Ask(program.Get(kv.Key("a")),
 				"at +2",
 				`"a" = "x" (created +1, modified +2, version 2)`,
-			),
-		},
-	},
-	{
-		name:  "W1: a watch after revision 0 brings all that ever happened",
-		isNew: true,
-		transcript: program.Transcript{
-			program.Ask(program.Put("a", "x"), "+1"),
-			program.Ask(program.Put("b", "y"), "+2"),
-			program.Ask(program.Watch(kv.All(), program.Exactly(0)),
-				`put "a" = "x" (created +1, modified +1, version 1)`,
-				`put "b" = "y" (created +2, modified +2, version 1)`,
-				`put "\x00" = "mark" (created +3, modified +3, version 1)`,
-				`put "b" = "mark" (created +2, modified +3, version 2)`,
-				"end: canceled",
-			),
-			program.Ask(program.Watch(kv.Key("b"), program.Exactly(-1)), "end: invalid range"),
-		},
-	},
-	{
-		name: "W8: a watch after revision 0 is too late where history has a beginning",
-		transcript: program.Transcript{
-			program.Ask(program.Watch(kv.All(), program.Exactly(0)), "end: compacted up to +0"),
-			program.Ask(program.Watch(kv.All(), program.Start(-2)), "end: compacted up to +0"),
-			program.Ask(program.Watch(kv.Key("begin"), program.Start(-1)),
-				`delete "begin" (+0)`,
-				`put "begin" = "mark" (created +1, modified +1, version 1)`,
-				"end: canceled",
 			),
 		},
 	},
@@ -159,28 +118,7 @@ var regressions = []regression{
 		},
 	},
 	{
-		name: "W5: the events of a commit come together, in the order of its writes",
-		transcript: program.Transcript{
-			program.Ask(program.Put("b", "x"), "+1"),
-			program.Ask(program.Watch(kv.All(), program.Now(0)),
-				`put "c" = "" (created +2, modified +2, version 1)`,
-				`delete "b" (+2)`,
-				`put "a" = "x" (created +2, modified +2, version 1)`,
-				`put "\x00" = "mark" (created +3, modified +3, version 1)`,
-				`put "b" = "mark" (created +3, modified +3, version 1)`,
-				"end: canceled",
-			),
-			program.Ask(program.Commit(program.Put("c", ""), program.Delete("b"), program.Delete("d"), program.Put("a", "x")), "+2"),
-			program.Ask(program.Watch(kv.Interval("b", "d"), program.Now(-1)),
-				`put "c" = "" (created +2, modified +2, version 1)`,
-				`delete "b" (+2)`,
-				`put "b" = "mark" (created +3, modified +3, version 1)`,
-				"end: canceled",
-			),
-		},
-	},
-	{
-		name: "S3: a key that comes back begins anew",
+		name: "S3: a key that comes back starts over",
 		transcript: program.Transcript{
 			program.Ask(program.Put("a", "x"), "+1"),
 			program.Ask(program.Put("a", "y"), "+2"),
@@ -204,71 +142,6 @@ var regressions = []regression{
 		},
 	},
 	{
-		name: "W6, W8: a reader that comes back too late for what it had not read gets an error",
-		transcript: program.Transcript{
-			program.Ask(program.Watch(kv.Prefix("a"), program.Now(0)),
-				`put "a" = "1" (created +1, modified +1, version 1)`,
-				`put "aa" = "2" (created +2, modified +2, version 1)`,
-				`put "a" = "3" (created +1, modified +3, version 2)`,
-				"end: canceled",
-			),
-			program.Ask(program.Watch(kv.Prefix("a"), program.Now(0)),
-				`put "a" = "1" (created +1, modified +1, version 1)`,
-				`put "aa" = "2" (created +2, modified +2, version 1)`,
-				`put "a" = "3" (created +1, modified +3, version 2)`,
-				"end: canceled",
-			),
-			program.Ask(program.Put("a", "1"), "+1"),
-			program.Ask(program.Put("aa", "2"), "+2"),
-			program.Ask(program.Put("a", "3"), "+3"),
-			program.Ask(program.Compact(program.LastOf("aa", 0)), "done"),
-			program.Ask(program.Resume(0, 2),
-				`put "aa" = "2" (created +2, modified +2, version 1)`,
-				`put "a" = "3" (created +1, modified +3, version 2)`,
-				`put "a" = "mark" (created +1, modified +4, version 3)`,
-				"end: canceled",
-			),
-			program.Ask(program.Resume(1, 3), "end: compacted up to +2"),
-		},
-	},
-	{
-		name: "W8: a watch that has missed nothing goes on across a compaction of what it did not want",
-		transcript: program.Transcript{
-			program.Ask(program.Watch(kv.Key("a"), program.Now(0)),
-				`put "a" = "1" (created +1, modified +1, version 1)`,
-				`put "a" = "4" (created +1, modified +4, version 2)`,
-				`put "a" = "mark" (created +1, modified +5, version 3)`,
-				"end: canceled",
-			),
-			program.Ask(program.Put("a", "1"), "+1"),
-			program.Ask(program.Put("b", "2"), "+2"),
-			program.Ask(program.Put("b", "3"), "+3"),
-			program.Ask(program.Compact(program.Now(0)), "done"),
-			program.Ask(program.Put("a", "4"), "+4"),
-		},
-	},
-	{
-		name: "W9: a watch of the future waits for it",
-		transcript: program.Transcript{
-			program.Ask(program.Watch(kv.All(), program.Now(2)),
-				`put "b" = "3" (created +2, modified +3, version 2)`,
-				`put "a" = "4" (created +1, modified +4, version 2)`,
-				`put "\x00" = "mark" (created +5, modified +5, version 1)`,
-				`put "b" = "mark" (created +2, modified +5, version 3)`,
-				"end: canceled",
-			),
-			program.Ask(program.Watch(kv.Key("b"), program.Now(3)),
-				`put "b" = "mark" (created +2, modified +5, version 3)`,
-				"end: canceled",
-			),
-			program.Ask(program.Put("a", "1"), "+1"),
-			program.Ask(program.Put("b", "2"), "+2"),
-			program.Ask(program.Compact(program.Now(0)), "done"),
-			program.Ask(program.Put("b", "3"), "+3"),
-			program.Ask(program.Put("a", "4"), "+4"),
-		},
-	},
-	{
 		name: "a compaction of the future is refused, one at the present is not",
 		transcript: program.Transcript{
 			program.Ask(program.Put("a", "1"), "+1"),
@@ -287,45 +160,12 @@ var regressions = []regression{
 			),
 		},
 	},
-	{
-		name: "W10: the edges of ranges",
-		transcript: program.Transcript{
-			program.Ask(program.Commit(program.Put("a", ""), program.Put("a\xff", ""), program.Put("b", ""), program.Put("\xff\xff", "")), "+1"),
-			program.Ask(program.Get(kv.Prefix("a\xff")),
-				"at +1",
-				`"a\xff" = "" (created +1, modified +1, version 1)`,
-			),
-			program.Ask(program.Get(kv.Prefix("\xff")),
-				"at +1",
-				`"\xff\xff" = "" (created +1, modified +1, version 1)`,
-			),
-			program.Ask(program.Get(kv.Interval("a", "b")),
-				"at +1",
-				`"a" = "" (created +1, modified +1, version 1)`,
-				`"a\xff" = "" (created +1, modified +1, version 1)`,
-			),
-			program.Ask(program.Get(kv.Interval("b", "b")), "invalid range"),
-			program.Ask(program.Get(kv.Key("")), "invalid key"),
-			program.Ask(program.Watch(kv.Prefix("\xff"), program.Start(0)),
-				`put "\xff\xff" = "" (created +1, modified +1, version 1)`,
-				`put "\xff" = "mark" (created +2, modified +2, version 1)`,
-				"end: canceled",
-			),
-			program.Ask(program.Watch(kv.Interval("a", "b"), program.Start(0)),
-				`put "a" = "" (created +1, modified +1, version 1)`,
-				`put "a\xff" = "" (created +1, modified +1, version 1)`,
-				`put "a" = "mark" (created +1, modified +2, version 2)`,
-				"end: canceled",
-			),
-			program.Ask(program.Watch(kv.Interval("b", "a"), program.Start(0)), "end: invalid range"),
-		},
-	},
 }
 
 func TestProgramsWithKnownAnswers(t *testing.T) {
 	leaktest.Check(t)
 	member := startDifferentialEtcd(t)
-	for _, r := range regressions {
+	for _, r := range slices.Concat(regressions, watchRegressions) {
 		t.Run(r.name, func(t *testing.T) {
 			if r.isNew {
 				r.check(t, "etcd", startDifferentialEtcd(t).runNew(t.Context(), r.transcript.Program()))

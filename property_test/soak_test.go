@@ -73,7 +73,7 @@ func (s *soak) round(t *testing.T) {
 	key := fmt.Sprintf("/value/%d", s.arena.rounds)
 	begin, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	log, err := follow.Begin(begin, s.ground, key)
+	writer, err := follow.NewWriter(begin, s.ground, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,16 +88,16 @@ func (s *soak) round(t *testing.T) {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		writeValue(ctx, log, seed)
+		writeValue(ctx, writer, seed)
 	}()
 
 	run := s.arena.round(t, min(2*roundTime, *soakFor), s.harm)
 	<-written
 	settle, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	settled := watchers.Settle(settle, log)
+	settled := watchers.Settle(settle, writer)
 	watchers.Close()
-	if err := watchers.Judge(log); err != nil {
+	if err := watchers.Judge(writer); err != nil {
 		t.Errorf("the value is wrong: %v", err)
 	} else if settled != nil {
 		t.Errorf("the watchers have not returned all: %v", settled)
@@ -108,7 +108,7 @@ func (s *soak) round(t *testing.T) {
 
 	s.sum.add(run)
 	s.returned.Add(watchers.Counts())
-	acknowledged, unknown := log.Writes()
+	acknowledged, unknown := writer.Writes()
 	s.written += acknowledged + unknown
 	if err := s.cluster.Compact(settle, int64(run.Log.Until)); err != nil { // as operators do, to whom it happens as well
 		t.Logf("not compacted: %v", err)
@@ -117,16 +117,16 @@ func (s *soak) round(t *testing.T) {
 }
 
 // writeValue writes to the value until ctx is done. What comes of each write is for the log to find out.
-func writeValue(ctx context.Context, log *follow.Log, seed uint64) {
+func writeValue(ctx context.Context, writer *follow.Writer, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	for {
 		switch n := random.IntN(10); n {
 		case 0:
-			log.PutBad(ctx)
+			writer.PutBad(ctx)
 		case 1:
-			log.Delete(ctx)
+			writer.Delete(ctx)
 		default:
-			log.Put(ctx)
+			writer.Put(ctx)
 		}
 		select {
 		case <-ctx.Done():

@@ -91,7 +91,7 @@ func playInBubble(t *rapid.T, p follow.Program) (r run) {
 		ground.Pass(ctx, 2*time.Minute) // whatever is still returned is too much
 		watches, values := s.Faults.Counts().Streams, s.Watchers.Values()
 		s.Watchers.Close()
-		r.err = errors.Join(s.Watchers.Judge(s.Log), settled)
+		r.err = errors.Join(s.Watchers.Judge(s.Writer), settled)
 		left := s.Faults.Counts()
 		switch {
 		case r.err != nil:

@@ -69,16 +69,16 @@ func (g *clusterGround) Pass(ctx context.Context, d time.Duration) {
 // Actions are none, as a cluster is broken for all of its keys at once.
 func (g *clusterGround) Actions() map[string]follow.Action { return nil }
 
-// disturb does so many things to a cluster on which stages are played, and leaves it whole. There is always a majority,
+// disturb does so many things to a cluster on which harnesses are played, and leaves it whole. There is always a majority,
 // but for a moment.
-func (g *clusterGround) disturb(ctx context.Context, stages []*follow.Harness, seed uint64, times int) error {
+func (g *clusterGround) disturb(ctx context.Context, harnesses []*follow.Harness, seed uint64, times int) error {
 	random := rand.New(rand.NewPCG(seed, 0))
 	things := []func(member int) error{
 		func(member int) error { g.cluster.Stop(member); return nil },
 		func(member int) error { g.cluster.Partition(member); return nil },
 		func(member int) error { return g.cluster.MoveLeader(ctx, member) },
 		func(int) error { g.cluster.Stop(); return g.cluster.Restart(ctx) },
-		func(int) error { return g.compact(ctx, stages) },
+		func(int) error { return g.compact(ctx, harnesses) },
 	}
 	for range times {
 		if err := things[random.IntN(len(things))](random.IntN(g.cluster.Size())); err != nil {
@@ -94,17 +94,17 @@ func (g *clusterGround) disturb(ctx context.Context, stages []*follow.Harness, s
 }
 
 // compact forgets what all logs have resolved.
-func (g *clusterGround) compact(ctx context.Context, stages []*follow.Harness) error {
+func (g *clusterGround) compact(ctx context.Context, harnesses []*follow.Harness) error {
 	oldest := kv.Revision(math.MaxInt64)
-	for _, s := range stages {
-		upTo, err := s.Log.Resolve(ctx)
+	for _, s := range harnesses {
+		upTo, err := s.Writer.Resolve(ctx)
 		if err != nil {
 			return err
 		}
 		oldest = min(oldest, upTo)
 	}
-	for _, s := range stages {
-		s.Log.Excuse(oldest)
+	for _, s := range harnesses {
+		s.Writer.Excuse(oldest)
 	}
 	return g.Compact(ctx, oldest)
 }
@@ -140,8 +140,8 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 	const keys, disturbances = 6, 10
 	began := time.Now()
 	programs := follow.Programs(append(onClusters, usual...))
-	stages, played := make([]*follow.Harness, keys), make([]follow.Program, keys)
-	for i := range stages {
+	harnesses, played := make([]*follow.Harness, keys), make([]follow.Program, keys)
+	for i := range harnesses {
 		p := programs.Example(int(seed)*keys + i)
 		s, err := follow.NewHarness(ctx, ground, fmt.Sprintf("/%d/%d", round, i), follow.Config{
 			Seed: p.Seed, Pace: 10 * time.Millisecond,
@@ -152,17 +152,17 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 		}
 		defer s.Watchers.Close()
 		s.Watchers.OpenAll() // a program costs seconds, a watcher nothing
-		stages[i], played[i] = s, p
+		harnesses[i], played[i] = s, p
 	}
-	if err := runAll(ctx, ground, stages, played, seed, disturbances); err != nil {
+	if err := runAll(ctx, ground, harnesses, played, seed, disturbances); err != nil {
 		return err
 	}
 	var counts follow.Counts
 	writes, unknown := 0, 0
-	for i, s := range stages {
+	for i, s := range harnesses {
 		settled := s.Settle(ctx)
 		s.Watchers.Close()
-		err := errors.Join(s.Watchers.Judge(s.Log), settled)
+		err := errors.Join(s.Watchers.Judge(s.Writer), settled)
 		if left := s.Faults.Counts(); err == nil && (left.Streams != 0 || left.Blocked != 0) {
 			err = fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)
 		}
@@ -170,7 +170,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 			return fmt.Errorf("%w\nby the program %#v", err, played[i])
 		}
 		counts.Add(s.Watchers.Counts())
-		a, u := s.Log.Writes()
+		a, u := s.Writer.Writes()
 		writes, unknown = writes+a, unknown+u
 	}
 	for member := range ground.cluster.Size() {
@@ -184,11 +184,11 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 }
 
 // runAll runs every program, again and again, for as long as the cluster is disturbed.
-func runAll(ctx context.Context, ground *clusterGround, stages []*follow.Harness, programs []follow.Program, seed uint64, times int) error {
+func runAll(ctx context.Context, ground *clusterGround, harnesses []*follow.Harness, programs []follow.Program, seed uint64, times int) error {
 	stop := make(chan struct{})
-	errs := make([]error, len(stages))
+	errs := make([]error, len(harnesses))
 	var running sync.WaitGroup
-	for i, s := range stages {
+	for i, s := range harnesses {
 		running.Go(func() {
 			for errs[i] == nil {
 				select {
@@ -200,7 +200,7 @@ func runAll(ctx context.Context, ground *clusterGround, stages []*follow.Harness
 			}
 		})
 	}
-	err := ground.disturb(ctx, stages, seed, times)
+	err := ground.disturb(ctx, harnesses, seed, times)
 	close(stop)
 	running.Wait()
 	return errors.Join(append(errs, err)...)

@@ -1,10 +1,10 @@
 package value_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
@@ -12,19 +12,19 @@ import (
 
 // aheadOfTheWatch is a watcher that has returned 1 by a read, while the Value's watch, which is lost at the end, was behind.
 // The store still has all that was put since, which are the numbers from 2 to last.
-func aheadOfTheWatch(w *world, last int) *value.Watcher[int] {
+func aheadOfTheWatch(w *world, last int) *valuetest.Watcher[int] {
 	v := w.number()
 	watch(w, v)
-	w.streaming(1)
+	w.Streaming(1)
 	w.Cut(fault.Watches)
 	w.putNumbers(1, 1)
 	watch(w, v, value.EveryUpdate()) // one that does not read: what it has not read stays in the backlog
 	a := watch(w, v, value.EveryUpdate())
-	wantNumbers(w, a, 1, 1)
+	a.GivesEach(1)
 	w.compact()
 	w.putNumbers(2, last)
 	w.Heal()
-	w.settle()
+	w.Settle()
 	return a
 }
 
@@ -33,9 +33,9 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingOfALongHistory(t *testi
 	inBubble(t, noGap, func(w *world) {
 		const last = 20_000
 		a := aheadOfTheWatch(w, last)
-		wantNumbers(w, a, 2, last)
+		a.GivesEach(numbers(2, last)...)
 		w.putNumbers(last+1, last+1)
-		wantNumbers(w, a, last+1, last+1)
+		a.GivesEach(last + 1)
 	})
 }
 
@@ -43,22 +43,21 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingByAnError(t *testing.T)
 	inBubble(t, noGap, func(w *world) {
 		a := aheadOfTheWatch(w, 9)
 		refused := w.Fail(-1, kv.ErrPermission)
-		wantErr(w, a, kv.ErrPermission)
+		a.Fails(kv.ErrPermission)
 		refused.Remove()
-		wantNumbers(w, a, 2, 9)
+		a.GivesEach(numbers(2, 9)...)
 	})
 }
 
 // That history is gone too.
-func TestV4AWatcherAheadOfTheWatchThatIsLostIsToldOfOneGap(t *testing.T) {
+func TestV4AWatcherAheadOfTheWatchThatIsLostReturnsOneGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		a := aheadOfTheWatch(w, 9)
 		seen := a.Revision()
 		w.compact()
-		wantGap(w, a, seen, seen+9, kv.ErrCompacted)
-		wantNumbers(w, a, 9, 9)
-		w.putNumbers(10, 11)
-		wantNumbers(w, a, 10, 11)
+		a.HasGap(seen, seen+9, kv.ErrCompacted)
+		a.GivesEach(9)
+		w.putsArrive(a, 10, 11)
 	})
 }
 
@@ -69,17 +68,14 @@ func TestV5AnUpdateThatWaitsForHistoryIsDroppedWhenThatIsReplaced(t *testing.T) 
 		w.backup()
 		a := aheadOfTheWatch(w, 9)
 		h := w.Hold(fault.Watches) // the reading of history
-		c := begin(w, a)
-		w.held(h)
+		c := a.Begin()
+		w.Held(h)
 		w.restore()
 		w.pass(time.Second)
-		if got, err := c.end(); !errors.Is(err, kv.ErrReset) {
-			w.broken("Get returned %s, want a *GapError because of a reset", describe(got, err))
-		}
+		c.Fails(kv.ErrReset) // as a *GapError
 		h.Release()
-		wantValue(w, a, 0)
-		wantNothing(w, a)
-		w.putNumbers(1, 2)
-		wantNumbers(w, a, 1, 2)
+		a.Gives(0)
+		a.HasNothing()
+		w.putsArrive(a, 1, 2)
 	})
 }

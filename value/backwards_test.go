@@ -7,12 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
 )
-
-const v5 = "V5, the revision behind successive Gets rises strictly"
 
 func TestV5NeverBackwardsByABadStream(t *testing.T) {
 	for name, change := range map[string]func(kv.Batch) []kv.Batch{
@@ -53,9 +52,7 @@ func TestV5NeverBackwardsByABadStream(t *testing.T) {
 				w.putNumbers(0, 0)
 				store := &tampered{Store: w.Store}
 				v := value.New(store, w.key, value.JSON[int])
-				newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-				wantNumbers(w, newest, 0, 0)
-				wantNumbers(w, every, 0, 0)
+				newest, every := both(w, v, 0)
 				store.tamper(change)
 				seen := 0
 				for i := 1; i <= 100; i++ {
@@ -65,18 +62,18 @@ func TestV5NeverBackwardsByABadStream(t *testing.T) {
 					}
 					w.pass(2 * time.Minute)
 					before := newest.Revision()
-					wantValue(w, newest, i)
+					newest.Gives(i)
 					if newest.Revision() <= before {
 						w.broken("revision %d was returned after %d", newest.Revision(), before)
 					}
 					if name == "two by two in the wrong order" {
 						rises(w, every, i)
 					} else {
-						wantNumbers(w, every, seen+1, i)
+						every.GivesEach(numbers(seen+1, i)...)
 					}
 					seen = i
-					wantNothing(w, every)
-					wantNothing(w, newest)
+					every.HasNothing()
+					newest.HasNothing()
 				}
 				if n := v.Status().Resets; n != 0 {
 					w.broken("history was taken for replaced %d times", n)
@@ -88,7 +85,7 @@ func TestV5NeverBackwardsByABadStream(t *testing.T) {
 
 // rises reads every update up to the number last. A store that gives its history in the wrong order each time it is asked
 // has, for all that can be known, lost some of it: that is a gap, and no step back.
-func rises(w *world, a *value.Watcher[int], last int) {
+func rises(w *world, a *valuetest.Watcher[int], last int) {
 	for got := 0; got < last; {
 		before := a.Revision()
 		n, err := a.Get(w.Context())
@@ -106,52 +103,45 @@ func TestV5NeverBackwardsByDuplicates(t *testing.T) {
 	each(t, v5, func(w *world) {
 		w.putNumbers(0, 0)
 		v := w.number()
-		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		wantNumbers(w, newest, 0, 0)
-		wantNumbers(w, every, 0, 0)
-		w.streaming(1)
+		newest, every := both(w, v, 0)
+		w.Streaming(1)
 		w.Duplicate(-1)
-		w.putNumbers(1, 50)
-		wantNumbers(w, every, 1, 50)
-		w.settle()
-		wantValue(w, newest, 50)
-		wantNothing(w, newest)
-		wantNothing(w, every)
+		w.putsArrive(every, 1, 50)
+		w.Settle()
+		newest.Gives(50)
+		newest.HasNothing()
+		every.HasNothing()
 	})
 }
 
 func TestV5NeverBackwardsWithinABatch(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v5+", also where no version tells that a batch is in the wrong order", func(w *world) {
-				w.put("0")
-				store := &tampered{Store: w.Store}
-				v := value.New(store, w.key, value.JSON[int])
-				a := watch(w, v, opts...)
-				wantValue(w, a, 0)
-				h := w.Hold(fault.Watches)
-				w.EndStreams(kv.ErrUnavailable)
-				w.held(h)
-				w.delete()
-				w.put("1")
-				last := w.delete()
-				store.tamper(func(b kv.Batch) []kv.Batch {
-					slices.Reverse(b.Events)
-					return []kv.Batch{b}
-				})
-				h.Release()
-				for before := a.Revision(); before < last; before = a.Revision() {
-					if _, err := get(w, a); a.Revision() < before || errors.Is(err, value.ErrDeleted) && a.Revision() != last {
-						w.broken("after revision %d Get returned the error %v at %d", before, err, a.Revision())
-					}
-				}
-				w.settle()
-				if s := v.Status(); s.Holes == 0 {
-					w.broken("after a batch in the wrong order Status is %+v", s)
-				}
-			})
+	eachMode(t, inBubble, v5+", also where no version tells that a batch is in the wrong order", func(w *world, opts ...value.WatchOption) {
+		w.put("0")
+		store := &tampered{Store: w.Store}
+		v := value.New(store, w.key, value.JSON[int])
+		a := watch(w, v, opts...)
+		a.Gives(0)
+		h := w.Hold(fault.Watches)
+		w.EndStreams(kv.ErrUnavailable)
+		w.Held(h)
+		w.delete()
+		w.put("1")
+		last := w.delete()
+		store.tamper(func(b kv.Batch) []kv.Batch {
+			slices.Reverse(b.Events)
+			return []kv.Batch{b}
 		})
-	}
+		h.Release()
+		for before := a.Revision(); before < last; before = a.Revision() {
+			if _, err := a.Next(); a.Revision() < before || errors.Is(err, value.ErrDeleted) && a.Revision() != last {
+				w.broken("after revision %d Get returned the error %v at %d", before, err, a.Revision())
+			}
+		}
+		w.Settle()
+		if s := v.Status(); s.Holes == 0 {
+			w.broken("after a batch in the wrong order Status is %+v", s)
+		}
+	})
 }
 
 func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
@@ -159,7 +149,7 @@ func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
 		w.put("0")
 		// Streams end here before they have brought anything, so the delays grow.
 		a := watch(w, w.number(value.WithRetry(10*time.Millisecond, 100*time.Millisecond)))
-		wantValue(w, a, 0)
+		a.Gives(0)
 		last := a.Revision()
 		for i := 1; i <= 60; i++ {
 			switch i % 4 {
@@ -174,7 +164,7 @@ func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
 			}
 			rev := w.put(strconv.Itoa(i))
 			if i%4 == 3 || i%4 == 0 {
-				got, err := get(w, a, value.AtLeast[int](rev))
+				got, err := a.Next(value.AtLeast[int](rev))
 				if err != nil || got != i || a.Revision() != rev || rev <= last {
 					w.broken("Get returned %s of revision %d after revision %d, want %d of %d",
 						describe(got, err), a.Revision(), last, i, rev)
@@ -185,7 +175,7 @@ func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
 	})
 }
 
-func TestV5NeverBackwardsBesideADecoderThatTakesItsTime(t *testing.T) {
+func TestV5NeverBackwardsWhileASlowDecoderRuns(t *testing.T) {
 	inBubble(t, v5+", also where history is lost to a watcher while a batch is decoded", func(w *world) {
 		w.putNumbers(0, 0)
 		decoding, decode := make(chan string), make(chan struct{})
@@ -198,10 +188,10 @@ func TestV5NeverBackwardsBesideADecoderThatTakesItsTime(t *testing.T) {
 			return value.JSON[int](b)
 		}, value.WithBacklog(2))
 		a := watch(w, v, value.EveryUpdate())
-		wantNumbers(w, a, 0, 0)
+		a.GivesEach(0)
 		h := w.Hold(fault.Watches)
 		w.EndStreams(kv.ErrUnavailable)
-		w.held(h)
+		w.Held(h)
 		w.putNumbers(1, 5) // which the watch brings in one batch
 		h.Release()
 		<-decoding
@@ -220,30 +210,28 @@ func TestV5NeverBackwardsBesideADecoderThatTakesItsTime(t *testing.T) {
 		w.compact()
 		for range 4 { // it may try to catch up, and finds that history is gone
 			rises(a.TryGet())
-			w.settle()
+			w.Settle()
 		}
 		decode <- struct{}{}
 		for last < 7 {
-			rises(get(w, a))
+			rises(a.Next())
 		}
 	})
 }
 
 func TestV5AnOldReadDoesNotOverruleTheWatch(t *testing.T) {
 	each(t, v5, func(w *world) {
-		w.put("one")
 		v := w.text()
-		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.streaming(1)
+		a := w.watchFrom("one", v)
+		w.Streaming(1)
 		answer := w.Hold(fault.Gets, fault.Answered)
 		b := watch(w, v) // has a read made
-		w.held(answer)
+		w.Held(answer)
 		w.put("two")
-		wantValue(w, a, "two")
+		a.Gives("two")
 		answer.Release() // and says one
-		wantValue(w, b, "two")
-		wantNothing(w, a)
+		b.Gives("two")
+		a.HasNothing()
 		if v.Status().Resets != 0 {
 			w.broken("a read that is merely late was taken for a replaced history")
 		}

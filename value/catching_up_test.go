@@ -1,335 +1,118 @@
 package value_test
 
 import (
-	"context"
 	"errors"
-	"iter"
-	"runtime"
 	"testing"
 	"time"
-	"weak"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
-	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestV9CloseEndsTheReadingOfHistoryAndWaitsForThat(t *testing.T) {
-	inBubble(t, v9+", and nothing of it is left running", func(w *world) {
-		ended := false
-		s := &historian{Store: memory.New(), history: func(ctx context.Context, _ int32, _ iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			<-ctx.Done()
-			time.Sleep(time.Second)
-			ended = true
-		}}
-		a, _ := behind(w, s)
-		c := begin(w, a)
-		c.wantWaiting(w)
-		began := time.Now()
-		a.Close()
-		if !ended {
-			w.broken("Close returned while history was being read")
-		}
-		wantSince(w, began, time.Second, time.Second)
-		c.wantErr(w, value.ErrClosed)
-	})
-}
-
-func TestV9CloseDoesNotWaitForTheNextAttemptToReadHistory(t *testing.T) {
-	inBubble(t, v9, func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, _ iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			yield(kv.Batch{}, kv.ErrUnavailable)
-		}}
-		a, _ := behind(w, s)
-		c := begin(w, a)
-		c.wantWaiting(w)
-		began := time.Now()
-		a.Close()
-		wantSince(w, began, 0, 0)
-		c.wantErr(w, value.ErrClosed)
-	})
-}
-
-// A filter is called in a Get, and may close the watcher.
-func TestV9NothingIsBegunForAWatcherThatIsClosed(t *testing.T) {
-	inBubble(t, v9+", and nothing is begun for it after that", func(w *world) {
-		w.putNumbers(1, 1)
-		v := w.number(value.WithBacklog(1))
-		watch(w, v)
+func TestV4OneGapWhenCompactedHalfwayThroughCatchingUp(t *testing.T) {
+	inBubble(t, oneGap, func(w *world) {
+		w.putNumbers(0, 0)
+		v := w.number(value.WithBacklog(3))
 		a := watch(w, v, value.EveryUpdate())
-		var before fault.Counts
-		wantErr(w, a, value.ErrClosed, value.Where(func(int) bool {
-			for i := 2; i <= 9; i++ { // what follows is in history alone
-				w.putNumbers(i, i)
-				w.settle()
+		a.GivesEach(0)
+		last := w.putNumbers(1, 30_000)
+		w.Settle()
+		a.GivesEach(numbers(1, 10)...) // of the first piece of history
+		w.compact()
+		w.Settle()
+		// What was read already comes, then one gap, then the newest.
+		for i := 11; ; i++ {
+			got, err := a.Next()
+			if err == nil && got == i {
+				continue
 			}
-			a.Close()
-			before = w.Counts()
-			return false
-		}))
-		w.settle()
-		if after := w.Counts(); after.Watches != before.Watches {
-			w.broken("after Close %d watches were begun", after.Watches-before.Watches)
+			var gap *value.GapError
+			if !errors.As(err, &gap) || gap.To != last || gap.From < kv.Revision(i-1) {
+				w.broken("after %d Get returned %s, want %d or a *GapError to %d", i-1, describe(got, err), i, last)
+			}
+			break
 		}
+		a.GivesEach(30_000)
+		a.HasNothing()
 	})
 }
 
-func TestV12WhatNoWatcherCanReturnIsNotDecoded(t *testing.T) {
-	for name, prepare := range map[string]func(v *value.Value[int]){
-		"no watcher asks for every update":       func(*value.Value[int]) {},
-		"the one that asked for each was closed": func(v *value.Value[int]) { v.Watch(value.EveryUpdate()).Close() },
+func TestV4CatchingUpDuringAnOutage(t *testing.T) {
+	for name, out := range map[string]func(w *world, begin func()){ // begin has a watcher catch up
+		"cut": func(w *world, begin func()) { begin(); w.Cut() },
+		"no leader": func(w *world, begin func()) {
+			begin()
+			w.Fail(-1, kv.ErrUnavailable, fault.Reads)
+			w.EndStreams(kv.ErrUnavailable)
+		},
+		"cut at last": func(w *world, begin func()) {
+			h := w.Hold(fault.Watches)
+			begin()
+			w.Held(h)
+			w.Cut()
+			h.Release()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, "V3, a watcher of the newest skips straight to it", func(w *world) {
-				var decoder counting
-				w.putNumbers(1, 1)
-				v := value.New(w.Store, w.key, decoder.decode)
-				a := watch(w, v)
-				wantNumbers(w, a, 1, 1)
-				prepare(v)
-				w.streaming(1)
-				w.Cut()
-				w.putNumbers(2, 9)
-				w.Heal()
-				wantNumbers(w, a, 9, 9)
-				if len(decoder.calls) != 2 {
-					w.broken("of 1 to 9 these were decoded, and how often: %v; want 1 and 9", decoder.calls)
-				}
+			inBubble(t, outages, func(w *world) {
+				a := w.everyFrom(0, value.WithBacklog(3))
+				w.putNumbers(1, 10_000)
+				w.Settle()
+				c := make(chan struct{})
+				out(w, func() {
+					go func() {
+						defer close(c)
+						a.GivesEach(numbers(1, 10_000)...)
+					}()
+				})
+				w.pass(10 * time.Minute)
+				w.Clear()
+				<-c
 			})
 		})
 	}
 }
 
-func TestV6ADeletionIsReturnedThoughTheValueBeforeItWasTooOld(t *testing.T) {
-	inBubble(t, "V6, a deletion is returned once", func(w *world) {
-		rev := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		c := begin(w, a, value.AtLeast[int](rev+1))
-		c.wantWaiting(w)
-		w.delete()
-		c.wantErr(w, value.ErrDeleted)
-		wantNothing(w, a)
-		w.putNumbers(2, 2)
-		wantNumbers(w, a, 2, 2)
-	})
-}
-
-func TestV4AnUpdateThatWasTooOldIsNotReturnedLater(t *testing.T) {
-	inBubble(t, "V15, Get returns a value at or after a revision; V5, never backwards", func(w *world) {
-		rev := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		c := begin(w, a, value.AtLeast[int](rev+2))
-		c.wantWaiting(w)
-		w.putNumbers(2, 3)
-		c.want(w, 3)
-		wantNothing(w, a)
-	})
-}
-
-func TestV4WhatWasReturnedOfHistoryIsNotHeld(t *testing.T) {
-	inBubble(t, "V4, memory stays bounded", func(w *world) {
-		w.put("1")
-		var decoded []weak.Pointer[[64]byte]
-		v := value.New(w.Store, w.key, func([]byte) (*[64]byte, error) {
-			p := new([64]byte)
-			decoded = append(decoded, weak.Make(p))
-			return p, nil
-		}, value.WithBacklog(1))
+func TestV4CatchingUpIsNotStoppedByARefusedWatch(t *testing.T) {
+	inBubble(t, "V11, a refused watch is a permission that is gone only if a read confirms it", func(w *world) {
+		w.putNumbers(0, 0)
+		v := w.number(value.WithBacklog(3))
 		a := watch(w, v, value.EveryUpdate())
-		next := func() {
-			_, err := get(w, a)
-			w.must(err)
-		}
-		next()
-		for range 6 {
-			w.put("x")
-			w.settle()
-		}
-		decoded = nil
-		for range 4 {
-			next()
-		}
-		runtime.GC()
-		for i, p := range decoded[:3] { // the fourth was returned last
-			if p.Value() != nil {
-				w.broken("update %d of history is held, and update 4 was returned last", i+1)
-			}
-		}
-		runtime.KeepAlive(a)
+		a.GivesEach(0)
+		w.putNumbers(1, 100)
+		w.Settle()
+		w.Fail(3, kv.ErrPermission, fault.Watches) // an expired token
+		a.GivesEach(numbers(1, 100)...)
 	})
 }
 
-func TestV4AGapMayEndInADeletion(t *testing.T) {
-	each(t, oneGap, func(w *world) {
-		seen := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
-		w.Cut()
-		w.putNumbers(2, 3)
-		w.delete()
-		to := w.compact()
-		w.Heal()
-		wantGap(w, a, seen, to, kv.ErrCompacted)
-		wantErr(w, a, value.ErrDeleted)
-		if a.Revision() != to {
-			w.broken("Revision is %d, and the gap ended at %d", a.Revision(), to)
-		}
-		wantNothing(w, a)
-		w.putNumbers(4, 5)
-		wantNumbers(w, a, 4, 5)
+func TestV4CatchingUpReturnsARefusalThatAReadConfirms(t *testing.T) {
+	inBubble(t, "V11, a permission that is gone is returned once for each attempt, and noticed when it is back", func(w *world) {
+		w.putNumbers(0, 0)
+		v := w.number(value.WithBacklog(3), value.WithCheck(0))
+		a := watch(w, v, value.EveryUpdate())
+		a.GivesEach(0)
+		w.putNumbers(1, 100)
+		w.Settle()
+		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
+		a.Fails(kv.ErrPermission)
+		a.Fails(kv.ErrPermission)
+		refused.Remove()
+		a.GivesEach(numbers(1, 100)...)
 	})
 }
 
-// What comes next is the same with the reset and without it.
-func TestV4AResetToWhatIsNextAfterAGapIsNoSecondGap(t *testing.T) {
-	inBubble(t, noGap, func(w *world) {
-		seen := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
-		w.Cut()
-		last := w.putNumbers(2, 9)
-		w.compact()
-		w.Heal()
-		wantGap(w, a, seen, last, kv.ErrCompacted)
-		w.streaming(1) // again
-		w.EndStreams(kv.ErrReset)
-		w.pass(time.Second)
-		wantNumbers(w, a, 9, 9)
-		wantNothing(w, a)
-		w.putNumbers(10, 11)
-		wantNumbers(w, a, 10, 11)
-	})
-}
-
-func TestV4AResetToSomethingElseAfterAGapIsASecondGap(t *testing.T) {
-	inBubble(t, oneGap, func(w *world) {
-		seen := w.putNumbers(1, 1)
-		w.backup()
-		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
-		w.Cut()
-		last := w.putNumbers(2, 9)
-		w.compact()
-		w.Heal()
-		wantGap(w, a, seen, last, kv.ErrCompacted)
-		w.streaming(1) // again
-		w.restore()
-		rev := w.putNumbers(20, 20)
-		w.pass(time.Second)
-		got, err := get(w, a)
-		var gap *value.GapError
-		if !errors.As(err, &gap) || !errors.Is(err, kv.ErrReset) || gap.To != rev {
-			w.broken("Get returned %s, want a *GapError to %d because of a reset", describe(got, err), rev)
-		}
-		wantNumbers(w, a, 20, 20)
-		wantNothing(w, a)
-	})
-}
-
-// A key that is absent in both histories may have been there in between.
-func TestV4BetweenTwoAbsencesOfTwoHistoriesMayBeAGap(t *testing.T) {
-	inBubble(t, oneGap, func(w *world) {
+func TestV16CatchingUpIsAuditedBeyondWhereItEnds(t *testing.T) {
+	inBubble(t, "V4, V16: an event that is lost to a watcher catching up is proven by the next, and read again", func(w *world) {
+		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		gone := w.delete()
-		wantErr(w, a, value.ErrDeleted)
-		w.streaming(1)
-		w.EndStreams(kv.ErrReset)
-		w.settle()
-		wantGap(w, a, gone, gone, kv.ErrReset)
-		wantNothing(w, a)
-		w.putNumbers(2, 3)
-		wantNumbers(w, a, 2, 3)
-	})
-}
-
-func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
-	inBubble(t, v5reset, func(w *world) {
-		m := memory.New()
-		ended := false
-		s := &historian{Store: m, history: func(ctx context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			<-ctx.Done()
-			ended = true
-			yield(kv.Batch{}, ctx.Err())
-		}}
-		put := func(text string) {
-			_, err := m.Put(w.Context(), w.key, []byte(text))
-			w.must(err)
-		}
-		put("0")
-		backup := m.Backup()
-		a, _ := behind(w, s)
-		c := begin(w, a)
-		c.wantWaiting(w) // for history
-		w.must(m.Restore(backup))
-		if _, err := c.end(); !errors.Is(err, kv.ErrReset) {
-			w.broken("Get returned the error %v, want a *GapError because of a reset", err)
-		}
-		w.settle()
-		if !ended {
-			w.broken("the reading of the history that was replaced goes on")
-		}
-		wantValues(w, a, "0")
-		put("new")
-		wantValues(w, a, "new")
-	})
-}
-
-// A store that lies. It must not make a watcher spin, or wait for ever.
-func TestV4AHistoryThatBringsNothingIsReadOnce(t *testing.T) {
-	inBubble(t, "V4, a watcher goes on", func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			for b, err := range watch {
-				b.Events = nil
-				if !yield(b, err) {
-					return
-				}
-			}
-		}}
-		a, _ := behind(w, s)
-		_, err := s.Store.(*memory.Store).Put(w.Context(), w.key, []byte("6"))
-		w.must(err)
-		w.settle()
-		for {
-			got, err := get(w, a)
-			if got == "6" {
-				break
-			}
-			if gap := new(value.GapError); !errors.As(err, &gap) && got != "5" {
-				w.broken("Get returned %s, want the newest, or a gap before it", describe(got, err))
-			}
-		}
-		if n := s.begun.Load(); n != 1 {
-			w.broken("history was read %d times, want once", n)
-		}
-	})
-}
-
-// The key may have been there in between, also where a gap was reported before.
-func TestV4AResetAfterAGapThatEndsInADeletionIsASecondGap(t *testing.T) {
-	inBubble(t, oneGap, func(w *world) {
-		seen := w.putNumbers(1, 1)
-		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
-		w.Cut()
-		w.putNumbers(2, 3)
-		w.delete()
-		to := w.compact()
-		w.Heal()
-		wantGap(w, a, seen, to, kv.ErrCompacted)
-		w.streaming(1) // again
-		w.EndStreams(kv.ErrReset)
-		w.pass(time.Second)
-		wantGap(w, a, seen, to, kv.ErrReset)
-		wantErr(w, a, value.ErrDeleted)
-		wantNothing(w, a)
-		w.putNumbers(4, 5)
-		wantNumbers(w, a, 4, 5)
+		w.delete() // up to here the watcher has to catch up
+		w.putNumbers(2, 2)
+		w.Settle()
+		w.Drop(1, fault.Deletes)
+		a.GivesEach(1)
+		a.Fails(value.ErrDeleted)
+		a.GivesEach(2)
 	})
 }

@@ -10,8 +10,6 @@ import (
 	"github.com/watchkv/watchkv/kv/fault"
 )
 
-const v11cause = "V11, Status and the log say why the store cannot be reached, and silence does not hide it"
-
 var errNoLeader = &kv.OpError{Store: "test", Op: "get", Reason: kv.ErrUnavailable, Cause: errors.New("no leader")}
 
 func TestV11SilenceDoesNotHideACause(t *testing.T) {
@@ -20,7 +18,7 @@ func TestV11SilenceDoesNotHideACause(t *testing.T) {
 		var log logbook
 		v := w.text(log.option())
 		a := watch(w, v)
-		wantValue(w, a, "one")
+		a.Gives("one")
 		w.Fail(1, errNoLeader, fault.Reads)
 		w.EndStreams(errNoLeader)
 		w.pass(time.Millisecond)
@@ -53,8 +51,8 @@ func TestV11ACauseThatIsFoundLaterIsLoggedOnce(t *testing.T) {
 				w.put("one")
 				var log logbook
 				a := watch(w, w.text(log.option()))
-				wantValue(w, a, "one")
-				w.settle()
+				a.Gives("one")
+				w.Settle()
 				begin(w)
 				w.pass(time.Hour)
 				lost := strings.Index(log.String(), "the store cannot be reached")

@@ -109,7 +109,7 @@ func TestV4ReaderThatStopsWhile100000UpdatesArriveHoldsBoundedHeap(t *testing.T)
 		t.Fatal(err)
 	}
 	grown := held() - holding
-	t.Logf("while nobody read %d updates of %d bytes, %d MiB in all, the heap of client and server grew by %.1f MiB",
+	t.Logf("while no watcher read %d updates of %d bytes, %d MiB in all, the heap of client and server grew by %.1f MiB",
 		updates, size, updates*size>>20, float64(grown)/(1<<20))
 	if grown > int64(updates*size/2) {
 		t.Errorf("W11: a watcher that does not read holds %d bytes; want a bound far below the %d bytes it was sent", grown, updates*size)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/value"
 )
 
@@ -13,90 +14,82 @@ import (
 const crowd = 100
 
 func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v9+"; other watchers are not disturbed", func(w *world) {
-				w.put("0")
-				v := w.text()
-				watchers := make([]*value.Watcher[string], crowd)
-				calls := make([]*call[string], crowd)
-				for i := range watchers {
-					watchers[i] = watch(w, v, opts...)
-					wantValue(w, watchers[i], "0")
-					calls[i] = begin(w, watchers[i])
-				}
-				// In an order in which some notifiers lose all their watchers before others lose one.
-				for i := range crowd {
-					one := (i*7 + 40) % crowd
-					calls[one].wantWaiting(w)
-					watchers[one].Close()
-					calls[one].wantErr(w, value.ErrClosed)
-					if i%20 != 0 {
-						continue
-					}
-					next := strconv.Itoa(i + 1)
-					w.put(next)
-					for k := i + 1; k < crowd; k++ {
-						other := (k*7 + 40) % crowd
-						calls[other].want(w, next)
-						calls[other] = begin(w, watchers[other])
-					}
-				}
-			})
-		})
-	}
+	eachMode(t, inBubble, v9+"; other watchers are not disturbed", func(w *world, opts ...value.WatchOption) {
+		w.put("0")
+		v := w.text()
+		watchers := make([]*valuetest.Watcher[string], crowd)
+		calls := make([]*valuetest.Call[string], crowd)
+		for i := range watchers {
+			watchers[i] = watch(w, v, opts...)
+			watchers[i].Gives("0")
+			calls[i] = watchers[i].Begin()
+		}
+		// In an order in which some notifiers lose all their watchers before others lose one.
+		for i := range crowd {
+			one := (i*7 + 40) % crowd
+			calls[one].Waits()
+			watchers[one].Close()
+			calls[one].Fails(value.ErrClosed)
+			if i%20 != 0 {
+				continue
+			}
+			next := strconv.Itoa(i + 1)
+			w.put(next)
+			for k := i + 1; k < crowd; k++ {
+				other := (k*7 + 40) % crowd
+				calls[other].Gives(next)
+				calls[other] = watchers[other].Begin()
+			}
+		}
+	})
 }
 
-func TestV3ACrowdThatComesAndGoesMissesNothing(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v3+"; also while others come and go", func(w *world) {
-				const last = 300
-				w.put("0")
-				v := w.number()
-				stays := watch(w, v)
-				var running sync.WaitGroup
-				for i := range 3 * crowd {
-					running.Go(func() {
-						for range 4 { // come, get a few, and go
-							a := v.Watch(opts...)
-							seen := -1
-							for k := 0; k <= i%5 && seen < last; k++ {
-								got, err := get(w, a)
-								if err != nil || got <= seen {
-									t.Errorf("after %d Get returned %s", seen, describe(got, err))
-								}
-								seen = got
-							}
-							a.Close()
+func TestV3ManyWatchersThatComeAndGoMissNothing(t *testing.T) {
+	eachMode(t, inBubble, v3+"; also while others come and go", func(w *world, opts ...value.WatchOption) {
+		const last = 300
+		w.put("0")
+		v := w.number()
+		stays := watch(w, v)
+		var running sync.WaitGroup
+		for i := range 3 * crowd {
+			running.Go(func() {
+				for range 4 { // come, get a few, and go
+					a := watch(w, v, opts...)
+					seen := -1
+					for k := 0; k <= i%5 && seen < last; k++ {
+						got, err := a.Next()
+						if err != nil || got <= seen {
+							t.Errorf("after %d Get returned %s", seen, describe(got, err))
 						}
-					})
-				}
-				for i := range last {
-					w.put(strconv.Itoa(i + 1))
-				}
-				for seen := 0; seen < last; {
-					got, err := get(w, stays)
-					if err != nil || got < seen {
-						w.broken("after %d Get returned %s", seen, describe(got, err))
+						seen = got
 					}
-					seen = got
+					a.Close()
 				}
-				running.Wait()
 			})
-		})
-	}
+		}
+		for i := range last {
+			w.put(strconv.Itoa(i + 1))
+		}
+		for seen := 0; seen < last; {
+			got, err := stays.Next()
+			if err != nil || got < seen {
+				w.broken("after %d Get returned %s", seen, describe(got, err))
+			}
+			seen = got
+		}
+		running.Wait()
+	})
 }
 
 // The moments in which an update may come while a Get looks for one and finds none are few and short. So there are many
 // tries, each of which begins its Get a little later after the put than the one before. A Get that missed its update
 // would wait for ever.
-func TestV2AnUpdateBesideABeginningWaitIsSeen(t *testing.T) {
+func TestV2AnUpdateIsSeenThatComesAsAGetBeginsToWait(t *testing.T) {
 	inBubble(t, "V2, a later Get returns what is newer, also if it comes just as the Get begins to wait", func(w *world) {
 		const tries = 20_000
 		w.put("0")
 		a := watch(w, w.number())
-		wantValue(w, a, 0)
+		a.Gives(0)
 		looking := make(chan int)
 		var writing sync.WaitGroup
 		writing.Go(func() {
@@ -112,7 +105,7 @@ func TestV2AnUpdateBesideABeginningWaitIsSeen(t *testing.T) {
 			for range i % 1000 * 4 {
 				spun.Load()
 			}
-			wantValue(w, a, i+1)
+			a.Gives(i + 1)
 		}
 	})
 }

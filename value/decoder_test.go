@@ -16,8 +16,6 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const v7 = "V7, a value that does not decode is told for the update that caused it, and the watcher goes on"
-
 // threes decodes whole numbers divisible by three.
 func threes(b []byte) (int, error) {
 	n, err := strconv.Atoi(string(b))
@@ -27,12 +25,12 @@ func threes(b []byte) (int, error) {
 	return n, err
 }
 
-func TestV7EachBadUpdateIsTold(t *testing.T) {
+func TestV7EachBadUpdateIsReturned(t *testing.T) {
 	each(t, v7, func(w *world) {
 		w.put("3")
 		a := watch(w, value.New(w.Store, w.key, threes), value.EveryUpdate())
-		wantValue(w, a, 3)
-		w.streaming(1)
+		a.Gives(3)
+		w.Streaming(1)
 		var revisions []kv.Revision
 		puts := []string{"", "9", "foo", "18", "10", "10", "27", "36"}
 		for _, p := range puts {
@@ -40,12 +38,12 @@ func TestV7EachBadUpdateIsTold(t *testing.T) {
 		}
 		for i, p := range puts {
 			if n, err := threes([]byte(p)); err == nil {
-				wantValue(w, a, n)
+				a.Gives(n)
 			} else {
-				wantDecodeError(w, a, revisions[i])
+				a.FailsToDecode(revisions[i])
 			}
 		}
-		wantNothing(w, a)
+		a.HasNothing()
 	})
 }
 
@@ -54,8 +52,8 @@ func TestV7TheFirstValueIsBad(t *testing.T) {
 		rev := w.put("x")
 		v := value.New(w.Store, w.key, threes, value.WithDefault(99))
 		a := watch(w, v)
-		wantDecodeError(w, a, rev)
-		wantNothing(w, a)
+		a.FailsToDecode(rev)
+		a.HasNothing()
 		if a.Revision() != rev {
 			w.broken("Revision is %d after the bad value of %d", a.Revision(), rev)
 		}
@@ -63,27 +61,27 @@ func TestV7TheFirstValueIsBad(t *testing.T) {
 			w.broken("there was no good value, and Latest is %+v", got)
 		}
 		w.put("3")
-		wantValue(w, a, 3)
+		a.Gives(3)
 	})
 }
 
-func TestV7ABadValueIsToldOnce(t *testing.T) {
+func TestV7ABadValueIsReturnedOnce(t *testing.T) {
 	each(t, v7, func(w *world) {
 		w.put("3")
 		a := watch(w, value.New(w.Store, w.key, threes))
-		wantValue(w, a, 3)
-		w.streaming(1)
+		a.Gives(3)
+		w.Streaming(1)
 		rev := w.put("x")
-		wantDecodeError(w, a, rev)
+		a.FailsToDecode(rev)
 		w.Cut()
 		w.compact()
-		w.Heal() // read afresh
-		w.settle()
-		wantNothing(w, a)
+		w.Heal() // and so the store is read again
+		w.Settle()
+		a.HasNothing()
 		w.delete()
-		wantErr(w, a, value.ErrDeleted)
+		a.Fails(value.ErrDeleted)
 		w.put("6")
-		wantValue(w, a, 6)
+		a.Gives(6)
 	})
 }
 
@@ -107,13 +105,11 @@ func TestV7APanicIsADecodeError(t *testing.T) {
 					}
 					return string(b), nil
 				})
-				a, every := watch(w, v), watch(w, v, value.EveryUpdate())
-				wantValue(w, a, "1")
-				wantValue(w, every, "1")
-				w.streaming(1)
+				a, every := both(w, v, "1")
+				w.Streaming(1)
 				rev := w.put("bad")
-				wantDecodeError(w, a, rev)
-				wantDecodeError(w, every, rev)
+				a.FailsToDecode(rev)
+				every.FailsToDecode(rev)
 				_, err := v.Get(w.Context())
 				var bad *value.DecodeError
 				if !errors.As(err, &bad) || name == "error" && !errors.Is(err, cause) {
@@ -123,8 +119,8 @@ func TestV7APanicIsADecodeError(t *testing.T) {
 					w.broken("the stack, and not the error's text, has to say where the panic was: %v\n%s", err, bad.Stack)
 				}
 				w.put("2")
-				wantValue(w, a, "2")
-				wantValue(w, every, "2")
+				a.Gives("2")
+				every.Gives("2")
 			})
 		})
 	}
@@ -139,11 +135,11 @@ func TestADecoderMaySleepInABubble(t *testing.T) {
 		}, value.WithMaxStaleness(time.Hour), value.WithCheck(time.Second))
 		a := watch(w, v)
 		w.put("one")
-		wantValue(w, a, "one")
+		a.Gives("one")
 		w.put("two")
 		b := watch(w, v) // asks for a read while the other's watch decodes
-		wantValue(w, a, "two")
-		wantValue(w, b, "two")
+		a.Gives("two")
+		b.Gives("two")
 	})
 }
 
@@ -152,7 +148,7 @@ func TestV7TheCauseIsKept(t *testing.T) {
 	inBubble(t, v7+", with its cause", func(w *world) {
 		w.put("x")
 		a := watch(w, value.New(w.Store, w.key, func([]byte) (int, error) { return 7, cause }))
-		if got, err := get(w, a); got != 0 || !errors.Is(err, cause) {
+		if got, err := a.Next(); got != 0 || !errors.Is(err, cause) {
 			w.broken("Get returned %d and %v, want zero and the cause", got, err)
 		}
 	})

@@ -4,12 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
 )
-
-const v6 = "V6, a deletion is told once, as ErrDeleted or as the default"
 
 // deletions are the ways in which a key can go; fault is around the deletion.
 var deletions = map[string]func(w *world){
@@ -32,26 +31,24 @@ var deletions = map[string]func(w *world){
 	},
 }
 
-func TestV6ADeletionIsToldOnce(t *testing.T) {
+func TestV6ADeletionIsReturnedOnce(t *testing.T) {
 	for name, remove := range deletions {
 		t.Run(name, func(t *testing.T) {
 			each(t, v6, func(w *world) {
-				w.put("one")
 				v := w.text()
-				a := watch(w, v)
-				wantValue(w, a, "one")
-				w.streaming(1)
+				a := w.watchFrom("one", v)
+				w.Streaming(1)
 				remove(w)
-				wantErr(w, a, value.ErrDeleted)
-				wantNothing(w, a)
+				a.Fails(value.ErrDeleted)
+				a.HasNothing()
 				if got, ok := v.Latest(); ok {
 					w.broken("Latest of a deleted key is %+v", got)
 				}
-				b := watch(w, v) // nobody has told this one of a value
-				wantNothing(w, b)
+				b := watch(w, v) // which has returned no value
+				b.HasNothing()
 				w.put("two")
-				wantValue(w, a, "two")
-				wantValue(w, b, "two")
+				a.Gives("two")
+				b.Gives("two")
 			})
 		})
 	}
@@ -61,107 +58,101 @@ func TestV6ADeletionIsTheDefault(t *testing.T) {
 	for name, remove := range deletions {
 		t.Run(name, func(t *testing.T) {
 			each(t, v6, func(w *world) {
-				w.put("one")
 				v := w.text(value.WithDefault("none"))
-				a := watch(w, v)
-				wantValue(w, a, "one")
-				w.streaming(1)
+				a := w.watchFrom("one", v)
+				w.Streaming(1)
 				remove(w)
-				wantValue(w, a, "none")
-				wantNothing(w, a)
+				a.Gives("none")
+				a.HasNothing()
 				if got, ok := v.Latest(); !ok || got.Value != "none" {
 					w.broken("Latest of a deleted key with a default is %+v", got)
 				}
 				w.put("two")
-				wantValue(w, a, "two")
+				a.Gives("two")
 			})
 		})
 	}
 }
 
-func TestV6ADeletionIsToldToEachWatcherOnce(t *testing.T) {
+func TestV6EachWatcherReturnsADeletionOnce(t *testing.T) {
 	each(t, v6, func(w *world) {
 		w.put("one")
 		v := w.text()
-		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		wantValue(w, newest, "one")
-		wantValue(w, every, "one")
-		w.streaming(1)
+		newest, every := both(w, v, "one")
+		w.Streaming(1)
 		gone := w.delete()
-		for _, a := range []*value.Watcher[string]{newest, every} {
-			wantErr(w, a, value.ErrDeleted)
+		for _, a := range []*valuetest.Watcher[string]{newest, every} {
+			a.Fails(value.ErrDeleted)
 			if a.Revision() != gone {
 				w.broken("the deletion was at %d, Revision says %d", gone, a.Revision())
 			}
-			wantNothing(w, a)
+			a.HasNothing()
 		}
 		w.delete() // of what is not there
-		wantNothing(w, newest)
-		wantNothing(w, every)
+		newest.HasNothing()
+		every.HasNothing()
 	})
 }
 
 func TestV6DeletedAndMadeAgainUnseenIsTheNewValue(t *testing.T) {
-	each(t, "V6, a key deleted and made again while nobody looked is its new value", func(w *world) {
-		w.put("one")
+	each(t, "V6, a key deleted and made again while no watcher looked is its new value", func(w *world) {
 		v := w.text()
-		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.streaming(1)
+		a := w.watchFrom("one", v)
+		w.Streaming(1)
 		w.Cut()
 		w.delete()
 		w.put("one") // the same bytes, version and all
 		w.compact()
 		w.Heal()
-		wantValue(w, a, "one")
-		wantNothing(w, a)
+		a.Gives("one")
+		a.HasNothing()
 		w.Freeze()
 		w.delete()
 		rev := w.put("two")
 		w.Heal()
-		wantValue(w, a, "two", value.AtLeast[string](rev))
-		wantNothing(w, a)
+		a.Gives("two", value.AtLeast[string](rev))
+		a.HasNothing()
 	})
 }
 
 func TestV6MadeAndDeletedUnseenIsNothing(t *testing.T) {
-	each(t, "V6, a deletion is told to who was told of a value", func(w *world) {
+	each(t, "V6, a deletion is returned by a watcher that has returned a value", func(w *world) {
 		v := w.text()
 		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		if !w.bubble { // only what it is told shows that a watcher has begun
+		if !w.InBubble() { // only what a watcher returns shows that it has begun
 			w.put("zero")
-			wantValue(w, newest, "zero")
-			wantValue(w, every, "zero")
+			newest.Gives("zero")
+			every.Gives("zero")
 			w.delete()
-			wantErr(w, newest, value.ErrDeleted)
-			wantErr(w, every, value.ErrDeleted)
+			newest.Fails(value.ErrDeleted)
+			every.Fails(value.ErrDeleted)
 		}
-		c, d := begin(w, newest), begin(w, every)
-		w.streaming(1)
-		w.settle()
+		c, d := newest.Begin(), every.Begin()
+		w.Streaming(1)
+		w.Settle()
 		event := w.Hold(fault.Watches, fault.Answered)
 		w.put("one")
-		w.held(event)
+		w.Held(event)
 		w.delete()
-		again := begin(w, watch(w, v)) // has a read made that finds nothing
-		again.wantWaiting(w)
+		again := watch(w, v).Begin() // has a read made that finds nothing
+		again.Waits()
 		event.Release()
-		d.want(w, "one")
-		wantErr(w, every, value.ErrDeleted)
-		w.settle()
-		if w.bubble {
+		d.Gives("one")
+		every.Fails(value.ErrDeleted)
+		w.Settle()
+		if w.InBubble() {
 			select {
-			case <-c.done: // it may have seen the value for a moment
-				c.want(w, "one")
-				wantErr(w, newest, value.ErrDeleted)
-				c = begin(w, newest)
+			case <-c.Done(): // it may have seen the value for a moment
+				c.Gives("one")
+				newest.Fails(value.ErrDeleted)
+				c = newest.Begin()
 			default:
 			}
 		}
 		w.put("two")
-		wantValue(w, every, "two")
-		again.want(w, "two")
-		<-c.done
+		every.Gives("two")
+		again.Gives("two")
+		<-c.Done()
 	})
 }
 
@@ -171,75 +162,71 @@ func TestV6DeletedBeforeTheFirstRead(t *testing.T) {
 		w.delete()
 		begun := w.Hold(fault.Watches) // it has read, and not begun to watch
 		a := watch(w, w.text())
-		w.held(begun)
-		c := begin(w, a)
+		w.Held(begun)
+		c := a.Begin()
 		w.put("two")
 		begun.Release()
-		c.want(w, "two")
+		c.Gives("two")
 	})
 }
 
 func TestV6ADeletionFoundByTheCheck(t *testing.T) {
 	inBubble(t, v6+", also where the watch died unnoticed", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text())
-		wantValue(w, a, "one")
-		w.streaming(1)
+		a := w.watchFrom("one", w.text())
+		w.Streaming(1)
 		w.Silence()
 		w.delete()
 		w.pass(2 * time.Minute)
-		wantErr(w, a, value.ErrDeleted)
-		wantNothing(w, a)
+		a.Fails(value.ErrDeleted)
+		a.HasNothing()
 		w.pass(time.Hour)
-		wantNothing(w, a)
+		a.HasNothing()
 	})
 }
 
-func TestV6ADeletionIsToldToAWatcherThatIsBehindWhenTheStoreIsReadAgain(t *testing.T) {
-	inBubble(t, "V4, V6: a deletion is told to a watcher that has to catch up, also if the key is never written again", func(w *world) {
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
-		wantNumbers(w, a, 0, 0)
+func TestV6AWatcherThatIsBehindReturnsADeletionAlsoWhenTheStoreIsReadAgain(t *testing.T) {
+	inBubble(t, "V4, V6, a watcher that has to catch up returns a deletion, also if the key is never written again", func(w *world) {
+		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 1)
 		w.delete()
-		w.settle()
+		w.Settle()
 		for range 3 {
 			w.putOther() // the key is absent as before, one revision later
 			w.EndStreams(kv.ErrUnavailable)
 			w.pass(time.Minute)
 		}
-		wantNumbers(w, a, 1, 1)
-		wantErr(w, a, value.ErrDeleted)
-		wantNothing(w, a)
+		a.GivesEach(1)
+		a.Fails(value.ErrDeleted)
+		a.HasNothing()
 	})
 }
 
-// An absence says nothing of what was there since the last one. The stream owes what a read has shown.
-func TestV6DeletionIsToldThoughTheWatchIsDeadThatHadToBringTheKey(t *testing.T) {
-	inBubble(t, "V6, a deletion is told, also when the watch died before it brought what was deleted", func(w *world) {
+// An absence says nothing of what was there since the last one. What a read has shown is awaited from the stream.
+func TestV6ADeletionIsReturnedThoughTheWatchDiedBeforeItBroughtTheKey(t *testing.T) {
+	inBubble(t, "V6, a deletion is returned, also when the watch died before it brought what was deleted", func(w *world) {
 		v := w.text()
 		newest := watch(w, v)
-		w.streaming(1)
+		w.Streaming(1)
 		down := w.Fail(-1, kv.ErrUnavailable, fault.Reads)
 		w.EndStreams(kv.ErrUnavailable)
-		w.settle()
+		w.Settle()
 		w.put("one")
 		w.put("two")
 		every := watch(w, v, value.EveryUpdate())
-		first, firstOfEvery := begin(w, newest), begin(w, every)
-		w.settle()
+		first, firstOfEvery := newest.Begin(), every.Begin()
+		w.Settle()
 		held := w.Hold(fault.Watches)
 		down.Remove()
-		w.held(held)
+		w.Held(held)
 		w.Silence() // the watch that is begun now is dead from the beginning
 		held.Release()
-		first.want(w, "two")
-		firstOfEvery.want(w, "two")
+		first.Gives("two")
+		firstOfEvery.Gives("two")
 		w.delete()
-		wantErr(w, newest, value.ErrDeleted)
-		wantErr(w, every, value.ErrDeleted)
+		newest.Fails(value.ErrDeleted)
+		every.Fails(value.ErrDeleted)
 		w.put("three")
-		wantValue(w, newest, "three")
-		wantValue(w, every, "three")
+		newest.Gives("three")
+		every.Gives("three")
 	})
 }

@@ -60,8 +60,8 @@ func TestAStoreThatEmbedsAnotherIsAskedItself(t *testing.T) {
 				_, err := m.Put(w.Context(), w.key, large)
 				w.must(err)
 				watcher := watch(w, value.New(embedding(m, a), w.key, value.String))
-				wantValue(w, watcher, string(large))
-				w.settle()
+				watcher.Gives(string(large))
+				w.Settle()
 				if a.watches.Load() != 1 {
 					w.broken("a Value called Watch %d times, want once", a.watches.Load())
 				}

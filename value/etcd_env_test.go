@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
@@ -50,9 +51,7 @@ func onEtcd(t *testing.T, promise string, test func(w *world)) {
 			t.Errorf("promised: %s\nhappened: watches are left at the server: %v", promise, err)
 		}
 	})
-	w := newWorld(t, promise, server.backend)
-	w.patient = 30 * time.Second
-	test(w)
+	test(newWorld(t, promise, server.backend, valuetest.Config{Patience: 30 * time.Second, AtOnce: 30 * time.Second}))
 }
 
 type etcdBackend struct {

@@ -10,48 +10,18 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const v4 = "V4, with EveryUpdate each update once, in order"
-
-// number is a Value of the numbers that putNumbers puts.
-func (w *world) number(opts ...value.Option) *value.Value[int] {
-	return value.New(w.Store, w.key, value.JSON[int], opts...)
-}
-
-// putNumbers puts each number from first up to last, and returns the revision of the last.
-func (w *world) putNumbers(first, last int) (rev kv.Revision) {
-	w.Helper()
-	for i := first; i <= last; i++ {
-		rev = w.put(strconv.Itoa(i))
-	}
-	return rev
-}
-
-// wantNumbers gets every number from first up to last.
-func wantNumbers(w *world, from *value.Watcher[int], first, last int) {
-	w.Helper()
-	before := from.Revision()
-	for i := first; i <= last; i++ {
-		wantValue(w, from, i)
-		if from.Revision() <= before {
-			w.broken("revision %d was returned after %d", from.Revision(), before)
-		}
-		before = from.Revision()
-	}
-}
-
 func TestV4EachUpdateOnceInOrder(t *testing.T) {
 	each(t, v4, func(w *world) {
 		w.putNumbers(1, 3)
 		a := watch(w, w.number(), value.EveryUpdate())
-		wantNumbers(w, a, 3, 3) // it begins at the newest
-		w.streaming(1)
-		w.putNumbers(4, 200)
-		wantNumbers(w, a, 4, 200)
-		wantNothing(w, a)
+		a.GivesEach(3) // it begins at the newest
+		w.Streaming(1)
+		w.putsArrive(a, 4, 200)
+		a.HasNothing()
 		w.delete()
 		w.putNumbers(201, 202)
-		wantErr(w, a, value.ErrDeleted)
-		wantNumbers(w, a, 201, 202)
+		a.Fails(value.ErrDeleted)
+		a.GivesEach(numbers(201, 202)...)
 	})
 }
 
@@ -68,17 +38,15 @@ func TestV4BeyondTheBacklog(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, v4+", also to a watcher that is far behind", func(w *world) {
-				w.putNumbers(0, 0)
-				a := watch(w, w.number(value.WithBacklog(c.backlog)), value.EveryUpdate())
-				wantNumbers(w, a, 0, 0)
+				a := w.everyFrom(0, value.WithBacklog(c.backlog))
 				for i := 1; i <= c.updates; i += 100 {
 					w.putNumbers(i, i+99)
-					w.settle()
+					w.Settle()
 				}
-				wantNumbers(w, a, 1, c.updates)
-				wantNothing(w, a)
+				a.GivesEach(numbers(1, c.updates)...)
+				a.HasNothing()
 				w.putNumbers(c.updates+1, c.updates+1)
-				wantNumbers(w, a, c.updates+1, c.updates+1)
+				a.GivesEach(c.updates + 1)
 			})
 		})
 	}
@@ -86,49 +54,11 @@ func TestV4BeyondTheBacklog(t *testing.T) {
 
 func TestV4BeyondTheBacklogOfOneWhereverItRuns(t *testing.T) {
 	each(t, v4+", also to a watcher that is far behind", func(w *world) {
-		w.putNumbers(0, 0)
-		a := watch(w, w.number(value.WithBacklog(1)), value.EveryUpdate())
-		wantNumbers(w, a, 0, 0)
-		w.streaming(1)
-		w.putNumbers(1, 500)
-		wantNumbers(w, a, 1, 500)
-		w.putNumbers(501, 600)
-		wantNumbers(w, a, 501, 600)
-		wantNothing(w, a)
-	})
-}
-
-func TestV4MemoryIsBounded(t *testing.T) {
-	inBubble(t, "V4, memory stays bounded, by the backlog and what is read of history at a time", func(w *world) {
-		var d decoded
-		w.put("x")
-		v := value.New(w.Store, w.key, d.decode, value.WithBacklog(100))
-		a, b := watch(w, v, value.EveryUpdate()), watch(w, v, value.EveryUpdate())
-		_, err := get(w, a)
-		w.must(err)
-		_, err = get(w, b)
-		w.must(err)
-		for range 20_000 {
-			w.put("x")
-			w.settle()
-		}
-		if alive, made := d.alive(); alive > 110 {
-			w.broken("with a backlog of 100 %d of %d decoded values are in memory", alive, made)
-		}
-		_, err = get(w, a) // reads history
-		w.must(err)
-		if alive, made := d.alive(); alive > 6000 {
-			w.broken("while one watcher reads history %d of %d decoded values are in memory", alive, made)
-		}
-		for range 20_000 - 1 {
-			_, err = get(w, a)
-			w.must(err)
-		}
-		b.Close()
-		wantNothing(w, a)
-		if alive, made := d.alive(); alive > 110 {
-			w.broken("when all was read %d of %d decoded values are in memory", alive, made)
-		}
+		a := w.everyFrom(0, value.WithBacklog(1))
+		w.Streaming(1)
+		w.putsArrive(a, 1, 500)
+		w.putsArrive(a, 501, 600)
+		a.HasNothing()
 	})
 }
 
@@ -143,11 +73,11 @@ func TestV4SlowAndFastReadersTogether(t *testing.T) {
 				paces := []time.Duration{0, time.Microsecond, time.Millisecond, 70 * time.Millisecond}
 				for _, pace := range paces {
 					a := watch(w, v, value.EveryUpdate())
-					wantNumbers(w, a, 0, 0)
+					a.GivesEach(0)
 					go func() {
 						defer func() { done <- struct{}{} }()
 						for i := 1; i <= updates; i++ {
-							if got, err := get(w, a); err != nil || got != i {
+							if got, err := a.Next(); err != nil || got != i {
 								w.Errorf("promised: %s\nhappened: at %d the reader that takes %v for each got %s", w.promise, i, pace, describe(got, err))
 								return
 							}
@@ -172,49 +102,45 @@ func TestV4AReaderThatJoinsLaterBeginsAtTheNewest(t *testing.T) {
 		w.putNumbers(1, 1)
 		v := w.number(value.WithBacklog(4))
 		newest := watch(w, v)
-		wantNumbers(w, newest, 1, 1)
-		w.streaming(1)
-		wantValue(w, newest, 20, value.AtLeast[int](w.putNumbers(2, 20)))
+		newest.GivesEach(1)
+		w.Streaming(1)
+		newest.Gives(20, value.AtLeast[int](w.putNumbers(2, 20)))
 		a := watch(w, v, value.EveryUpdate())
-		wantNumbers(w, a, 20, 20)
-		w.putNumbers(21, 40)
-		wantNumbers(w, a, 21, 40)
+		a.GivesEach(20)
+		w.putsArrive(a, 21, 40)
 		a.Close()
 		b := watch(w, v, value.EveryUpdate())
-		wantNumbers(w, b, 40, 40)
-		w.putNumbers(41, 41)
-		wantNumbers(w, b, 41, 41)
+		b.GivesEach(40)
+		w.putsArrive(b, 41, 41)
 	})
 }
 
-func TestV4AnUpdateThatAReadShowedFirstIsToldOnce(t *testing.T) {
+func TestV4AnUpdateThatAReadShowedFirstIsReturnedOnce(t *testing.T) {
 	each(t, v4+", though a read has shown a later one already", func(w *world) {
 		w.putNumbers(1, 1)
 		v := w.number()
 		a := watch(w, v, value.EveryUpdate())
-		wantNumbers(w, a, 1, 1)
-		w.streaming(1)
+		a.GivesEach(1)
+		w.Streaming(1)
 		event := w.Hold(fault.Watches, fault.Answered)
 		w.putNumbers(2, 2)
-		w.held(event)
+		w.Held(event)
 		w.putNumbers(3, 5)
 		b := watch(w, v)
-		wantNumbers(w, b, 5, 5) // read beside the watch
+		b.GivesEach(5) // by a read, concurrently with the watch
 		event.Release()
-		wantNumbers(w, a, 2, 5)
-		wantNothing(w, a)
-		wantNothing(w, b)
+		a.GivesEach(numbers(2, 5)...)
+		a.HasNothing()
+		b.HasNothing()
 	})
 }
 
 func TestV4TwoChangesInOneRevisionAreOneUpdate(t *testing.T) {
-	inBubble(t, "V4, V6: a key deleted and put in one revision is its new value, told once", func(w *world) {
+	inBubble(t, "V4, V6: a key deleted and put in one revision is its new value, returned once", func(w *world) {
 		w.putNumbers(1, 1)
 		store := &tampered{Store: w.Store}
 		v := value.New(store, w.key, value.JSON[int])
-		every, newest := watch(w, v, value.EveryUpdate()), watch(w, v)
-		wantNumbers(w, every, 1, 1)
-		wantNumbers(w, newest, 1, 1)
+		newest, every := both(w, v, 1)
 		store.tamper(func(b kv.Batch) []kv.Batch {
 			// As etcd has it for a transaction that deletes a range and puts a key in it.
 			put := b.Events[0]
@@ -223,11 +149,10 @@ func TestV4TwoChangesInOneRevisionAreOneUpdate(t *testing.T) {
 			b.Events = []kv.Event{gone, put}
 			return []kv.Batch{b}
 		})
-		w.putNumbers(2, 2)
-		wantNumbers(w, every, 2, 2)
-		wantNumbers(w, newest, 2, 2)
-		wantNothing(w, every)
-		wantNothing(w, newest)
+		w.putsArrive(every, 2, 2)
+		newest.GivesEach(2)
+		every.HasNothing()
+		newest.HasNothing()
 		if n := v.Status().Holes; n != 0 {
 			w.broken("the audit found %d holes where there was none", n)
 		}

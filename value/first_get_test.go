@@ -6,18 +6,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
 )
 
-const v1 = "V1, the first Get returns the value as a linearizable read begun after the call finds it"
-
 func TestV1FirstGetReturnsTheValue(t *testing.T) {
 	each(t, v1, func(w *world) {
 		rev := w.put("one")
 		a := watch(w, w.text())
-		wantValue(w, a, "one")
+		a.Gives("one")
 		if a.Revision() != rev {
 			w.broken("Revision is %d after the value of %d", a.Revision(), rev)
 		}
@@ -37,30 +36,28 @@ func TestV1FirstGetIsLinearizable(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			each(t, v1, func(w *world) {
-				w.put("one")
 				v := w.text()
-				first := watch(w, v)
-				wantValue(w, first, "one")
-				w.streaming(1)
+				first := w.watchFrom("one", v)
+				w.Streaming(1)
 
-				var second *value.Watcher[string]
+				var second *valuetest.Watcher[string]
 				if c.opened == "before" {
 					reads := w.Counts().Gets
 					second = watch(w, v, c.opts...)
-					w.until("the read of its opening was made", func(n fault.Counts) bool { return n.Gets > reads })
+					w.Until("the read of its opening was made", func(n fault.Counts) bool { return n.Gets > reads })
 				}
 				event := w.Hold(fault.Watches, fault.Answered)
 				w.put("two")
-				w.held(event) // what was written is not known from the watch
+				w.Held(event) // what was written is not known from the watch
 				if c.opened == "after" {
 					second = watch(w, v, c.opts...)
 				}
-				wantValue(w, second, "two")
+				second.Gives("two")
 				event.Release()
-				wantValue(w, first, "two")
-				wantNothing(w, second) // the event is not news to it
+				first.Gives("two")
+				second.HasNothing() // the event is not news to it
 				w.put("three")
-				wantValue(w, second, "three")
+				second.Gives("three")
 			})
 		})
 	}
@@ -71,15 +68,15 @@ func TestV1AReadBegunBeforeTheCallIsNotEnough(t *testing.T) {
 		w.put("one")
 		answer := w.Hold(fault.Gets, fault.Answered) // read, and not yet answered
 		a := watch(w, w.text())
-		w.held(answer)
+		w.Held(answer)
 		event := w.Hold(fault.Watches, fault.Answered)
 		w.put("two")
-		c := begin(w, a)
-		c.wantWaiting(w)
+		c := a.Begin()
+		c.Waits()
 		began := time.Now()
 		answer.Release()
-		c.want(w, "two")
-		if d := time.Since(began); w.bubble && d != 0 {
+		c.Gives("two")
+		if d := time.Since(began); w.InBubble() && d != 0 {
 			w.broken("the read after the call was begun %v after the one before it", d)
 		}
 		event.Release()
@@ -90,132 +87,25 @@ func TestV1AReadUnderWayIsNotEnough(t *testing.T) {
 	inBubble(t, v1+", at once when one begun before it is answered", func(w *world) {
 		w.put("one")
 		v := w.text()
-		wantValue(w, watch(w, v), "one")
-		w.streaming(1)
+		watch(w, v).Gives("one")
+		w.Streaming(1)
 		read := w.Hold(fault.Gets, fault.Answered)
-		before := begin(w, watch(w, v))
-		w.held(read)
+		before := watch(w, v).Begin()
+		w.Held(read)
 		event := w.Hold(fault.Watches, fault.Answered)
 		w.put("two")
-		after := begin(w, watch(w, v))
-		after.wantWaiting(w)
+		after := watch(w, v).Begin()
+		after.Waits()
 		began := time.Now()
 		read.Release()
-		if got, err := before.end(); err != nil || got != "one" && got != "two" {
-			w.broken("the Get before the put returned %s", describe(got, err))
+		if got := before.Got(); got.Err != nil || got.Value != "one" && got.Value != "two" {
+			w.broken("the Get before the put returned %v", got)
 		}
-		after.want(w, "two")
+		after.Gives("two")
 		if d := time.Since(began); d != 0 {
 			w.broken("the read after the call was begun %v after the one before it", d)
 		}
 		event.Release()
-	})
-}
-
-func TestV1AnAbsentKeyIsWaitedFor(t *testing.T) {
-	each(t, "V1, where the key is absent Get waits until it is created", func(w *world) {
-		a := watch(w, w.text())
-		c := begin(w, a)
-		w.streaming(1)
-		c.wantWaiting(w)
-		w.put("one")
-		c.want(w, "one")
-	})
-}
-
-func TestV1ADeletedKeyIsAbsent(t *testing.T) {
-	each(t, "V1, where the key is absent the first Get waits until it is created", func(w *world) {
-		w.put("one")
-		w.delete()
-		a := watch(w, w.text())
-		c := begin(w, a)
-		w.streaming(1)
-		c.wantWaiting(w)
-		w.put("two")
-		c.want(w, "two")
-	})
-}
-
-func TestV1TheDefaultIsGivenAtOnce(t *testing.T) {
-	each(t, "V1, with a default an absent key reads as the default, at once", func(w *world) {
-		v := w.text(value.WithDefault("none"))
-		a, b := watch(w, v), watch(w, v, value.EveryUpdate())
-		wantValue(w, a, "none")
-		wantValue(w, b, "none")
-		wantNothing(w, a)
-		wantNothing(w, b)
-		w.put("one")
-		wantValue(w, a, "one")
-		wantValue(w, b, "one")
-		if got, err := v.Get(w.Context()); err != nil || got != "one" {
-			w.broken("Value.Get returned %s, want one", describe(got, err))
-		}
-	})
-}
-
-func TestV1TheDefaultIsNotGivenBeforeTheStoreSaidThatTheKeyIsAbsent(t *testing.T) {
-	inBubble(t, "V1, a default is for an absent key, not for an unknown one", func(w *world) {
-		w.put("one")
-		w.Cut()
-		a := watch(w, w.text(value.WithDefault("none")))
-		c := begin(w, a)
-		w.pass(time.Minute)
-		c.wantWaiting(w)
-		w.Heal()
-		c.want(w, "one")
-	})
-}
-
-func TestV1TheLogSaysOnceWhatIsWaitedFor(t *testing.T) {
-	const waits = "waiting for it to be created"
-	const promise = "V1, the log says once, after a few seconds, that an absent key is waited for"
-	t.Run("from the beginning", func(t *testing.T) {
-		inBubble(t, promise, func(w *world) {
-			var log logbook
-			c := begin(w, watch(w, w.text(log.option())))
-			w.pass(time.Second)
-			if log.count(waits) != 0 {
-				w.broken("after one second the log says:\n%s", &log)
-			}
-			w.pass(10 * time.Minute)
-			if log.count(waits) != 1 || log.count(w.key) != 1 {
-				w.broken("after ten minutes the log says:\n%s", &log)
-			}
-			w.EndStreams(kv.ErrUnavailable)
-			w.pass(10 * time.Minute)
-			if log.count(waits) != 1 {
-				w.broken("after a reconnection the log says:\n%s", &log)
-			}
-			w.put("one")
-			c.want(w, "one")
-		})
-	})
-	t.Run("after the key was there", func(t *testing.T) {
-		inBubble(t, promise, func(w *world) {
-			var log logbook
-			w.put("one")
-			v := w.text(log.option())
-			wantValue(w, watch(w, v), "one")
-			w.pass(time.Hour)
-			w.delete()
-			c := begin(w, watch(w, v))
-			w.pass(time.Minute)
-			if log.count(waits) != 1 {
-				w.broken("a new watcher waits for a key that was deleted; the log says:\n%s", &log)
-			}
-			w.put("two")
-			c.want(w, "two")
-		})
-	})
-	t.Run("not with a default", func(t *testing.T) {
-		inBubble(t, promise, func(w *world) {
-			var log logbook
-			watch(w, w.text(log.option(), value.WithDefault("none")))
-			w.pass(time.Hour)
-			if log.String() != "" {
-				w.broken("nothing is waited for, and the log says:\n%s", &log)
-			}
-		})
 	})
 }
 

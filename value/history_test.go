@@ -1,118 +1,56 @@
 package value_test
 
 import (
-	"context"
-	"iter"
+	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
-	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
 )
-
-// oneByOne yields each event of a watch in a batch.
-func oneByOne(watch iter.Seq2[kv.Batch, error]) iter.Seq2[kv.Batch, error] {
-	return func(yield func(kv.Batch, error) bool) {
-		for b, err := range watch {
-			if err != nil || b.IsBookmark() {
-				if !yield(b, err) {
-					return
-				}
-				continue
-			}
-			for _, ev := range b.Events {
-				if !yield(kv.Batch{Revision: ev.ModRevision, Events: []kv.Event{ev}}, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// some yields the first n events of a watch, and then err.
-func some(n int, watch iter.Seq2[kv.Batch, error], err error, yield func(kv.Batch, error) bool) {
-	if n > 0 {
-		for b, err := range oneByOne(watch) {
-			if n--; !yield(b, err) {
-				return
-			}
-			if n == 0 {
-				break
-			}
-		}
-	}
-	yield(kv.Batch{}, err)
-}
-
-// hang waits for the end of ctx, and yields it. It returns how long that took.
-func hang(ctx context.Context, yield func(kv.Batch, error) bool) time.Duration {
-	began := time.Now()
-	<-ctx.Done()
-	took := time.Since(began)
-	yield(kv.Batch{}, ctx.Err())
-	return took
-}
-
-func wantValues(w *world, from *value.Watcher[string], want ...string) {
-	w.Helper()
-	for _, text := range want {
-		wantValue(w, from, text)
-	}
-}
-
-func wantSince(w *world, began time.Time, least, most time.Duration) {
-	w.Helper()
-	if d := time.Since(began); d < least || d > most {
-		w.broken("it took %v, want from %v to %v", d, least, most)
-	}
-}
 
 func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
 	t.Run("its end", func(t *testing.T) {
 		inBubble(t, oneGap, func(w *world) {
-			s := &historian{Store: memory.New(), history: func(_ context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-				some(int(4-2*n), watch, &kv.CompactedError{Oldest: 9}, yield)
-			}}
-			a, _ := behind(w, s)
+			a, _ := behind(w, func(r historyRead) {
+				r.some(int(4-2*r.n), &kv.CompactedError{Oldest: 9})
+			})
 			began := time.Now()
-			wantValues(w, a, "2", "3")
+			a.GivesEach("2", "3")
 			seen := a.Revision()
-			wantGap(w, a, seen, seen+2, kv.ErrCompacted)
-			wantValues(w, a, "5")
-			wantNothing(w, a)
+			a.HasGap(seen, seen+2, kv.ErrCompacted)
+			a.GivesEach("5")
+			a.HasNothing()
 			wantSince(w, began, 0, 0) // nothing is gained by waiting
 		})
 	})
 	t.Run("an outage", func(t *testing.T) {
 		inBubble(t, outages, func(w *world) {
-			s := &historian{Store: memory.New(), history: func(_ context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-				if n < 5 {
-					some(int(n%2), watch, kv.ErrUnavailable, yield)
+			a, _ := behind(w, func(r historyRead) {
+				if r.n < 5 {
+					r.some(int(r.n%2), kv.ErrUnavailable)
 					return
 				}
-				watch(yield)
-			}}
-			a, _ := behind(w, s)
-			wantValues(w, a, "2", "3", "4", "5")
+				r.watch(r.yield)
+			})
+			a.GivesEach("2", "3", "4", "5")
 		})
 	})
 }
 
 func TestV4AHistoryThatIsReplacedWhileItIsReadIsAGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			yield(kv.Batch{}, &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrReset})
-		}}
-		a, _ := behind(w, s)
+		a, _ := behind(w, func(r historyRead) {
+			r.yield(kv.Batch{}, &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrReset})
+		})
 		began := time.Now()
 		seen := a.Revision()
-		wantGap(w, a, seen, seen+4, kv.ErrReset)
-		wantValues(w, a, "5")
-		wantNothing(w, a)
+		a.HasGap(seen, seen+4, kv.ErrReset)
+		a.GivesEach("5")
+		a.HasNothing()
 		wantSince(w, began, 0, 0)
 	})
 }
@@ -120,22 +58,21 @@ func TestV4AHistoryThatIsReplacedWhileItIsReadIsAGap(t *testing.T) {
 // What is lost once and comes with the next attempt was lost by the watch. Another error in between says nothing about that.
 func TestV16AnOutageAfterALostEventIsNoSecondLoss(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			switch n {
+		a, _ := behind(w, func(r historyRead) {
+			switch r.n {
 			case 1:
-				for b, err := range watch {
+				for b, err := range r.watch {
 					b.Events = b.Events[1:]
-					yield(b, err)
+					r.yield(b, err)
 					return
 				}
 			case 2:
-				yield(kv.Batch{}, kv.ErrUnavailable)
+				r.yield(kv.Batch{}, kv.ErrUnavailable)
 			default:
-				watch(yield)
+				r.watch(r.yield)
 			}
-		}}
-		a, _ := behind(w, s)
-		wantValues(w, a, "2", "3", "4", "5")
+		})
+		a.GivesEach("2", "3", "4", "5")
 	})
 }
 
@@ -143,18 +80,17 @@ func TestV16AnOutageAfterALostEventIsNoSecondLoss(t *testing.T) {
 func TestV4AnAttemptToReadHistoryThatHangsIsGivenUp(t *testing.T) {
 	inBubble(t, outages, func(w *world) {
 		var took []time.Duration
-		s := &historian{Store: memory.New(), history: func(ctx context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			switch n {
+		a, _ := behind(w, func(r historyRead) {
+			switch r.n {
 			case 1, 2, 3, 5, 6:
-				took = append(took, hang(ctx, yield))
+				took = append(took, r.hang())
 			case 4:
-				some(1, watch, kv.ErrUnavailable, yield)
+				r.some(1, kv.ErrUnavailable)
 			default:
-				watch(yield)
+				r.watch(r.yield)
 			}
-		}}
-		a, _ := behind(w, s)
-		wantValues(w, a, "2", "3", "4", "5")
+		})
+		a.GivesEach("2", "3", "4", "5")
 		if want := []time.Duration{5e9, 10e9, 20e9, 5e9, 10e9}; !slices.Equal(took, want) {
 			w.broken("the attempts that brought nothing were given up after %v, want %v", took, want)
 		}
@@ -163,21 +99,20 @@ func TestV4AnAttemptToReadHistoryThatHangsIsGivenUp(t *testing.T) {
 
 func TestV4AnAttemptToReadHistoryThatGoesOnIsNotGivenUp(t *testing.T) {
 	inBubble(t, outages, func(w *world) {
-		s := &historian{Store: memory.New(), history: func(ctx context.Context, _ int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			for b, err := range oneByOne(watch) {
+		a, s := behind(w, func(r historyRead) {
+			for b, err := range oneByOne(r.watch) {
 				select {
 				case <-time.After(4 * time.Second):
-				case <-ctx.Done():
-					yield(kv.Batch{}, ctx.Err())
+				case <-r.ctx.Done():
+					r.yield(kv.Batch{}, r.ctx.Err())
 					return
 				}
-				if !yield(b, err) {
+				if !r.yield(b, err) {
 					return
 				}
 			}
-		}}
-		a, _ := behind(w, s)
-		wantValues(w, a, "2", "3", "4", "5")
+		})
+		a.GivesEach("2", "3", "4", "5")
 		if n := s.begun.Load(); n != 1 {
 			w.broken("an attempt that brought an update every four seconds was one of %d", n)
 		}
@@ -187,20 +122,17 @@ func TestV4AnAttemptToReadHistoryThatGoesOnIsNotGivenUp(t *testing.T) {
 // The delays start over on progress.
 func TestV11HistoryThatComesInPiecesIsReadWithoutGrowingDelays(t *testing.T) {
 	inBubble(t, "V11, the backoff starts over on progress", func(w *world) {
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			some(1, watch, kv.ErrUnavailable, yield)
-		}}
-		a, v := behind(w, s)
-		other := watch(w, v)
-		wantValue(w, other, "5")
+		a, _ := behind(w, func(r historyRead) {
+			r.some(1, kv.ErrUnavailable)
+		})
+		valuetest.Follow(w.Harness, a.Of, "").Gives("5")
 		for i := 6; i <= 40; i++ {
-			_, err := s.Store.(*memory.Store).Put(w.Context(), w.key, []byte(strconv.Itoa(i)))
-			w.must(err)
-			w.settle()
+			w.put(strconv.Itoa(i))
+			w.Settle()
 		}
 		began := time.Now()
 		for i := 2; i <= 40; i++ {
-			wantValue(w, a, strconv.Itoa(i))
+			a.Gives(strconv.Itoa(i))
 		}
 		wantSince(w, began, 0, 39*75*time.Millisecond)
 	})
@@ -209,57 +141,65 @@ func TestV11HistoryThatComesInPiecesIsReadWithoutGrowingDelays(t *testing.T) {
 func TestV11AnErrorThatIsReturnedWhileHistoryIsReadIsNoReasonToSpin(t *testing.T) {
 	inBubble(t, "V11, an error is returned once for each attempt, and attempts are apart", func(w *world) {
 		refusal := &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrUnsupported}
-		s := &historian{Store: memory.New(), history: func(_ context.Context, _ int32, _ iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-			yield(kv.Batch{}, refusal)
-		}}
-		a, _ := behind(w, s)
+		a, _ := behind(w, func(r historyRead) {
+			r.yield(kv.Batch{}, refusal)
+		})
 		began := time.Now()
 		for range 10 {
-			wantErr(w, a, kv.ErrUnsupported)
+			a.Fails(kv.ErrUnsupported)
 		}
 		wantSince(w, began, 10*20*time.Millisecond, time.Minute)
 	})
 }
 
-// A reading holds what it has brought until that is taken.
-func TestV4AReadingOfHistoryIsBounded(t *testing.T) {
-	for name, c := range map[string]struct{ updates, size, want int }{
-		"by number": {5000, 1, 4096},
-		"by size":   {20, 1 << 20, 4},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, "V4, memory stays bounded", func(w *world) {
-				taken := make(map[int32]int)
-				s := &historian{Store: memory.New(), history: func(_ context.Context, n int32, watch iter.Seq2[kv.Batch, error], yield func(kv.Batch, error) bool) {
-					for b, err := range oneByOne(watch) {
-						taken[n]++
-						if !yield(b, err) {
-							return
-						}
-					}
-				}}
-				m := s.Store.(*memory.Store)
-				put := func() {
-					_, err := m.Put(w.Context(), w.key, []byte(strings.Repeat("x", c.size)))
-					w.must(err)
-				}
-				put()
-				v := value.New(s, w.key, value.Bytes, value.WithBacklog(1))
-				a := watch(w, v, value.EveryUpdate())
-				_, err := get(w, a)
-				w.must(err)
-				for range c.updates {
-					put()
-				}
-				w.settle()
-				for range c.updates {
-					_, err := get(w, a)
-					w.must(err)
-				}
-				if taken[1] != c.want {
-					w.broken("the first reading of history took %d updates, want %d", taken[1], c.want)
-				}
-			})
+func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
+	inBubble(t, v5reset, func(w *world) {
+		ended := false
+		w.put("0")
+		w.backup()
+		a, _ := behind(w, func(r historyRead) {
+			<-r.ctx.Done()
+			ended = true
+			r.yield(kv.Batch{}, r.ctx.Err())
 		})
-	}
+		c := a.Begin()
+		c.Waits() // for history
+		w.restore()
+		c.Fails(kv.ErrReset) // as a *GapError
+		w.Settle()
+		if !ended {
+			w.broken("the reading of the history that was replaced goes on")
+		}
+		a.Gives("0")
+		w.put("new")
+		a.Gives("new")
+	})
+}
+
+// A store that lies. It must not make a watcher spin, or wait for ever.
+func TestV4AHistoryThatBringsNothingIsReadOnce(t *testing.T) {
+	inBubble(t, "V4, a watcher goes on", func(w *world) {
+		a, s := behind(w, func(r historyRead) {
+			for b, err := range r.watch {
+				b.Events = nil
+				if !r.yield(b, err) {
+					return
+				}
+			}
+		})
+		w.put("6")
+		w.Settle()
+		for {
+			got, err := a.Next()
+			if got == "6" {
+				break
+			}
+			if gap := new(value.GapError); !errors.As(err, &gap) && got != "5" {
+				w.broken("Get returned %s, want the newest, or a gap before it", describe(got, err))
+			}
+		}
+		if n := s.begun.Load(); n != 1 {
+			w.broken("history was read %d times, want once", n)
+		}
+	})
 }

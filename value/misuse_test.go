@@ -3,18 +3,16 @@ package value_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
-	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestWhatIsWrongWithAValueIsSaidByEveryGet(t *testing.T) {
+func TestWhatIsWrongWithAValueIsReturnedByEveryGet(t *testing.T) {
 	store := memory.New()
 	for _, c := range []struct {
 		name  string
@@ -70,327 +68,29 @@ func TestWhatIsWrongWithAValueIsSaidByEveryGet(t *testing.T) {
 	}
 }
 
-func TestTheShortestLimitToStalenessIsMet(t *testing.T) {
-	inBubble(t, "a limit of 100 ms is not refused, and holds where reads take less than half of it", func(w *world) {
-		w.put("one")
-		w.Delay(40*time.Millisecond, fault.Reads)
-		a := watch(w, w.text(value.WithMaxStaleness(100*time.Millisecond)))
-		wantValue(w, a, "one")
-		for range 200 {
-			w.pass(3 * time.Millisecond)
-			wantNothing(w, a)
-		}
-	})
-}
-
 func TestNilOptionsAreNone(t *testing.T) {
 	inBubble(t, "nil options are passed over", func(w *world) {
 		w.put("one")
 		v := w.text(nil, value.WithLogger(nil))
-		wantValue(w, watch(w, v, nil), "one", nil)
+		watch(w, v, nil).Gives("one", nil)
 	})
 }
 
-func TestWherePassesOver(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, "values that Where does not want are passed over, and not returned later", func(w *world) {
-				w.putNumbers(1, 1)
-				a := watch(w, w.number(), opts...)
-				large := value.Where(func(n int) bool { return n > 5 })
-				c := begin(w, a, large)
-				w.streaming(1)
-				for i := 2; i <= 5; i++ {
-					w.putNumbers(i, i)
-					c.wantWaiting(w)
-				}
-				w.putNumbers(6, 6)
-				c.want(w, 6)
-				wantNothing(w, a)
-				w.putNumbers(3, 3)
-				wantNothing(w, a, large)
-				rev := w.putNumbers(8, 8)
-				wantValue(w, a, 8, large, value.AtLeast[int](rev), value.Where(func(n int) bool { return n%2 == 0 }))
-				bad := w.put("x")
-				wantDecodeError(w, a, bad) // which no filter is asked about
-				w.delete()
-				wantErr(w, a, value.ErrDeleted, large)
-			})
-		})
+func TestIsFinalReportsWhetherALoopEnds(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		final bool
+	}{
+		{value.ErrDeleted, false}, {value.ErrStale, false}, {kv.ErrPermission, false}, {context.Canceled, false},
+		{&value.DecodeError{Err: value.ErrClosed}, false}, {&value.GapError{Err: kv.ErrCompacted}, false},
+		{value.ErrClosed, true}, {value.ErrWatcherClosed, true},
+	} {
+		if got := value.IsFinal(c.err); got != c.final {
+			t.Errorf("IsFinal(%v) is %v, want %v", c.err, got, c.final)
+		}
 	}
-}
-
-func TestTryGetNeverWaits(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "TryGet returns what is new, or ErrNothingNew, at once", func(w *world) {
-				w.put("one")
-				w.Cut()
-				a := watch(w, w.text(), opts...)
-				want := func(v string, err error) {
-					w.Helper()
-					if got, e := a.TryGet(); got != v || !errors.Is(e, err) {
-						w.broken("TryGet returned %s, want %q and %v", describe(got, e), v, err)
-					}
-				}
-				w.settle()
-				want("", value.ErrNothingNew)
-				w.Heal()
-				w.settle()
-				want("one", nil)
-				want("", value.ErrNothingNew)
-				w.put("two")
-				w.settle()
-				want("two", nil)
-				w.delete()
-				w.settle()
-				want("", value.ErrDeleted)
-				want("", value.ErrNothingNew)
-			})
-		})
-	}
-}
-
-func TestUpdatesGoOnUntilTheEnd(t *testing.T) {
-	each(t, "Updates yields what successive Gets return, errors included, until its context or the watcher ends", func(w *world) {
-		w.put("1")
-		a := watch(w, w.number(), value.EveryUpdate())
-		ctx, cancel := context.WithCancel(w.Context())
-		defer cancel()
-		var seen []string
-		for n, err := range a.Updates(ctx) {
-			var bad *value.DecodeError
-			switch {
-			case errors.As(err, &bad):
-				seen = append(seen, "bad")
-				w.delete()
-			case errors.Is(err, value.ErrDeleted):
-				seen = append(seen, "deleted")
-				w.put("2")
-			case errors.Is(err, context.Canceled):
-				seen = append(seen, "end")
-			case err != nil:
-				w.broken("Updates yielded the error %v", err)
-			case n == 1:
-				seen = append(seen, "one")
-				w.put("x")
-			case n == 2:
-				seen = append(seen, "two")
-				cancel()
-			}
-		}
-		if want := []string{"one", "bad", "deleted", "two", "end"}; !slices.Equal(seen, want) {
-			w.broken("Updates yielded %v, want %v", seen, want)
-		}
-		w.put("3")
-		for n, err := range a.Updates(w.Context()) {
-			if n != 3 || err != nil {
-				w.broken("Updates yielded %s, want 3", describe(n, err))
-			}
-			break
-		}
-	})
-}
-
-func TestUpdatesEndWithTheContextsError(t *testing.T) {
-	inBubble(t, "the last that Updates yields is the error of its context, also when that ended beside another error", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text())
-		wantValue(w, a, "one")
-		w.delete()
-		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
-		defer cancel()
-		var last error
-		for _, err := range a.Updates(ctx) {
-			last = err
-			if errors.Is(err, value.ErrDeleted) {
-				cancel()
-			}
-		}
-		if last != context.Canceled {
-			w.broken("the last error is %v", last)
-		}
-	})
-}
-
-func TestV7NoErrorOfADecoderEndsUpdates(t *testing.T) {
-	inBubble(t, "V7: the watcher goes on after a bad value, whatever the decoder's error is", func(w *world) {
-		another := memory.New()
-		another.Close()
-		reads := func(b []byte) (string, error) {
-			if string(b) != "elsewhere" {
-				return string(b), nil
-			}
-			_, err := another.Get(context.Background(), kv.All())
-			return "", err
-		}
-		v := value.New(w.Store, w.key, reads)
-		a, out := watch(w, v), channel(w, v)
-		w.put("elsewhere")
-		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
-		defer cancel()
-		var seen []string
-		for s, err := range a.Updates(ctx) {
-			if errors.Is(err, kv.ErrClosed) {
-				s = "closed"
-				w.put("here")
-			} else if err != nil {
-				s = "end"
-			} else {
-				cancel()
-			}
-			seen = append(seen, s)
-		}
-		if want := []string{"closed", "here", "end"}; !slices.Equal(seen, want) {
-			w.broken("Updates yielded %q, want %q", seen, want)
-		}
-		w.settle()
-		if r, open := <-out; !open || r.Value != "here" {
-			w.broken("the channel gave %+v, open: %t", r, open)
-		}
-		w.put("elsewhere")
-		if r, open := <-out; !open || !errors.Is(r.Err, kv.ErrClosed) {
-			w.broken("the channel gave %+v, open: %t", r, open)
-		}
-		w.put("here again")
-		if r, open := <-out; !open || r.Value != "here again" {
-			w.broken("the channel gave %+v, open: %t", r, open)
-		}
-	})
-}
-
-func TestV1ChanBeginsNoOlderThanItsCall(t *testing.T) {
-	for name, refuse := range map[string]error{"refused": kv.ErrPermission, "closed": kv.ErrClosed} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, "V1: the first that a channel gives is no older than the call, or an error that says why not", func(w *world) {
-				w.put("old")
-				v := w.text()
-				other := watch(w, v) // which knows the old value
-				wantValue(w, other, "old")
-				w.settle()
-				down := w.Fail(-1, refuse, fault.Reads)
-				w.EndStreams(refuse)
-				w.put("new")
-				w.pass(time.Hour)
-				out := channel(w, v)
-				w.pass(time.Minute)
-				if r := <-out; !errors.Is(r.Err, refuse) {
-					w.broken("the channel gave %+v, want the error %q", r, refuse)
-				}
-				if refuse == kv.ErrClosed {
-					return // that was its last
-				}
-				down.Remove()
-				for r := range out {
-					if r.Err == nil && r.Value == "new" {
-						return
-					}
-					if !errors.Is(r.Err, refuse) {
-						w.broken("the channel gave %+v, want \"new\"", r)
-					}
-				}
-			})
-		})
-	}
-}
-
-func TestChanGivesTheNewest(t *testing.T) {
-	inBubble(t, "what nobody has taken from the channel gives way to what is newer; every update does not", func(w *world) {
-		w.putNumbers(1, 1)
-		v := w.number()
-		newest, every := channel(w, v), channel(w, v, value.EveryUpdate())
-		w.settle()
-		for i := 2; i <= 50; i++ {
-			w.putNumbers(i, i)
-			w.settle()
-		}
-		if r := <-newest; r.Value != 50 || r.Err != nil || r.Revision != 51 {
-			w.broken("the channel of the newest gave %+v", r)
-		}
-		for i := 1; i <= 50; i++ {
-			if r := <-every; r.Value != i || r.Err != nil || r.Revision != kv.Revision(i+1) {
-				w.broken("the channel of every update gave %+v, want %d", r, i)
-			}
-		}
-		w.delete()
-		w.settle()
-		for _, out := range []<-chan value.Result[int]{newest, every} {
-			if r := <-out; !errors.Is(r.Err, value.ErrDeleted) {
-				w.broken("of a deletion the channel gave %+v", r)
-			}
-		}
-	})
-}
-
-func TestChanTellsNothingOfWhatIsUndoneUntaken(t *testing.T) {
-	inBubble(t, "V6, V13: a deletion is told once, of a value that was, and what is unchanged is not news", func(w *world) {
-		out := channel(w, w.text())
-		want := func(v string, err error) {
-			w.Helper()
-			w.settle()
-			select {
-			case r := <-out:
-				if r.Value != v || !errors.Is(r.Err, err) {
-					w.broken("the channel gave %+v, want %q and %v", r, v, err)
-				}
-			default:
-				w.broken("the channel has nothing, want %q and %v", v, err)
-			}
-		}
-		wantNothing := func() {
-			w.Helper()
-			w.settle()
-			select {
-			case r := <-out:
-				w.broken("the channel gave %+v, want nothing", r)
-			default:
-			}
-		}
-		comesAndGoes := func() {
-			w.settle()
-			w.put("untaken")
-			w.settle()
-			w.delete()
-		}
-		comesAndGoes()
-		wantNothing()
-		w.put("one")
-		want("one", nil)
-		w.delete()
-		want("", value.ErrDeleted)
-		comesAndGoes()
-		wantNothing()
-		w.put("two")
-		want("two", nil)
-		w.backup()
-		w.put("untaken")
-		w.settle()
-		w.restore()
-		wantNothing()
-		comesAndGoes()
-		want("", value.ErrDeleted)
-	})
-}
-
-func TestChanEndsWithItsContext(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "the channel is closed when its context ends, and nothing is left running", func(w *world) {
-				w.put("one")
-				v := w.text()
-				for _, taken := range []bool{false, true} {
-					ctx, cancel := context.WithCancel(w.Context())
-					out := v.Chan(ctx, opts...)
-					if taken {
-						<-out
-					}
-					w.streaming(1)
-					cancel()
-					w.until("no watch is left", func(c fault.Counts) bool { return c.Streams == 0 })
-					for range out {
-					}
-				}
-			})
-		})
+	_, err := value.New[string](nil, "k", value.String).Get(t.Context())
+	if !value.IsFinal(err) {
+		t.Errorf("IsFinal(%v) is false for a Value that cannot work", err)
 	}
 }

@@ -22,12 +22,12 @@ import (
 func TestV11AMemberThatVanishesSilentlyIsLeft(t *testing.T) {
 	leaktest.Check(t)
 	stories := []silentFault{
-		{"its packets are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().Swallow(0); return nil }, both},
+		{"its packets are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().Swallow(0); return nil }, allPrograms},
 		{"requests to it are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().SwallowRequests(0); return nil }, checked},
 		{"its answers are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().SwallowAnswers(0); return nil }, checked},
 		{"its connections are forgotten", nil, func(c *etcdtest.Cluster) error { c.Network().Forget(0); return nil }, checked},
 		{"all connections are forgotten", nil, func(c *etcdtest.Cluster) error { c.Network().Forget(); return nil }, keptAlive},
-		{"it is frozen", []etcdtest.Option{etcdtest.WithProcesses()}, func(c *etcdtest.Cluster) error { return c.Freeze(0) }, both},
+		{"it is frozen", []etcdtest.Option{etcdtest.WithProcesses()}, func(c *etcdtest.Cluster) error { return c.Freeze(0) }, allPrograms},
 		{"it is slow to answer", nil, func(c *etcdtest.Cluster) error { c.Network().Delay(2*time.Second, 0); return nil }, checked},
 		{"it is slow to accept", nil, func(c *etcdtest.Cluster) error {
 			c.Network().Delay(3*time.Second, 0) // which is too slow for a connection to be made
@@ -65,9 +65,9 @@ func keptAliveProgram(values, stores int) program {
 }
 
 var (
-	checked   = []program{checkedProgram(1, 1), checkedProgram(10, 1), checkedProgram(100, 1), checkedProgram(10, 2)}
-	keptAlive = []program{keptAliveProgram(1, 1), keptAliveProgram(10, 1), keptAliveProgram(100, 1), keptAliveProgram(10, 2)}
-	both      = append(checked[:len(checked):len(checked)], keptAlive...)
+	checked     = []program{checkedProgram(1, 1), checkedProgram(10, 1), checkedProgram(100, 1), checkedProgram(10, 2)}
+	keptAlive   = []program{keptAliveProgram(1, 1), keptAliveProgram(10, 1), keptAliveProgram(100, 1), keptAliveProgram(10, 2)}
+	allPrograms = append(checked[:len(checked):len(checked)], keptAlive...)
 )
 
 func (p program) String() string {

@@ -1,12 +1,9 @@
 package value_test
 
 import (
-	"runtime"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
-	"weak"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
@@ -15,103 +12,46 @@ import (
 
 func TestV2LaterGetsWaitForWhatIsNewer(t *testing.T) {
 	each(t, "V2, each later Get waits until there is something newer than what the watcher returned last", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text())
-		wantValue(w, a, "one")
-		wantNothing(w, a)
+		a := w.watchFrom("one", w.text())
+		a.HasNothing()
 		w.putOther()
-		wantNothing(w, a)
-		c := begin(w, a)
-		c.wantWaiting(w)
+		a.HasNothing()
+		c := a.Begin()
+		c.Waits()
 		w.put("two")
-		c.want(w, "two")
-		wantNothing(w, a)
+		c.Gives("two")
+		a.HasNothing()
 		w.put("two") // the same bytes, and another revision
-		wantValue(w, a, "two")
+		a.Gives("two")
 		w.put("")
-		wantValue(w, a, "")
+		a.Gives("")
 	})
 }
-
-const v3 = "V3, a slow reader skips to the newest value, and what it holds does not grow with the updates"
 
 func TestV3ASlowReaderSkipsToTheNewest(t *testing.T) {
 	each(t, v3, func(w *world) {
 		w.put("initial")
 		v := w.text()
 		a, b := watch(w, v), watch(w, v)
-		wantValue(w, a, "initial")
-		wantValue(w, b, "initial")
-		w.streaming(1)
+		a.Gives("initial")
+		b.Gives("initial")
+		w.Streaming(1)
 		var last kv.Revision
 		for i := range 1000 {
 			last = w.put(strconv.Itoa(i))
 		}
-		wantValue(w, a, "999", value.AtLeast[string](last))
-		w.settle()
-		wantValue(w, b, "999")
+		a.Gives("999", value.AtLeast[string](last))
+		w.Settle()
+		b.Gives("999")
 		if b.Revision() != last {
 			w.broken("Revision is %d, want %d", b.Revision(), last)
 		}
-		wantNothing(w, a)
-		wantNothing(w, b)
+		a.HasNothing()
+		b.HasNothing()
 	})
 }
 
-// decoded counts the values that a decoder made and that are still in memory.
-type decoded struct {
-	mu   sync.Mutex
-	made []weak.Pointer[block]
-}
-
-type block [1024]byte
-
-func (d *decoded) decode(b []byte) (*block, error) {
-	v := new(block)
-	copy(v[:], b)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.made = append(d.made, weak.Make(v))
-	return v, nil
-}
-
-func (d *decoded) alive() (alive, made int) {
-	runtime.GC()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, p := range d.made {
-		if p.Value() != nil {
-			alive++
-		}
-	}
-	return alive, len(d.made)
-}
-
-func TestV3WhatASlowReaderHoldsDoesNotGrow(t *testing.T) {
-	inBubble(t, v3, func(w *world) {
-		var d decoded
-		w.put("initial")
-		v := value.New(w.Store, w.key, d.decode)
-		read, unread := watch(w, v), watch(w, v)
-		_, err := get(w, read)
-		w.must(err)
-		for range 20_000 {
-			w.put("x")
-			w.settle()
-		}
-		alive, made := d.alive()
-		if made < 20_000 {
-			w.Fatalf("the test itself: %d were decoded", made)
-		}
-		if alive > 8 {
-			w.broken("after %d updates that nobody read %d decoded values are in memory", made, alive)
-		}
-		runtime.KeepAlive(read)
-		runtime.KeepAlive(unread)
-	})
-}
-
-func TestV3ANewestAlwaysArrives(t *testing.T) {
+func TestV3TheNewestAlwaysArrives(t *testing.T) {
 	for name, break_ := range map[string]func(w *world){
 		"stream ended":       func(w *world) { w.EndStreams(kv.ErrUnavailable) },
 		"stream just closed": func(w *world) { w.EndStreams(nil) },
@@ -137,21 +77,19 @@ func TestV3ANewestAlwaysArrives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, "V3, V11: after whatever happens the newest value arrives, and the next", func(w *world) {
-				w.put("one")
-				a := watch(w, w.text())
-				wantValue(w, a, "one")
-				w.streaming(1)
+				a := w.watchFrom("one", w.text())
+				w.Streaming(1)
 				break_(w)
 				rev := w.put("two")
-				wantValue(w, a, "two", value.AtLeast[string](rev))
+				a.Gives("two", value.AtLeast[string](rev))
 				rev = w.put("three")
-				wantValue(w, a, "three", value.AtLeast[string](rev))
+				a.Gives("three", value.AtLeast[string](rev))
 			})
 		})
 	}
 }
 
-func TestV3AReaderAtLeisureSeesTheValueOfTheMoment(t *testing.T) {
+func TestV3ASlowReaderSeesThePresentValue(t *testing.T) {
 	inBubble(t, v3, func(w *world) {
 		a := watch(w, w.text())
 		go func() {
@@ -162,7 +100,7 @@ func TestV3AReaderAtLeisureSeesTheValueOfTheMoment(t *testing.T) {
 		}()
 		for i := 10; i < 1000; i += 10 {
 			w.pass(10 * time.Second)
-			got, err := get(w, a)
+			got, err := a.Next()
 			n, _ := strconv.Atoi(got)
 			if err != nil || n < i {
 				w.broken("when %d had been put Get returned %s", i, describe(got, err))

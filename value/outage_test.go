@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,13 +14,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-const (
-	v11         = "V11, an unavailable store is not an error of Get, which waits for as long as it takes"
-	v11backoff  = "V11, the store is tried again with growing, jittered, capped delays that begin anew on progress alone"
-	v11refusals = "V11, a permission that is gone is told once an attempt when a read has confirmed it, and the watcher heals"
-)
-
-func TestV11AnOutageIsNotTold(t *testing.T) {
+func TestV11AnOutageIsNoErrorOfGet(t *testing.T) {
 	for name, out := range map[string]func(w *world){
 		"cut": func(w *world) { w.Cut() },
 		"unavailable": func(w *world) {
@@ -48,23 +41,23 @@ func TestV11AnOutageIsNotTold(t *testing.T) {
 	} {
 		for mode, opts := range modes {
 			if name == "streams that are reset" && mode == "every" {
-				continue // which is told, as a gap
+				continue // which is returned, as a gap
 			}
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				inBubble(t, v11, func(w *world) {
 					w.put("one")
 					v := w.text()
 					a := watch(w, v, opts...)
-					w.patient = 1000 * time.Hour
-					wantValue(w, a, "one")
-					w.settle()
+					w.BePatient(1000 * time.Hour)
+					a.Gives("one")
+					w.Settle()
 					out(w)
-					c := begin(w, a)
+					c := a.Begin()
 					w.pass(10 * time.Hour)
-					c.wantWaiting(w)
+					c.Waits()
 					w.Clear()
 					w.put("two")
-					c.want(w, "two")
+					c.Gives("two")
 					w.pass(time.Minute)
 					if s := v.Status(); !s.Connected {
 						w.broken("a minute after the outage Status is %+v", s)
@@ -84,14 +77,14 @@ func TestV11AnOutageFromTheBeginning(t *testing.T) {
 			w.broken("before the first attempt Status is %+v", s)
 		}
 		out := time.Now()
-		c := begin(w, watch(w, v))
+		c := watch(w, v).Begin()
 		w.pass(20 * time.Minute)
-		c.wantWaiting(w)
+		c.Waits()
 		if s := v.Status(); s.Connected || !s.Since.Equal(out) || !errors.Is(s.LastError, kv.ErrUnavailable) || !s.Confirmed.IsZero() {
 			w.broken("before the first read was answered Status is %+v", s)
 		}
 		w.Clear()
-		c.want(w, "one")
+		c.Gives("one")
 	})
 }
 
@@ -106,9 +99,9 @@ func (stuck) Get(ctx context.Context, _ kv.Range) (kv.Snapshot, error) {
 func TestV11WhatAReadThatTookTooLongSaidIsNotHidden(t *testing.T) {
 	inBubble(t, v11+", and Status gives the last error", func(w *world) {
 		v := value.New(stuck{w.Store}, w.key, value.String)
-		c := begin(w, watch(w, v))
+		c := watch(w, v).Begin()
 		w.pass(time.Minute)
-		c.wantWaiting(w)
+		c.Waits()
 		err := v.Status().LastError
 		if !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "no route to 10.0.0.1") {
 			w.broken("the last error is %v", err)
@@ -116,140 +109,10 @@ func TestV11WhatAReadThatTookTooLongSaidIsNotHidden(t *testing.T) {
 	})
 }
 
-// attempts is when each read was begun during something. No two are begun at the same time.
-func attempts(w *world, during func()) (at []time.Time) {
-	ctx, cancel := context.WithCancel(w.Context())
-	done := make(chan struct{})
-	n := w.Counts().Gets
-	go func() {
-		defer close(done)
-		for w.Wait(ctx, func(c fault.Counts) bool { return c.Gets > n }) == nil {
-			at = append(at, time.Now())
-			n++
-		}
-	}()
-	during()
-	cancel()
-	<-done
-	return at
-}
-
-func TestV11DelaysGrowToTheirCapWithJitter(t *testing.T) {
-	inBubble(t, v11backoff, func(w *world) {
-		w.put("one")
-		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
-		at := attempts(w, func() {
-			watch(w, w.text(value.WithRetry(100*time.Millisecond, 8*time.Second)))
-			w.pass(time.Hour)
-		})
-		if len(at) < 3600/12 || len(at) > 3600/4+10 {
-			w.broken("in an hour of delays of about 8s there were %d attempts", len(at))
-		}
-		delays := map[time.Duration]bool{}
-		for i := 1; i < len(at); i++ {
-			d := at[i].Sub(at[i-1])
-			mean := min(8*time.Second*2/3, 100*time.Millisecond*time.Duration(math.Pow(2, float64(min(i-1, 20)))))
-			if d < mean/2-time.Millisecond || d > min(mean*3/2, 8*time.Second)+time.Millisecond {
-				w.broken("delay %d was %v, want about %v", i, d, mean)
-			}
-			delays[d] = true
-		}
-		if len(delays) < len(at)/2 {
-			w.broken("%d delays had %d different lengths", len(at), len(delays))
-		}
-	})
-}
-
-func TestV11DelaysNeedNoCap(t *testing.T) {
-	inBubble(t, v11backoff, func(w *world) {
-		w.put("one")
-		w.Fail(4, kv.ErrUnavailable, fault.Reads)
-		start := time.Now()
-		wantValue(w, watch(w, w.text(value.WithRetry(time.Second, math.MaxInt64))), "one")
-		if d := time.Since(start); d < 15*time.Second/2 || d > 15*time.Second*3/2 {
-			w.broken("four delays from a second on took %v, want about %v", d, 15*time.Second)
-		}
-	})
-}
-
-func TestV11AConnectionThatDiesAtOnceIsNoProgress(t *testing.T) {
-	for name, begin := range map[string]func(s *tampered, w *world){
-		"unavailable": func(_ *tampered, w *world) { w.Fail(-1, kv.ErrUnavailable, fault.Watches) },
-		"refused":     func(_ *tampered, w *world) { w.Fail(-1, kv.ErrPermission, fault.Watches) },
-		"compacted":   func(_ *tampered, w *world) { w.Fail(-1, &kv.CompactedError{}, fault.Watches) },
-		"reset":       func(_ *tampered, w *world) { w.Fail(-1, kv.ErrReset, fault.Watches) },
-		"after a bookmark": func(s *tampered, w *world) {
-			s.greet = func(after kv.Revision) []kv.Batch { return []kv.Batch{{Revision: after}} }
-			w.Fail(-1, kv.ErrUnavailable, fault.Watches)
-		},
-		"after old news": func(s *tampered, w *world) {
-			old := kv.Event{Entry: kv.Entry{Key: w.key, Value: []byte("one"), CreateRevision: 2, ModRevision: 2, Version: 1}}
-			s.greet = func(kv.Revision) []kv.Batch { return []kv.Batch{{Revision: 2, Events: []kv.Event{old}}} }
-			w.Fail(-1, kv.ErrUnavailable, fault.Watches)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, v11backoff, func(w *world) {
-				w.put("one")
-				var log logbook
-				store := &tampered{Store: w.Store}
-				v := value.New(store, w.key, value.String, log.option())
-				begin(store, w)
-				a := watch(w, v, value.EveryUpdate())
-				wantValue(w, a, "one")
-				w.pass(time.Hour)
-				n := w.Counts()
-				if n.Watches > 600 || n.Gets > 600 {
-					w.broken("in an hour of streams that die at once the store was asked %d times and watched %d times", n.Gets, n.Watches)
-				}
-				if n.Watches < 100 {
-					w.broken("in an hour there were %d attempts", n.Watches)
-				}
-				if name != "reset" && log.count("\n") > 4 { // each of those is a replaced history of its own
-					w.broken("in an hour of one outage the log has %d lines, beginning with\n%.1000s", log.count("\n"), &log)
-				}
-				says := "cannot be reached"
-				if name == "refused" || name == "compacted" || name == "reset" { // the store is there, and answers reads
-					says = "the watch ends each time"
-				}
-				if log.count("trying again until") != 1 || log.count(says) != 1 {
-					w.broken("of an hour of one outage the log does not say once that %s:\n%.1000s", says, &log)
-				}
-			})
-		})
-	}
-}
-
-func TestV11ProgressBetweenFailuresIsNoReasonToSpin(t *testing.T) {
-	for name, err := range map[string]error{"reset": kv.ErrReset, "compacted": &kv.CompactedError{}, "refused": kv.ErrPermission} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, v11backoff, func(w *world) {
-				w.put("one")
-				store := &tampered{Store: w.Store}
-				watches := 0
-				store.greet = func(after kv.Revision) []kv.Batch {
-					if watches++; watches > 5000 {
-						return nil // it spins, and time would never pass
-					}
-					return []kv.Batch{{Revision: after + 1}}
-				}
-				w.Fail(-1, err, fault.Watches)
-				watch(w, value.New(store, w.key, value.String))
-				w.pass(time.Minute)
-				if watches > 1300 {
-					w.broken("of a store that has each watch end once it has brought something, %d were begun in a minute", watches)
-				}
-			})
-		})
-	}
-}
-
 func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
-	inBubble(t, "V11, what reading afresh helps is read afresh at once, before a bubble comes to rest", func(w *world) {
-		w.put("one")
-		a := watch(w, w.text())
-		wantValue(w, a, "one")
-		w.streaming(1)
+	inBubble(t, "V11, where reading again helps the store is read again at once, before a bubble comes to rest", func(w *world) {
+		a := w.watchFrom("one", w.text())
+		w.Streaming(1)
 		w.Silence()
 		w.put("two")
 		w.EndStreams(&kv.CompactedError{})
@@ -260,96 +123,22 @@ func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
 	})
 }
 
-func TestV11DelaysBeginAnewOnProgress(t *testing.T) {
-	inBubble(t, v11backoff, func(w *world) {
-		w.put("one")
-		v := w.text()
-		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.settle()
-		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
-		w.EndStreams(kv.ErrUnavailable)
-		w.pass(10 * time.Minute)
-		w.Clear()
-		w.pass(20 * time.Second)
-		w.put("two") // is delivered: progress
-		wantValue(w, a, "two")
-		w.Fail(1, kv.ErrUnavailable, fault.Reads)
-		w.EndStreams(kv.ErrUnavailable)
-		w.put("three")
-		w.pass(300 * time.Millisecond)
-		if got, err := a.TryGet(); err != nil || got != "three" {
-			w.broken("300ms after a short outage that follows progress TryGet returned %s", describe(got, err))
-		}
-	})
-}
-
-// Either is enough: an update from a connection that dies young, or one that lasts and has nothing to bring.
-func TestV11WhatCountsAsProgress(t *testing.T) {
-	for name, connection := range map[string]func(w *world){
-		"an update": func(w *world) {
-			w.put("two")
-			w.settle()
-		},
-		"lasting longer than the longest delay": func(w *world) { w.pass(3 * time.Minute) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, v11backoff, func(w *world) {
-				w.put("one")
-				v := w.text(value.WithRetry(time.Second, 2*time.Minute), value.WithCheck(0))
-				a := watch(w, v)
-				wantValue(w, a, "one")
-				w.Fail(-1, kv.ErrUnavailable, fault.Reads)
-				w.EndStreams(kv.ErrUnavailable)
-				w.pass(time.Hour)
-				w.Clear()
-				w.streaming(1)
-				connection(w)
-				w.EndStreams(kv.ErrUnavailable)
-				w.put("three")
-				w.pass(1600 * time.Millisecond)
-				if got, err := a.TryGet(); err != nil || got != "three" {
-					w.broken("1.6s after a connection of use ended TryGet returned %s", describe(got, err))
-				}
-			})
-		})
-	}
-}
-
-func TestV11ANewWatcherNeedNotSitOutALongDelay(t *testing.T) {
-	inBubble(t, "V11, a watcher that is opened in an outage is served soon when that is over", func(w *world) {
-		w.put("one")
-		v := w.text(value.WithRetry(50*time.Millisecond, time.Hour))
-		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
-		watch(w, v)
-		w.pass(10 * time.Hour)
-		w.Clear()
-		a := watch(w, v)
-		w.pass(time.Second)
-		if got, err := a.TryGet(); err != nil || got != "one" {
-			w.broken("a second after it was opened TryGet returned %s", describe(got, err))
-		}
-	})
-}
-
-func TestV11WhatTheReadAfterAnOutageShowsIsToldAtOnce(t *testing.T) {
+func TestV11WhatTheReadAfterAnOutageShowsIsReturnedAtOnce(t *testing.T) {
 	for _, puts := range []int{1, 5} {
 		t.Run(fmt.Sprintf("after %d puts", puts), func(t *testing.T) {
-			inBubble(t, "V1, V3, V11: the newest is told as it is read, before the watch brings what led there", func(w *world) {
+			inBubble(t, "V1, V3, V11: the newest is returned as soon as it is read, before the watch brings what led there", func(w *world) {
 				w.putNumbers(0, 0)
 				v := w.number()
-				newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-				wantNumbers(w, newest, 0, 0)
-				wantNumbers(w, every, 0, 0)
-				w.streaming(1)
+				newest, every := both(w, v, 0)
+				w.Streaming(1)
 				read := w.Hold(fault.Gets)
 				w.EndStreams(kv.ErrUnavailable)
-				w.held(read)
+				w.Held(read)
 				last := w.putNumbers(1, puts)
 				again := w.Hold(fault.Watches)
 				read.Release()
-				w.held(again)
-				w.settle()
+				w.Held(again)
+				w.Settle()
 				if s := v.Status(); s.Revision != last {
 					w.broken("Status is %+v, want revision %d", s, last)
 				}
@@ -360,8 +149,8 @@ func TestV11WhatTheReadAfterAnOutageShowsIsToldAtOnce(t *testing.T) {
 					w.broken("TryGet returned %s, want %d", describe(got, err), puts)
 				}
 				again.Release()
-				wantNumbers(w, every, 1, puts)
-				wantNothing(w, every)
+				every.GivesEach(numbers(1, puts)...)
+				every.HasNothing()
 			})
 		})
 	}

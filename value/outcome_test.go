@@ -213,7 +213,7 @@ func TestCreateSaysWhetherALostCreationHasHappened(t *testing.T) {
 			_, err := value.Create(w.Context(), w.Store, w.key, codec, 7, value.Idempotent())
 			done <- err
 		}()
-		w.held(h)
+		w.Held(h)
 		w.put("8")
 		h.Release()
 		err := <-done
@@ -254,7 +254,7 @@ func TestDeleteSaysWhetherALostDeletionHasHappened(t *testing.T) {
 					_, err := value.Delete(w.Context(), w.Store, w.key, value.JSONCodec[int](), nil, c.opts...)
 					done <- err
 				}()
-				w.held(h)
+				w.Held(h)
 				if c.others != nil {
 					c.others(w)
 				}

@@ -12,97 +12,77 @@ import (
 )
 
 func TestV11ARefusedWatchHealsItself(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			each(t, "V11, a refused watch is told only if a read is refused as well", func(w *world) {
-				w.put("one")
-				a := watch(w, w.text(), opts...)
-				wantValue(w, a, "one")
-				w.streaming(1)
-				w.Fail(4, kv.ErrPermission, fault.Watches)
-				w.EndStreams(kv.ErrPermission)
-				w.put("two")
-				wantValue(w, a, "two")
-				w.put("three")
-				wantValue(w, a, "three")
-			})
-		})
-	}
+	eachMode(t, each, "V11, a refused watch is an error of Get only if a read is refused as well", func(w *world, opts ...value.WatchOption) {
+		a := w.watchFrom("one", w.text(), opts...)
+		w.Streaming(1)
+		w.Fail(4, kv.ErrPermission, fault.Watches)
+		w.EndStreams(kv.ErrPermission)
+		w.put("two")
+		a.Gives("two")
+		w.put("three")
+		a.Gives("three")
+	})
 }
 
-func TestV11ARefusedReadIsToldOnceAnAttempt(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, v11refusals, func(w *world) {
-				w.put("one")
-				v := w.text()
-				a := watch(w, v, opts...)
-				wantValue(w, a, "one")
-				w.settle()
-				before, began := w.Counts().Gets, time.Now() // the next read may be begun before EndStreams returns
-				refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
-				w.EndStreams(kv.ErrPermission)
-				const told = 20
-				for range told {
-					wantErr(w, a, kv.ErrPermission)
-				}
-				if n := w.Counts().Gets - before; n != told {
-					w.broken("%d errors were told of %d reads", told, n)
-				}
-				if d := time.Since(began); d < time.Minute {
-					w.broken("%d errors were told within %v", told, d)
-				}
-				if s := v.Status(); s.Connected || !errors.Is(s.LastError, kv.ErrPermission) {
-					w.broken("Status is %+v", s)
-				}
-				refused.Remove()
-				w.put("two")
-				wantValue(w, a, "two") // without being opened again
-				w.put("three")
-				wantValue(w, a, "three")
-			})
-		})
-	}
+func TestV11ARefusedReadIsReturnedOnceForEachAttempt(t *testing.T) {
+	eachMode(t, inBubble, v11refusals, func(w *world, opts ...value.WatchOption) {
+		v := w.text()
+		a := w.watchFrom("one", v, opts...)
+		w.Settle()
+		before, began := w.Counts().Gets, time.Now() // the next read may be begun before EndStreams returns
+		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
+		w.EndStreams(kv.ErrPermission)
+		const errs = 20
+		for range errs {
+			a.Fails(kv.ErrPermission)
+		}
+		if n := w.Counts().Gets - before; n != errs {
+			w.broken("%d errors were returned of %d reads", errs, n)
+		}
+		if d := time.Since(began); d < time.Minute {
+			w.broken("%d errors were returned within %v", errs, d)
+		}
+		if s := v.Status(); s.Connected || !errors.Is(s.LastError, kv.ErrPermission) {
+			w.broken("Status is %+v", s)
+		}
+		refused.Remove()
+		w.put("two")
+		a.Gives("two") // without being opened again
+		w.put("three")
+		a.Gives("three")
+	})
 }
 
 func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
-	inBubble(t, v11refusals+"; a running watch is not told, the check after a silence is", func(w *world) {
-		w.put("one")
+	inBubble(t, v11refusals+"; a running watch does not notice, and the check after a silence does", func(w *world) {
 		v := w.text()
-		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.settle()
+		a := w.watchFrom("one", v)
+		w.Settle()
 		began := time.Now()
 		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
-		wantErr(w, a, kv.ErrPermission)
+		a.Fails(kv.ErrPermission)
 		if d := time.Since(began); d > 61*time.Second {
 			w.broken("a lost permission was found after %v", d)
 		}
 		refused.Remove()
 		w.pass(time.Minute)
-		wantNothing(w, a) // nothing has changed
+		a.HasNothing() // nothing has changed
 		w.put("two")
-		wantValue(w, a, "two")
+		a.Gives("two")
 	})
 }
 
-func TestV11ARefusalThatIsOverIsNotTold(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "V11, a refusal that healed while nobody looked is no news", func(w *world) {
-				w.put("one")
-				a := watch(w, w.text(), opts...)
-				wantValue(w, a, "one")
-				w.settle()
-				w.Fail(1, kv.ErrPermission, fault.Reads)
-				w.EndStreams(kv.ErrUnavailable)
-				w.pass(time.Hour)
-				wantNothing(w, a)
-				w.put("two")
-				wantValue(w, a, "two")
-			})
-		})
-	}
+func TestV11ARefusalThatIsOverIsNotReturned(t *testing.T) {
+	eachMode(t, inBubble, "V11, a refusal that healed while no Get was made is no news", func(w *world, opts ...value.WatchOption) {
+		a := w.watchFrom("one", w.text(), opts...)
+		w.Settle()
+		w.Fail(1, kv.ErrPermission, fault.Reads)
+		w.EndStreams(kv.ErrUnavailable)
+		w.pass(time.Hour)
+		a.HasNothing()
+		w.put("two")
+		a.Gives("two")
+	})
 }
 
 func TestV11ARefusalFromTheBeginning(t *testing.T) {
@@ -110,52 +90,48 @@ func TestV11ARefusalFromTheBeginning(t *testing.T) {
 		w.put("one")
 		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
 		a := watch(w, w.text())
-		wantErr(w, a, kv.ErrPermission)
+		a.Fails(kv.ErrPermission)
 		refused.Remove()
-		wantValue(w, a, "one")
+		a.Gives("one")
 	})
 }
 
-func TestV11AClosedStoreIsTold(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "V11, ErrClosed of the store reaches Get, also one that waits", func(w *world) {
-				m := memory.New()
-				_, err := m.Put(w.Context(), w.key, []byte("one"))
-				w.must(err)
-				v := value.New(m, w.key, value.String)
-				a := watch(w, v, opts...)
-				wantValue(w, a, "one")
-				c := begin(w, a)
-				c.wantWaiting(w)
-				m.Close()
-				c.wantErr(w, value.ErrClosed)
-				began := time.Now()
-				for range 20 {
-					wantErr(w, a, kv.ErrClosed)
-				}
-				if d := time.Since(began); d < time.Minute {
-					w.broken("a closed store was told 20 times within %v", d)
-				}
-				b := watch(w, v, opts...)
-				wantErr(w, b, kv.ErrClosed)
-				for range v.Chan(w.Context(), opts...) {
-				}
-				n := 0
-				for _, err := range b.Updates(w.Context()) {
-					if n++; !errors.Is(err, kv.ErrClosed) {
-						w.broken("Updates yielded the error %v", err)
-					}
-				}
-				if n != 1 {
-					w.broken("of a closed store Updates yielded %d results", n)
-				}
-			})
-		})
-	}
+func TestV11AClosedStoreIsReturned(t *testing.T) {
+	eachMode(t, inBubble, "V11, ErrClosed of the store reaches Get, also one that waits", func(w *world, opts ...value.WatchOption) {
+		m := memory.New()
+		_, err := m.Put(w.Context(), w.key, []byte("one"))
+		w.must(err)
+		v := value.New(m, w.key, value.String)
+		a := watch(w, v, opts...)
+		a.Gives("one")
+		c := a.Begin()
+		c.Waits()
+		m.Close()
+		c.Fails(value.ErrClosed)
+		began := time.Now()
+		for range 20 {
+			a.Fails(kv.ErrClosed)
+		}
+		if d := time.Since(began); d < time.Minute {
+			w.broken("that the store is closed was returned 20 times within %v", d)
+		}
+		b := watch(w, v, opts...)
+		b.Fails(kv.ErrClosed)
+		for range v.Chan(w.Context(), opts...) {
+		}
+		n := 0
+		for _, err := range b.Updates(w.Context()) {
+			if n++; !errors.Is(err, kv.ErrClosed) {
+				w.broken("Updates yielded the error %v", err)
+			}
+		}
+		if n != 1 {
+			w.broken("of a closed store Updates yielded %d results", n)
+		}
+	})
 }
 
-func TestV11WhatTheStoreCannotDoIsTold(t *testing.T) {
+func TestV11WhatTheStoreCannotDoIsReturned(t *testing.T) {
 	for _, reason := range []error{kv.ErrUnsupported, kv.ErrInvalidKey, kv.ErrInvalidRange} {
 		for _, op := range []fault.Ops{fault.Gets, fault.Watches} {
 			t.Run(reason.Error()+"/"+op.String(), func(t *testing.T) {
@@ -174,10 +150,10 @@ func TestV11WhatTheStoreCannotDoIsTold(t *testing.T) {
 					}
 					began := time.Now()
 					for range 20 {
-						wantErr(w, a, reason)
+						a.Fails(reason)
 					}
 					if d := time.Since(began); d < 30*time.Second {
-						w.broken("it was told 20 times within %v", d)
+						w.broken("it was returned 20 times within %v", d)
 					}
 				})
 			})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
@@ -59,107 +60,46 @@ func simple(t *testing.T, w site) {
 	c := w.client(t)
 	put(t, c, key, "one")
 	x := openString(t, c)
-	gives(t, x, "one")
+	x.Gives("one")
 	put(t, c, key, "two")
-	gives(t, x, "two")
+	x.Gives("two")
 	for _, v := range []string{"three", "four", "five", "six"} {
 		put(t, c, key, v)
 	}
-	ends(t, x, "six")
+	x.ComesTo("six")
 }
 
 func cancelBlocked(t *testing.T, w site) {
 	c := w.client(t)
 	put(t, c, key, "one")
 	x := openString(t, c)
-	gives(t, x, "one")
-	ctx, cancel := context.WithCancel(t.Context())
-	blocked := getBeside(ctx, x)
+	x.Gives("one")
+	blocked := x.Begin()
 	c.running(t)
-	cancel()
-	(<-blocked).fails(t, context.Canceled)
+	blocked.Cancel()
 	put(t, c, key, "two")
-	gives(t, x, "two")
-}
-
-func cancelOnGet(t *testing.T, w site) {
-	majority, c := w.client(t, 1, 2), w.client(t, 0)
-	put(t, majority, key, "one")
-	w.partition(t, 0)
-	x := openString(t, c)
-	ctx, cancel := context.WithCancel(t.Context())
-	blocked := getBeside(ctx, x)
-	must(t, c.Wait(patiently(t), func(n fault.Counts) bool { return n.Gets > 0 }))
-	select {
-	case a := <-blocked:
-		t.Fatalf("Get = %q, %v through a member that is cut off", a.value, a.err)
-	default:
-	}
-	cancel()
-	(<-blocked).fails(t, context.Canceled)
-	w.heal(t)
-	gives(t, x, "one")
-	nextStillArrives(t, majority, x)
-}
-
-func clientReconnect(t *testing.T, w site) {
-	majority, c := w.client(t, 1, 2), w.client(t, 0)
-	put(t, majority, key, "one")
-	x := openString(t, c)
-	gives(t, x, "one")
-	blocked := getBeside(patiently(t), x)
-	c.running(t)
-	w.stop(t, 0)
-	c.pointAt(1, 2)
-	put(t, majority, key, "two")
-	(<-blocked).is(t, "two")
-	nextStillArrives(t, majority, x)
-}
-
-func clientPartition(t *testing.T, w site) {
-	cutOff, majority := w.client(t, 0), w.client(t, 1, 2)
-	put(t, majority, key, "a")
-	x, y := openString(t, cutOff), openString(t, majority)
-	gives(t, x, "a")
-	gives(t, y, "a")
-	w.partition(t, 0)
-	blocked := getBeside(patiently(t), x)
-	put(t, majority, key, "b")
-	gives(t, y, "b")
-	select {
-	case a := <-blocked:
-		t.Fatalf("Get = %q, %v through a member that is cut off", a.value, a.err)
-	default:
-	}
-	w.heal(t)
-	(<-blocked).is(t, "b")
-	put(t, majority, key, "c")
-	gives(t, x, "c")
-	gives(t, y, "c")
-	nextStillArrives(t, majority, x, y)
+	x.Gives("two")
 }
 
 func earlyUse(t *testing.T, w site) {
 	c := w.client(t)
 	x := openString(t, c)
-	blocked := getBeside(patiently(t), x)
+	blocked := x.Begin()
 	c.running(t)
 	put(t, c, key, "one")
-	(<-blocked).is(t, "one")
+	blocked.Gives("one")
 }
 
 func remove(t *testing.T, w site) {
 	c := w.client(t)
 	put(t, c, key, "one")
 	x, y := openString(t, c), openString(t, c, value.WithDefault(""))
-	gives(t, x, "one")
-	gives(t, y, "one")
+	x.Gives("one")
+	y.Gives("one")
 	_, err := c.Delete(t.Context(), key)
 	must(t, err)
-	if v, err := x.Get(patiently(t)); !errors.Is(err, value.ErrDeleted) {
-		t.Errorf("Get = %q, %v; want ErrDeleted", v, err)
-	}
-	gives(t, y, "")
+	x.Fails(value.ErrDeleted)
+	y.Gives("")
 }
 
 func emptyRace(t *testing.T, w site) {
@@ -169,11 +109,11 @@ func emptyRace(t *testing.T, w site) {
 	must(t, err)
 	hold := c.Hold(fault.Watches)
 	x := openString(t, c)
-	blocked := getBeside(patiently(t), x)
+	blocked := x.Begin()
 	must(t, hold.Wait(patiently(t)))
 	put(t, c, key, "two")
 	hold.Release()
-	(<-blocked).is(t, "two")
+	blocked.Gives("two")
 	nextStillArrives(t, c, x)
 }
 
@@ -188,13 +128,13 @@ func decoder(t *testing.T, w site) {
 	}
 	put(t, c, key, "3")
 	x := openAs(t, c, byThree, nil, value.EveryUpdate())
-	gives(t, x, 3)
+	x.Gives(3)
 	for _, v := range []string{"", "9", "foo", "18", "10", "10", "27", "36"} {
 		put(t, c, key, v)
 	}
 	var got []string
 	for range 8 {
-		n, err := x.Get(patiently(t))
+		n, err := x.Next()
 		var bad *value.DecodeError
 		switch {
 		case errors.As(err, &bad):
@@ -208,24 +148,21 @@ func decoder(t *testing.T, w site) {
 	if fmt.Sprint(got) != "[error 9 error 18 error error 27 36]" {
 		t.Errorf("the Gets gave %v", got)
 	}
-	if v, err := x.TryGet(); !errors.Is(err, value.ErrNothingNew) {
-		t.Errorf("one more: %v, %v", v, err)
-	}
+	x.HasNothing()
 }
 
 func backlog(t *testing.T, w site) {
 	c := w.client(t)
 	put(t, c, key, "initial")
 	x := openString(t, c)
-	gives(t, x, "initial")
+	x.Gives("initial")
 	c.running(t)
 	var last kv.Revision
 	for i := range 1000 {
 		last = put(t, c, key, strconv.Itoa(i))
 	}
-	quick := reader[string]{x.of.Watch(), x.of}
-	defer quick.Close()
-	gives(t, quick, "999", value.AtLeast[string](last))
+	quick := valuetest.Follow(harness(t), x.Of, "")
+	quick.Gives("999", value.AtLeast[string](last))
 	// The last of them is here. The very next Get gives it, with nothing kept of the values between.
 	second, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -241,19 +178,13 @@ func backlogOnly(t *testing.T, w site) {
 	c := w.client(t)
 	put(t, c, key, "one")
 	x := openString(t, c)
-	tryGives := func(want string) {
-		t.Helper()
-		c.running(t) // the first read is answered
-		if v, err := x.TryGet(); err != nil || v != want {
-			t.Fatalf("TryGet = %q, %v; want %q", v, err, want)
-		}
+	c.running(t) // the first read is answered
+	if v, err := x.TryGet(); err != nil || v != "one" {
+		t.Fatalf("TryGet = %q, %v; want one", v, err)
 	}
-	tryGives("one")
-	if v, err := x.TryGet(); !errors.Is(err, value.ErrNothingNew) {
-		t.Fatalf("the second TryGet = %q, %v; want ErrNothingNew", v, err)
-	}
+	x.HasNothing()
 	put(t, c, key, "two")
-	gives(t, x, "two")
+	x.Gives("two")
 }
 
 func filter(t *testing.T, w site) {
@@ -264,13 +195,13 @@ func filter(t *testing.T, w site) {
 	for i := 1; i <= 10; i++ {
 		put(t, c, key, strconv.Itoa(i))
 	}
-	for _, x := range []reader[int]{newest, every} {
-		before, err := x.Get(patiently(t), above5)
+	for _, x := range []*valuetest.Watcher[int]{newest, every} {
+		before, err := x.Next(above5)
 		if err != nil || before <= 5 {
 			t.Fatalf("Get of values above 5 = %d, %v", before, err)
 		}
 		for before < 10 {
-			n, err := x.Get(patiently(t)) // what was passed over does not come later either
+			n, err := x.Next() // what was passed over does not come later either
 			if err != nil || n <= before {
 				t.Fatalf("Get after %d = %d, %v", before, n, err)
 			}
@@ -283,120 +214,28 @@ func concurrentGet(t *testing.T, w site) {
 	c := w.client(t)
 	put(t, c, key, "one")
 	x := openString(t, c)
-	gives(t, x, "one")
-	a, b := getBeside(patiently(t), x), getBeside(patiently(t), x)
-	var first answer
+	x.Gives("one")
+	stays, refused := x.Begin(), x.Begin()
 	select {
-	case first = <-a:
-		a = b
-	case first = <-b:
+	case <-stays.Done():
+		stays, refused = refused, stays
+	case <-refused.Done():
 	}
-	first.fails(t, value.ErrConcurrentGet)
+	refused.Fails(value.ErrConcurrentGet)
 	put(t, c, key, "two")
-	(<-a).is(t, "two")
+	stays.Gives("two")
 }
 
 func closeDuringGet(t *testing.T, w site) {
 	c := w.client(t)
 	put(t, c, key, "one")
 	x, y := openString(t, c), openString(t, c)
-	gives(t, x, "one")
-	gives(t, y, "one")
-	blocked := getBeside(patiently(t), x)
+	x.Gives("one")
+	y.Gives("one")
+	blocked := x.Begin()
 	must(t, x.Close())
-	(<-blocked).fails(t, value.ErrClosed)
-	blocked = getBeside(patiently(t), y)
+	blocked.Fails(value.ErrClosed)
+	blocked = y.Begin()
 	c.close()
-	(<-blocked).fails(t, value.ErrClosed)
-}
-
-func deletedWhileAway(t *testing.T, w site) {
-	majority, c := w.client(t, 1, 2), w.client(t, 0)
-	put(t, majority, key, "one")
-	x, every := openString(t, c), openAs(t, c, value.String, nil, value.EveryUpdate())
-	gives(t, x, "one")
-	gives(t, every, "one")
-	w.partition(t, 0)
-	_, err := majority.Delete(t.Context(), key)
-	must(t, err)
-	w.compact(t)
-	w.heal(t)
-	if v, err := x.Get(patiently(t)); !errors.Is(err, value.ErrDeleted) {
-		t.Errorf("Get = %q, %v; want ErrDeleted", v, err)
-	}
-	v, err := every.Get(patiently(t))
-	if gap := new(value.GapError); errors.As(err, &gap) {
-		v, err = every.Get(patiently(t))
-	}
-	if !errors.Is(err, value.ErrDeleted) {
-		t.Errorf("Get of every update = %q, %v; want ErrDeleted, after a GapError at most", v, err)
-	}
-	nextStillArrives(t, majority, x, every)
-}
-
-func unchangedAfterResync(t *testing.T, w site) {
-	majority, c := w.client(t, 1, 2), w.client(t, 0)
-	put(t, majority, key, "one")
-	x, every := openString(t, c), openAs(t, c, value.String, nil, value.EveryUpdate())
-	gives(t, x, "one")
-	gives(t, every, "one")
-	c.running(t)
-	c.Cut()
-	w.compact(t)
-	before := c.Counts().Watches
-	c.Heal()
-	must(t, c.Wait(patiently(t), func(n fault.Counts) bool { return n.Watches >= before+2 && n.Streams == 2 }))
-	for _, w := range []reader[string]{x, every} {
-		if v, err := w.TryGet(); !errors.Is(err, value.ErrNothingNew) {
-			t.Errorf("after reading afresh TryGet = %q, %v; want ErrNothingNew", v, err)
-		}
-	}
-	nextStillArrives(t, majority, x, every)
-}
-
-// The history of these two begins where the backup is made, at about revision 20, and reaches about 50.
-func replaceHistory(t *testing.T, w site, ahead int) {
-	writer, c := w.client(t), w.client(t)
-	put(t, writer, key, "backup")
-	fill(t, writer, 20)
-	restore := w.backup(t)
-	fill(t, writer, 30)
-	put(t, writer, key, "lost")
-	x, every := openString(t, c, value.WithCheck(shortest)), openAs(t, c, value.String, []value.Option{value.WithCheck(shortest)}, value.EveryUpdate())
-	gives(t, x, "lost")
-	gives(t, every, "lost")
-	c.running(t)
-	c.Cut()
-	restore()
-	fill(t, writer, ahead)
-	c.Heal()
-	gives(t, x, "backup")
-	var gap *value.GapError
-	if v, err := every.Get(patiently(t)); !errors.As(err, &gap) || !errors.Is(err, kv.ErrReset) {
-		t.Errorf("Get of every update = %q, %v; want a GapError for the history that was replaced", v, err)
-	}
-	gives(t, every, "backup")
-	nextStillArrives(t, writer, x, every)
-}
-
-func fill(t *testing.T, w kv.Writer, writes int) {
-	for i := range writes {
-		put(t, w, "/fill", strconv.Itoa(i))
-	}
-}
-
-func restored(t *testing.T, w site)      { replaceHistory(t, w, 0) }
-func restoredAhead(t *testing.T, w site) { replaceHistory(t, w, 60) }
-
-func restartUnread(t *testing.T, w site) {
-	majority, c := w.client(t, 1, 2), w.client(t, 0)
-	put(t, majority, key, "one")
-	x := openString(t, c)
-	gives(t, x, "one")
-	w.stop(t, 0)
-	put(t, majority, key, "two")
-	put(t, majority, key, "three")
-	w.start(t, 0)
-	gives(t, x, "three")
-	nextStillArrives(t, majority, x)
+	blocked.Fails(value.ErrClosed)
 }

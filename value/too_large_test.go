@@ -9,13 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/value"
-)
-
-const (
-	v7tooLarge = "V7, a value that is larger than the store's client accepts is a bad value, and the next good one arrives"
-	v4tooLarge = "V4, an update that is larger than the store's client accepts is told, once, and the watcher goes on"
 )
 
 // narrow is a store whose client accepts values of a few bytes.
@@ -67,9 +63,9 @@ func (s *narrowStater) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error
 	return kv.Stat(ctx, s.Store, r)
 }
 
-func wantTooLarge(w *world, from *value.Watcher[string], at kv.Revision) {
+func wantTooLarge(w *world, from *valuetest.Watcher[string], at kv.Revision) {
 	w.Helper()
-	got, err := get(w, from)
+	got, err := from.Next()
 	var bad *value.DecodeError
 	if !errors.As(err, &bad) || bad.Revision != at || bad.Key != w.key || !errors.Is(err, kv.ErrTooLarge) || value.IsFinal(err) {
 		w.broken("Get returned %s, want a *DecodeError of revision %d that matches kv.ErrTooLarge", describe(got, err), at)
@@ -82,13 +78,13 @@ func TestV7AValueThatIsTooLargeIsABadValue(t *testing.T) {
 		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String, log.option())
 		w.put("one")
 		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.settle()
+		a.Gives("one")
+		w.Settle()
 
 		began := time.Now()
 		large := w.put(tooLarge)
 		wantTooLarge(w, a, large)
-		w.settle()
+		w.Settle()
 		if s := v.Status(); !errors.Is(s.BadValue, kv.ErrTooLarge) || !errors.Is(s.LastError, kv.ErrTooLarge) || !s.Connected {
 			w.broken("Status is %+v", s)
 		}
@@ -99,11 +95,11 @@ func TestV7AValueThatIsTooLargeIsABadValue(t *testing.T) {
 			w.broken("the log says:\n%s", &log)
 		}
 		w.put("two")
-		wantValue(w, a, "two")
+		a.Gives("two")
 		if d := time.Since(began); d > time.Second {
 			w.broken("the value after it came after %v", d)
 		}
-		wantValue(w, watch(w, v), "two")
+		watch(w, v).Gives("two")
 	})
 }
 
@@ -114,7 +110,7 @@ func TestV7AValueThatIsTooLargeFromTheBeginning(t *testing.T) {
 		large := w.put(tooLarge)
 		a := watch(w, v)
 		wantTooLarge(w, a, large)
-		wantNothing(w, a)
+		a.HasNothing()
 		before := w.Counts().Gets
 		w.pass(time.Hour) // of checks
 		if s := v.Status(); !s.Connected || s.Resets+s.Holes > 0 || s.BadValue == nil {
@@ -123,27 +119,27 @@ func TestV7AValueThatIsTooLargeFromTheBeginning(t *testing.T) {
 		if n := w.Counts().Gets - before; n > 130 {
 			w.broken("an idle hour took %d reads, want one a minute", n)
 		}
-		wantNothing(w, a)
+		a.HasNothing()
 		w.delete()
-		wantErr(w, a, value.ErrDeleted)
+		a.Fails(value.ErrDeleted)
 	})
 }
 
-func TestV4AnUpdateThatIsTooLargeIsToldAsItself(t *testing.T) {
+func TestV4AnUpdateThatIsTooLargeIsReturnedAsItself(t *testing.T) {
 	inBubble(t, v4tooLarge, func(w *world) {
 		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String)
 		w.put("one")
 		a := watch(w, v, value.EveryUpdate())
-		wantValue(w, a, "one")
-		w.settle()
+		a.Gives("one")
+		w.Settle()
 		large := w.put(tooLarge)
-		w.settle()
+		w.Settle()
 		w.put("two")
-		w.settle()
+		w.Settle()
 		w.put("three")
 		wantTooLarge(w, a, large) // with its version it is known that nothing else was between
-		wantValue(w, a, "two")
-		wantValue(w, a, "three")
+		a.Gives("two")
+		a.Gives("three")
 	})
 }
 
@@ -152,21 +148,21 @@ func TestV4AnUpdateThatIsTooLargeInHistoryIsAGap(t *testing.T) {
 		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String, value.WithBacklog(1))
 		w.put("one")
 		a := watch(w, v, value.EveryUpdate())
-		wantValue(w, a, "one")
-		w.settle()
+		a.Gives("one")
+		w.Settle()
 		seen := w.put("two")
-		w.settle()
+		w.Settle()
 		w.put(tooLarge)
-		w.settle()
+		w.Settle()
 		w.put("three")
-		w.settle()
+		w.Settle()
 		last := w.put("four")
-		w.settle()
-		wantValue(w, a, "two")
-		wantGap(w, a, seen, last, kv.ErrTooLarge)
-		wantValue(w, a, "four")
+		w.Settle()
+		a.Gives("two")
+		a.HasGap(seen, last, kv.ErrTooLarge)
+		a.Gives("four")
 		w.put("five")
-		wantValue(w, a, "five")
+		a.Gives("five")
 	})
 }
 
@@ -176,32 +172,32 @@ func TestV4SeveralUpdatesThatAreTooLargeAreAGap(t *testing.T) {
 		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String)
 		seen := w.put("one")
 		a := watch(w, v, value.EveryUpdate())
-		wantValue(w, a, "one")
-		w.settle()
+		a.Gives("one")
+		w.Settle()
 		w.Cut()
 		w.put(tooLarge)
 		w.put(tooLarge)
 		last := w.put("two")
 		w.Heal()
 		w.pass(time.Minute)
-		wantGap(w, a, seen, last, kv.ErrTooLarge)
-		wantValue(w, a, "two")
+		a.HasGap(seen, last, kv.ErrTooLarge)
+		a.Gives("two")
 		w.put("three")
-		wantValue(w, a, "three")
+		a.Gives("three")
 	})
 }
 
 // A store that cannot read without the values cannot go past one that is too large.
-func TestV11WhatIsTooLargeIsToldWhereTheStoreCannotGoPastIt(t *testing.T) {
+func TestV11WhatIsTooLargeIsReturnedWhereTheStoreCannotGoPastIt(t *testing.T) {
 	inBubble(t, v7tooLarge, func(w *world) {
 		var log logbook
 		v := value.New(&narrow{w.Store}, w.key, value.String, log.option())
 		w.put("one")
 		a := watch(w, v)
-		wantValue(w, a, "one")
-		w.settle()
+		a.Gives("one")
+		w.Settle()
 		w.put(tooLarge)
-		wantErr(w, a, kv.ErrTooLarge)
+		a.Fails(kv.ErrTooLarge)
 		w.pass(time.Minute)
 		if err := v.Status().LastError; !errors.Is(err, kv.ErrTooLarge) {
 			w.broken("Status says %v", err)
@@ -211,6 +207,6 @@ func TestV11WhatIsTooLargeIsToldWhereTheStoreCannotGoPastIt(t *testing.T) {
 		}
 		w.put("two")
 		w.pass(time.Minute) // or the next Get may return the error of the last attempt
-		wantValue(w, a, "two")
+		a.Gives("two")
 	})
 }

@@ -37,10 +37,10 @@ func (c *updates) write(w *world, update func(ctx context.Context, writer, turn 
 	source := rand.New(rand.NewPCG(seed, 0))
 	w.Fail(-1, kv.ErrUnavailable, fault.Puts, oneIn{4, source})
 	w.Fail(-1, kv.ErrUnavailable, fault.Puts, fault.Answered, oneIn{4, source})
-	if w.bubble {
+	if w.InBubble() {
 		w.Delay(time.Millisecond, fault.Puts) // or they would not meet
 	}
-	ctx, cancel := context.WithTimeout(w.Context(), 10*w.patient)
+	ctx, cancel := context.WithTimeout(w.Context(), 10*w.Patience())
 	defer cancel()
 	var crowd sync.WaitGroup
 	for writer := range writers {
@@ -66,7 +66,7 @@ func (c *updates) write(w *world, update func(ctx context.Context, writer, turn 
 }
 
 func (c *updates) turns(w *world) int {
-	if w.bubble && !testing.Short() {
+	if w.InBubble() && !testing.Short() {
 		return 100
 	}
 	return 20

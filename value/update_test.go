@@ -26,7 +26,7 @@ func add(n int, calls *int) func(int, bool) (int, error) {
 }
 
 func update(w *world, change func(int, bool) (int, error), opts ...value.UpdateOption) (value.Reading[int], error) {
-	ctx, cancel := context.WithTimeout(w.Context(), w.patient)
+	ctx, cancel := context.WithTimeout(w.Context(), w.Patience())
 	defer cancel()
 	return value.Update(ctx, w.Store, w.key, value.JSONCodec[int](), change, opts...)
 }
@@ -87,7 +87,7 @@ func TestUpdateIsReadByAtLeast(t *testing.T) {
 		watcher := watch(w, value.New(w.Store, w.key, value.JSON[int]))
 		r, err := update(w, func(int, bool) (int, error) { return 7, nil })
 		w.must(err)
-		wantValue(w, watcher, 7, value.AtLeast[int](r.Revision))
+		watcher.Gives(7, value.AtLeast[int](r.Revision))
 	})
 }
 
@@ -134,7 +134,7 @@ func TestUpdateStartsAgainWhenTheKeyHasChanged(t *testing.T) {
 					defer close(done)
 					r, err = update(w, add(1, &calls))
 				}()
-				w.held(h)
+				w.Held(h)
 				c.other(w)
 				last := w.putOther()
 				h.Release()
@@ -329,7 +329,7 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 						_, err := value.Update(ctx, w.Store, w.key, value.JSONCodec[int](), func(int, bool) (int, error) { return 8, nil })
 						done <- err
 					}()
-					w.held(h)
+					w.Held(h)
 					cancel()
 					err := <-done
 					w.wantErr(err, value.ErrOutcomeUnknown, context.Canceled)
@@ -363,7 +363,7 @@ func TestCreateMakesAKeyOnce(t *testing.T) {
 			_, err := value.Create(w.Context(), w.Store, w.key, codec, 8)
 			done <- err
 		}()
-		w.held(h)
+		w.Held(h)
 		at := w.put("9")
 		h.Release()
 		w.wantErr(<-done, kv.ErrConflict)
@@ -396,7 +396,7 @@ func TestDeleteDeletesWhatCheckHasSeen(t *testing.T) {
 			})
 			done <- err
 		}()
-		w.held(h)
+		w.Held(h)
 		at = w.put("8")
 		h.Release()
 		if err := <-done; err != refusal || fmt.Sprint(seen) != "[7 8]" {

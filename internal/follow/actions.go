@@ -11,68 +11,68 @@ import (
 
 // actions are what can be done on every ground.
 var actions = map[string]Action{
-	"put":                     write(func(ctx context.Context, s *Harness, _ int) error { return s.Log.Put(ctx) }),
-	"put bad":                 write(func(ctx context.Context, s *Harness, _ int) error { return s.Log.PutBad(ctx) }),
-	"delete":                  write(func(ctx context.Context, s *Harness, _ int) error { return s.Log.Delete(ctx) }),
+	"put":                     write(func(ctx context.Context, h *Harness, _ int) error { return h.Writer.Put(ctx) }),
+	"put bad":                 write(func(ctx context.Context, h *Harness, _ int) error { return h.Writer.PutBad(ctx) }),
+	"delete":                  write(func(ctx context.Context, h *Harness, _ int) error { return h.Writer.Delete(ctx) }),
 	"put many":                write(putMany),
-	"put other":               write(func(ctx context.Context, s *Harness, _ int) error { _, err := s.Log.mark(ctx); return err }),
+	"put other":               write(func(ctx context.Context, h *Harness, _ int) error { _, err := h.Writer.mark(ctx); return err }),
 	"lose a request":          write(lose()),
 	"lose an acknowledgement": write(lose(fault.Answered)),
-	"compact":                 write(func(ctx context.Context, s *Harness, _ int) error { return s.Log.Forget(ctx, s.ground.Compact) }),
+	"compact":                 write(func(ctx context.Context, h *Harness, _ int) error { return h.Writer.Forget(ctx, h.ground.Compact) }),
 	"say compacted":           write(sayCompacted),
 
-	"cut":         func(_ context.Context, s *Harness, n int) error { s.Faults.Cut(some(n)...); return nil },
-	"freeze":      func(_ context.Context, s *Harness, n int) error { s.Faults.Freeze(some(n)...); return nil },
-	"heal":        func(_ context.Context, s *Harness, _ int) error { s.Faults.Heal(); return nil },
-	"end":         func(_ context.Context, s *Harness, _ int) error { s.Faults.EndStreams(kv.ErrUnavailable); return nil },
-	"end quietly": func(_ context.Context, s *Harness, _ int) error { s.Faults.EndStreams(nil); return nil },
-	"silence":     func(_ context.Context, s *Harness, _ int) error { s.Faults.Silence(); return nil },
-	"fail": func(_ context.Context, s *Harness, n int) error {
-		s.Faults.Fail(n%4, kv.ErrUnavailable, some(n/4)...)
+	"cut":         func(_ context.Context, h *Harness, n int) error { h.Faults.Cut(some(n)...); return nil },
+	"freeze":      func(_ context.Context, h *Harness, n int) error { h.Faults.Freeze(some(n)...); return nil },
+	"heal":        func(_ context.Context, h *Harness, _ int) error { h.Faults.Heal(); return nil },
+	"end":         func(_ context.Context, h *Harness, _ int) error { h.Faults.EndStreams(kv.ErrUnavailable); return nil },
+	"end quietly": func(_ context.Context, h *Harness, _ int) error { h.Faults.EndStreams(nil); return nil },
+	"silence":     func(_ context.Context, h *Harness, _ int) error { h.Faults.Silence(); return nil },
+	"fail": func(_ context.Context, h *Harness, n int) error {
+		h.Faults.Fail(n%4, kv.ErrUnavailable, some(n/4)...)
 		return nil
 	},
-	"refuse a watch": func(_ context.Context, s *Harness, n int) error {
-		s.Faults.Fail(n%4, kv.ErrPermission, fault.Watches)
+	"refuse a watch": func(_ context.Context, h *Harness, n int) error {
+		h.Faults.Fail(n%4, kv.ErrPermission, fault.Watches)
 		return nil
 	},
-	"refuse": func(_ context.Context, s *Harness, n int) error {
-		s.Log.Refuse()
-		s.Faults.Fail(n%4, kv.ErrPermission)
+	"refuse": func(_ context.Context, h *Harness, n int) error {
+		h.Writer.Refuse()
+		h.Faults.Fail(n%4, kv.ErrPermission)
 		return nil
 	},
-	"delay": func(_ context.Context, s *Harness, n int) error {
-		s.Faults.Delay(time.Duration(n)*s.Watchers.config.Pace/10, some(n)...)
+	"delay": func(_ context.Context, h *Harness, n int) error {
+		h.Faults.Delay(time.Duration(n)*h.Watchers.config.Pace/10, some(n)...)
 		return nil
 	},
-	"hold": func(_ context.Context, s *Harness, n int) error {
-		s.holds = append(s.holds, s.Faults.Hold(some(n)...))
+	"hold": func(_ context.Context, h *Harness, n int) error {
+		h.holds = append(h.holds, h.Faults.Hold(some(n)...))
 		return nil
 	},
-	"release": func(_ context.Context, s *Harness, n int) error {
-		if len(s.holds) > 0 {
-			s.holds[n%len(s.holds)].Release()
+	"release": func(_ context.Context, h *Harness, n int) error {
+		if len(h.holds) > 0 {
+			h.holds[n%len(h.holds)].Release()
 		}
 		return nil
 	},
-	"duplicate": func(_ context.Context, s *Harness, n int) error { s.Faults.Duplicate(1 + n%3); return nil },
+	"duplicate": func(_ context.Context, h *Harness, n int) error { h.Faults.Duplicate(1 + n%3); return nil },
 	"drop":      dropDeletion,
 
-	"open":  func(_ context.Context, s *Harness, n int) error { s.Watchers.Open(Modes()[n%len(Modes())]); return nil },
-	"close": func(_ context.Context, s *Harness, n int) error { s.Watchers.CloseOne(n); return nil },
-	"quiet": func(_ context.Context, s *Harness, _ int) error { s.ground.Quiet(); return nil },
-	"pass": func(ctx context.Context, s *Harness, n int) error {
-		s.ground.Pass(ctx, time.Duration(n*n)*2*time.Millisecond)
+	"open":  func(_ context.Context, h *Harness, n int) error { h.Watchers.Open(Modes()[n%len(Modes())]); return nil },
+	"close": func(_ context.Context, h *Harness, n int) error { h.Watchers.CloseOne(n); return nil },
+	"quiet": func(_ context.Context, h *Harness, _ int) error { h.ground.Quiet(); return nil },
+	"pass": func(ctx context.Context, h *Harness, n int) error {
+		h.ground.Pass(ctx, time.Duration(n*n)*2*time.Millisecond)
 		return nil
 	},
 }
 
-// write is an action that writes. That a write failed is for the Log to know.
+// write is an action that writes. That a write failed is for the Writer to know.
 func write(do Action) Action {
-	return func(ctx context.Context, s *Harness, n int) error {
-		if err := s.noticed(ctx); err != nil {
+	return func(ctx context.Context, h *Harness, n int) error {
+		if err := h.noticed(ctx); err != nil {
 			return err
 		}
-		err := do(ctx, s, n)
+		err := do(ctx, h, n)
 		if errors.Is(err, kv.ErrUnavailable) {
 			return nil
 		}
@@ -80,9 +80,9 @@ func write(do Action) Action {
 	}
 }
 
-func putMany(ctx context.Context, s *Harness, n int) error {
+func putMany(ctx context.Context, h *Harness, n int) error {
 	for range n % 40 {
-		if err := s.Log.Put(ctx); err != nil {
+		if err := h.Writer.Put(ctx); err != nil {
 			return err
 		}
 	}
@@ -91,30 +91,30 @@ func putMany(ctx context.Context, s *Harness, n int) error {
 
 // lose is a write whose outcome is unknown.
 func lose(when ...fault.Match) Action {
-	return func(ctx context.Context, s *Harness, n int) error {
-		s.writes.Fail(1, kv.ErrUnavailable, append(when, fault.On(kv.Key(s.key)))...)
-		defer s.writes.Clear()
+	return func(ctx context.Context, h *Harness, n int) error {
+		h.writes.Fail(1, kv.ErrUnavailable, append(when, fault.On(kv.Key(h.key)))...)
+		defer h.writes.Clear()
 		if n%4 == 0 {
-			return s.Log.Delete(ctx)
+			return h.Writer.Delete(ctx)
 		}
-		return s.Log.Put(ctx)
+		return h.Writer.Put(ctx)
 	}
 }
 
 // sayCompacted ends the streams as if history were gone.
-func sayCompacted(ctx context.Context, s *Harness, _ int) error {
-	s.Faults.EndStreams(&kv.CompactedError{})
-	return s.Log.Lied(ctx)
+func sayCompacted(ctx context.Context, h *Harness, _ int) error {
+	h.Faults.EndStreams(&kv.CompactedError{})
+	return h.Writer.Lied(ctx)
 }
 
 // dropDeletion loses the next deletion that a stream delivers. A put that is lost before a deletion, or a whole life of
 // the key, leaves nothing by which it could be noticed.
-func dropDeletion(_ context.Context, s *Harness, _ int) error {
-	s.Log.Dropped()
-	if s.drop != nil {
-		s.drop.Remove()
+func dropDeletion(_ context.Context, h *Harness, _ int) error {
+	h.Writer.Dropped()
+	if h.drop != nil {
+		h.drop.Remove()
 	}
-	s.drop = s.Faults.Drop(1, fault.Deletes)
+	h.drop = h.Faults.Drop(1, fault.Deletes)
 	return nil
 }
 

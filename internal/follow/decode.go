@@ -34,7 +34,7 @@ type badValue string
 
 func (b badValue) Error() string { return fmt.Sprintf("the value %q is bad", string(b)) }
 
-// Decode decodes the values that a [Log] writes.
+// Decode decodes the values that a [Writer] writes.
 func Decode(b []byte) (int, error) {
 	n, err := strconv.Atoi(string(b))
 	switch {

@@ -63,32 +63,32 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 		guarantee string // "" where the defect is none
 		mode      follow.Mode
 		store     defective
-		after     func(*testing.T, *fault.Store, *follow.Log) // what is done when all was written
+		after     func(*testing.T, *fault.Store, *follow.Writer) // what is done when all was written
 	}{
 		{name: "none", mode: every},
 		{name: "a value is another", guarantee: "V3", mode: newest,
 			store: defective{read: func(e *kv.Entry) { e.Value = []byte("0") }, event: func(ev *kv.Event) bool { ev.Value = []byte("0"); return true }}},
 		{name: "events do not come", guarantee: "V3", mode: newest, store: defective{event: func(*kv.Event) bool { return false }}},
 		{name: "a put is lost", guarantee: "V4", mode: every, store: defective{event: is("2")}},
-		{name: "history is said to be gone", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, log *follow.Log) {
+		{name: "history is said to be gone", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *follow.Writer) {
 			s.Cut(fault.Watches)
-			check(t, log.Put(t.Context()))
-			check(t, log.Put(t.Context()))
+			check(t, writer.Put(t.Context()))
+			check(t, writer.Put(t.Context()))
 			gone := s.Fail(-1, &kv.CompactedError{}, fault.Watches) // a watcher that is said so once looks for the history itself
 			s.EndStreams(&kv.CompactedError{})
 			s.Heal()
 			pass(t)
 			gone.Remove()
 		}},
-		{name: "history is said to be replaced", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, log *follow.Log) {
-			check(t, log.Delete(t.Context()))
+		{name: "history is said to be replaced", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *follow.Writer) {
+			check(t, writer.Delete(t.Context()))
 			pass(t)
 			s.EndStreams(kv.ErrReset)
 		}},
 		{name: "a deletion is lost", guarantee: "V6", mode: every,
 			store: defective{event: func(ev *kv.Event) bool { return ev.Type == kv.EventPut }}},
 		{name: "a bad value is lost", guarantee: "V7", mode: every, store: defective{event: is("panic 3")}},
-		{name: "a refusal", guarantee: "V11", mode: newest, after: func(_ *testing.T, s *fault.Store, _ *follow.Log) {
+		{name: "a refusal", guarantee: "V11", mode: newest, after: func(_ *testing.T, s *fault.Store, _ *follow.Writer) {
 			s.Fail(2, kv.ErrPermission)
 			s.EndStreams(kv.ErrUnavailable)
 		}},
@@ -97,24 +97,24 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := memory.New()
 				c.store.Store = fault.New(store)
-				log := begin(t, store)
-				check(t, log.Put(t.Context()))
+				writer := begin(t, store)
+				check(t, writer.Put(t.Context()))
 				watchers := follow.NewWatchers(c.store, key, follow.Config{Seed: 1, Options: []value.Option{value.WithCheck(0)}})
 				defer watchers.Close()
 				watchers.Open(c.mode)
 				pass(t)
-				for _, write := range []func(context.Context) error{log.Put, log.PutBad, log.Put, log.Delete, log.Put} {
+				for _, write := range []func(context.Context) error{writer.Put, writer.PutBad, writer.Put, writer.Delete, writer.Put} {
 					check(t, write(t.Context()))
 					pass(t)
 				}
 				if c.after != nil {
-					c.after(t, c.store.Store, log)
+					c.after(t, c.store.Store, writer)
 					pass(t)
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
-				settled := watchers.Settle(ctx, log)
-				err := watchers.Judge(log)
+				settled := watchers.Settle(ctx, writer)
+				err := watchers.Judge(writer)
 				var broken *follow.Violation
 				switch {
 				case c.guarantee == "":

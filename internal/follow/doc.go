@@ -1,9 +1,9 @@
 // Package follow judges what the watchers of a value returned, against what was written.
 //
-// Three things meet here, each of which can be used with any store, in a [testing/synctest] bubble or beside a real
+// Three things meet here, each of which can be used with any store, in a [testing/synctest] bubble or concurrently with a real
 // cluster:
 //
-//   - [Log] writes one key of a store, past all faults, and knows afterwards what the key has been, also
+//   - [Writer] writes one key of a store, past all faults, and knows afterwards what the key has been, also
 //     where the outcome of a write was unknown at first, history was compacted, or the store restored.
 //   - [Watchers] is any number of watchers of that key, of every [Mode], each reading at a pace of its own and
 //     recording what it is returned.
@@ -12,13 +12,13 @@
 //
 // They are used like this:
 //
-//	log, err := follow.Begin(ctx, store, key)
+//	writer, err := follow.NewWriter(ctx, store, key)
 //	watchers := follow.NewWatchers(fault.New(store), key, follow.Config{Seed: seed})
 //	watchers.OpenAll()
-//	...                      // write with log, break things
-//	err = watchers.Settle(ctx, log) // after all faults are healed
+//	...                      // write with writer, break things
+//	err = watchers.Settle(ctx, writer) // after all faults are healed
 //	watchers.Close()
-//	err = watchers.Judge(log)
+//	err = watchers.Judge(writer)
 //
 // A [Program] is a random course of writes and faults for that, and a [Harness] what it is played on.
 package follow

@@ -12,9 +12,9 @@ import (
 // gets the benefit of the doubt.
 func Judge(h *History, r Record) error {
 	j := judge{h: h, mode: r.Mode}
-	var at []position
+	var at []candidate
 	for epoch := range h.Epochs {
-		at = append(at, position{epoch: epoch})
+		at = append(at, candidate{epoch: epoch})
 	}
 	j.doubt = broken("V3", "nothing was returned")
 	for i, t := range r.Returned {
@@ -26,17 +26,17 @@ func Judge(h *History, r Record) error {
 			if h.Refused {
 				continue
 			}
-			return j.tell(r, i, broken("V11", "Get was refused where no read was"))
+			return j.report(r, i, broken("V11", "Get was refused where no read was"))
 		case Failed:
-			return j.tell(r, i, broken("V11", "Get returned an error"))
+			return j.report(r, i, broken("V11", "Get returned an error"))
 		}
 		if at = j.step(at, t); len(at) == 0 {
-			return j.tell(r, i, j.doubt)
+			return j.report(r, i, j.doubt)
 		}
 		j.cancelled = false
 	}
-	if r.Open && !slices.ContainsFunc(at, func(p position) bool { return j.isComplete(p, r) }) {
-		return j.tell(r, len(r.Returned)-1, j.unfinished(h.final()))
+	if r.Open && !slices.ContainsFunc(at, func(p candidate) bool { return j.isComplete(p, r) }) {
+		return j.report(r, len(r.Returned)-1, j.unfinished(h.final()))
 	}
 	return nil
 }
@@ -46,29 +46,29 @@ type judge struct {
 	h         *History
 	mode      Mode
 	cancelled bool       // a Get was, since the last thing returned
-	doubt     *Violation // why the first position does not allow what was returned last
+	doubt     *Violation // why the first candidate does not allow what was returned last
 }
 
-// position is a place in the history that a watcher may be at.
-type position struct {
-	epoch  int
-	began  bool        // something was returned, a gap at least
-	seen   kv.Revision // of an EveryUpdate watcher: all up to here was returned, or is excused by a gap
-	last   Returned    // of the key
-	lastIn int         // the epoch that was of
-	gap    bool        // it returned a gap, and nothing since
-	before kv.Revision // seen, before that gap
-	owed   bool        // the gap went to where the key is absent, so the absence has to be returned
+// candidate is a place in the history that a watcher may be at.
+type candidate struct {
+	epoch   int
+	began   bool        // something was returned, a gap at least
+	seen    kv.Revision // of an EveryUpdate watcher: all up to here was returned, or is excused by a gap
+	last    Returned    // of the key
+	lastIn  int         // the epoch that was of
+	gap     bool        // it returned a gap, and nothing since
+	before  kv.Revision // seen, before that gap
+	awaited bool        // the gap went to where the key is absent, so the absence has to be returned
 }
 
-// step returns the positions that can be reached by telling t, none if that breaks a guarantee.
-func (j *judge) step(at []position, t Returned) []position {
-	var next []position
+// step returns the candidates that can be reached by returning t, none if that breaks a guarantee.
+func (j *judge) step(at []candidate, t Returned) []candidate {
+	var next []candidate
 	j.doubt = nil
 	for _, p := range at {
 		for epoch := p.epoch; epoch < len(j.h.Epochs); epoch++ {
 			if epoch > p.epoch && !p.began && t.What != Gap {
-				break // there is a position for that epoch
+				break // there is a candidate for that epoch
 			}
 			reached, err := j.move(p, epoch, t)
 			if err != nil && (j.doubt == nil || j.doubt.Guarantee == "V3") { // of the epoch where it was so, if there is one
@@ -84,18 +84,18 @@ func (j *judge) step(at []position, t Returned) []position {
 	return next
 }
 
-// move tells t, of an epoch, at p.
-func (j *judge) move(p position, epoch int, t Returned) (reached []position, err *Violation) {
+// move returns where a watcher may be that was at p and has returned t, of an epoch.
+func (j *judge) move(p candidate, epoch int, t Returned) (reached []candidate, err *Violation) {
 	if t.What == Gap && t.Reset {
 		return j.gap(p, epoch, t)
 	}
 	err = broken("V4", "returned %v of a history that replaced the one of %v, without a gap", t, p.last)
 	for _, p := range j.goOn(p, epoch) {
-		var next []position
+		var next []candidate
 		if t.What == Gap {
 			next, err = j.gap(p, epoch, t)
 		} else if err = j.check(p, t); err == nil {
-			next = []position{{epoch: epoch, began: true, seen: t.Revision, last: t, lastIn: epoch}}
+			next = []candidate{{epoch: epoch, began: true, seen: t.Revision, last: t, lastIn: epoch}}
 		}
 		reached = append(reached, next...)
 	}
@@ -104,9 +104,9 @@ func (j *judge) move(p position, epoch int, t Returned) (reached []position, err
 
 // goOn returns where a watcher at p may be in an epoch, unless it returns a gap: if the history was replaced, it may
 // have noticed nothing, because all that it has seen is in both.
-func (j *judge) goOn(p position, epoch int) (all []position) {
+func (j *judge) goOn(p candidate, epoch int) (all []candidate) {
 	if epoch == p.epoch {
-		return []position{p}
+		return []candidate{p}
 	}
 	shared, q := j.h.shared(p.epoch, epoch), p
 	q.epoch = epoch
@@ -114,14 +114,14 @@ func (j *judge) goOn(p position, epoch int) (all []position) {
 		all = append(all, q)
 	}
 	if j.mode.Every && p.gap && p.before <= shared { // where the gap went to is not there any more
-		q.gap, q.owed, q.seen = false, false, p.before
+		q.gap, q.awaited, q.seen = false, false, p.before
 		all = append(all, q)
 	}
 	return all
 }
 
 // check checks that t can be returned at p.
-func (j *judge) check(p position, t Returned) *Violation {
+func (j *judge) check(p candidate, t Returned) *Violation {
 	err := j.wasSo(p.epoch, t)
 	if err == nil && p.last.What != Nothing {
 		err = j.rises(p, t)
@@ -135,7 +135,7 @@ func (j *judge) check(p position, t Returned) *Violation {
 	return err
 }
 
-// wasSo checks that the key was what t says, when t says so.
+// wasSo checks that the key was what t says, when it was returned.
 func (j *judge) wasSo(epoch int, t Returned) *Violation {
 	was := j.h.Epochs[epoch].at(t.Revision)
 	switch {
@@ -148,7 +148,7 @@ func (j *judge) wasSo(epoch int, t Returned) *Violation {
 }
 
 // rises checks that t is newer than what was returned last.
-func (j *judge) rises(p position, t Returned) *Violation {
+func (j *judge) rises(p candidate, t Returned) *Violation {
 	switch {
 	case p.epoch > p.lastIn && j.mode.Filter:
 		return nil // it may have passed over something in between
@@ -174,7 +174,7 @@ func (j *judge) twice(t Returned) string {
 }
 
 // deletedOnce checks that a key whose deletion is returned was there since the deletion was last returned.
-func (j *judge) deletedOnce(p position, t Returned) *Violation {
+func (j *judge) deletedOnce(p candidate, t Returned) *Violation {
 	e := &j.h.Epochs[p.epoch]
 	switch {
 	case p.last.What == Nothing && j.mode.Default:
@@ -194,8 +194,8 @@ func (j *judge) deletedOnce(p position, t Returned) *Violation {
 }
 
 // isComplete reports whether a watcher that ends at p has returned all that there is.
-func (j *judge) isComplete(p position, r Record) bool {
-	if p.owed || !r.ends(j.h.final()) {
+func (j *judge) isComplete(p candidate, r Record) bool {
+	if p.awaited || !r.ends(j.h.final()) {
 		return false
 	}
 	last := len(j.h.Epochs) - 1
@@ -215,8 +215,8 @@ func (j *judge) unfinished(u Update) *Violation {
 	return broken(guarantee, "in the end the key is %v, and the watcher has not returned it", u)
 }
 
-// tell completes v with what the watcher returned up to place i.
-func (j *judge) tell(r Record, i int, v *Violation) error {
+// report completes v with what the watcher returned up to place i.
+func (j *judge) report(r Record, i int, v *Violation) error {
 	const most = 12
 	v.Watcher = r.Mode.Name
 	var texts []string

@@ -14,8 +14,8 @@ func (j *judge) next(epoch int, after kv.Revision) (u Update, ok bool) {
 }
 
 // inTurn checks that t is the update that comes after p.
-func (j *judge) inTurn(p position, t Returned) *Violation {
-	if p.owed {
+func (j *judge) inTurn(p candidate, t Returned) *Violation {
+	if p.awaited {
 		if t.What == Deleted && t.Revision >= p.seen {
 			return nil
 		}
@@ -46,8 +46,8 @@ func (j *judge) loss(u Update) string {
 	return "V4"
 }
 
-// gap tells of a gap at p that leads into an epoch.
-func (j *judge) gap(p position, epoch int, t Returned) ([]position, *Violation) {
+// gap returns where a watcher may be that was at p and has returned a gap that leads into an epoch.
+func (j *judge) gap(p candidate, epoch int, t Returned) ([]candidate, *Violation) {
 	switch last := len(j.h.Epochs) - 1; {
 	case !j.mode.Every:
 		return nil, broken("V4", "a watcher of the newest returned %v", t)
@@ -63,14 +63,14 @@ func (j *judge) gap(p position, epoch int, t Returned) ([]position, *Violation) 
 }
 
 // honest checks that a gap begins where the watcher is, and that there is a reason for it.
-func (j *judge) honest(p position, t Returned) *Violation {
+func (j *judge) honest(p candidate, t Returned) *Violation {
 	e := &j.h.Epochs[p.epoch]
 	switch {
 	case t.Reset && p.gap:
 		return nil // it begins where the gap before it began, which may be in another history
 	case t.From < p.seen:
 		return broken("V4", "returned %v, where all up to %d was returned or said to be lost", t, p.seen)
-	case p.owed:
+	case p.awaited:
 		return broken("V6", "returned %v, and not before that the key was absent where the last gap ended", t)
 	case t.Lost && !e.Dropped:
 		return broken("V4", "returned %v, where no event was lost", t)
@@ -87,28 +87,28 @@ func (j *judge) honest(p position, t Returned) *Violation {
 
 // land returns where a watcher may be that has gone over a gap to a revision of an epoch. What the key was there
 // it must return next, unless it has been.
-func (j *judge) land(p position, epoch int, to kv.Revision) []position {
+func (j *judge) land(p candidate, epoch int, to kv.Revision) []candidate {
 	u := j.h.Epochs[epoch].at(to)
-	q := position{epoch: epoch, began: true, seen: to, last: p.last, lastIn: p.lastIn, gap: true, before: p.seen}
+	q := candidate{epoch: epoch, began: true, seen: to, last: p.last, lastIn: p.lastIn, gap: true, before: p.seen}
 	if p.gap {
 		q.before = p.before
 	}
 	if u.State != Absent {
 		q.seen = u.Revision
 	}
-	owing := q
+	awaiting := q
 	if u.State == Absent {
-		owing.owed = true
+		awaiting.awaited = true
 	} else {
-		owing.seen--
+		awaiting.seen--
 	}
 	switch isNews := !p.last.is(u) || p.last.What == Nothing && j.mode.Default; {
 	case !j.mode.sees(u):
-		return []position{q}
+		return []candidate{q}
 	case isNews:
-		return []position{owing}
+		return []candidate{awaiting}
 	case j.mode.Filter:
-		return []position{owing, q} // it may have passed over something in between
+		return []candidate{awaiting, q} // it may have passed over something in between
 	}
-	return []position{q}
+	return []candidate{q}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// unsteady is a store whose calls take their time, which depends on a seed: so that what runs beside them meets
+// unsteady is a store whose calls take their time, which depends on a seed: so that what runs concurrently meets
 // them at other moments with another seed, also in a bubble.
 type unsteady struct {
 	kv.Store
@@ -21,7 +21,7 @@ type unsteady struct {
 	trace *Trace
 }
 
-// the numbers by which calls of the store appear in a trace, beside those of the followers
+// the numbers by which calls of the store appear in a trace; those of the readers are not negative
 const (
 	getBegun = -1 - iota
 	getAnswered

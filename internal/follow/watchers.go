@@ -32,7 +32,7 @@ type Watchers struct {
 	random   *rand.Rand
 	plain    *value.Value[int]
 	fallback *value.Value[int] // with a default
-	all      []*follower
+	all      []*reader
 	hurry    chan struct{} // closed when there is to be no more rest
 	hurried  sync.Once
 }
@@ -64,7 +64,7 @@ func (c *Watchers) Open(mode Mode) {
 		opts = append(opts, value.EveryUpdate())
 	}
 	number := len(c.all)
-	f := &follower{
+	f := &reader{
 		watchers: c, number: number, mode: mode, value: v, watcher: v.Watch(opts...),
 		random: rand.New(rand.NewPCG(c.config.Seed, uint64(number)+2)),
 		done:   make(chan struct{}), changed: make(chan struct{}),
@@ -82,8 +82,8 @@ func (c *Watchers) OpenAll() {
 }
 
 // open returns the watchers that are open.
-func (c *Watchers) open() []*follower {
-	var open []*follower
+func (c *Watchers) open() []*reader {
+	var open []*reader
 	for _, f := range c.all {
 		if !f.closed {
 			open = append(open, f)
@@ -117,15 +117,15 @@ func (c *Watchers) Values() int {
 // Settle waits until every watcher that is open has returned what the key is, then writes once more and waits
 // again. All faults have to be healed, and no other writer may write. When ctx ends before, it says who is
 // waiting for what; [Watchers.Judge] then says which guarantee is broken.
-func (c *Watchers) Settle(ctx context.Context, log *Log) error {
+func (c *Watchers) Settle(ctx context.Context, writer *Writer) error {
 	c.hurried.Do(func() { close(c.hurry) })
-	if err := c.settled(ctx, log); err != nil {
+	if err := c.settled(ctx, writer); err != nil {
 		return err
 	}
 	for {
-		err := log.putWanted(ctx)
+		err := writer.putWanted(ctx)
 		if err == nil {
-			return c.settled(ctx, log)
+			return c.settled(ctx, writer)
 		}
 		if ctx.Err() != nil || !errors.Is(err, kv.ErrUnavailable) {
 			return err
@@ -135,12 +135,12 @@ func (c *Watchers) Settle(ctx context.Context, log *Log) error {
 
 // settled waits until every watcher has returned what the key is. A write whose outcome was unknown may happen
 // meanwhile.
-func (c *Watchers) settled(ctx context.Context, log *Log) error {
+func (c *Watchers) settled(ctx context.Context, writer *Writer) error {
 	for before := kv.Revision(-1); ; {
-		if _, err := log.Resolve(ctx); err != nil {
+		if _, err := writer.Resolve(ctx); err != nil {
 			return err
 		}
-		u := log.History().final()
+		u := writer.History().final()
 		if u.Revision == before {
 			return nil
 		}
@@ -166,9 +166,9 @@ func (c *Watchers) Close() {
 
 // Judge returns every guarantee that was broken, at most one a watcher, or nil. Those that are open are expected to
 // have returned all: [Watchers.Settle] comes first.
-func (c *Watchers) Judge(log *Log) error {
+func (c *Watchers) Judge(writer *Writer) error {
 	var errs []error
-	h := log.History()
+	h := writer.History()
 	for _, f := range c.all {
 		if err := Judge(h, f.record()); err != nil {
 			errs = append(errs, err)

@@ -13,8 +13,8 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// inBubble runs a test with a store, a log that writes past its faults, and a set of watchers with a watcher of each mode.
-func inBubble(t *testing.T, seed uint64, trace *follow.Trace, test func(*testing.T, *fault.Store, *follow.Log, *follow.Watchers)) {
+// inBubble runs a test with a store, a writer that writes past its faults, and a set of watchers with a watcher of each mode.
+func inBubble(t *testing.T, seed uint64, trace *follow.Trace, test func(*testing.T, *fault.Store, *follow.Writer, *follow.Watchers)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
@@ -26,16 +26,16 @@ func inBubble(t *testing.T, seed uint64, trace *follow.Trace, test func(*testing
 	})
 }
 
-func TestACrowdIsToldAllThatIsWritten(t *testing.T) {
-	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
+func TestAllWatchersReturnAllThatIsWritten(t *testing.T) {
+	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *follow.Writer, watchers *follow.Watchers) {
 		for range 10 {
-			check(t, log.Put(t.Context()))
-			check(t, log.PutBad(t.Context()))
-			check(t, log.Delete(t.Context()))
+			check(t, writer.Put(t.Context()))
+			check(t, writer.PutBad(t.Context()))
+			check(t, writer.Delete(t.Context()))
 			pass(t)
 		}
-		check(t, watchers.Settle(t.Context(), log))
-		check(t, watchers.Judge(log))
+		check(t, watchers.Settle(t.Context(), writer))
+		check(t, watchers.Judge(writer))
 		if n := watchers.Counts(); n.Watchers != len(follow.Modes()) || n.Updates < 10 || n.Deletions < 10 || n.Bad < 10 || n.Cancelled == 0 {
 			t.Errorf("%v", n)
 		}
@@ -49,19 +49,19 @@ func TestACrowdIsToldAllThatIsWritten(t *testing.T) {
 	})
 }
 
-func TestACrowdThatIsCutOffDoesNotSettle(t *testing.T) {
-	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
-		check(t, log.Put(t.Context()))
-		check(t, watchers.Settle(t.Context(), log))
+func TestWatchersThatAreCutOffDoNotSettle(t *testing.T) {
+	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *follow.Writer, watchers *follow.Watchers) {
+		check(t, writer.Put(t.Context()))
+		check(t, watchers.Settle(t.Context(), writer))
 		faults.Cut()
-		check(t, log.Put(t.Context()))
+		check(t, writer.Put(t.Context()))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if err := watchers.Settle(ctx, log); !errors.Is(err, context.DeadlineExceeded) {
+		if err := watchers.Settle(ctx, writer); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Settle returned %v, want %v", err, context.DeadlineExceeded)
 		}
 		var broken *follow.Violation
-		if err := watchers.Judge(log); !errors.As(err, &broken) {
+		if err := watchers.Judge(writer); !errors.As(err, &broken) {
 			t.Errorf("the judge says %v of watchers that have not returned the newest", err)
 		}
 	})
@@ -69,16 +69,16 @@ func TestACrowdThatIsCutOffDoesNotSettle(t *testing.T) {
 
 // A watcher that was closed in time is not expected to return anything.
 func TestWatchersComeAndGo(t *testing.T) {
-	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
-		check(t, log.Put(t.Context()))
+	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *follow.Writer, watchers *follow.Watchers) {
+		check(t, writer.Put(t.Context()))
 		for range follow.Modes() {
 			watchers.CloseOne(3)
 		}
 		watchers.CloseOne(3) // of none
-		check(t, log.Put(t.Context()))
+		check(t, writer.Put(t.Context()))
 		watchers.Open(follow.Modes()[1])
-		check(t, watchers.Settle(t.Context(), log))
-		check(t, watchers.Judge(log))
+		check(t, watchers.Settle(t.Context(), writer))
+		check(t, watchers.Judge(writer))
 		if n := watchers.Values(); n != 1 || faults.Counts().Streams != n {
 			t.Errorf("%d Values have %d watches, want 1 and 1", n, faults.Counts().Streams)
 		}
@@ -91,14 +91,14 @@ func TestSchedulesVaryWithTheSeed(t *testing.T) {
 	ways := map[uint64]bool{}
 	for seed := range uint64(seeds) {
 		trace := new(follow.Trace)
-		inBubble(t, seed, trace, func(t *testing.T, faults *fault.Store, log *follow.Log, watchers *follow.Watchers) {
+		inBubble(t, seed, trace, func(t *testing.T, faults *fault.Store, writer *follow.Writer, watchers *follow.Watchers) {
 			for range 5 {
-				check(t, log.Put(t.Context()))
+				check(t, writer.Put(t.Context()))
 				faults.EndStreams(kv.ErrUnavailable)
 				synctest.Wait()
 			}
-			check(t, watchers.Settle(t.Context(), log))
-			check(t, watchers.Judge(log))
+			check(t, watchers.Settle(t.Context(), writer))
+			check(t, watchers.Judge(writer))
 		})
 		ways[trace.Sum()] = true
 	}

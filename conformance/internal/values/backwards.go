@@ -12,180 +12,178 @@ import (
 
 // backwardsChecks are those of V5: revisions that rise, and the one case in which they need not.
 var backwardsChecks = []check{
-	{"V5", "Restored", "reads, is cut off, and a backup with another value is restored: Get returns the backup's value", suite.Backup, func(w *world) {
-		w.replaceHistory(func(kv.Revision) {})
+	{"V5", "Restored", "reads, is cut off, and a backup with another value is restored: Get returns the backup's value", suite.Backup, func(e *env) {
+		e.replaceHistory(func(kv.Revision) {})
 	}},
-	{"V5", "RestoredAhead", "the same, but when the store can be reached again it has passed the revision of the read", suite.Backup, func(w *world) {
-		w.replaceHistory(func(read kv.Revision) {
-			for w.setOther() <= read+5 {
+	{"V5", "RestoredAhead", "the same, but when the store can be reached again it has passed the revision of the read", suite.Backup, func(e *env) {
+		e.replaceHistory(func(read kv.Revision) {
+			for e.setOther() <= read+5 {
 			}
 		})
 	}},
-	{"V5", "duplicates", "delivers every event twice: each update is returned once", 0, func(w *world) {
-		every, seen := w.everyUpdate()
-		newest := w.follow(every.of, "one of the newest")
-		newest.gives("initial")
-		w.streaming(1)
-		w.Trace.Mark("deliver every event twice")
-		w.faults.Duplicate(-1)
-		last := w.churnKey(2, 12)
-		every.givesEach(seen, last)
-		newest.gives("last", value.AtLeast[string](last))
-		every.nothing()
-		newest.nothing()
+	{"V5", "duplicates", "delivers every event twice: each update is returned once", 0, func(e *env) {
+		every, seen := e.everyUpdate()
+		newest := e.follow(every.Of, "one of the newest")
+		newest.Gives("initial")
+		e.Streaming(1)
+		e.Trace.Mark("deliver every event twice")
+		e.faults.Duplicate(-1)
+		last := e.churnKey(2, 12)
+		e.givesEach(every, seen, last)
+		newest.Gives("last", value.AtLeast[string](last))
+		every.HasNothing()
+		newest.HasNothing()
 	}},
-	{"V5", "reconnections", "puts while, in turns, the store is cut off and healed and its watch is ended: revisions rise, and Gets return what was put", 0, func(w *world) {
-		w.rises(func(i int) {
+	{"V5", "reconnections", "puts while, in turns, the store is cut off and healed and its watch is ended: revisions rise, and Gets return what was put", 0, func(e *env) {
+		e.rises(func(i int) {
 			switch i % 3 {
 			case 0:
-				w.faults.EndStreams(kv.ErrUnavailable)
+				e.faults.EndStreams(kv.ErrUnavailable)
 			case 1:
-				w.faults.Cut()
+				e.faults.Cut()
 			case 2:
-				w.faults.Heal()
+				e.faults.Heal()
 			}
 		})
 	}},
-	{"V5", "resyncs", "puts while history is compacted and the store's watch ends because of that: revisions rise, and Gets return what was put", suite.Compact, func(w *world) {
-		w.rises(func(i int) {
+	{"V5", "resyncs", "puts while history is compacted and the store's watch ends because of that: revisions rise, and Gets return what was put", suite.Compact, func(e *env) {
+		e.rises(func(i int) {
 			switch i % 3 {
 			case 0:
-				w.faults.Cut()
+				e.faults.Cut()
 			case 1:
-				w.forgetHistory()
+				e.forgetHistory()
 			case 2:
-				w.faults.EndStreams(&kv.CompactedError{})
-				w.faults.Heal()
+				e.faults.EndStreams(&kv.CompactedError{})
+				e.faults.Heal()
 			}
 		})
 	}},
-	{"V5", "late-read", "delays the answer of a read until the watch has delivered later changes: the answer is not taken for newer", 0, func(w *world) {
-		w.set("one")
-		v := w.value()
-		a := w.follow(v, "the first")
-		a.gives("one")
-		w.streaming(1)
-		answer := w.faults.Hold(fault.Gets, fault.Answered)
-		b := w.follow(v, "the second") // has a read made
-		w.held(answer)
-		w.set("two")
-		a.gives("two")
+	{"V5", "late-read", "delays the answer of a read until the watch has delivered later changes: the answer is not taken for newer", 0, func(e *env) {
+		e.set("one")
+		v := e.value()
+		a := e.follow(v, "the first")
+		a.Gives("one")
+		e.Streaming(1)
+		answer := e.faults.Hold(fault.Gets, fault.Answered)
+		b := e.follow(v, "the second") // has a read made
+		e.Held(answer)
+		e.set("two")
+		a.Gives("two")
 		answer.Release()
-		b.gives("two")
-		a.nothing()
-		a.unaccused()
+		b.Gives("two")
+		a.HasNothing()
+		e.unaccused(a)
 	}},
 }
 
 // rises puts many times, each after something that happens, and requires every third to be seen.
-func (w *world) rises(happens func(i int)) {
-	w.set("initial")
-	f := w.follow(w.value(), "one of the newest")
-	last := f.gives("initial").rev
+func (e *env) rises(happens func(i int)) {
+	e.set("initial")
+	f := e.follow(e.value(), "one of the newest")
+	last := f.Gives("initial").Revision
 	for i := range 24 {
 		happens(i)
 		text := fmt.Sprint(i)
-		rev := w.set(text)
+		rev := e.set(text)
 		if i%3 != 2 {
 			continue
 		}
-		got := f.gives(text, value.AtLeast[string](rev))
-		if got.rev != rev || got.rev <= last {
-			w.Fatalf("the put of revision %d came as one of revision %d, after %d", rev, got.rev, last)
+		got := f.Gives(text, value.AtLeast[string](rev))
+		if got.Revision != rev || got.Revision <= last {
+			e.Fatalf("the put of revision %d came as one of revision %d, after %d", rev, got.Revision, last)
 		}
-		last = got.rev
+		last = got.Revision
 	}
-	f.unaccused()
+	e.unaccused(f)
 }
 
 // replaceHistory takes the store back to a backup while the Values cannot reach it, and does more to it before they
 // can.
-func (w *world) replaceHistory(more func(read kv.Revision)) {
-	w.set("backup")
+func (e *env) replaceHistory(more func(read kv.Revision)) {
+	e.set("backup")
 	for range 20 {
-		w.setOther()
+		e.setOther()
 	}
-	was := w.Get(w.All())
-	restore := w.Backup()
+	was := e.Get(e.All())
+	restore := e.Backup()
 	for range 30 {
-		w.setOther()
+		e.setOther()
 	}
-	w.set("lost")
-	followers := w.both(w.value(value.WithCheck(checkEvery)))
+	e.set("lost")
+	followers := e.both(e.value(value.WithCheck(checkEvery)))
 	var read kv.Revision
 	for _, f := range followers {
-		read = f.gives("lost").rev
+		read = f.Gives("lost").Revision
 	}
-	w.streaming(1)
-	w.Trace.Mark("cut the Value off from the store")
-	w.faults.Cut()
+	e.Streaming(1)
+	e.Trace.Mark("cut the Value off from the store")
+	e.faults.Cut()
 	restore()
-	w.Ledger.Forget(was.Revision)
+	e.Ledger.Forget(was.Revision)
 	more(read)
-	w.Trace.Mark("heal it")
-	w.faults.Heal()
+	e.Trace.Mark("heal it")
+	e.faults.Heal()
 	newest, every := followers[0], followers[1]
-	newest.gives("backup")
-	if got := every.begin().end(); !errors.As(got.err, new(*value.GapError)) || !errors.Is(got.err, kv.ErrReset) {
-		w.Fatalf("Get of every update returned %v, and should return a GapError for the history that was replaced", got)
+	newest.Gives("backup")
+	if got := every.Begin().Got(); !errors.As(got.Err, new(*value.GapError)) || !errors.Is(got.Err, kv.ErrReset) {
+		e.Fatalf("Get of every update returned %v, and should return a GapError for the history that was replaced", got)
 	}
-	every.gives("backup")
-	w.nextArrives(followers...)
+	every.Gives("backup")
+	e.nextArrives(followers...)
 }
 
 // unchangedChecks are those of V13: reading again.
 var unchangedChecks = []check{
-	{"V13", "UnchangedAfterResync", "cuts the store off and compacts the history of other keys: the key is read again and unchanged, and there is nothing new", suite.Compact, func(w *world) {
-		w.staysUnchanged(func() {
-			w.readAfresh(1, func() {
-				w.faults.Cut()
-				w.forgetHistory()
-				w.faults.EndStreams(&kv.CompactedError{}) // which is what not every store does to a watch that missed nothing
-				w.faults.Heal()
+	{"V13", "UnchangedAfterResync", "cuts the store off and compacts the history of other keys: the key is read again and unchanged, and there is nothing new", suite.Compact, func(e *env) {
+		e.staysUnchanged(func() {
+			e.ReadAgain(1, func() {
+				e.faults.Cut()
+				e.forgetHistory()
+				e.faults.EndStreams(&kv.CompactedError{}) // which is what not every store does to a watch that missed nothing
+				e.faults.Heal()
 			})
 		})
 	}},
-	{"V13", "reconnected", "ends the store's watch in several ways: the key is read again and unchanged, and there is nothing new", 0, func(w *world) {
-		w.staysUnchanged(func() {
+	{"V13", "reconnected", "ends the store's watch in several ways: the key is read again and unchanged, and there is nothing new", 0, func(e *env) {
+		e.staysUnchanged(func() {
 			for _, err := range []error{kv.ErrUnavailable, &kv.CompactedError{}, kv.ErrReset, nil, kv.ErrPermission} {
-				w.Trace.Mark("end the watch with: %v", err)
-				w.readAfresh(1, func() { w.faults.EndStreams(err) })
+				e.Trace.Mark("end the watch with: %v", err)
+				e.ReadAgain(1, func() { e.faults.EndStreams(err) })
 			}
 		})
 	}},
-	{"V13", "healed", "cuts the store off and heals the cut, several times: the key is unchanged, and there is nothing new", 0, func(w *world) {
-		w.staysUnchanged(func() {
+	{"V13", "healed", "cuts the store off and heals the cut, several times: the key is unchanged, and there is nothing new", 0, func(e *env) {
+		e.staysUnchanged(func() {
 			for range 3 {
-				_, heal := w.away()
+				_, heal := e.away()
 				heal()
 			}
 		})
 	}},
-	{"V13", "streams-ended", "ends the backend's streams: the key is unchanged, and there is nothing new", suite.EndStreams, func(w *world) {
-		w.staysUnchanged(w.EndStreams)
+	{"V13", "streams-ended", "ends the backend's streams: the key is unchanged, and there is nothing new", suite.EndStreams, func(e *env) {
+		e.staysUnchanged(e.EndStreams)
 	}},
-	{"V13", "checked", "reads the key again and again while its watch runs and other keys change: the key is unchanged, and there is nothing new", 0, func(w *world) {
-		w.staysUnchanged(func() {
+	{"V13", "checked", "reads the key again and again while its watch runs and other keys change: the key is unchanged, and there is nothing new", 0, func(e *env) {
+		e.staysUnchanged(func() {
 			for range 5 {
-				w.setOther()
-				before := w.faults.Counts().Gets
-				w.until("the key is read twice more", func(c fault.Counts) bool { return c.Gets >= before+2 })
+				e.setOther()
+				before := e.faults.Counts().Gets
+				e.Until("the key is read twice more", func(c fault.Counts) bool { return c.Gets >= before+2 })
 			}
 		}, value.WithCheck(checkEvery))
 	}},
 }
 
 // staysUnchanged requires what happens to be no news, and the next put to be.
-func (w *world) staysUnchanged(happens func(), opts ...value.Option) {
-	w.set("one")
-	followers := w.both(w.value(opts...))
-	for _, f := range followers {
-		f.gives("one")
-	}
-	w.streaming(1)
+func (e *env) staysUnchanged(happens func(), opts ...value.Option) {
+	e.set("one")
+	followers := e.both(e.value(opts...))
+	allGive(followers, "one")
+	e.Streaming(1)
 	happens()
 	for _, f := range followers {
-		f.nothing() // if the key is read only now, a repeated entry comes before the next
+		f.HasNothing() // if the key is read only now, a repeated entry comes before the next
 	}
-	w.nextArrives(followers...)
+	e.nextArrives(followers...)
 }

@@ -1,17 +1,14 @@
 package values
 
-import (
-	"github.com/watchkv/watchkv/conformance/internal/suite"
-	"github.com/watchkv/watchkv/kv/fault"
-)
+import "github.com/watchkv/watchkv/conformance/internal/suite"
 
-// check is a [suite.Check] of what happens in a world.
+// check is a [suite.Check] of what happens in an env.
 type check struct {
 	guarantee string
 	name      string
 	does      string
 	needs     suite.Ability
-	run       func(*world)
+	run       func(*env)
 }
 
 // Checks returns the checks of V1 to V16, with Values that newValue makes.
@@ -24,7 +21,7 @@ func Checks(newValue NewValue) []suite.Check {
 	} {
 		for _, c := range group {
 			all = append(all, suite.Check{Guarantee: c.guarantee, Name: c.name, Does: c.does, Needs: c.needs, Run: func(e *suite.Env) {
-				c.run(&world{Env: e, faults: fault.New(e.Store), at: e.Key("value"), newValue: newValue})
+				c.run(newEnv(e, newValue))
 			}})
 		}
 	}

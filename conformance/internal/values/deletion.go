@@ -9,129 +9,114 @@ import (
 
 // deletionChecks are those of V6.
 var deletionChecks = []check{
-	{"V6", "Remove", "deletes a key that was read: Get reports the deletion once, or returns the default", 0, func(w *world) {
-		w.set("one")
-		v := w.value()
-		followers := w.both(v)
-		withDefault := w.follow(w.value(value.WithDefault("none")), "one with a default")
-		for _, f := range append(followers, withDefault) {
-			f.gives("one")
-		}
-		gone := w.unset()
-		w.unset() // of what is not there: no news
+	{"V6", "Remove", "deletes a key that was read: Get reports the deletion once, or returns the default", 0, func(e *env) {
+		e.set("one")
+		v := e.value()
+		followers := e.both(v)
+		withDefault := e.follow(e.value(value.WithDefault("none")), "one with a default")
+		allGive(append(followers, withDefault), "one")
+		gone := e.unset()
+		e.unset() // of what is not there: no news
 		for _, f := range followers {
-			if got := f.fails(value.ErrDeleted); got.rev != gone {
-				w.Fatalf("the deletion was at revision %d, and Revision says %d", gone, got.rev)
+			if got := f.Fails(value.ErrDeleted); got.Revision != gone {
+				e.Fatalf("the deletion was at revision %d, and Revision says %d", gone, got.Revision)
 			}
-			f.nothing()
+			f.HasNothing()
 		}
-		withDefault.gives("none")
-		withDefault.nothing()
+		withDefault.Gives("none")
+		withDefault.HasNothing()
 		if r, ok := v.Latest(); ok {
-			w.Errorf("of a deleted key Latest is %q of revision %d", r.Value, r.Revision)
+			e.Errorf("of a deleted key Latest is %q of revision %d", r.Value, r.Revision)
 		}
-		w.nextArrives(append(followers, withDefault)...)
+		e.nextArrives(append(followers, withDefault)...)
 	}},
-	{"V6", "not-told-to-the-new", "deletes a key, and then opens watchers: they have returned no value, and wait for one", 0, func(w *world) {
-		w.set("one")
-		v := w.value()
-		old := w.follow(v, "one opened before")
-		old.gives("one")
-		w.unset()
-		old.fails(value.ErrDeleted)
-		var calls []*call
-		for _, f := range w.both(v) {
-			calls = append(calls, f.begin())
-		}
-		for _, c := range calls {
-			c.waits()
-		}
-		w.set("two")
-		for _, c := range calls {
-			c.gives("two")
-		}
-		old.gives("two")
+	{"V6", "not-told-to-the-new", "deletes a key, and then opens watchers: they have returned no value, and wait for one", 0, func(e *env) {
+		e.set("one")
+		v := e.value()
+		old := e.follow(v, "one opened before")
+		old.Gives("one")
+		e.unset()
+		old.Fails(value.ErrDeleted)
+		calls := beginAll(e.both(v))
+		callsWait(calls)
+		e.set("two")
+		callsGive(calls, "two")
+		old.Gives("two")
 	}},
-	{"V6", "again-and-again", "deletes a key and makes it again, many times, and waits each time: every change is returned", 0, func(w *world) {
-		w.set("one")
-		followers := w.both(w.value())
-		for _, f := range followers {
-			f.gives("one")
-		}
+	{"V6", "again-and-again", "deletes a key and makes it again, many times, and waits each time: every change is returned", 0, func(e *env) {
+		e.set("one")
+		followers := e.both(e.value())
+		allGive(followers, "one")
 		for range 15 {
-			w.unset()
+			e.unset()
 			for _, f := range followers {
-				f.fails(value.ErrDeleted)
+				f.Fails(value.ErrDeleted)
 			}
-			w.set("one")
-			for _, f := range followers {
-				f.gives("one")
-			}
+			e.set("one")
+			allGive(followers, "one")
 		}
 	}},
-	{"V6", "while-cut-off", "deletes a key while the store is cut off: the deletion is reported after the heal", 0, func(w *world) {
-		w.deletedWhileAway(func(suite.Store) {})
+	{"V6", "while-cut-off", "deletes a key while the store is cut off: the deletion is reported after the heal", 0, func(e *env) {
+		e.deletedWhileAway(func(suite.Store) {})
 	}},
-	{"V6", "DeletedWhileAway", "deletes a key while the store is cut off, and compacts that history: the deletion is still reported after the heal", suite.Compact, func(w *world) {
-		w.deletedWhileAway(func(others suite.Store) { w.forgetHistoryVia(others) })
+	{"V6", "DeletedWhileAway", "deletes a key while the store is cut off, and compacts that history: the deletion is still reported after the heal", suite.Compact, func(e *env) {
+		e.deletedWhileAway(func(others suite.Store) { e.forgetHistoryVia(others) })
 	}},
-	{"V6", "made-again-unseen", "deletes a key and makes it again with the same bytes while the store is cut off: the new value is returned once", 0, func(w *world) {
-		w.set("one")
-		f := w.follow(w.value(), "one of the newest")
-		first := f.gives("one")
-		w.streaming(1)
-		w.faults.Freeze() // so that no watcher sees what is between
-		w.unset()
-		rev := w.set("one")
-		w.faults.Heal()
-		if got := f.gives("one", value.AtLeast[string](rev)); got.rev != rev || got.rev == first.rev {
-			w.Fatalf("the put of revision %d came as one of revision %d", rev, got.rev)
+	{"V6", "made-again-unseen", "deletes a key and makes it again with the same bytes while the store is cut off: the new value is returned once", 0, func(e *env) {
+		e.set("one")
+		f := e.follow(e.value(), "one of the newest")
+		first := f.Gives("one")
+		e.Streaming(1)
+		e.faults.Freeze() // so that no watcher sees what is between
+		e.unset()
+		rev := e.set("one")
+		e.faults.Heal()
+		if got := f.Gives("one", value.AtLeast[string](rev)); got.Revision != rev || got.Revision == first.Revision {
+			e.Fatalf("the put of revision %d came as one of revision %d", rev, got.Revision)
 		}
-		f.nothing()
+		f.HasNothing()
 	}},
-	{"V6", "made-again-compacted", "the same, with that history compacted: versions and bytes are as before, and the new value is still returned", suite.Compact, func(w *world) {
-		w.set("one")
-		f := w.follow(w.value(), "one of the newest")
-		f.gives("one")
-		w.streaming(1)
-		w.faults.Cut()
-		w.unset()
-		rev := w.set("one")
-		w.forgetHistory()
-		w.faults.Heal()
-		if got := f.gives("one", value.AtLeast[string](rev)); got.rev != rev {
-			w.Fatalf("the put of revision %d came as one of revision %d", rev, got.rev)
+	{"V6", "made-again-compacted", "the same, with that history compacted: versions and bytes are as before, and the new value is still returned", suite.Compact, func(e *env) {
+		e.set("one")
+		f := e.follow(e.value(), "one of the newest")
+		f.Gives("one")
+		e.Streaming(1)
+		e.faults.Cut()
+		e.unset()
+		rev := e.set("one")
+		e.forgetHistory()
+		e.faults.Heal()
+		if got := f.Gives("one", value.AtLeast[string](rev)); got.Revision != rev {
+			e.Fatalf("the put of revision %d came as one of revision %d", rev, got.Revision)
 		}
-		f.nothing()
-		w.nextArrives(f)
+		f.HasNothing()
+		e.nextArrives(f)
 	}},
 }
 
 // deletedWhileAway deletes a key that both kinds of watchers have read, while they cannot reach the store.
-func (w *world) deletedWhileAway(more func(others suite.Store)) {
-	w.set("one")
-	followers := w.both(w.value())
-	withDefault := w.follow(w.value(value.WithDefault("none")), "one with a default")
-	for _, f := range append(followers, withDefault) {
-		f.gives("one")
-	}
-	w.streaming(2)
-	others, heal := w.away()
-	_, err := w.TryDelete(others, w.at)
-	w.Must("delete", err)
+func (e *env) deletedWhileAway(more func(others suite.Store)) {
+	e.set("one")
+	followers := e.both(e.value())
+	withDefault := e.follow(e.value(value.WithDefault("none")), "one with a default")
+	allGive(append(followers, withDefault), "one")
+	e.Streaming(2)
+	others, heal := e.away()
+	_, err := e.TryDelete(others, e.at)
+	e.Must("delete", err)
 	more(others)
 	heal()
 	newest, every := followers[0], followers[1]
-	newest.fails(value.ErrDeleted)
-	newest.nothing()
-	withDefault.gives("none")
-	got := every.begin().end()
-	if errors.As(got.err, new(*value.GapError)) { // history is gone, and so may be what else happened
-		got = every.begin().end()
+	newest.Fails(value.ErrDeleted)
+	newest.HasNothing()
+	withDefault.Gives("none")
+	got := every.Begin().Got()
+	if errors.As(got.Err, new(*value.GapError)) { // history is gone, and so may be what else happened
+		got = every.Begin().Got()
 	}
-	if !errors.Is(got.err, value.ErrDeleted) {
-		w.Fatalf("Get of every update returned %v, and should tell the deletion, after a GapError at most", got)
+	if !errors.Is(got.Err, value.ErrDeleted) {
+		e.Fatalf("Get of every update returned %v, and should tell the deletion, after a GapError at most", got)
 	}
-	every.nothing()
-	w.nextArrives(append(followers, withDefault)...)
+	every.HasNothing()
+	e.nextArrives(append(followers, withDefault)...)
 }

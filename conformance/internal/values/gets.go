@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
@@ -15,252 +16,233 @@ import (
 
 // cancelChecks are those of V8: a Get whose context ends.
 var cancelChecks = []check{
-	{"V8", "Cancel", "cancels a Get that waits for news, and puts: that Get returns the context's error, the next one the put", 0, func(w *world) {
-		w.set("one")
-		w.inEachMode(w.value(), func(f *follower) {
-			f.gives("one")
-			c := f.begin()
-			w.streaming(1)
-			w.cancelled(c)
-			w.set("two")
-			f.gives("two")
-			w.set("one")
+	{"V8", "Cancel", "cancels a Get that waits for news, and puts: that Get returns the context's error, the next one the put", 0, func(e *env) {
+		e.set("one")
+		e.inEachMode(e.value(), func(f *watcher) {
+			f.Gives("one")
+			c := f.Begin()
+			e.Streaming(1)
+			c.Cancel()
+			e.set("two")
+			f.Gives("two")
+			e.set("one")
 		})
 	}},
-	{"V8", "CancelOnGet", "cuts the store off before the first Get, cancels the Get, and heals the cut: the Get returns at once, and the next Get returns the value", 0, func(w *world) {
-		w.set("one")
-		_, heal := w.away()
-		followers := w.both(w.value())
-		var calls []*call
-		for _, f := range followers {
-			calls = append(calls, f.begin())
-		}
-		w.until("the key is read", func(c fault.Counts) bool { return c.Gets > 0 })
+	{"V8", "CancelOnGet", "cuts the store off before the first Get, cancels the Get, and heals the cut: the Get returns at once, and the next Get returns the value", 0, func(e *env) {
+		e.set("one")
+		_, heal := e.away()
+		followers := e.both(e.value())
+		calls := beginAll(followers)
+		e.Until("the key is read", func(c fault.Counts) bool { return c.Gets > 0 })
 		for _, c := range calls {
-			c.waits()
-			w.cancelled(c)
+			c.Waits()
+			c.Cancel()
 		}
 		heal()
-		for _, f := range followers {
-			f.gives("one")
-		}
-		w.nextArrives(followers...)
+		allGive(followers, "one")
+		e.nextArrives(followers...)
 	}},
-	{"V8", "in-each-phase", "cancels a Get while the store reads, before it watches, while an event is on its way, cut off, and between attempts", 0, func(w *world) {
-		w.inEachMode(w.value(), func(*follower) {}) // the watcher of the checks below is not the first of its Value
-		w.set("one")
-		read := w.faults.Hold(fault.Gets)
-		f := w.follow(w.value(), "one of every update", value.EveryUpdate())
-		w.held(read)
-		w.cancelled(f.begin()) // while the first read hangs
-		begun := w.faults.Hold(fault.Watches)
+	{"V8", "in-each-phase", "cancels a Get while the store reads, before it watches, while an event is on its way, cut off, and between attempts", 0, func(e *env) {
+		e.inEachMode(e.value(), func(*watcher) {}) // the watcher of the checks below is not the first of its Value
+		e.set("one")
+		read := e.faults.Hold(fault.Gets)
+		f := e.follow(e.value(), "one of every update", value.EveryUpdate())
+		e.Held(read)
+		f.Begin().Cancel() // while the first read hangs
+		begun := e.faults.Hold(fault.Watches)
 		read.Release()
-		f.gives("one")
-		w.held(begun)
-		w.cancelled(f.begin()) // before there is a watch
+		f.Gives("one")
+		e.Held(begun)
+		f.Begin().Cancel() // before there is a watch
 		begun.Release()
 
-		event := w.faults.Hold(fault.Watches, fault.Answered)
-		w.set("two")
-		w.held(event)
-		w.cancelled(f.begin()) // while the event hangs
+		event := e.faults.Hold(fault.Watches, fault.Answered)
+		e.set("two")
+		e.Held(event)
+		f.Begin().Cancel() // while the event hangs
 		event.Release()
-		f.gives("two")
+		f.Gives("two")
 
-		w.faults.Cut()
-		w.cancelled(f.begin()) // cut off
-		w.set("three")
-		w.faults.Heal()
-		f.gives("three")
+		e.faults.Cut()
+		f.Begin().Cancel() // cut off
+		e.set("three")
+		e.faults.Heal()
+		f.Gives("three")
 
-		refused := w.faults.Fail(-1, kv.ErrUnavailable, fault.Reads)
-		w.faults.EndStreams(kv.ErrUnavailable)
-		w.set("four")
-		w.cancelled(f.begin()) // between two attempts
+		refused := e.faults.Fail(-1, kv.ErrUnavailable, fault.Reads)
+		e.faults.EndStreams(kv.ErrUnavailable)
+		e.set("four")
+		f.Begin().Cancel() // between two attempts
 		refused.Remove()
-		f.gives("four")
-		f.nothing()
+		f.Gives("four")
+		f.HasNothing()
 	}},
-	{"V8", "context-done-before", "gets with contexts that have ended: their error is returned, and the next Get returns what they would have", 0, func(w *world) {
-		w.inEachMode(w.value(), func(f *follower) {
+	{"V8", "context-done-before", "gets with contexts that have ended: their error is returned, and the next Get returns what they would have", 0, func(e *env) {
+		e.inEachMode(e.value(), func(f *watcher) {
 			for _, text := range []string{"one", "two", "three"} {
-				w.set(text)
+				e.set(text)
 				for _, try := range []struct {
 					ctx  context.Context
 					want error
-				}{{w.Canceled(), context.Canceled}, {w.Expired(), context.DeadlineExceeded}} {
+				}{{e.Canceled(), context.Canceled}, {e.Expired(), context.DeadlineExceeded}} {
 					if v, err := f.Get(try.ctx); !errors.Is(err, try.want) {
-						w.Fatalf("Get of %s returned %v, and should return: %v", f.name, gotten{value: v, err: err}, try.want)
+						e.Fatalf("Get of %s returned %v, and should return: %v", f.Name, valuetest.Describe(v, err), try.want)
 					}
 				}
-				f.gives(text)
+				f.Gives(text)
 			}
 		})
 	}},
-	{"V8", "beside-updates", "cancels Gets just as updates arrive, many times: no update is lost, and none is returned twice", 0, func(w *world) {
-		f, seen := w.everyUpdate()
+	{"V8", "beside-updates", "cancels Gets just as updates arrive, many times: no update is lost, and none is returned twice", 0, func(e *env) {
+		f, seen := e.everyUpdate()
 		events, lost := 40, 0
 		for i := range events {
-			ctx, cancel := context.WithCancel(w.Context())
-			done := make(chan gotten, 1)
+			ctx, cancel := context.WithCancel(e.Context())
+			done := make(chan valuetest.Got[string], 1)
 			go func() {
 				v, err := f.Get(ctx)
-				done <- gotten{v, err, f.Revision()}
+				done <- valuetest.Got[string]{Value: v, Err: err, Revision: f.Revision()}
 			}()
-			rev := w.set(fmt.Sprint(i))
+			rev := e.set(fmt.Sprint(i))
 			cancel() // which the Get may meet before the update, or after it
 			got := <-done
-			if errors.Is(got.err, context.Canceled) {
+			if errors.Is(got.Err, context.Canceled) {
 				lost++
-				got = f.gives(fmt.Sprint(i))
+				got = f.Gives(fmt.Sprint(i))
 			}
-			if got.err != nil || got.rev != rev || got.rev <= seen {
-				w.Fatalf("Get returned %v, and should return the put of revision %d", got, rev)
+			if got.Err != nil || got.Revision != rev || got.Revision <= seen {
+				e.Fatalf("Get returned %v, and should return the put of revision %d", got, rev)
 			}
-			seen = got.rev
+			seen = got.Revision
 		}
-		w.Logf("%d of %d Gets were cancelled", lost, events)
+		e.Logf("%d of %d Gets were cancelled", lost, events)
 	}},
-}
-
-// cancelled cancels c, and requires it to return the context's error at once.
-func (w *world) cancelled(c *call) {
-	c.cancel()
-	select {
-	case <-c.done:
-	case <-time.After(w.AtOnce()):
-		w.Fatalf("the context of a Get of %s has ended, and it has not returned %v later", c.f.name, w.AtOnce())
-	}
-	c.fails(context.Canceled)
 }
 
 // closeChecks are those of V9.
 var closeChecks = []check{
-	{"V9", "CloseDuringGet", "closes a watcher twice while a Get waits: that Get and later Gets return ErrClosed, and no watch is left", 0, func(w *world) {
-		w.set("one")
-		v := w.value()
-		w.inEachMode(v, func(f *follower) {
-			f.gives("one")
-			c := f.begin()
-			w.streaming(1)
-			f.end()
-			c.fails(value.ErrClosed)
-			f.fails(value.ErrClosed)
+	{"V9", "CloseDuringGet", "closes a watcher twice while a Get waits: that Get and later Gets return ErrClosed, and no watch is left", 0, func(e *env) {
+		e.set("one")
+		v := e.value()
+		e.inEachMode(v, func(f *watcher) {
+			f.Gives("one")
+			c := f.Begin()
+			e.Streaming(1)
+			f.End()
+			c.Fails(value.ErrClosed)
+			f.Fails(value.ErrClosed)
 			if got, err := f.TryGet(); !errors.Is(err, value.ErrClosed) {
-				w.Errorf("after Close TryGet returned %v", gotten{value: got, err: err})
+				e.Errorf("after Close TryGet returned %v", valuetest.Describe(got, err))
 			}
-			w.nothingLeft()
+			e.nothingLeft()
 		})
 	}},
-	{"V9", "CloseDuringGet-of-the-store", "closes the store while Gets wait: each returns ErrClosed, and after the watchers are closed no watch is left", suite.Closing, func(w *world) {
-		w.set("one")
-		followers := w.both(w.value())
-		var calls []*call
-		for _, f := range followers {
-			f.gives("one")
-			calls = append(calls, f.begin())
-		}
-		w.streaming(1)
-		w.Trace.Mark("close the store")
-		w.Must("Backend.Close", w.Backend.Close(w.Store))
+	{"V9", "CloseDuringGet-of-the-store", "closes the store while Gets wait: each returns ErrClosed, and after the watchers are closed no watch is left", suite.Closing, func(e *env) {
+		e.set("one")
+		followers := e.both(e.value())
+		allGive(followers, "one")
+		calls := beginAll(followers)
+		e.Streaming(1)
+		e.Trace.Mark("close the store")
+		e.Must("Backend.Close", e.Backend.Close(e.Store))
 		for _, c := range calls {
-			c.fails(value.ErrClosed)
+			c.Fails(value.ErrClosed)
 		}
 		for _, f := range followers {
-			f.fails(value.ErrClosed)
-			f.end()
+			f.Fails(value.ErrClosed)
+			f.End()
 		}
-		w.nothingLeft()
+		e.nothingLeft()
 	}},
-	{"V9", "in-each-phase", "closes watchers while the store reads, answers, begins to watch, is cut off, fails and refuses: Close returns at once, and no watch is left", 0, func(w *world) {
+	{"V9", "in-each-phase", "closes watchers while the store reads, answers, begins to watch, is cut off, fails and refuses: Close returns at once, and no watch is left", 0, func(e *env) {
 		for name, prepare := range map[string]func(){
-			"while it reads":          func() { w.faults.Hold(fault.Gets) },
-			"while it answers":        func() { w.faults.Hold(fault.Gets, fault.Answered) },
-			"before it watches":       func() { w.faults.Hold(fault.Watches) },
-			"while it is cut off":     func() { w.faults.Cut() },
-			"while it is unavailable": func() { w.faults.Fail(-1, kv.ErrUnavailable) },
-			"while it refuses":        func() { w.faults.Fail(-1, kv.ErrPermission) },
+			"while it reads":          func() { e.faults.Hold(fault.Gets) },
+			"while it answers":        func() { e.faults.Hold(fault.Gets, fault.Answered) },
+			"before it watches":       func() { e.faults.Hold(fault.Watches) },
+			"while it is cut off":     func() { e.faults.Cut() },
+			"while it is unavailable": func() { e.faults.Fail(-1, kv.ErrUnavailable) },
+			"while it refuses":        func() { e.faults.Fail(-1, kv.ErrPermission) },
 			"while nothing is wrong":  func() {},
 		} {
-			w.Logf("now %s", name)
-			w.set("one")
+			e.Logf("now %s", name)
+			e.set("one")
 			prepare()
-			before := w.faults.Counts().Gets
-			followers := w.both(w.value())
-			w.until("the key is read", func(c fault.Counts) bool { return c.Gets > before })
+			before := e.faults.Counts().Gets
+			followers := e.both(e.value())
+			e.Until("the key is read", func(c fault.Counts) bool { return c.Gets > before })
 			for _, f := range followers {
-				f.end()
-				f.end()
+				f.End()
+				f.End()
 			}
-			w.nothingLeft()
-			w.faults.Clear()
+			e.nothingLeft()
+			e.faults.Clear()
 		}
 	}},
-	{"V9", "from-many-sides", "closes watchers from several goroutines during their first Gets, many times", 0, func(w *world) {
-		w.set("one")
-		v := w.value()
+	{"V9", "from-many-sides", "closes watchers from several goroutines during their first Gets, many times", 0, func(e *env) {
+		e.set("one")
+		v := e.value()
 		for range 20 {
-			followers := w.both(v)
-			calls := []*call{followers[0].begin(), followers[1].begin()}
+			followers := e.both(v)
+			calls := []*call{followers[0].Begin(), followers[1].Begin()}
 			var closing sync.WaitGroup
 			for range 3 {
 				closing.Go(func() { followers[0].Close() })
 				closing.Go(func() { followers[1].Close() })
 			}
 			for _, c := range calls {
-				if got := c.end(); got.value != "one" && !errors.Is(got.err, value.ErrClosed) {
-					w.Fatalf("concurrently with Close, Get returned %v", got)
+				if got := c.Got(); got.Value != "one" && !errors.Is(got.Err, value.ErrClosed) {
+					e.Fatalf("concurrently with Close, Get returned %v", got)
 				}
 			}
 			closing.Wait()
-			w.nothingLeft()
+			e.nothingLeft()
 		}
 	}},
-	{"V9", "opened-again", "closes the last watcher, puts, and opens another of the same Value, many times: it gets what was put", 0, func(w *world) {
-		v := w.value()
+	{"V9", "opened-again", "closes the last watcher, puts, and opens another of the same Value, many times: it gets what was put", 0, func(e *env) {
+		v := e.value()
 		for i := range 10 {
 			text := fmt.Sprint(i)
-			w.set(text)
-			w.inEachMode(v, func(f *follower) { f.gives(text) })
-			w.nothingLeft()
+			e.set(text)
+			e.inEachMode(v, func(f *watcher) { f.Gives(text) })
+			e.nothingLeft()
 		}
 	}},
 }
 
 // nothingLeft requires that no Value uses the store any more, now that all watchers are closed.
-func (w *world) nothingLeft() {
-	if n := w.faults.Counts(); n.Streams != 0 || n.Blocked != 0 {
-		w.Fatalf("all watchers are closed, and the store is still used: %v", n)
+func (e *env) nothingLeft() {
+	if n := e.faults.Counts(); n.Streams != 0 || n.Blocked != 0 {
+		e.Fatalf("all watchers are closed, and the store is still used: %v", n)
 	}
 }
 
 // concurrentGetChecks are those of V10.
 var concurrentGetChecks = []check{
-	{"V10", "ConcurrentGet", "calls Get twice concurrently on one watcher: the second fails, and the first still gets the next put", 0, func(w *world) {
-		w.set("one")
-		w.inEachMode(w.value(), func(f *follower) {
-			f.gives("one")
+	{"V10", "ConcurrentGet", "calls Get twice concurrently on one watcher: the second fails, and the first still gets the next put", 0, func(e *env) {
+		e.set("one")
+		e.inEachMode(e.value(), func(f *watcher) {
+			f.Gives("one")
 			// Nobody can say from outside which of the two came first: it is the one that is left.
-			a, b := f.begin(), f.begin()
+			a, b := f.Begin(), f.Begin()
 			select {
-			case <-a.done:
+			case <-a.Done():
 				a, b = b, a
-			case <-b.done:
-			case <-time.After(w.AtOnce()):
-				w.Fatalf("two Gets of one watcher wait at the same time")
+			case <-b.Done():
+			case <-time.After(e.AtOnce()):
+				e.Fatalf("two Gets of one watcher wait at the same time")
 			}
-			b.fails(value.ErrConcurrentGet)
+			b.Fails(value.ErrConcurrentGet)
 			for range 3 {
-				f.fails(value.ErrConcurrentGet)
+				f.Fails(value.ErrConcurrentGet)
 				if got, err := f.TryGet(); !errors.Is(err, value.ErrConcurrentGet) {
-					w.Fatalf("TryGet during a Get returned %v", gotten{value: got, err: err})
+					e.Fatalf("TryGet during a Get returned %v", valuetest.Describe(got, err))
 				}
 			}
-			a.waits()
-			w.set("two")
-			a.gives("two")
-			f.nothing()
-			w.set("one")
+			a.Waits()
+			e.set("two")
+			a.Gives("two")
+			f.HasNothing()
+			e.set("one")
 		})
 	}},
 }

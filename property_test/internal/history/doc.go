@@ -1,7 +1,7 @@
 // Package history records what concurrent clients do to a store and what they are returned, and judges it.
 //
 // A [Recorder] notes each operation with the times of its call and its return, also those whose outcome is unknown: a
-// write that timed out may have happened, or may yet. [Follow] notes what a watch yields. When all is over and the
+// write that timed out may have happened, or may yet. An [events.Follower] notes what a watch yields. When all is over and the
 // store is well, [Read] takes its whole history once more, the [Log]. A [Run] is all of that, and [Run.Judge] says
 // whether any sequence of operations, one after the other, could have given those answers:
 //

@@ -31,7 +31,7 @@ func (r Run) judgeLog() error {
 			return violation(ErrOrdered, "the log has %s after %s", describeEvent(e), describeEvent(r.Log.Events[i-1]))
 		}
 	}
-	byKey := r.Log.byKey()
+	byKey := r.Log.Events.ByKey()
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		var was kv.Entry
 		for _, e := range byKey[key] {
@@ -55,7 +55,7 @@ func (r Run) judgeLog() error {
 
 // judgeReads compares each read with what the log says of its revision.
 func (r Run) judgeReads() error {
-	byKey := r.Log.byKey()
+	byKey := r.Log.Events.ByKey()
 	keys := slices.Sorted(maps.Keys(byKey))
 	for _, o := range r.Operations {
 		if !o.IsRead() {

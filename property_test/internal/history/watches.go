@@ -31,7 +31,7 @@ func (w Watch) judge(l Log) error {
 	}
 	s := watched{
 		watch:    w,
-		expected: l.in(w.Range, w.Segments[0].After),
+		expected: l.Events.In(w.Range).After(w.Segments[0].After),
 		seen:     make(map[change]bool),
 		revision: w.Segments[0].After,
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/events"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -18,7 +19,7 @@ type change struct {
 // ledger accounts for each event of the log by the operation that made it.
 type ledger struct {
 	run    Run
-	byKey  map[string][]kv.Event
+	byKey  map[string]events.List
 	events map[change]kv.Event
 	maker  map[change]int // indexes operations
 	// suspects deleted a key against their condition, or after somebody had seen that it was gone, unless somebody else
@@ -27,11 +28,11 @@ type ledger struct {
 }
 
 // judgeWrites compares what was to be written with the log. It returns the operations as the log shows them: writes
-// that nobody knew about are done, at their revision, or left out.
+// of unknown outcome are done, at their revision, or left out.
 func (r Run) judgeWrites() ([]Operation, error) {
 	l := ledger{
 		run:      r,
-		byKey:    r.Log.byKey(),
+		byKey:    r.Log.Events.ByKey(),
 		events:   make(map[change]kv.Event),
 		maker:    make(map[change]int),
 		suspects: make(map[change]int),
@@ -73,8 +74,8 @@ func (r Run) judgeWrites() ([]Operation, error) {
 	return slices.DeleteFunc(ops, func(o Operation) bool { return o.Outcome == Unknown }), nil
 }
 
-// settle notes that a write of unknown outcome has happened. When, nobody was told; no later than somebody was
-// told of its revision or a later one.
+// settle notes that a write of unknown outcome has happened. No client knows when; it was no later than the
+// first answer that names its revision or a later one.
 func (r Run) settle(o *Operation, rev kv.Revision) {
 	o.Outcome, o.Revision, o.Return = Done, rev, r.seenBy(rev)
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/watchkv/watchkv/internal/events"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -92,15 +93,24 @@ func (r *run) event(e kv.Event) string {
 	return e.Type.String() + " " + r.entry(e.Entry)
 }
 
+var errNoEnd = errors.New("it ended without an error")
+
 // watched is the answer of a watch that has ended.
-func (r *run) watched(f *follower) string {
-	lines := make([]string, 0, len(f.events)+len(f.broken)+1)
-	for _, event := range f.events {
+func (r *run) watched(w *watcher, s events.Segment) string {
+	var lines []string
+	for _, event := range s.Events() {
 		lines = append(lines, r.event(event))
 	}
-	for _, complaint := range f.broken {
+	for _, complaint := range r.complaints(s.Batches) {
 		lines = append(lines, "WRONG: "+complaint)
 	}
-	lines = append(lines, "end: "+r.failure(f.end))
+	if w.late {
+		lines = append(lines, "WRONG: what was due did not come in time")
+	}
+	end := s.Err
+	if end == nil {
+		end = errNoEnd
+	}
+	lines = append(lines, "end: "+r.failure(end))
 	return strings.Join(lines, "\n")
 }

@@ -23,8 +23,8 @@ func (l liar) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq
 	return l.watch(ctx, r, after)
 }
 
-// tellsOf returns a watch that passes on what the model's does, each batch changed.
-func tellsOf(model program.Store, change func(kv.Batch) []kv.Batch) func(context.Context, kv.Range, kv.Revision) iter.Seq2[kv.Batch, error] {
+// changedWatch returns a watch that passes on what the model's does, each batch changed.
+func changedWatch(model program.Store, change func(kv.Batch) []kv.Batch) func(context.Context, kv.Range, kv.Revision) iter.Seq2[kv.Batch, error] {
 	return func(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 		return func(yield func(kv.Batch, error) bool) {
 			for batch, err := range model.Watch(ctx, r, after) {
@@ -79,7 +79,7 @@ func TestAWatchThatLiesIsFoundOut(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				model := program.NewModel()
-				store := liar{model, tellsOf(model, test.change)}
+				store := liar{model, changedWatch(model, test.change)}
 				start, err := program.Begin(t.Context(), store)
 				if err != nil {
 					t.Fatal(err)
@@ -114,7 +114,7 @@ func TestWhatAWatchShouldNotDeliverIsSeenHoweverLate(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		model := program.NewModel()
-		store := liar{model, tellsOf(model, func(b kv.Batch) []kv.Batch { return []kv.Batch{b, b} })}
+		store := liar{model, changedWatch(model, func(b kv.Batch) []kv.Batch { return []kv.Batch{b, b} })}
 		repeated := store.watch
 		store.watch = func(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 			return func(yield func(kv.Batch, error) bool) {

@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
-	"strings"
 	"sync"
 
+	"github.com/watchkv/watchkv/internal/events"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -17,26 +16,13 @@ type Model struct {
 	mu        sync.Mutex
 	revision  kv.Revision
 	compacted kv.Revision
-	events    []kv.Event
+	events    events.List
 	changed   chan struct{} // closed, and replaced, by each write
 }
 
 // NewModel returns a model of a new etcd cluster, which is at revision 1 and was not even compacted at revision 0.
 func NewModel() *Model {
 	return &Model{revision: 1, compacted: -1, changed: make(chan struct{})}
-}
-
-// entries returns what exists, by key.
-func (m *Model) entries() map[string]kv.Entry {
-	entries := make(map[string]kv.Entry)
-	for _, event := range m.events {
-		if event.Type == kv.EventPut {
-			entries[event.Key] = event.Entry
-		} else {
-			delete(entries, event.Key)
-		}
-	}
-	return entries
 }
 
 // Get implements [kv.Store].
@@ -46,14 +32,7 @@ func (m *Model) Get(_ context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	snapshot := kv.Snapshot{Revision: m.revision}
-	for _, entry := range m.entries() {
-		if r.Contains(entry.Key) {
-			snapshot.Entries = append(snapshot.Entries, entry)
-		}
-	}
-	slices.SortFunc(snapshot.Entries, func(a, b kv.Entry) int { return strings.Compare(a.Key, b.Key) })
-	return snapshot, nil
+	return kv.Snapshot{Revision: m.revision, Entries: events.Sorted(m.events.In(r).Entries())}, nil
 }
 
 // Put implements [kv.Writer].
@@ -77,7 +56,7 @@ func (m *Model) Commit(_ context.Context, ops ...kv.Op) (kv.Revision, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	before := m.entries()
+	before := m.events.Entries()
 	for _, op := range ops {
 		for _, condition := range op.Conditions {
 			if !condition.Holds(before[op.Key].ModRevision) {
@@ -85,24 +64,9 @@ func (m *Model) Commit(_ context.Context, ops ...kv.Op) (kv.Revision, error) {
 			}
 		}
 	}
-	revision := m.revision + 1
-	var events []kv.Event
-	for _, op := range ops {
-		entry, exists := before[op.Key]
-		switch {
-		case op.Type == kv.EventPut && exists:
-			entry.Value, entry.ModRevision, entry.Version = op.Value, revision, entry.Version+1
-			events = append(events, kv.Event{Type: kv.EventPut, Entry: entry})
-		case op.Type == kv.EventPut:
-			entry = kv.Entry{Key: op.Key, Value: op.Value, CreateRevision: revision, ModRevision: revision, Version: 1}
-			events = append(events, kv.Event{Type: kv.EventPut, Entry: entry})
-		case exists:
-			events = append(events, kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: op.Key, ModRevision: revision}})
-		}
-	}
-	if len(events) > 0 {
-		m.revision = revision
-		m.events = append(m.events, events...)
+	if made := events.Written(before, m.revision+1, ops...); len(made) > 0 {
+		m.revision++
+		m.events = append(m.events, made...)
 		close(m.changed)
 		m.changed = make(chan struct{})
 	}
@@ -171,15 +135,9 @@ func (m *Model) refuse(r kv.Range, after kv.Revision) error {
 func (m *Model) next(r kv.Range, after kv.Revision) (batch kv.Batch, changed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, event := range m.events {
-		if event.ModRevision <= after || !r.Contains(event.Key) {
-			continue
-		}
-		if len(batch.Events) > 0 && event.ModRevision > batch.Revision {
-			break
-		}
-		batch.Revision = event.ModRevision
-		batch.Events = append(batch.Events, event)
+	if next := m.events.In(r).After(after); len(next) > 0 {
+		batch.Revision = next[0].ModRevision
+		batch.Events = next.UpTo(batch.Revision)
 	}
 	return batch, m.changed
 }

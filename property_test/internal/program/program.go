@@ -58,7 +58,7 @@ func Watch(r kv.Range, after Revision) Step { return watch{r, after} }
 
 type resume struct{ watch, back int }
 
-// Resume does what a reader does that was cut off: it ends a watch and begins it anew, after the revision that it had come to.
+// Resume does what a reader does that was cut off: it ends a watch and begins it again, after the revision that it had come to.
 // Watches are counted from 0, in the order of their [Watch] steps.
 //
 // With back above zero the reader had not yet read the last of its batches: so many of its revisions are unread, and

@@ -24,7 +24,7 @@ type Store interface {
 var ErrFuture = errors.New("the revision is in the future")
 
 // Begin makes store ready for a program, and returns the revision it begins at. The store must hold no keys. History
-// begins there, on a store that has seen many programs as on one that has seen none, and nobody can look further back.
+// begins there, on a store that has seen many programs as on one that has seen none, and no program can look further back.
 func Begin(ctx context.Context, store Store) (start kv.Revision, err error) {
 	const (
 		key       = "begin"

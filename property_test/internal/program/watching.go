@@ -3,17 +3,19 @@ package program
 import (
 	"slices"
 
+	"github.com/watchkv/watchkv/internal/events"
 	"github.com/watchkv/watchkv/kv"
 )
 
 // watcher is a watch of a program, in each of its lives.
 type watcher struct {
-	*follower
+	*events.Follower
 	step  int // whose answer its present life is
 	r     kv.Range
 	after kv.Revision
 	// running is set once the store is known to have begun the watch: it has delivered something, or ended.
 	running bool
+	late    bool // something that was due has not come in time
 }
 
 func (w watch) do(r *run) string {
@@ -22,7 +24,7 @@ func (w watch) do(r *run) string {
 }
 
 func (r *run) watch(keys kv.Range, after kv.Revision) *watcher {
-	return &watcher{follower: r.follow(keys, after), step: r.step, r: keys, after: after}
+	return &watcher{Follower: events.FollowOnce(r.ctx, r.store, keys, after), step: r.step, r: keys, after: after}
 }
 
 func (s resume) do(r *run) string {
@@ -32,11 +34,11 @@ func (s resume) do(r *run) string {
 	old := r.watchers[s.watch]
 	r.settle(old)
 	r.rest()
-	old.stop()
-	r.answers[old.step] = r.watched(old.follower)
+	watched := old.stop()
+	r.answers[old.step] = r.watched(old, watched)
 
 	var revisions []kv.Revision
-	for _, event := range old.events {
+	for _, event := range watched.Events() {
 		revisions = append(revisions, event.ModRevision)
 	}
 	revisions = slices.Compact(revisions)
@@ -107,8 +109,7 @@ func (r *run) finish() {
 	r.settle(r.watchers...)
 	r.rest()
 	for _, w := range r.watchers {
-		w.stop()
-		r.answers[w.step] = r.watched(w.follower)
+		r.answers[w.step] = r.watched(w, w.stop())
 	}
 }
 

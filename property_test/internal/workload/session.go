@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/events"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/property_test/internal/history"
 )
@@ -21,7 +22,7 @@ type Watcher struct {
 // patience bounds what must succeed once a store is well.
 const patience = 30 * time.Second
 
-// Record runs w beside watchers and, meanwhile, harm, which is to end with ctx and to leave the store well. It
+// Record runs w concurrently with watchers and with harm, which is to end with ctx and to leave the store well. It
 // returns all there is to know about the keys of w, which must not have been used before.
 func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(context.Context) error) (history.Run, error) {
 	keys := kv.Prefix(w.Prefix)
@@ -31,13 +32,15 @@ func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(cont
 	if err != nil {
 		return history.Run{}, err
 	}
-	var followers []*history.Follower
-	for _, watcher := range watchers {
+	watches := make([]history.Watch, len(watchers))
+	followers := make([]*events.Follower, len(watchers))
+	for i, watcher := range watchers {
 		r := keys
 		if watcher.Key {
 			r = kv.Interval(w.Prefix+"k0", w.Prefix+"k1")
 		}
-		followers = append(followers, history.Follow(watcher.Store, watcher.Name, r, before.Revision, watcher.Every))
+		watches[i] = history.Watch{Name: watcher.Name, Range: r}
+		followers[i] = events.Follow(context.Background(), watcher.Store, r, before.Revision, watcher.Every)
 	}
 
 	recorder := history.NewRecorder()
@@ -50,10 +53,10 @@ func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(cont
 	defer cancel()
 	until, endErr := w.end(end, recorder)
 	err = errors.Join(err, endErr)
-	run := history.Run{Operations: recorder.Operations()}
-	for _, f := range followers {
-		f.Wait(end, until) // what has not come by then is for the judge to name
-		run.Watches = append(run.Watches, f.Stop())
+	run := history.Run{Operations: recorder.Operations(), Watches: watches}
+	for i, f := range followers {
+		f.Await(end, until) // what has not come by then is for the judge to name
+		run.Watches[i].Segments = f.Stop()
 	}
 	if err != nil {
 		return run, err

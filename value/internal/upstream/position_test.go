@@ -59,7 +59,7 @@ func TestV5OneHistoryHoldsBothOrWasReplaced(t *testing.T) {
 	}
 }
 
-func TestV4NothingIsBetweenOrItIsToldAsAGap(t *testing.T) {
+func TestV4NothingIsBetweenOrItIsAGap(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		was, now Position
@@ -149,7 +149,7 @@ func TestV16AStreamHasPassedAnEventOnlyIfThatCanFollowItsLast(t *testing.T) {
 	}
 }
 
-func TestAPlaceMovesUpToARevisionAndNoFurther(t *testing.T) {
+func TestAPositionMovesUpToARevisionAndNoFurther(t *testing.T) {
 	put := func(mod kv.Revision, version int64) kv.Event {
 		return kv.Event{Type: kv.EventPut, Entry: kv.Entry{Key: "/a", CreateRevision: 3, ModRevision: mod, Version: version}}
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// follower is one watcher and the goroutine that reads it.
-type follower struct {
+// reader is one watcher and the goroutine that reads it.
+type reader struct {
 	watchers *Watchers
 	number   int
 	mode     Mode
@@ -30,8 +30,8 @@ type follower struct {
 	closed   bool          // by the watchers's will, before the end
 }
 
-// run reads until the follower is stopped.
-func (f *follower) run() {
+// run reads until the reader is stopped.
+func (f *reader) run() {
 	defer close(f.done)
 	defer f.watcher.Close()
 	for f.ctx.Err() == nil {
@@ -48,7 +48,7 @@ func (f *follower) run() {
 }
 
 // get is one Get, which impatient followers give up soon, and more than once.
-func (f *follower) get() Returned {
+func (f *reader) get() Returned {
 	ctx, cancel := f.ctx, context.CancelFunc(func() {})
 	if f.mode.Impatient && f.random.IntN(3) > 0 {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(f.random.Int64N(int64(f.watchers.config.Pace))))
@@ -88,7 +88,7 @@ func returned(ctx context.Context, mode Mode, got int, err error, revision kv.Re
 	return Returned{What: Failed, Text: err.Error()}
 }
 
-func (f *follower) note(t Returned) {
+func (f *reader) note(t Returned) {
 	f.watchers.config.Trace.note(f.number, t.What, t.Revision)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,7 +101,7 @@ func (f *follower) note(t Returned) {
 }
 
 // rest waits for a while, unless the watchers is in a hurry.
-func (f *follower) rest() {
+func (f *reader) rest() {
 	timer := time.NewTimer(time.Duration(f.random.Int64N(int64(f.watchers.config.Pace) * 5)))
 	defer timer.Stop()
 	select {
@@ -111,8 +111,8 @@ func (f *follower) rest() {
 	}
 }
 
-// await returns nil once the follower has returned what the key is at the end, u. It fails when ctx ends before.
-func (f *follower) await(ctx context.Context, u Update) error {
+// await returns nil once the reader has returned what the key is at the end, u. It fails when ctx ends before.
+func (f *reader) await(ctx context.Context, u Update) error {
 	for {
 		f.mu.Lock()
 		r, changed := Record{Mode: f.mode, Returned: f.returned}, f.changed
@@ -128,20 +128,20 @@ func (f *follower) await(ctx context.Context, u Update) error {
 	}
 }
 
-func (f *follower) lastReturned() Returned {
+func (f *reader) lastReturned() Returned {
 	r := f.record()
 	return r.last()
 }
 
 // record returns what was returned so far.
-func (f *follower) record() Record {
+func (f *reader) record() Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return Record{Mode: f.mode, Returned: f.returned, Open: !f.closed}
 }
 
 // close closes the watcher and waits until its reader has ended.
-func (f *follower) close() {
+func (f *reader) close() {
 	f.stop()
 	<-f.done
 }

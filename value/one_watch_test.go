@@ -6,14 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
-)
-
-const (
-	v12 = "V12, one watch of the store per Value, however many watchers; none when it has none; each update is decoded once"
-	v13 = "V13, reading afresh does not return the same entry again"
 )
 
 // counting is a decoder that counts its calls by what it is given.
@@ -52,11 +48,11 @@ func TestV12OneWatchForAllWatchers(t *testing.T) {
 			w.broken("before it is watched the store sees: %v", n)
 		}
 		n := 10_000
-		if !w.bubble {
+		if !w.InBubble() {
 			n = 1000
 		}
 		var (
-			watchers    []*value.Watcher[int]
+			watchers    []*valuetest.Watcher[int]
 			ready, done sync.WaitGroup
 			third       = make(chan int, n)
 		)
@@ -65,23 +61,23 @@ func TestV12OneWatchForAllWatchers(t *testing.T) {
 			if i%10 == 0 {
 				opts = modes["every"]
 			}
-			a := v.Watch(opts...)
+			a := watch(w, v, opts...)
 			watchers = append(watchers, a)
 			ready.Add(1)
 			done.Go(func() {
-				got, err := get(w, a)
+				got, err := a.Next()
 				if err != nil {
 					w.Errorf("Get: %v", err)
 				}
 				ready.Done()
 				for got < 3 && err == nil {
-					got, err = get(w, a)
+					got, err = a.Next()
 				}
 				third <- got
 			})
 		}
 		ready.Wait()
-		w.streaming(1)
+		w.Streaming(1)
 		if c := w.Counts(); c.Streams != 1 || c.Watches != 1 {
 			w.broken("with %d watchers the store sees: %v", n, c)
 		}
@@ -102,7 +98,7 @@ func TestV12OneWatchForAllWatchers(t *testing.T) {
 		if before.Streams != 0 || before.Watches != 1 {
 			w.broken("after the last Close the store sees: %v", before)
 		}
-		if w.bubble {
+		if w.InBubble() {
 			w.pass(time.Hour)
 			if c := w.Counts(); c != before {
 				w.broken("in the hour after the last Close the store saw: %v, before: %v", c, before)
@@ -116,15 +112,15 @@ func TestV12OneReadServesAllThatWaitForIt(t *testing.T) {
 		w.put("one")
 		v := w.text()
 		read := w.Hold(fault.Gets)
-		var calls []*call[string]
+		var calls []*valuetest.Call[string]
 		for range 1000 {
-			calls = append(calls, begin(w, watch(w, v)))
+			calls = append(calls, watch(w, v).Begin())
 		}
-		w.settle()
+		w.Settle()
 		w.put("two")
 		read.Release()
 		for _, c := range calls {
-			c.want(w, "two")
+			c.Gives("two")
 		}
 		if n := w.Counts().Gets; n > 2 {
 			w.broken("1000 watchers that waited together took %d reads", n)
@@ -134,13 +130,13 @@ func TestV12OneReadServesAllThatWaitForIt(t *testing.T) {
 
 func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 	const promise = "V12, each update is read and decoded once"
-	setUp := func(w *world) (*counting, *value.Value[int], *value.Watcher[int]) {
+	setUp := func(w *world) (*counting, *value.Value[int], *valuetest.Watcher[int]) {
 		decoder := new(counting)
 		w.put("0")
 		v := value.New(w.Store, w.key, decoder.decode)
 		a := watch(w, v, value.EveryUpdate())
-		wantValue(w, a, 0)
-		w.streaming(1)
+		a.Gives(0)
+		w.Streaming(1)
 		return decoder, v, a
 	}
 	t.Run("by a read first", func(t *testing.T) {
@@ -148,9 +144,9 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 			decoder, v, a := setUp(w)
 			w.Freeze(fault.Watches)
 			w.putNumbers(1, 5)
-			wantValue(w, watch(w, v), 5)
+			watch(w, v).Gives(5)
 			w.Heal()
-			wantNumbers(w, a, 1, 5)
+			a.GivesEach(numbers(1, 5)...)
 			decoder.wantOnceEach(w)
 		})
 	})
@@ -163,9 +159,9 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 			x := w.put("x")
 			y := w.put("y")
 			w.Heal()
-			wantNumbers(w, a, 1, 2)
-			wantDecodeError(w, a, x)
-			wantDecodeError(w, a, y)
+			a.GivesEach(numbers(1, 2)...)
+			a.FailsToDecode(x)
+			a.FailsToDecode(y)
 			wantValueOf(w, v, 2)
 			decoder.wantOnceEach(w)
 		})
@@ -176,12 +172,12 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 			for i := 1; i < 20; i++ {
 				w.EndStreams(kv.ErrUnavailable)
 				w.putNumbers(i, i)
-				wantNumbers(w, a, i, i)
+				a.GivesEach(i)
 				w.Cut()
 				w.compact()
 				w.Heal()
 				b := watch(w, v)
-				wantValue(w, b, i)
+				b.Gives(i)
 				b.Close()
 			}
 			decoder.wantOnceEach(w)
@@ -189,80 +185,48 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 	})
 }
 
-// wantValueOf checks what is at hand.
-func wantValueOf[T comparable](w *world, v *value.Value[T], want T) {
-	w.Helper()
-	if got, ok := v.Latest(); !ok || got.Value != want {
-		w.broken("Latest is %+v (%v), want %v", got, ok, want)
-	}
-}
-
-func TestV13UnchangedIsNotNews(t *testing.T) {
-	for mode, opts := range modes {
-		for name, happens := range map[string]func(w *world){
-			"reconnected": func(w *world) { w.EndStreams(kv.ErrUnavailable) },
-			"reset": func(w *world) {
-				n := w.Counts().Watches
-				w.EndStreams(kv.ErrReset)
-				// Else what is put next could be all that the new history is known to hold, which is a gap.
-				w.until("a new watch", func(c fault.Counts) bool { return c.Watches > n })
-			},
-			"compacted":       func(w *world) { w.EndStreams(&kv.CompactedError{}) },
-			"refused":         func(w *world) { w.Fail(2, kv.ErrPermission, fault.Watches); w.EndStreams(kv.ErrPermission) },
-			"cut, compacted":  func(w *world) { w.Cut(); w.compact(); w.Heal() },
-			"read once more":  func(w *world) { watch(w, w.text()) },
-			"other keys":      func(w *world) { w.putOther() },
-			"opened anew":     func(w *world) { w.Fail(1, kv.ErrUnavailable); w.EndStreams(nil) },
-			"failed for long": func(w *world) { w.Fail(5, kv.ErrUnavailable, fault.Reads); w.EndStreams(kv.ErrUnavailable) },
-		} {
-			t.Run(mode+"/"+name, func(t *testing.T) {
-				each(t, v13, func(w *world) {
-					w.put("one")
-					v := w.text()
-					a := watch(w, v, opts...)
-					wantValue(w, a, "one")
-					w.streaming(1)
-					happens(w)
-					if w.bubble {
-						w.pass(5 * time.Minute)
-					}
-					wantNothing(w, a)
-					w.put("two")
-					wantValue(w, a, "two")
-				})
-			})
-		}
-	}
-}
-
-func TestV13ABookmarkIsNoNews(t *testing.T) {
-	for mode, opts := range modes {
-		t.Run(mode, func(t *testing.T) {
-			inBubble(t, "V13: a bookmark is not news, and is seen by Status", func(w *world) {
-				w.put("one")
-				v := w.text()
-				a := watch(w, v, opts...)
-				wantValue(w, a, "one")
-				w.streaming(1)
-				for range 3 {
-					c := begin(w, a)
-					rev := w.putOther()
-					w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
-					c.wantWaiting(w)
-					if s := v.Status(); s.Revision != rev {
-						w.broken("after a bookmark at %d Status is %+v", rev, s)
-					}
-					c.cancel()
-					c.end()
+func TestV12WhatNoWatcherCanReturnIsNotDecoded(t *testing.T) {
+	for name, prepare := range map[string]func(v *value.Value[int]){
+		"no watcher asks for every update":       func(*value.Value[int]) {},
+		"the one that asked for each was closed": func(v *value.Value[int]) { v.Watch(value.EveryUpdate()).Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, "V3, a watcher of the newest skips straight to it", func(w *world) {
+				var decoder counting
+				w.putNumbers(1, 1)
+				v := value.New(w.Store, w.key, decoder.decode)
+				a := watch(w, v)
+				a.GivesEach(1)
+				prepare(v)
+				w.Streaming(1)
+				w.Cut()
+				w.putNumbers(2, 9)
+				w.Heal()
+				a.GivesEach(9)
+				if len(decoder.calls) != 2 {
+					w.broken("of 1 to 9 these were decoded, and how often: %v; want 1 and 9", decoder.calls)
 				}
-				w.put("two")
-				wantValue(w, a, "two")
-				w.delete()
-				wantErr(w, a, value.ErrDeleted)
-				w.putOther()
-				w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
-				wantNothing(w, a)
 			})
 		})
 	}
+}
+
+// What reads have shown of the history that is gone is not owed by the watch of the one that there is.
+func TestV12TheWatchAfterARestoreIsNotBehind(t *testing.T) {
+	eachMode(t, inBubble, "V12: one watch of the store, which is not begun again for what a restore has undone", func(w *world, opts ...value.WatchOption) {
+		w.put("old")
+		w.backup()
+		for range 10 {
+			w.put("new")
+		}
+		a := watch(w, w.text(), opts...)
+		a.Gives("new")
+		w.restore()
+		w.pass(time.Minute)
+		begun := w.Counts().Watches
+		w.pass(time.Hour)
+		if n := w.Counts().Watches - begun; n != 0 {
+			w.broken("nothing has happened for an hour, and the watch was begun %d times", n)
+		}
+	})
 }
