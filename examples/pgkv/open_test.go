@@ -22,7 +22,18 @@ type opened struct {
 	link   *backendtest.Link
 	name   string // of its connections
 	schema string
+
+	statements atomic.Int64 // that were sent, but for those that prepare others
 }
+
+// TraceQueryStart implements pgx.QueryTracer.
+func (o *opened) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	o.statements.Add(1)
+	return ctx
+}
+
+// TraceQueryEnd implements pgx.QueryTracer.
+func (o *opened) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // names numbers schemas and connections.
 var names atomic.Int64
@@ -46,6 +57,7 @@ func openAt(t conformance.T, url string, settings pgkv.Config) *opened {
 		t.Fatalf("%v", err)
 	}
 	config.MaxConns = 10
+	config.ConnConfig.Tracer = o
 	o.link = backendtest.NewLink(config.ConnConfig.DialFunc)
 	config.ConnConfig.DialFunc = o.link.DialContext
 	o.pool, err = pgxpool.NewWithConfig(t.Context(), config)
