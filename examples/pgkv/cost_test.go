@@ -48,7 +48,7 @@ func TestEachCallIsOneStatement(t *testing.T) {
 // but the poll of the Store.
 func TestManyWatchesCostWhatOneCosts(t *testing.T) {
 	const watches, updates = 200, 10
-	o := openAt(t, shared.url(""), pgkv.Config{Schema: newName("cost"), Poll: time.Hour})
+	o := openAt(t, shared, shared.URL(""), pgkv.Config{Schema: newName("cost"), Poll: time.Hour})
 	writer := open(t, shared, o.schema)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -70,7 +70,7 @@ func TestManyWatchesCostWhatOneCosts(t *testing.T) {
 					return false, fmt.Errorf("%+v", status)
 				}
 			}
-			n, err := shared.followers(ctx, o)
+			n, err := o.followers(ctx)
 			return n == 1, err
 		})
 	})
@@ -97,7 +97,7 @@ func TestManyWatchesCostWhatOneCosts(t *testing.T) {
 	if updated > updates {
 		t.Errorf("%d updates that %d Values have seen cost %d statements, want one each at most", updates, watches/2, updated)
 	}
-	if n, err := shared.followers(ctx, o); n != 1 || err != nil {
+	if n, err := o.followers(ctx); n != 1 || err != nil {
 		t.Errorf("%d connections follow the changes, %v, want 1", n, err)
 	}
 }

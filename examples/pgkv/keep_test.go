@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/watchkv/watchkv/examples/pgkv"
+	"github.com/watchkv/watchkv/examples/pgkv/pgtest"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -60,7 +61,7 @@ func TestW8TrimKeepsSoManyRevisions(t *testing.T) {
 		t.Errorf("after Trim the key is at version %d, %v, want 20", e.Version, err)
 	}
 	var left int
-	if err := shared.query(t.Context(), "SELECT count(*) FROM "+o.schema+".changes", &left); err != nil || left != 1 {
+	if err := shared.Query(t.Context(), "SELECT count(*) FROM "+o.schema+".changes", &left); err != nil || left != 1 {
 		t.Errorf("%d changes are left in the table, %v, want 1", left, err)
 	}
 }
@@ -71,7 +72,7 @@ func TestW8TrimKeepsWhatIsYoung(t *testing.T) {
 	age := func(upTo int) {
 		t.Helper()
 		sql := fmt.Sprintf("UPDATE %s.changes SET at = at - interval '2 hours' WHERE revision <= %d", o.schema, upTo)
-		if err := shared.exec(t.Context(), sql); err != nil {
+		if err := shared.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,7 +135,7 @@ func TestOpenRefusesTablesOfAnotherVersion(t *testing.T) {
 		!strings.Contains(err.Error(), "Migrate") {
 		t.Errorf("Open of a schema that was not migrated: %v, want ErrUnsupported, and what to do", err)
 	}
-	if err := shared.exec(t.Context(), "UPDATE "+o.schema+".state SET version = 99"); err != nil {
+	if err := shared.Exec(t.Context(), "UPDATE "+o.schema+".state SET version = 99"); err != nil {
 		t.Fatal(err)
 	}
 	for name, err := range map[string]error{
@@ -150,11 +151,11 @@ func TestOpenRefusesTablesOfAnotherVersion(t *testing.T) {
 func TestErrors(t *testing.T) {
 	o := open(t, shared, newName("errors"))
 	role := newName("reader")
-	if err := shared.exec(t.Context(), fmt.Sprintf("CREATE ROLE %s LOGIN; GRANT USAGE ON SCHEMA %s TO %[1]s; GRANT SELECT ON ALL TABLES IN SCHEMA %[2]s TO %[1]s",
+	if err := shared.Exec(t.Context(), fmt.Sprintf("CREATE ROLE %s LOGIN; GRANT USAGE ON SCHEMA %s TO %[1]s; GRANT SELECT ON ALL TABLES IN SCHEMA %[2]s TO %[1]s",
 		role, o.schema)); err != nil {
 		t.Fatal(err)
 	}
-	pool, err := pgxpool.New(t.Context(), shared.url("&user="+role))
+	pool, err := pgxpool.New(t.Context(), shared.URL("&user="+role))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,20 +194,20 @@ func TestErrors(t *testing.T) {
 
 // S1: a standby may be behind, and a Store that is led to one must not answer from it.
 func TestS1AStandbyDoesNotAnswer(t *testing.T) {
-	s, err := newServer()
+	s, err := pgtest.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.remove()
+	defer s.Remove()
 	o := open(t, s, "watchkv")
-	standby, err := s.standby(t.Context())
+	standby, err := s.Standby(t.Context())
 	if standby != nil {
-		defer standby.remove()
+		defer standby.Remove()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := pgxpool.New(t.Context(), standby.url(""))
+	pool, err := pgxpool.New(t.Context(), standby.URL(""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ func TestW13ARevisionOfALostHistoryIsKnown(t *testing.T) {
 	for _, written := range []int{0, 9} { // after the restore, by another store
 		o := open(t, shared, newName("lost"))
 		putMany(t, o, "k", 3)
-		restore, err := shared.backup(t.Context(), o)
+		restore, err := o.backup(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
