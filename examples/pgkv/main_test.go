@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/watchkv/watchkv/examples/pgkv/pgtest"
+	"go.uber.org/goleak"
 )
 
 // shared is the server of the tests that do not stop it.
@@ -19,5 +20,9 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	shared.Remove()
+	if err := goleak.Find(); err != nil && code == 0 { // W12: neither the store nor what the tests start leaves a goroutine behind
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
 }
