@@ -48,8 +48,8 @@ func (s *Store) trim(ctx context.Context, keep Keep) error {
 	// The oldest revisions are looked at first. They are those that are forgotten, so the search is no longer than the work.
 	var byNumber, byAge kv.Revision
 	err := s.pool.QueryRow(ctx, s.config.sql(`
-		SELECT CASE WHEN $1 > 0 THEN greatest(s.revision - $1 + 1, 0) ELSE 0 END,
-			CASE WHEN $2 > 0 THEN coalesce(
+		SELECT CASE WHEN $1::bigint > 0 THEN greatest(s.revision - $1 + 1, 0) ELSE 0 END,
+			CASE WHEN $2::bigint > 0 THEN coalesce(
 				(SELECT c.revision FROM {schema}.changes c WHERE c.at >= now() - $2 * interval '1 microsecond' ORDER BY c.revision LIMIT 1),
 				s.revision) ELSE 0 END
 		FROM {schema}.state s WHERE NOT pg_is_in_recovery()`), keep.Revisions, keep.Age.Microseconds()).Scan(&byNumber, &byAge)

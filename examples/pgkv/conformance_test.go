@@ -37,11 +37,11 @@ func TestConformance(t *testing.T) {
 			return o.usable(ctx)
 		},
 		Backup: func(ctx context.Context, s conformance.Store) (func(context.Context) error, error) {
-			return shared.backup(ctx, s.(*opened))
+			return s.(*opened).backup(ctx)
 		},
 		WaitIdle: func(ctx context.Context, s conformance.Store) error {
 			return until(ctx, func() (bool, error) {
-				n, err := shared.followers(ctx, s.(*opened))
+				n, err := s.(*opened).followers(ctx)
 				return n <= 0, fmt.Errorf("%d connections that follow changes: %v", n, err)
 			})
 		},

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/watchkv/watchkv/conformance"
 	"github.com/watchkv/watchkv/examples/pgkv"
+	"github.com/watchkv/watchkv/examples/pgkv/pgtest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/backend/backendtest"
 )
@@ -20,9 +21,21 @@ type opened struct {
 	*pgkv.Store
 	pool   *pgxpool.Pool
 	link   *backendtest.Link
+	server *pgtest.Server
 	name   string // of its connections
 	schema string
+
+	statements atomic.Int64 // that were sent, but for those that prepare others
 }
+
+// TraceQueryStart implements pgx.QueryTracer.
+func (o *opened) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	o.statements.Add(1)
+	return ctx
+}
+
+// TraceQueryEnd implements pgx.QueryTracer.
+func (o *opened) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // names numbers schemas and connections.
 var names atomic.Int64
@@ -30,22 +43,23 @@ var names atomic.Int64
 func newName(of string) string { return fmt.Sprint(of, names.Add(1)) }
 
 // open opens a schema, over connections of its own, and makes it if there is none. The pages, and with them the window, are small.
-func open(t conformance.T, s *server, schema string) *opened {
+func open(t conformance.T, s *pgtest.Server, schema string) *opened {
 	t.Helper()
-	return openAt(t, s.url(""), pgkv.Config{
+	return openAt(t, s, s.URL(""), pgkv.Config{
 		Schema: schema, Page: 8, Poll: 200 * time.Millisecond, Timeout: time.Second, Bookmarks: 20 * time.Millisecond,
 	})
 }
 
 // openAt is open with a connection string and settings.
-func openAt(t conformance.T, url string, settings pgkv.Config) *opened {
+func openAt(t conformance.T, s *pgtest.Server, url string, settings pgkv.Config) *opened {
 	t.Helper()
-	o := &opened{name: newName("client"), schema: settings.Schema}
+	o := &opened{server: s, name: newName("client"), schema: settings.Schema}
 	config, err := pgxpool.ParseConfig(url + "&application_name=" + o.name)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	config.MaxConns = 10
+	config.ConnConfig.Tracer = o
 	o.link = backendtest.NewLink(config.ConnConfig.DialFunc)
 	config.ConnConfig.DialFunc = o.link.DialContext
 	o.pool, err = pgxpool.NewWithConfig(t.Context(), config)
@@ -94,7 +108,7 @@ func until(ctx context.Context, done func() (bool, error)) error {
 
 // backup copies the tables into a schema beside them. restore takes the copy back in one transaction, as pg_restore does with
 // --single-transaction.
-func (s *server) backup(ctx context.Context, o *opened) (restore func(context.Context) error, err error) {
+func (o *opened) backup(ctx context.Context) (restore func(context.Context) error, err error) {
 	copied := newName("backup")
 	sql := "CREATE SCHEMA " + copied + ";"
 	tables := []string{"state", "entries", "changes"}
@@ -106,31 +120,11 @@ func (s *server) backup(ctx context.Context, o *opened) (restore func(context.Co
 		restored += fmt.Sprintf("DELETE FROM %s.%s; INSERT INTO %s.%s TABLE %s.%s;", o.schema, table, o.schema, table, copied, table)
 	}
 	restored += "COMMIT"
-	return func(ctx context.Context) error { return s.exec(ctx, restored) }, s.exec(ctx, sql)
-}
-
-// exec runs statements on a connection of its own.
-func (s *server) exec(ctx context.Context, sql string) error {
-	conn, err := pgx.Connect(ctx, s.url(""))
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	return conn.PgConn().Exec(ctx, sql).Close()
-}
-
-// query runs a statement that has one row, on a connection of its own.
-func (s *server) query(ctx context.Context, sql string, fields ...any) error {
-	conn, err := pgx.Connect(ctx, s.url(""))
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	return conn.QueryRow(ctx, sql).Scan(fields...)
+	return func(ctx context.Context) error { return o.server.Exec(ctx, restored) }, o.server.Exec(ctx, sql)
 }
 
 // followers returns how many connections of o are not of its pool, but follow the changes.
-func (s *server) followers(ctx context.Context, o *opened) (n int, err error) {
-	err = s.query(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = '"+o.name+"'", &n)
+func (o *opened) followers(ctx context.Context) (n int, err error) {
+	err = o.server.Query(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = '"+o.name+"'", &n)
 	return n - int(o.pool.Stat().TotalConns()), err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/examples/pgkv"
+	"github.com/watchkv/watchkv/examples/pgkv/pgtest"
 	"github.com/watchkv/watchkv/internal/follow"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/value"
@@ -52,7 +53,7 @@ func givenUp(ctx context.Context, err error) error {
 type trial struct {
 	*testing.T
 	ctx      context.Context
-	server   *server
+	server   *pgtest.Server
 	watched  *opened // by the Values
 	written  *ground // by the writer
 	log      *follow.Log
@@ -66,13 +67,13 @@ type trial struct {
 }
 
 // try runs a trial to its verdict.
-func try(t *testing.T, s *server, url string, f fault) *trial {
+func try(t *testing.T, s *pgtest.Server, url string, f fault) *trial {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	settings := pgkv.Config{Schema: newName("faults"), Page: 8, Poll: 200 * time.Millisecond, Timeout: time.Second}
 	r := &trial{
 		T: t, ctx: ctx, server: s, seed: rand.Uint64(), wrote: make(chan struct{}),
-		watched: openAt(t, url, settings), written: &ground{openAt(t, url, settings)},
+		watched: openAt(t, s, url, settings), written: &ground{openAt(t, s, url, settings)},
 	}
 	t.Logf("the seed is %d", r.seed)
 	var err error

@@ -1,4 +1,6 @@
-package pgkv_test
+// Package pgtest starts a PostgreSQL server for tests: on loopback, with a data directory of its own, which is removed. It needs the server's
+// programs, and says how to install them if there are none.
+package pgtest
 
 import (
 	"bytes"
@@ -13,15 +15,14 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// server is a PostgreSQL on loopback, with a data directory of its own. It does not wait for the disk: the tests kill it, and never the
-// machine.
-type server struct {
+// Server is a PostgreSQL server on loopback. It does not wait for the disk: tests kill it, and never the machine. Only one goroutine may call
+// the methods that start and end it.
+type Server struct {
 	bin, dir, data string
 	port           int
 	as             *syscall.SysProcAttr // who runs it: PostgreSQL refuses to run as root
@@ -32,31 +33,34 @@ type server struct {
 const missing = `these tests need a PostgreSQL server, version 14 or later: the programs initdb and postgres, in PATH or in /usr/lib/postgresql/*/bin.
 On Debian and Ubuntu: apt-get install postgresql`
 
-// newServer starts a server. It needs to be removed.
-func newServer() (*server, error) { return makeServer((*server).initdb) }
+// New makes an empty server and starts it. Remove ends it.
+func New() (*Server, error) { return makeServer((*Server).initdb) }
 
-// standby starts a copy of s that follows it, and that every commit of s waits for.
-func (s *server) standby(ctx context.Context) (*server, error) {
-	copied, err := makeServer(func(c *server) error {
+// Standby starts a copy of s that follows it, and that every commit of s waits for. Remove ends it.
+func (s *Server) Standby(ctx context.Context) (*Server, error) {
+	copied, err := makeServer(func(c *Server) error {
 		return c.run("pg_basebackup", "-D", c.data, "-R", "-X", "stream", "--no-sync", "-c", "fast",
-			"-d", s.url("&application_name=standby"))
+			"-d", s.URL("&application_name=standby"))
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()"} {
-		if err := s.exec(ctx, sql); err != nil {
+		if err := s.Exec(ctx, sql); err != nil {
 			return copied, err
 		}
 	}
-	return copied, until(ctx, func() (synchronous bool, err error) {
-		err = s.query(ctx, "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'", &synchronous)
-		return synchronous, err
-	})
+	for synchronous := false; !synchronous; {
+		err := s.Query(ctx, "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'", &synchronous)
+		if err != nil {
+			return copied, err
+		}
+	}
+	return copied, nil
 }
 
 // makeServer starts a server in a data directory that fill makes.
-func makeServer(fill func(*server) error) (*server, error) {
+func makeServer(fill func(*Server) error) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -65,16 +69,16 @@ func makeServer(fill func(*server) error) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{bin: bin, dir: dir, data: filepath.Join(dir, "data")}
+	s := &Server{bin: bin, dir: dir, data: filepath.Join(dir, "data")}
 	err = s.prepare()
 	if err == nil {
 		err = fill(s)
 	}
 	if err == nil {
-		err = s.start()
+		err = s.Start()
 	}
 	if err != nil {
-		s.remove()
+		s.Remove()
 		return nil, err
 	}
 	return s, nil
@@ -95,7 +99,7 @@ func binaries() (dir string, err error) {
 	return "", errors.New(missing)
 }
 
-func (s *server) prepare() (err error) {
+func (s *Server) prepare() (err error) {
 	if os.Geteuid() == 0 {
 		if err := s.dropRoot(); err != nil {
 			return err
@@ -107,7 +111,7 @@ func (s *server) prepare() (err error) {
 	return s.choosePort()
 }
 
-func (s *server) initdb() error {
+func (s *Server) initdb() error {
 	err := s.run("initdb", "-D", s.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--wal-segsize=1")
 	if err != nil {
 		return err
@@ -126,7 +130,7 @@ log_min_messages = fatal
 }
 
 // run runs a program of PostgreSQL as the server's user.
-func (s *server) run(program string, args ...string) error {
+func (s *Server) run(program string, args ...string) error {
 	cmd := exec.Command(filepath.Join(s.bin, program), args...)
 	cmd.SysProcAttr, cmd.Dir = s.as, s.dir
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -136,7 +140,7 @@ func (s *server) run(program string, args ...string) error {
 }
 
 // dropRoot has the server run as another user.
-func (s *server) dropRoot() error {
+func (s *Server) dropRoot() error {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
 		if err != nil {
@@ -151,7 +155,7 @@ func (s *server) dropRoot() error {
 }
 
 // choosePort takes a port that is free.
-func (s *server) choosePort() error {
+func (s *Server) choosePort() error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -160,8 +164,8 @@ func (s *server) choosePort() error {
 	return ln.Close()
 }
 
-// start starts the server, and waits until it answers. After a kill the system may need a moment to end the old one.
-func (s *server) start() error {
+// Start starts the server, and waits until it answers. After a kill the system may need a moment to end the old one.
+func (s *Server) Start() error {
 	for deadline := time.Now().Add(time.Minute); ; {
 		s.running = exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data, "-p", strconv.Itoa(s.port))
 		s.running.SysProcAttr, s.running.Dir = s.as, s.dir
@@ -178,16 +182,16 @@ func (s *server) start() error {
 			log, _ := os.ReadFile(s.log.Name())
 			return fmt.Errorf("the server does not start:\n%s", log)
 		}
-		s.kill()
+		s.Kill()
 		<-exited
 	}
 }
 
 // answers waits until the server answers, or has exited.
-func (s *server) answers(exited <-chan struct{}, deadline time.Time) bool {
+func (s *Server) answers(exited <-chan struct{}, deadline time.Time) bool {
 	for time.Now().Before(deadline) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		conn, err := pgx.Connect(ctx, s.url(""))
+		conn, err := pgx.Connect(ctx, s.URL(""))
 		if err == nil {
 			err = conn.Ping(ctx)
 			conn.Close(ctx)
@@ -205,21 +209,21 @@ func (s *server) answers(exited <-chan struct{}, deadline time.Time) bool {
 	return false
 }
 
-// url returns the connection string, with options such as "&sslmode=disable".
-func (s *server) url(options string) string {
+// URL returns the connection string, with options such as "&sslmode=disable".
+func (s *Server) URL(options string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable%s", s.port, options)
 }
 
-// stop stops the server in good order.
-func (s *server) stop() {
+// Stop stops the server in good order.
+func (s *Server) Stop() {
 	if s.running != nil && s.running.Process != nil {
 		s.running.Process.Signal(syscall.SIGINT) // "fast": connections are ended
 		s.gone()
 	}
 }
 
-// kill ends the server and all its processes at once, as the kernel does when memory runs out.
-func (s *server) kill() {
+// Kill ends the server and all its processes at once, as the kernel does when memory runs out.
+func (s *Server) Kill() {
 	if s.running == nil || s.running.Process == nil {
 		return
 	}
@@ -232,7 +236,7 @@ func (s *server) kill() {
 }
 
 // gone waits until the server's process has ended. start waits for it too.
-func (s *server) gone() {
+func (s *Server) gone() {
 	for syscall.Kill(s.running.Process.Pid, 0) == nil {
 		time.Sleep(time.Millisecond)
 	}
@@ -255,32 +259,54 @@ func childrenOf(pid int) (children []int) {
 	return children
 }
 
-// copyData copies the data of a server that was stopped, as a backup or to restore it.
-func copyData(from, to string) error {
-	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
-		return fmt.Errorf("cp: %w\n%s", err, out)
+// Backup copies the files of the server, which is restarted for that. restore kills the server, puts the copy in the place of its files, and
+// starts it again.
+func (s *Server) Backup() (restore func() error, err error) {
+	s.Stop()
+	backup := filepath.Join(s.dir, "backup")
+	if out, err := exec.Command("cp", "-a", s.data, backup).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("cp: %w\n%s", err, out)
 	}
-	return nil
+	return func() error {
+		s.Kill()
+		if err := os.RemoveAll(s.data); err != nil {
+			return err
+		}
+		if err := os.Rename(backup, s.data); err != nil {
+			return err
+		}
+		return s.Start()
+	}, s.Start()
 }
 
-func (s *server) remove() {
-	s.stop()
+// Exec runs statements on a connection of its own.
+func (s *Server) Exec(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, s.URL(""))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return conn.PgConn().Exec(ctx, sql).Close()
+}
+
+// Query runs a statement that has one row, on a connection of its own.
+func (s *Server) Query(ctx context.Context, sql string, fields ...any) error {
+	conn, err := pgx.Connect(ctx, s.URL(""))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return conn.QueryRow(ctx, sql).Scan(fields...)
+}
+
+// Port returns the port on which the server listens, on 127.0.0.1.
+func (s *Server) Port() int { return s.port }
+
+// Remove ends the server and removes its files.
+func (s *Server) Remove() {
+	s.Stop()
 	if s.log != nil {
 		s.log.Close()
 	}
 	os.RemoveAll(s.dir)
-}
-
-// shared is the server of the tests that do not stop it.
-var shared *server
-
-func TestMain(m *testing.M) {
-	var err error
-	if shared, err = newServer(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	shared.remove()
-	os.Exit(code)
 }
