@@ -22,7 +22,7 @@ func lossy(w *world, lost []fault.Match, others after, opts ...value.UpdateOptio
 	var r value.Reading[int]
 	var err error
 	reads := w.Counts().Gets
-	h := w.Hold(fault.Gets, onRead(2))
+	h := w.Hold(fault.Gets, onCall(2))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -44,8 +44,8 @@ func lossy(w *world, lost []fault.Match, others after, opts ...value.UpdateOptio
 	return r, err
 }
 
-// onRead matches the nth read.
-func onRead(n int) fault.Match { return &nth{n: n} }
+// onCall matches the nth of the calls that the other matches before it select.
+func onCall(n int) fault.Match { return &nth{n: n} }
 
 type nth struct{ n int }
 
@@ -77,6 +77,7 @@ func TestUpdateFindsOutWhatBecameOfALostWrite(t *testing.T) {
 		{"a lost request, then another value, then the same", lostRequest, nil, func(w *world) { w.put("20"); w.put("11") }, "12", 3, 2},
 		{"a lost request, then a deletion", lostRequest, nil, func(w *world) { w.delete() }, "1", 2, 2},
 		{"a lost request, then a deletion and the same value", lostRequest, nil, func(w *world) { w.delete(); w.put("11") }, "12", 3, 2},
+		{"a lost request, then a deletion and two values, the last of them the same", lostRequest, nil, func(w *world) { w.delete(); w.put("20"); w.put("11") }, "12", 4, 2},
 
 		{"a lost acknowledgement may be another's", lostAnswer, nil, nil, "11", none, 1},
 		{"a lost acknowledgement, then another value", lostAnswer, nil, func(w *world) { w.put("20") }, "20", none, 1},
@@ -114,6 +115,69 @@ func TestUpdateFindsOutWhatBecameOfALostWrite(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestARequestThatIsSentAgainMayMeetTheFirst(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		opts []value.UpdateOption
+		ok   bool
+	}{
+		{"any", nil, false},
+		{"distinct", []value.UpdateOption{value.Distinct()}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, "a conflict of the second request does not mean that the first has not happened", func(w *world) {
+				first := w.put("10")
+				w.Fail(1, kv.ErrUnavailable, fault.Puts)
+				h := w.Hold(fault.Puts, onCall(2))
+				var r value.Reading[int]
+				var err error
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					calls := 0
+					r, err = update(w, add(1, &calls), c.opts...)
+				}()
+				w.held(h)
+				w.put("11") // the first request arrives
+				h.Release()
+				<-done
+				if c.ok {
+					w.wantUpdated(r, err, 11, first+1)
+				} else {
+					w.wantErr(err, value.ErrOutcomeUnknown)
+				}
+				w.wantStored("11", first+1)
+			})
+		})
+	}
+}
+
+func TestALostWriteThatIsKnownNotToHaveHappenedIsForgotten(t *testing.T) {
+	each(t, "if it is found out that the lost write has not happened, a later error does not say unknown", func(w *world) {
+		w.put("10")
+		w.Fail(1, kv.ErrUnavailable, lostRequest...)
+		h := w.Hold(fault.Gets, onCall(2))
+		refusal := errors.New("not any more")
+		done := make(chan error)
+		go func() {
+			_, err := update(w, func(old int, _ bool) (int, error) {
+				if old == 20 {
+					return 0, refusal
+				}
+				return old + 1, nil
+			})
+			done <- err
+		}()
+		w.held(h)
+		at := w.put("20")
+		h.Release()
+		if err := <-done; err != refusal {
+			w.broken("the error is %v, want %v", err, refusal)
+		}
+		w.wantStored("20", at)
+	})
 }
 
 func TestALostWriteOfAValueThatWasChangedInPlaceIsSentAgain(t *testing.T) {
@@ -207,7 +271,7 @@ func TestCreateSaysWhetherALostCreationHasHappened(t *testing.T) {
 	})
 	each(t, "an idempotent Create that may have happened does not return ErrConflict", func(w *world) {
 		w.Fail(1, kv.ErrUnavailable, lostAnswer...)
-		h := w.Hold(fault.Gets, onRead(2))
+		h := w.Hold(fault.Gets, onCall(2))
 		done := make(chan error)
 		go func() {
 			_, err := value.Create(w.Context(), w.Store, w.key, codec, 7, value.Idempotent())
@@ -248,7 +312,7 @@ func TestDeleteSaysWhetherALostDeletionHasHappened(t *testing.T) {
 			each(t, "a deletion whose acknowledgement is lost happens at most once, and Delete says whether it did", func(w *world) {
 				w.put("10")
 				w.Fail(1, kv.ErrUnavailable, c.lost...)
-				h := w.Hold(fault.Gets, onRead(2))
+				h := w.Hold(fault.Gets, onCall(2))
 				done := make(chan error)
 				go func() {
 					_, err := value.Delete(w.Context(), w.Store, w.key, value.JSONCodec[int](), nil, c.opts...)
