@@ -10,10 +10,11 @@ import (
 // write is a change of the state in progress: its operations make one revision. The state is locked.
 type write struct {
 	*State
-	next int64 // the revision that the first change makes
+	index uint64 // its place in the log
+	next  int64  // the revision that the first change makes
 }
 
-func (st *State) begin() *write { return &write{st, st.data.Revision + 1} }
+func (st *State) begin(index uint64) *write { return &write{st, index, st.data.Revision + 1} }
 
 // view returns the keys as they are, with what the write has done so far.
 func (w *write) view() view { return view{w.data, w.data.Revision, w.data.Compacted} }
