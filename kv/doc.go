@@ -49,7 +49,9 @@
 //     store. No goroutine, stream or timer is left.
 //   - W13, replaced history is reported: when the store's past is no longer the one that this watch has delivered, the watch
 //     ends with [ErrReset] as soon as the store can know. That is so after a restore from a backup, and when another store
-//     answers at the same address.
+//     answers at the same address. A new watch after a revision that this Store has returned from the lost history, by a Get or
+//     a watch, ends so too while the new history has not reached that number: it does not wait as W9 says. Once the new history
+//     has reached the number, a call of Watch cannot tell the two histories apart, and may deliver the new one.
 //
 // # Writing a store
 //

@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"iter"
+	"reflect"
 )
 
 // Stater is a [Store] that can read a range without its values. Where the values are large, this takes only a few bytes.
@@ -60,10 +61,10 @@ type ProgressRequester interface {
 	RequestProgress(ctx context.Context) error
 }
 
-// RequestProgress calls the store's own RequestProgress where s is a [ProgressRequester]. Otherwise the error matches
+// RequestProgress calls the store's own RequestProgress if s is a [ProgressRequester]. Otherwise the error matches
 // [ErrUnsupported].
 func RequestProgress(ctx context.Context, s Store) error {
-	if s, ok := s.(ProgressRequester); ok {
+	if s, ok := As[ProgressRequester](s); ok {
 		return s.RequestProgress(ctx)
 	}
 	return &OpError{Store: "kv", Op: "request progress", Reason: ErrUnsupported}
@@ -90,7 +91,8 @@ func As[T Store](s Store) (T, bool) {
 	if !ok {
 		return able, false
 	}
-	if named, ok := s.(interface{ Itself() Store }); ok && named.Itself() != s {
+	// Types are compared, because the values of some types cannot be.
+	if named, ok := s.(interface{ Itself() Store }); ok && reflect.TypeOf(named.Itself()) != reflect.TypeOf(s) {
 		var none T
 		return none, false
 	}

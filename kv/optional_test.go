@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"testing"
 
 	"github.com/watchkv/watchkv/kv"
@@ -82,5 +83,54 @@ func TestAnOptionalAbilityIsUsedWhereThereIsOne(t *testing.T) {
 		if last() != test.progress || test.supported != (err == nil) || !test.supported && !errors.Is(err, kv.ErrUnsupported) {
 			t.Errorf("%T: RequestProgress called %q and returned %v", test.store, last(), err)
 		}
+	}
+}
+
+func (a *able) ReadsAgain() bool { return true }
+
+func (a *able) Itself() kv.Store { return a }
+
+// outer embeds a store with all optional abilities, and declares what a store must have.
+type outer struct {
+	*able
+	own *plain
+}
+
+func (o outer) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) { return o.own.Get(ctx, r) }
+
+func (o outer) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+	return o.own.Watch(ctx, r, after)
+}
+
+// ownUp is outer, with the inherited abilities declared as its own. It cannot be compared with ==.
+type ownUp struct {
+	outer
+	_ []int
+}
+
+func (o ownUp) Itself() kv.Store { return o }
+
+func TestAnInheritedAbilityIsNotUsedUnlessTheStoreDeclaresIt(t *testing.T) {
+	use := func(s kv.Store) (supported bool) {
+		kv.Stat(t.Context(), s, kv.Key("k"))
+		for range kv.WatchAcknowledged(t.Context(), s, kv.Key("k"), 7, func() {}) {
+		}
+		err := kv.RequestProgress(t.Context(), s)
+		if err != nil && !errors.Is(err, kv.ErrUnsupported) {
+			t.Errorf("RequestProgress returned %v", err)
+		}
+		_, again := kv.As[kv.SelfReader](s)
+		if again != (err == nil) {
+			t.Errorf("promised: all abilities are found in one way; reading again is found: %t, progress: %t", again, err == nil)
+		}
+		return again
+	}
+	o := outer{new(able), new(plain)}
+	if use(o) || len(o.able.calls) != 0 || !slices.Equal(o.own.calls, []string{"Get", "Watch"}) {
+		t.Errorf("promised: only the methods that a store declares itself are called; called were %v, and of the embedded store %v", o.own.calls, o.able.calls)
+	}
+	o = outer{new(able), new(plain)}
+	if !use(ownUp{outer: o}) || len(o.own.calls) != 0 || !slices.Equal(o.able.calls, []string{"Stat", "WatchAcknowledged", "RequestProgress"}) {
+		t.Errorf("promised: abilities that a store declares its own are used; called were %v, and of the embedded store %v", o.own.calls, o.able.calls)
 	}
 }

@@ -18,6 +18,12 @@ type Writer interface {
 	Delete(ctx context.Context, key string, conditions ...Condition) (Revision, error)
 }
 
+// ReadWriter is a store that can be read and written, as those of package kv/etcd and package kv/memory.
+type ReadWriter interface {
+	Store
+	Writer
+}
+
 // Committer is a store that can change several keys in one revision. Find out by type assertion.
 type Committer interface {
 	// Commit does all of ops in one new revision. If a condition does not hold, Commit does none of them, and the error

@@ -17,6 +17,14 @@ type update[T any] struct {
 	epoch             uint64 // how often history was replaced before it
 }
 
+// bad is why what u shows is not the newest good value; nil if it is.
+func (u *update[T]) bad() error {
+	if u.err == nil && u.Contents != nil {
+		return u.Contents.Bad()
+	}
+	return u.err
+}
+
 // backlog keeps, for the EveryUpdate watchers of a Value, the updates that not all of them have read, up to
 // a bound. Each watcher has a cursor into it. A watcher that has not seen everything up to revision from
 // reads the store's own history until it has, and then comes back.

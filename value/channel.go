@@ -2,7 +2,7 @@ package value
 
 import (
 	"context"
-	"time"
+	"iter"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -29,52 +29,42 @@ func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[
 	return out
 }
 
-// send gets one result and hands it, or the newest there is when it is taken, to out. It reports whether there
-// may be more.
+// send is one Get whose outcome counts as returned when it was received from out: until then, what comes after it takes its place. It
+// reports whether there may be more.
 func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
-	before := w.last
-	r := w.result(w.Get(ctx))
-	for ctx.Err() == nil {
-		changed, tooOld := w.notifier.wait(), (<-chan time.Time)(nil) // before what is looked at, as in get
-		confirmed := w.v.fresh.Confirmed.Load()
-		s := w.v.state.Load()
-		stale, due := w.staleness(confirmed)
-		switch {
-		case stale && w.last != before: // an error that tells of no update does not grow old
-			w.takeBack(before)
-			w.limit.staleAt = time.Now()
-			r = Result[T]{Err: w.errStale(confirmed)}
-		case w.every != nil:
-			changed = nil // each is told
-		case !stale && w.started && w.isNews(s.newest):
-			if w.last = before; !w.isNews(s.newest) {
-				return true // what was not taken is undone, and there is nothing to tell
-			}
-			r = w.result(w.answer(w.tell(s.newest, &getConfig[T]{})))
-		}
-		if w.limit != nil && !stale {
-			tooOld = time.After(due)
-		}
+	if w.misuse() != nil {
 		select {
-		case out <- r:
-			return r.Err == nil || !isLast(ctx, r.Err, w.v.misuse)
-		case <-changed:
-		case <-confirmed.Next:
-		case <-tooOld:
+		case out <- Result[T]{Err: w.misuse()}:
 		case <-ctx.Done():
 		}
+		return false
 	}
-	return false
+	r := w.request(getConfig[T]{}, true)
+	for {
+		o, due := w.look(ctx, &r)
+		if ctx.Err() != nil {
+			return false
+		}
+		var offer *Result[T]
+		if o.kind != noOutcome {
+			offer = &Result[T]{Revision: w.Revision()}
+			offer.Value, offer.Err = w.answer(&o)
+			if o.kind == anUpdate {
+				offer.Revision = o.update.Revision
+			}
+		}
+		if w.await(ctx, &r, due, out, offer) {
+			w.commit(&o)
+			return offer.Err == nil || !isLast(ctx, offer.Err, nil)
+		}
+	}
 }
 
-func (w *Watcher[T]) result(v T, err error) Result[T] {
-	return Result[T]{Value: v, Err: err, Revision: w.Revision()}
-}
-
-// takeBack undoes what was returned to the channel since the watcher returned before: no reader received it.
-func (w *Watcher[T]) takeBack(before *update[T]) {
-	if w.every != nil && w.last != before {
-		w.every.held = w.last
+// Updates is [Watcher.Updates] of a watcher that is opened when the iteration begins, and closed when it ends.
+func (v *Value[T]) Updates(ctx context.Context, opts ...WatchOption) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		w := v.Watch(opts...)
+		defer w.Close()
+		w.Updates(ctx)(yield)
 	}
-	w.last = before
 }

@@ -49,8 +49,13 @@ func Text[T any, P interface {
 	return v, err
 }
 
-// safely calls decode and turns an error, or a panic, into a *DecodeError for e.
-func safely[T any](decode func([]byte) (T, error), e kv.Entry) (v T, err error) {
+// decodeEntry decodes the value of e. The error is a *DecodeError.
+func decodeEntry[T any](decode func([]byte) (T, error), e kv.Entry) (T, error) {
+	return errorOf(safely(func() (T, error) { return decode(e.Value) }, DecodeError{Key: e.Key, Range: kv.Key(e.Key), Revision: e.ModRevision}))
+}
+
+// safely calls decode and turns an error, or a panic, into a *DecodeError like about.
+func safely[T any](decode func() (T, error), about DecodeError) (v T, bad *DecodeError) {
 	defer func() {
 		if p := recover(); p != nil {
 			cause, ok := p.(error)
@@ -59,14 +64,25 @@ func safely[T any](decode func([]byte) (T, error), e kv.Entry) (v T, err error) 
 			}
 			var zero T
 			v = zero
-			err = &DecodeError{Key: e.Key, Revision: e.ModRevision, Stack: debug.Stack(),
-				Err: fmt.Errorf("the decoder panicked: %w", cause)}
+			failed := about // not about itself, which would take memory for each good value
+			failed.Stack, failed.Err = debug.Stack(), fmt.Errorf("the decoder panicked: %w", cause)
+			bad = &failed
 		}
 	}()
-	v, err = decode(e.Value)
+	v, err := decode()
 	if err != nil {
 		var zero T
-		return zero, &DecodeError{Key: e.Key, Revision: e.ModRevision, Err: err}
+		failed := about
+		failed.Err = err
+		return zero, &failed
 	}
 	return v, nil
+}
+
+// errorOf is v with bad as an error, which is nil if bad is.
+func errorOf[T any](v T, bad *DecodeError) (T, error) {
+	if bad == nil {
+		return v, nil
+	}
+	return v, bad
 }

@@ -31,14 +31,15 @@ var (
 // DecodeError reports an update that could not be decoded. It also reports an update that is larger than the store's client accepts; Err
 // then matches [kv.ErrTooLarge]. The watcher continues: the next Get returns what comes after the update.
 type DecodeError struct {
-	Key      string
+	Key      string      // the key; empty if what could not be decoded is a bundle
+	Range    kv.Range    // the key, or the range of the bundle
 	Revision kv.Revision // of the update that could not be decoded
 	Err      error       // the decoder's error, which may quote the value; if the decoder panicked, the value of the panic
 	Stack    []byte      // of a decoder that panicked; nil otherwise
 }
 
 func (e *DecodeError) Error() string {
-	return fmt.Sprintf("value: decode %q at revision %d: %v", e.Key, e.Revision, e.Err)
+	return fmt.Sprintf("value: decode %v at revision %d: %v", e.Range, e.Revision, e.Err)
 }
 
 // Unwrap returns the decoder's error.
@@ -47,14 +48,15 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 // GapError reports to an [EveryUpdate] watcher that updates may be missing, because the store no longer has them. The next Get returns
 // the newest value. If the watcher has returned that already, the next Get waits for a newer one.
 type GapError struct {
-	Key  string
-	From kv.Revision // the watcher has returned every update up to this revision
-	To   kv.Revision // and continues from the state of the key at this revision
-	Err  error       // why: kv.ErrCompacted, kv.ErrTooLarge, kv.ErrReset where history was replaced, or ErrLostEvent
+	Key   string      // the key; empty if the updates are of a range
+	Range kv.Range    // the key, or the range
+	From  kv.Revision // the watcher has returned every update up to this revision
+	To    kv.Revision // and continues from the state of the key at this revision
+	Err   error       // why: kv.ErrCompacted, kv.ErrTooLarge, kv.ErrReset where history was replaced, or ErrLostEvent
 }
 
 func (e *GapError) Error() string {
-	return fmt.Sprintf("value: %q: updates after revision %d may be lost, going on from revision %d: %v", e.Key, e.From, e.To, e.Err)
+	return fmt.Sprintf("value: %v: updates after revision %d may be lost, going on from revision %d: %v", e.Range, e.From, e.To, e.Err)
 }
 
 // Unwrap returns why the updates are lost.

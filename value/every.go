@@ -13,6 +13,7 @@ import (
 // with the backlog, and reads the store's own history where the backlog does not go back far enough.
 type every[T any] struct {
 	w      *Watcher[T]
+	misuse error  // why it cannot work
 	cursor uint64 // its place in the backlog; guarded by the backlog's mutex
 
 	// Of the Get under way.
@@ -20,7 +21,8 @@ type every[T any] struct {
 	epoch   uint64            // the history that at is of
 	at      upstream.Position // what the key was when it was last fetched; everything up to here was
 	beyond  *update[T]        // of the backlog, and to be fetched once the store's history before it is read
-	held    *update[T]        // fetched and not told: older than an AtLeast asks for, unless it is the newest
+	held    *update[T]        // fetched and not returned yet
+	err     error             // to be returned before held
 	pending []*update[T]      // read from the store's history, to be fetched next
 	reached upstream.Position // where that reading ended
 
@@ -33,7 +35,7 @@ type every[T any] struct {
 	reader *historyRead[T] // under way, or not yet looked at
 }
 
-func newEvery[T any](w *Watcher[T]) *every[T] {
+func newEvery[T any](w *Watcher[T], c *watchConfig) *every[T] {
 	e := &every[T]{w: w}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	w.v.backlog.join(e)
@@ -50,16 +52,16 @@ func (e *every[T]) close() {
 	e.w.v.backlog.leave(e)
 }
 
-// next returns the next update to be told, or nil if there is none yet.
+// next returns the next update to be returned, an error that comes before it, or neither. It returns the same until that is committed.
 func (e *every[T]) next(s *state[T], confirmed *upstream.Confirmation, asked *getConfig[T]) (*update[T], error) {
-	for {
+	for e.err == nil {
 		if h := e.held; h != nil && (h.Revision >= asked.atLeast ||
 			confirmed.Reaches(h.Revision, h.epoch, asked.atLeast) && h.SameAs(&s.newest.Position)) {
-			e.held = nil
-			if u := e.w.tell(h, asked); u != nil {
-				return u, nil
+			if !e.w.wants(h, asked) {
+				e.held = nil
+				continue
 			}
-			continue
+			return h, nil
 		}
 		u, err := e.fetch(s, confirmed)
 		if u == nil && err == nil {
@@ -71,10 +73,9 @@ func (e *every[T]) next(s *state[T], confirmed *upstream.Confirmation, asked *ge
 		if u != nil && e.w.isNews(u) {
 			e.held = u
 		}
-		if err != nil {
-			return nil, err
-		}
+		e.err = err
 	}
+	return nil, e.err
 }
 
 // fetch returns the next update, told or not; nil if there is none yet. With an update, an error is to be told
@@ -181,7 +182,7 @@ func newestState[T any](s *state[T], confirmed *upstream.Confirmation) (u *updat
 }
 
 func (e *every[T]) gap(to kv.Revision, why error) error {
-	return &GapError{Key: e.w.v.key, From: e.at.Revision, To: to, Err: why}
+	return &GapError{Key: e.w.v.Key(), Range: e.w.v.subject.Range, From: e.at.Revision, To: to, Err: why}
 }
 
 // readerFailed takes the error of a reading of history that brought nothing.

@@ -1,7 +1,6 @@
 package value
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,6 +44,9 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 		f.hole(f.missed, f.streamed.Revision)
 	}
 	lost := f.lost
+	if f.started && (replaced || lost != nil) {
+		f.v.health.Resynced()
+	}
 	f.replaced, f.lost, f.missed = false, nil, nil
 	switch {
 	case !f.started:
@@ -63,19 +65,19 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 		f.jump(now, s)
 	case f.streamed.NothingBetween(now):
 		f.jump(now, s)
-		f.v.backlog.append(f.update(now, s))
+		f.v.backlog.append(f.found(s))
 		f.publish() // again: what jump may have published was without the backlog
 	case lost != nil:
 		f.log(slog.LevelWarn, "history was lost", "after", f.streamed.Revision, "upTo", now.Revision)
 		f.jump(now, s)
-		u := *f.update(now, s)
+		u := *f.found(s)
 		u.gap = lost
 		f.v.backlog.append(&u)
 		f.publish()
 	default:
 		f.show(now, s) // the stream will bring what led there
 	}
-	f.v.health.Saw(f.newest.Revision)
+	f.v.health.Saw(f.newest.Revision, 0)
 	f.v.healed()
 	return f.streamed.Revision
 }
@@ -89,23 +91,23 @@ func (f *feed[T]) jump(now upstream.Position, s upstream.Found) {
 // deliver takes the next batch of the stream. An error means that the stream cannot be relied on.
 func (f *feed[T]) Deliver(b kv.Batch) error {
 	at, was := f.streamed.Revision, f.streamed
-	news, err := f.streamed.FollowAll(f.v.key, b)
+	recording := f.v.backlog.recording()
+	news, err := f.v.subject.Follow(&f.streamed, b, recording || f.v.face.each(), &f.newest)
 	if err != nil {
 		f.hole(err, at)
 		return err
 	}
 	if at < f.newest.Revision && f.streamed.Revision >= f.newest.Revision {
-		if shown := was.UpTo(f.v.key, b, f.newest.Revision); !shown.SameAs(&f.newest) {
+		if shown := f.v.subject.UpTo(was, b, f.newest.Revision, &f.newest); !shown.SameAs(&f.newest) {
 			f.streamed = was
 			f.missed = lostBefore(was, f.newest)
 			return f.missed
 		}
 	}
 	updates := make([]*update[T], len(news)) // those of news that are decoded
-	recording := f.v.backlog.recording()
 	if recording {
-		for i, ev := range news {
-			updates[i] = f.event(ev)
+		for i, step := range news {
+			updates[i] = f.stepped(step)
 		}
 	}
 	if f.streamed.Revision > f.newest.Revision {
@@ -114,7 +116,7 @@ func (f *feed[T]) Deliver(b kv.Batch) error {
 		if changed {
 			last := len(news) - 1
 			if updates[last] == nil {
-				updates[last] = f.event(news[last])
+				updates[last] = f.stepped(news[last])
 			}
 			f.shown = updates[last]
 		}
@@ -126,7 +128,7 @@ func (f *feed[T]) Deliver(b kv.Batch) error {
 	if len(news) > 0 {
 		f.publish()
 	}
-	f.v.health.Saw(f.newest.Revision)
+	f.v.health.Saw(f.newest.Revision, len(news))
 	return nil
 }
 
@@ -150,10 +152,10 @@ func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err e
 			return false, kv.ErrReset
 		}
 		f.show(now, s)
-		f.v.health.Saw(now.Revision)
+		f.v.health.Saw(now.Revision, 0)
 	}
-	if f.streamed.Present && f.streamed.SameAs(&now) {
-		f.streamed.Revision = max(f.streamed.Revision, now.Revision) // its version proves that nothing lies between
+	if f.streamed.SameAs(&now) && f.streamed.NothingBetween(now) {
+		f.streamed.Revision = max(f.streamed.Revision, now.Revision)
 	}
 	return f.IsBehind(), nil
 }
@@ -163,6 +165,12 @@ func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err e
 func (f *feed[T]) passedBy(now upstream.Position) bool {
 	if !f.started || !f.streamed.Contradicts(now) || !f.streamed.MayPrecede(now) {
 		return false
+	}
+	if f.streamed.Contents != nil {
+		// Going back would bring again what other keys have, which their versions would contradict.
+		f.lost = lostBefore(f.streamed, now)
+		f.missed = f.lost
+		return true
 	}
 	if f.newest.SameAs(&f.streamed) {
 		f.newest.Revision = f.streamed.Since()
@@ -194,68 +202,38 @@ func (f *feed[T]) show(now upstream.Position, s upstream.Found) {
 		return
 	}
 	f.newest = now
-	f.shown = f.update(now, s)
+	f.shown = f.found(s)
+	f.v.health.Saw(0, 1)
 	f.v.offerLatest(f.shown)
 	f.publish()
 }
 
-// update returns now, which s holds, as an update.
-func (f *feed[T]) update(now upstream.Position, s upstream.Found) *update[T] {
-	if !now.Present {
-		return f.absent(now.Revision)
-	}
-	if s.TooLarge != nil {
-		return f.tooLarge(s.Entries[0], s.TooLarge)
-	}
-	return f.present(s.Entries[0])
+// stepped is the update of a step of the stream.
+func (f *feed[T]) stepped(s upstream.Step) *update[T] {
+	return f.keep(f.v.face.stepped(s, f.epoch, f.decoded, f.shown))
 }
 
-func (f *feed[T]) event(ev kv.Event) *update[T] {
-	if ev.Type == kv.EventDelete {
-		return f.absent(ev.ModRevision)
+// found is the update of what a read has found.
+func (f *feed[T]) found(s upstream.Found) *update[T] {
+	return f.keep(f.v.face.found(s, f.epoch, f.decoded, f.shown))
+}
+
+func (f *feed[T]) keep(u *update[T]) *update[T] {
+	if u.Present {
+		f.decoded = u
 	}
-	return f.present(ev.Entry)
-}
-
-func (f *feed[T]) absent(at kv.Revision) *update[T] {
-	return &update[T]{Position: upstream.Position{Revision: at}, value: f.v.fallback, epoch: f.epoch}
-}
-
-func (f *feed[T]) present(e kv.Entry) *update[T] {
-	if u := f.made(e); u != nil {
-		return u
-	}
-	f.decoded = newUpdate(f.v.decode, e, f.epoch)
-	return f.decoded
-}
-
-// made returns the update of e, if that is one of the last two.
-func (f *feed[T]) made(e kv.Entry) *update[T] {
-	for _, u := range []*update[T]{f.decoded, f.shown} {
-		if u != nil && u.Present && u.epoch == f.epoch && upstream.SameEntry(&u.Entry, &e) {
-			return u
-		}
-	}
-	return nil
-}
-
-func newUpdate[T any](decode func([]byte) (T, error), e kv.Entry, epoch uint64) *update[T] {
-	u := &update[T]{size: len(e.Value), epoch: epoch}
-	u.Put(e) // first: the decoder may do with the bytes what it likes
-	u.Revision = e.ModRevision
-	u.value, u.err = safely(decode, e)
 	return u
 }
 
 // keepLatest keeps the newest good value of news for Latest. Those of updates that are nil are not yet decoded.
-func (f *feed[T]) keepLatest(news []kv.Event, updates []*update[T]) {
+func (f *feed[T]) keepLatest(news []upstream.Step, updates []*update[T]) {
 	for i := len(news) - 1; i >= 0; i-- {
-		if news[i].ModRevision <= f.v.latestSince(f.epoch) {
+		if news[i].Revision <= f.v.latestSince(f.epoch) {
 			return
 		}
 		u := updates[i]
 		if u == nil {
-			u = f.event(news[i])
+			u = f.stepped(news[i])
 		}
 		if u.err == nil {
 			f.v.offerLatest(u)
@@ -267,7 +245,7 @@ func (f *feed[T]) keepLatest(news []kv.Event, updates []*update[T]) {
 func (f *feed[T]) publish() {
 	f.v.publish(f.shown, nil)
 	if f.shown != nil {
-		f.v.health.Newest(f.shown.err)
+		f.v.health.Newest(f.shown.bad())
 	}
 }
 
@@ -289,6 +267,8 @@ func (f *feed[T]) IsBehind() bool {
 	return !f.streamed.SameAs(&f.newest) || f.streamed.Revision < f.awaited
 }
 
+func (f *feed[T]) Newest() upstream.Position { return f.newest }
+
 func (f *feed[T]) Known() (upTo kv.Revision, epoch uint64) { return f.newest.Revision, f.epoch }
 
 // expected is what watchers see, unless it has to be read whole in any case.
@@ -296,7 +276,11 @@ func (f *feed[T]) Expected() upstream.Expected {
 	if !f.started || f.replaced || f.lost != nil || f.missed != nil || f.shown == nil || f.shown.epoch != f.epoch || !f.shown.SameAs(&f.newest) {
 		return upstream.Expected{}
 	}
-	return upstream.Expected{Place: f.newest, Size: f.shown.size, Known: true}
+	e := upstream.Expected{Place: f.newest, Size: f.shown.size, Known: true}
+	if c := f.newest.Contents; c != nil {
+		e.Size = c.Size()
+	}
+	return e
 }
 
 func (f *feed[T]) IsWaiting() bool {
@@ -309,23 +293,5 @@ func (f *feed[T]) LogWaiting() {
 }
 
 func (f *feed[T]) log(level slog.Level, msg string, args ...any) {
-	if l := f.v.config.Logger; l != nil {
-		l.Log(context.Background(), level, msg, append([]any{"key", f.v.key}, args...)...)
-	}
-}
-
-// tooLarge is the update of an entry whose value cannot be had.
-func (f *feed[T]) tooLarge(e kv.Entry, why error) *update[T] {
-	if u := f.made(e); u != nil {
-		return u
-	}
-	u := &update[T]{
-		size:  upstream.StatAbove + 1, // so that a check looks at the metadata first
-		epoch: f.epoch,
-		err:   &DecodeError{Key: e.Key, Revision: e.ModRevision, Err: why},
-	}
-	u.Put(e)
-	u.Revision = e.ModRevision
-	f.decoded = u
-	return u
+	f.v.config.Log(f.v.subject.Range, level, msg, args...)
 }

@@ -20,7 +20,7 @@ const (
 // historyRead reads, by a watch of its own, the updates that a watcher has missed and the backlog has dropped.
 type historyRead[T any] struct {
 	v      *Value[T]
-	to     kv.Revision // how far it has to come, and no further; the store has an update of this revision, or had
+	to     kv.Revision // how far it has to come, and no further
 	epoch  uint64
 	cancel context.CancelFunc
 	done   chan struct{} // closed when what follows is final
@@ -43,6 +43,10 @@ func (r *historyRead[T]) run(ctx context.Context) {
 		err := r.watch(ctx)
 		if err == nil || ctx.Err() != nil {
 			r.err = ctx.Err()
+			return
+		}
+		if errors.Is(err, upstream.ErrBehind) && r.isThere() {
+			r.at.Revision = max(r.at.Revision, r.to)
 			return
 		}
 		switch {
@@ -78,6 +82,13 @@ func (r *historyRead[T]) run(ctx context.Context) {
 	}
 }
 
+// isThere reports whether the reading has brought what the watchers can see. Where it has to come may be the revision of a read, at which
+// the store has no update of what is read.
+func (r *historyRead[T]) isThere() bool {
+	newest := r.v.state.Load().newest
+	return newest != nil && newest.epoch == r.epoch && r.at.SameAs(&newest.Position)
+}
+
 // isGap reports whether err, of a watch, says that the store cannot give what comes next.
 func isGap(err error) bool {
 	return errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) || errors.Is(err, kv.ErrTooLarge)
@@ -88,7 +99,7 @@ func isGap(err error) bool {
 func (r *historyRead[T]) confirm(ctx context.Context, refused error) error {
 	ctx, cancel := context.WithTimeout(ctx, max(upstream.AnswerTimeout, r.silence))
 	defer cancel()
-	_, err := kv.Stat(ctx, r.v.store, kv.Key(r.v.key))
+	_, err := kv.Stat(ctx, r.v.store, r.v.subject.Range)
 	if upstream.IsReturned(err) {
 		return err
 	}
@@ -104,7 +115,7 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 	defer cancel(nil)
 	silence := time.AfterFunc(r.silence, func() { cancel(upstream.ErrBehind) })
 	defer silence.Stop()
-	for b, err := range r.v.store.Watch(ctx, kv.Key(r.v.key), r.at.Revision) {
+	for b, err := range r.v.store.Watch(ctx, r.v.subject.Range, r.at.Revision) {
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
@@ -116,11 +127,8 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, ev := range news {
-			u := &update[T]{Position: upstream.Position{Revision: ev.ModRevision}, value: r.v.fallback, epoch: r.epoch}
-			if ev.Type == kv.EventPut {
-				u = newUpdate(r.v.decode, ev.Entry, r.epoch)
-			}
+		for _, step := range news {
+			u := r.v.face.stepped(step, r.epoch)
 			r.updates = append(r.updates, u)
 			r.size += u.size
 		}
@@ -134,9 +142,9 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 // follow moves over a batch, and returns what is news in it. It goes no further than where the reading is to come: only
 // the upstream notices that history was replaced, so no watcher may be ahead of it. What comes after that is looked at
 // all the same, as it may prove that something before it was lost.
-func (r *historyRead[T]) follow(b kv.Batch) ([]kv.Event, error) {
+func (r *historyRead[T]) follow(b kv.Batch) ([]upstream.Step, error) {
 	at := r.at
-	news, err := at.FollowAll(r.v.key, b)
+	news, err := r.v.subject.Follow(&at, b, true, nil)
 	if err != nil || at.Revision <= r.to {
 		r.at = at
 		return news, err
@@ -145,5 +153,5 @@ func (r *historyRead[T]) follow(b kv.Batch) ([]kv.Event, error) {
 	if i < 0 {
 		i = len(b.Events)
 	}
-	return r.at.FollowAll(r.v.key, kv.Batch{Revision: r.to, Events: b.Events[:i]})
+	return r.v.subject.Follow(&r.at, kv.Batch{Revision: r.to, Events: b.Events[:i]}, true, nil)
 }

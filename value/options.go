@@ -18,6 +18,7 @@ type config struct {
 	upstream.Settings
 	fallback    any // the value of WithDefault
 	hasFallback bool
+	keepLatest  bool
 	backlog     int
 }
 
@@ -44,7 +45,7 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-func (c *config) validate(store kv.Store, key string) error {
+func (c *config) validate(store kv.Store, r kv.Range) error {
 	switch {
 	case store == nil:
 		return errors.New("nil store")
@@ -57,7 +58,7 @@ func (c *config) validate(store kv.Store, key string) error {
 	case c.backlog < 1:
 		return fmt.Errorf("WithBacklog(%d): want at least 1", c.backlog)
 	}
-	return kv.ValidateKey(key)
+	return r.Validate()
 }
 
 // WithDefault makes an absent key read as v. A Get returns v at once if the key is absent, and instead of [ErrDeleted] when the key
@@ -65,6 +66,10 @@ func (c *config) validate(store kv.Store, key string) error {
 func WithDefault[T any](v T) Option {
 	return func(c *config) { c.fallback, c.hasFallback = v, true }
 }
+
+// WithLatestAfterDeletion makes [Value.Latest] keep the last good value when the key is deleted. Without it Latest then has none, or the
+// default.
+func WithLatestAfterDeletion() Option { return func(c *config) { c.keepLatest = true } }
 
 // WithLogger makes the Value log what Get does not return:
 //
@@ -106,7 +111,13 @@ func WithBacklog(updates int) Option { return func(c *config) { c.backlog = upda
 // WatchOption configures one [Watcher].
 type WatchOption func(*watchConfig)
 
-type watchConfig struct{ every bool }
+type watchConfig struct {
+	every       bool
+	after       kv.Revision // with every: what was returned last, by an earlier watcher
+	absence     bool
+	previous    bool
+	quiet, most time.Duration
+}
 
 // EveryUpdate makes the watcher return each update once and in order, instead of the newest only. The watcher begins at its first Get,
 // which returns the value at that time. Earlier updates, also those since Watch was called, are not returned. Two changes of the key
@@ -115,11 +126,26 @@ type watchConfig struct{ every bool }
 // that it returned last, it returns nothing (V5), even if it has not returned all of what was undone.
 func EveryUpdate() WatchOption { return func(c *watchConfig) { c.every = true } }
 
+// ReportAbsence makes the first Get of the watcher return at once if the key is absent, with an error that matches [kv.ErrNotFound]. Without it
+// that Get waits until the key exists.
+func ReportAbsence() WatchOption { return func(c *watchConfig) { c.absence = true } }
+
+// KeepPrevious makes the watcher keep the value that it returned before, for [Watcher.Previous].
+func KeepPrevious() WatchOption { return func(c *watchConfig) { c.previous = true } }
+
+// Quiet makes the watcher wait out bursts: after the first value, Get returns the newest one when nothing newer has come for the time quiet,
+// or when it has waited for the time longest since it saw the burst. What a channel offers is held back in the same way. A Quiet of zero
+// changes nothing, and neither does one with [EveryUpdate].
+func Quiet(quiet, longest time.Duration) WatchOption {
+	return func(c *watchConfig) { c.quiet, c.most = quiet, longest }
+}
+
 // GetOption restricts what a Get of a Watcher[T] returns.
 type GetOption[T any] func(*getConfig[T])
 
 type getConfig[T any] struct {
 	keep    []func(T) bool
+	equal   func(a, b T) bool
 	atLeast kv.Revision
 }
 
@@ -127,6 +153,12 @@ type getConfig[T any] struct {
 // returned in any case. keep is also called for a default value. If keep panics, Get panics, and the value counts as skipped.
 func Where[T any](keep func(T) bool) GetOption[T] {
 	return func(c *getConfig[T]) { c.keep = append(c.keep, keep) }
+}
+
+// IfChanged makes Get skip a value that is equal to the value which this watcher returned last, by the function equal. A value that follows a
+// deletion or a bad value is returned in any case.
+func IfChanged[T any](equal func(a, b T) bool) GetOption[T] {
+	return func(c *getConfig[T]) { c.equal = equal }
 }
 
 // AtLeast makes Get return the value at revision rev or later. A program that has written at rev sees its own write, or a later one.

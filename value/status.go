@@ -1,9 +1,12 @@
 package value
 
 import (
+	"context"
+	"iter"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // Status is what is going on between a [Value] and its store.
@@ -24,6 +27,9 @@ type Status struct {
 	// Confirmed is when the last linearizable read began that the store has answered. What the watch delivers confirms nothing, because
 	// it may be late.
 	Confirmed time.Time
+	// Stale reports whether a watcher is open and the store has not confirmed the value for longer than [WithMaxStaleness] allows. Without
+	// that option it is false.
+	Stale bool
 	// Watchers is the number of open watchers.
 	Watchers int
 	// Holes is how often the audit of the key's versions has proved that the store's watch lost an event. Each time the key was read
@@ -31,4 +37,105 @@ type Status struct {
 	Holes int
 	// Resets is how often the store's history was found to be replaced.
 	Resets int
+	// Updates is how many updates reads and watches have brought. Updates of a [Map] that came together count once.
+	Updates int
+	// DecodeErrors is how often a newest value did not decode.
+	DecodeErrors int
+	// Reconnections is how often a lost connection was made again.
+	Reconnections int
+	// Resyncs is how often a read had to replace what the watch could not bring: after a compaction, a lost event or a replaced history.
+	Resyncs int
+}
+
+// Status returns what is going on between the Value and its store.
+func (v *Value[T]) Status() Status {
+	s, _ := v.status()
+	return s
+}
+
+// status returns the Status, and when it will be stale if nothing is confirmed until then; zero for never.
+func (v *Value[T]) status() (s Status, staleAt time.Time) {
+	c := v.health.Load()
+	s = Status{
+		Connected:     c.Connected,
+		Since:         c.Since,
+		LastError:     c.LastError,
+		BadValue:      c.BadValue,
+		Revision:      c.Revision,
+		Holes:         c.Holes,
+		Resets:        c.Resets,
+		Updates:       c.Updates,
+		DecodeErrors:  c.DecodeErrors,
+		Reconnections: c.Reconnections,
+		Resyncs:       c.Resyncs,
+		Confirmed:     v.fresh.Confirmed.Load().Began,
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s.Watchers = v.watchers
+	if v.config.MaxStaleness > 0 && v.watchers > 0 {
+		known := s.Confirmed
+		if known.Before(v.opened) {
+			known = v.opened
+		}
+		staleAt = known.Add(v.config.MaxStaleness)
+		s.Stale = !time.Now().Before(staleAt)
+	}
+	return s, staleAt
+}
+
+// StatusChanges yields the Status: first the present one, then each change of Connected, LastError, BadValue, Stale, Holes, Resets, Resyncs
+// or whether a watcher is open, until ctx ends or the loop stops. If several changes come while the loop is busy, it gets the newest Status. The
+// sequence may be iterated more than once and concurrently. It keeps nothing open: while no watcher is open, it reports that nothing is
+// connected.
+func (v *Value[T]) StatusChanges(ctx context.Context) iter.Seq[Status] {
+	return func(yield func(Status) bool) {
+		var last Status
+		for first := true; ctx.Err() == nil; {
+			changed, confirmed := v.health.Changed(), v.fresh.Confirmed.Load()
+			s, staleAt := v.status()
+			if first || s.differs(&last) {
+				if !yield(s) {
+					return
+				}
+				first, last = false, s
+				continue // it may have changed meanwhile
+			}
+			v.awaitStatus(ctx, s, staleAt, changed, confirmed)
+		}
+	}
+}
+
+// awaitStatus returns when the Status s may have changed.
+func (v *Value[T]) awaitStatus(ctx context.Context, s Status, staleAt time.Time, changed <-chan struct{}, confirmed *upstream.Confirmation) {
+	var stale <-chan time.Time
+	var fresh <-chan struct{}
+	switch {
+	case s.Stale:
+		fresh = confirmed.Next
+	case !staleAt.IsZero():
+		timer := time.NewTimer(time.Until(staleAt))
+		defer timer.Stop()
+		stale = timer.C
+	}
+	select {
+	case <-changed:
+	case <-fresh:
+	case <-stale:
+	case <-ctx.Done():
+	}
+}
+
+// differs reports whether the Status has changed, other than by what changes all the time.
+func (s *Status) differs(last *Status) bool {
+	return s.Connected != last.Connected || textOf(s.LastError) != textOf(last.LastError) || s.BadValue != last.BadValue ||
+		s.Stale != last.Stale || s.Holes != last.Holes || s.Resets != last.Resets || s.Resyncs != last.Resyncs ||
+		(s.Watchers > 0) != (last.Watchers > 0)
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

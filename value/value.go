@@ -16,18 +16,18 @@ import (
 // Value is the typed, current value of one key of a [kv.Store]. While at least one [Watcher] is open, it holds one watch of the store and
 // the goroutines for it. Otherwise it holds none. All methods may be called concurrently.
 type Value[T any] struct {
-	store    kv.Store
-	key      string
-	decode   func([]byte) (T, error)
-	config   config
-	fallback T
-	misuse   error // why nothing can work; returned by every Get
+	store   kv.Store
+	subject *upstream.Subject
+	face    face[T]
+	config  config
+	misuse  error // why nothing can work; returned by every Get
 
 	health    *upstream.Health
 	fresh     *upstream.Freshness
 	backlog   *backlog[T]
 	state     atomic.Pointer[state[T]]
 	notifiers notifiers                 // notified after state has changed
+	timed     atomic.Bool               // a watcher wants to know when it did
 	latest    atomic.Pointer[update[T]] // the newest good one
 
 	latestMu sync.Mutex
@@ -35,6 +35,7 @@ type Value[T any] struct {
 
 	mu       sync.Mutex
 	watchers int
+	opened   time.Time          // when the first of them was
 	stop     context.CancelFunc // ends the upstream; nil when there is none
 	stopped  chan struct{}      // closed when the last upstream that was started has ended
 
@@ -43,9 +44,10 @@ type Value[T any] struct {
 
 // state is all that the watchers wait for. It is immutable; the next one is announced through the notifiers.
 type state[T any] struct {
-	newest *update[T] // nil before the first read
-	fault  error      // the last error that the watchers are to be told, nil when a read succeeded since
-	faults uint64     // how many there have been
+	newest  *update[T] // nil before the first read
+	changed time.Time  // when newest was published first, if a watcher wants to know
+	fault   error      // the last error that the watchers are to be told, nil when a read succeeded since
+	faults  uint64     // how many there have been
 }
 
 // New returns the Value of key in store, decoded by decode: [JSON], [StrictJSON], [Text], [String], [Bytes], or any
@@ -53,33 +55,50 @@ type state[T any] struct {
 // goroutine, as a test's FailNow does. Nothing is read before the Value is used. If an argument or an option is wrong, every Get
 // fails and reports that.
 func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts ...Option) *Value[T] {
-	v := &Value[T]{store: store, key: key, decode: decode, config: newConfig(opts), fresh: upstream.NewFreshness()}
-	v.health = upstream.NewHealth(&v.config.Settings, key)
+	c := newConfig(opts)
+	fallback, wrong := defaultOf[T](&c)
+	if decode == nil {
+		wrong = errors.New("nil decoder")
+	}
+	return newValue("New", store, upstream.OfKey(key), &keyFace[T]{decode: decode, fallback: fallback}, c, wrong)
+}
+
+// newValue returns the Value of a subject. If an argument is wrong, nothing but its errors work.
+func newValue[T any](name string, store kv.Store, subject *upstream.Subject, face face[T], c config, wrong error) *Value[T] {
+	v := &Value[T]{store: store, subject: subject, face: face, config: c, fresh: upstream.NewFreshness()}
+	v.health = upstream.NewHealth(&v.config.Settings, subject.Range)
 	v.backlog = &backlog[T]{most: v.config.backlog}
 	v.state.Store(new(state[T]))
-	if err := v.validate(); err != nil {
-		v.misuse = misuse{fmt.Errorf("value: New(%q): %w", key, err)}
+	if wrong == nil {
+		wrong = v.config.validate(store, subject.Range)
+	}
+	if wrong != nil {
+		v.misuse = misuse{fmt.Errorf("value: %s(%v): %w", name, subject.Range, wrong)}
 		v.health.Misused(v.misuse)
 	}
 	return v
 }
 
-func (v *Value[T]) validate() error {
-	if v.decode == nil {
-		return errors.New("nil decoder")
+// defaultOf returns the value of [WithDefault], or the zero value.
+func defaultOf[T any](c *config) (fallback T, err error) {
+	if !c.hasFallback {
+		return fallback, nil
 	}
-	if v.config.hasFallback {
-		var ok bool
-		want := reflect.TypeFor[T]()
-		if v.fallback, ok = v.config.fallback.(T); !ok && (v.config.fallback != nil || want.Kind() != reflect.Interface) {
-			return fmt.Errorf("WithDefault: got %T, want %v", v.config.fallback, want)
-		}
+	fallback, ok := c.fallback.(T)
+	if want := reflect.TypeFor[T](); !ok && (c.fallback != nil || want.Kind() != reflect.Interface) {
+		return fallback, fmt.Errorf("WithDefault: got %T, want %v", c.fallback, want)
 	}
-	return v.config.validate(v.store, v.key)
+	return fallback, nil
 }
 
-// Key returns the key.
-func (v *Value[T]) Key() string { return v.key }
+// Key returns the key. It is empty if the value is one of a range of keys.
+func (v *Value[T]) Key() string {
+	key, _ := v.subject.Range.Key()
+	return key
+}
+
+// Range returns the range of keys that the value is made of: the key, or the range of a bundle.
+func (v *Value[T]) Range() kv.Range { return v.subject.Range }
 
 // Get reads and decodes the key once, linearizably, without a watch. An absent key reads as the default. Without a default the error
 // matches [kv.ErrNotFound]. For a value that does not decode the error is a [*DecodeError]. Get returns the store's errors as they
@@ -89,14 +108,15 @@ func (v *Value[T]) Get(ctx context.Context) (T, error) {
 	if v.misuse != nil {
 		return zero, v.misuse
 	}
-	entry, err := kv.GetKey(ctx, v.store, v.key)
-	switch {
-	case errors.Is(err, kv.ErrNotFound) && v.config.hasFallback:
-		return v.fallback, nil
-	case err != nil:
+	snapshot, err := v.store.Get(ctx, v.subject.Range)
+	if err != nil {
 		return zero, err
 	}
-	return safely(v.decode, entry)
+	u := v.face.found(upstream.Found{Snapshot: snapshot, Place: v.subject.Place(snapshot, &upstream.Position{})}, 0)
+	if !u.Present && !v.config.hasFallback {
+		return zero, fmt.Errorf("value: get %v: %w", v.subject.Range, kv.ErrNotFound)
+	}
+	return u.value, u.err
 }
 
 // Reading is a value, its revision, and when the store confirmed it.
@@ -114,7 +134,7 @@ func (r Reading[T]) Age() time.Duration { return time.Since(r.Confirmed) }
 // Latest returns the newest good value at hand. It does not block and does not ask the store, so it is fit for hot paths. It is kept
 // current while a watcher is open, even if no Get is called, and stays as it is when no watcher is open. No watcher returns a good
 // value before Latest has that value or a newer one. A value that does not decode does not replace a good one. ok is false before the
-// first good value, and, without a default, while the key is deleted.
+// first good value, and, without a default or [WithLatestAfterDeletion], while the key is deleted.
 func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	confirmed := v.fresh.Confirmed.Load() // first: what it confirms is in what is loaded after it
 	u := v.latest.Load()
@@ -136,7 +156,9 @@ func (v *Value[T]) offerLatest(u *update[T]) {
 		return
 	}
 	v.latestAt = instant{u.epoch, u.Revision}
-	if !u.Present && !v.config.hasFallback {
+	if absent := !u.Present && !v.config.hasFallback; absent && v.config.keepLatest {
+		return
+	} else if absent {
 		u = nil
 	}
 	v.latest.Store(u)
@@ -165,23 +187,11 @@ type instant struct {
 	revision kv.Revision
 }
 
-// Status returns what is going on between the Value and its store.
-func (v *Value[T]) Status() Status {
-	c := v.health.Load()
-	s := Status{
-		Connected: c.Connected,
-		Since:     c.Since,
-		LastError: c.LastError,
-		BadValue:  c.BadValue,
-		Revision:  c.Revision,
-		Holes:     c.Holes,
-		Resets:    c.Resets,
-		Confirmed: v.fresh.Confirmed.Load().Began,
-	}
-	v.mu.Lock()
-	s.Watchers = v.watchers
-	v.mu.Unlock()
-	return s
+// KeepCurrent keeps Latest current until stop is called, for programs that read nothing but Latest. It is a watcher that nobody reads, and
+// returns at once: Latest has no value before the store has answered. stop may be called more than once.
+func (v *Value[T]) KeepCurrent() (stop func()) {
+	w := v.Watch()
+	return func() { w.Close() }
 }
 
 // Watch opens a watcher. It must be closed. Its first Get returns the current value.
@@ -197,8 +207,13 @@ func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 		w.limit = &stalenessLimit{opened: time.Now()}
 	}
 	if c.every {
-		w.every = newEvery(w)
+		w.every = newEvery(w, &c)
 	}
+	if c.quiet > 0 && !c.every {
+		w.quiet = &quiet[T]{quiet: c.quiet, most: c.most}
+		v.timed.Store(true)
+	}
+	w.absence, w.previous = c.absence, c.previous
 	if v.misuse == nil {
 		w.faults = v.state.Load().faults
 		w.ticket = v.open()
@@ -213,6 +228,8 @@ func (v *Value[T]) open() (ticket uint64) {
 	defer v.mu.Unlock()
 	ticket = v.fresh.Want(true) // first, so that the read an upstream begins with serves it
 	if v.watchers++; v.watchers == 1 {
+		v.opened = time.Now()
+		v.health.Opened()
 		ctx, cancel := context.WithCancel(context.Background())
 		before, stopped := v.stopped, make(chan struct{})
 		v.stop, v.stopped = cancel, stopped
@@ -232,7 +249,7 @@ func (v *Value[T]) run(ctx context.Context) {
 	v.publish(nil, nil)
 	f := &feed[T]{v: v, epoch: v.epoch, holeAt: -1}
 	defer func() { v.epoch = f.epoch }()
-	u := upstream.New(v.store, v.key, &v.config.Settings, f, v.health, v.fresh)
+	u := upstream.New(v.store, v.subject, &v.config.Settings, f, v.health, v.fresh)
 	defer v.health.Stopped()
 	u.Run(ctx)
 }
@@ -258,14 +275,17 @@ func (v *Value[T]) healed() {
 	if last.fault == nil {
 		return
 	}
-	v.state.Store(&state[T]{newest: last.newest, faults: last.faults})
+	v.state.Store(&state[T]{newest: last.newest, changed: last.changed, faults: last.faults})
 	v.notifiers.notify()
 }
 
 // publish shows the watchers a newest update, and a fault if there is one. Only the upstream calls it.
 func (v *Value[T]) publish(newest *update[T], fault error) {
 	last := v.state.Load()
-	next := &state[T]{newest: newest, fault: last.fault, faults: last.faults}
+	next := &state[T]{newest: newest, changed: last.changed, fault: last.fault, faults: last.faults}
+	if newest != last.newest && v.timed.Load() {
+		next.changed = time.Now()
+	}
 	if fault != nil {
 		next.fault = fault
 		next.faults++

@@ -3,13 +3,11 @@ package value
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"sync/atomic"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
-	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
 // Watcher is one reader of a [Value]. It returns the current value, and then the value again each time it changes. Only one goroutine
@@ -20,12 +18,17 @@ type Watcher[T any] struct {
 	ticket   uint64                        // of the first read, asked for when the watcher was opened
 	closing  atomic.Pointer[chan struct{}] // set by the first Close, which closes it when it is done
 
-	getting atomic.Bool     // a Get is under way; what follows is its own
-	started bool            // a first read was answered
-	last    *update[T]      // the update last returned or passed over
-	faults  uint64          // how many of the state's faults are told
-	limit   *stalenessLimit // where there is a limit to staleness
-	every   *every[T]       // of an EveryUpdate watcher
+	getting  atomic.Bool // a Get is under way; what follows is its own
+	started  bool        // a first read was answered
+	absence  bool        // that the key is absent is an answer of the first Get
+	last     *update[T]  // the update last returned or passed over
+	given    *update[T]  // the good value last returned; nil after a deletion
+	before   *update[T]  // given as it was before the last update was returned, if previous
+	previous bool
+	faults   uint64          // how many of the state's faults were returned
+	limit    *stalenessLimit // where there is a limit to staleness
+	quiet    *quiet[T]       // where a burst is waited out
+	every    *every[T]       // of an EveryUpdate watcher
 }
 
 // stalenessLimit is what a watcher needs for [WithMaxStaleness].
@@ -54,24 +57,14 @@ type stalenessLimit struct {
 // After each of these the watcher works as before, except after Close. See [IsFinal]. An outage is not an error: Get waits for its
 // end, and [Value.Status] and the log report it.
 func (w *Watcher[T]) Get(ctx context.Context, opts ...GetOption[T]) (T, error) {
-	u, err := w.get(ctx, newGetConfig(opts), true)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return w.answer(u)
+	return w.get(ctx, newGetConfig(opts), true)
 }
 
 // TryGet is a [Watcher.Get] that never waits. Where Get would wait, the error matches [ErrNothingNew]. That is also so until the store
 // has answered the read that was made when the watcher was opened. While the value is older than [WithMaxStaleness] allows, each
 // TryGet returns ErrStale. TryGet never asks the store, not even with [AtLeast]: it returns what that read or the watch has brought.
 func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
-	u, err := w.get(context.Background(), newGetConfig(opts), false)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return w.answer(u)
+	return w.get(context.Background(), newGetConfig(opts), false)
 }
 
 // Updates yields what successive calls of [Watcher.Get] return, including errors. It ends when ctx ends, or the watcher or its store is
@@ -80,7 +73,7 @@ func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq
 	return func(yield func(T, error) bool) {
 		for {
 			v, err := w.Get(ctx, opts...)
-			if !yield(v, err) || err != nil && isLast(ctx, err, w.v.misuse) {
+			if !yield(v, err) || err != nil && isLast(ctx, err, w.misuse()) {
 				return
 			}
 		}
@@ -102,6 +95,16 @@ func (w *Watcher[T]) Revision() kv.Revision {
 		return 0
 	}
 	return w.last.Revision
+}
+
+// Previous returns the good value that the watcher returned before what Get returned last: the value before the change, the deletion
+// or the bad value. ok is false if there is none: the value is the first one, or the first since a deletion. It is also false without the
+// option [KeepPrevious]. Call it from the goroutine that calls Get.
+func (w *Watcher[T]) Previous() (v T, ok bool) {
+	if w.before == nil {
+		return v, false
+	}
+	return w.before.value, true
 }
 
 // Close ends the watcher. A running Get returns [ErrClosed]. When the last watcher of a Value is closed, the Value's watch of the store
@@ -126,166 +129,10 @@ func (w *Watcher[T]) Close() error {
 	return nil
 }
 
-// answer is u as Get returns it.
-func (w *Watcher[T]) answer(u *update[T]) (T, error) {
-	if u.err == nil && !u.Present && !w.v.config.hasFallback {
-		var zero T
-		return zero, fmt.Errorf("value: %q: %w", w.v.key, ErrDeleted)
+// misuse is why nothing can work; nil if it can.
+func (w *Watcher[T]) misuse() error {
+	if w.v.misuse == nil && w.every != nil {
+		return w.every.misuse
 	}
-	return u.value, u.err
-}
-
-// get returns the next update that is asked for.
-func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (*update[T], error) {
-	if w.v.misuse != nil {
-		return nil, w.v.misuse
-	}
-	if !w.getting.CompareAndSwap(false, true) {
-		return nil, fmt.Errorf("value: get %q: %w", w.v.key, ErrConcurrentGet)
-	}
-	defer w.getting.Store(false)
-
-	ticket := w.ticket
-	if w.last == nil {
-		w.started = false // a Get that returned nothing was not the first
-	}
-	asksRead := wait && (!w.started || asked.atLeast > 0)
-	if asksRead {
-		ticket = w.v.fresh.Want(false)
-	}
-	var notified <-chan struct{}
-	for {
-		if w.closing.Load() != nil {
-			return nil, w.errClosed()
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		// The order matters: what is confirmed is in the state that is loaded after it.
-		confirmed := w.v.fresh.Confirmed.Load()
-		s := w.v.state.Load()
-		if s.newest != nil && confirmed.Ticket >= ticket {
-			w.started, asksRead = true, false
-		}
-		stale, due := w.staleness(confirmed)
-		switch {
-		case stale && (due <= 0 || !wait):
-			w.limit.staleAt = time.Now()
-			return nil, w.errStale(confirmed)
-		case stale, !w.started, asksRead, s.newest == nil:
-			// What is known is too old to be told, or was known before the call.
-		default:
-			u, err := w.next(s, confirmed, &asked)
-			if err != nil && w.closing.Load() != nil {
-				return nil, w.errClosed() // the reading of history ended for it
-			}
-			if u != nil || err != nil {
-				return u, err
-			}
-		}
-		if s.faults > w.faults {
-			w.faults = s.faults
-			if s.fault != nil {
-				return nil, s.fault
-			}
-		}
-		if !wait {
-			return nil, ErrNothingNew
-		}
-		if notified == nil {
-			notified = w.notifier.wait() // which is not notified for what came before: look again
-			continue
-		}
-		var history <-chan struct{}
-		if w.every != nil && !stale && w.started && !asksRead { // or what was read would not be taken, and waiting for it would spin
-			history = w.every.reading()
-		}
-		w.wait(ctx, notified, history, confirmed, asked.atLeast > 0, due)
-		notified = nil
-	}
-}
-
-// next returns the next update in what is known, or nil if there is none to be told.
-func (w *Watcher[T]) next(s *state[T], confirmed *upstream.Confirmation, asked *getConfig[T]) (*update[T], error) {
-	if w.every != nil {
-		return w.every.next(s, confirmed, asked)
-	}
-	u := s.newest
-	if !w.isNews(u) || !confirmed.Reaches(u.Revision, u.epoch, asked.atLeast) {
-		return nil, nil
-	}
-	return w.tell(u, asked), nil
-}
-
-// isNews reports whether u is anything else than what the watcher was told last.
-func (w *Watcher[T]) isNews(u *update[T]) bool {
-	if w.last != nil {
-		return u != w.last && !u.SameAs(&w.last.Position)
-	}
-	return u.Present || w.v.config.hasFallback
-}
-
-// tell counts u as told, and returns it unless it is a value that was not asked for.
-func (w *Watcher[T]) tell(u *update[T], asked *getConfig[T]) *update[T] {
-	w.last = u
-	w.v.offerLatest(u)
-	isValue := u.err == nil && (u.Present || w.v.config.hasFallback)
-	if isValue && !asked.wants(u.value) {
-		return nil
-	}
-	return u
-}
-
-// wait returns when there may be more to tell than before notified was asked for, and than confirmed, when history was read,
-// when ctx or the watcher ended, and, if there is a limit to staleness, after due.
-func (w *Watcher[T]) wait(ctx context.Context, notified, history <-chan struct{}, confirmed *upstream.Confirmation, asksRevision bool, due time.Duration) {
-	var stale <-chan time.Time
-	limited := w.limit != nil
-	if limited {
-		timer := time.NewTimer(due)
-		defer timer.Stop()
-		stale = timer.C
-	}
-	var confirm <-chan struct{}
-	if !w.started || asksRevision || limited {
-		confirm = confirmed.Next // to the others a read that shows nothing new is nothing to wake for
-	}
-	select {
-	case <-notified:
-	case <-confirm:
-	case <-history:
-	case <-stale:
-	case <-ctx.Done():
-	}
-}
-
-// staleness reports whether what is known is too old to be told, and in how long that is to be said.
-func (w *Watcher[T]) staleness(confirmed *upstream.Confirmation) (stale bool, due time.Duration) {
-	if w.limit == nil {
-		return false, 0
-	}
-	limit := w.v.config.MaxStaleness
-	known := confirmed.Began
-	if known.Before(w.limit.opened) {
-		known = w.limit.opened // no read can have been answered for this watcher before
-	}
-	if time.Since(known) < limit {
-		return false, limit - time.Since(known)
-	}
-	said := known
-	if said.Before(w.limit.staleAt) {
-		said = w.limit.staleAt
-	}
-	return true, limit - time.Since(said)
-}
-
-func (w *Watcher[T]) errStale(confirmed *upstream.Confirmation) error {
-	if opened := w.limit.opened; confirmed.Began.Before(opened) {
-		return fmt.Errorf("value: get %q: %w: not since the watcher was opened, %v ago", w.v.key, ErrStale, time.Since(opened).Round(time.Millisecond))
-	}
-	return fmt.Errorf("value: get %q: %w: for %v", w.v.key, ErrStale, time.Since(confirmed.Began).Round(time.Millisecond))
-}
-
-func (w *Watcher[T]) errClosed() error {
-	return fmt.Errorf("value: get %q: %w", w.v.key, ErrWatcherClosed)
+	return w.v.misuse
 }

@@ -8,31 +8,31 @@ import (
 )
 
 const (
-	// slowAfter is how long a read takes before a helper looks at why. Most reads end before.
+	// slowAfter is how long a read takes before a helper begins to find out why. Most reads end before that.
 	slowAfter = 2 * time.Second
-	// probeEvery is how often a helper sends a small read in a row of them. The gRPC balancer gives each the next connection.
+	// probeEvery is the time between two small reads of a row. The gRPC balancer gives each read the next connection.
 	probeEvery = 500 * time.Millisecond
-	// probesInARow is how many that are, so that each of a usual number of members gets one.
+	// probesInARow is the length of a row. With the usual number of members, each member gets one read.
 	probesInARow = 3
-	// mostProbes is how many may be without an answer.
+	// mostProbes is how many small reads may be without an answer.
 	mostProbes = 2 * probesInARow
-	// restAfter is how long a helper waits between two rows. It doubles while nothing is answered, up to mostRest.
+	// restAfter is how long a helper waits between two rows. The time doubles while nothing is answered, up to mostRest.
 	restAfter = 5 * time.Second
 	mostRest  = time.Minute
-	// deadAfter is how long nothing at all may be answered before the client's connections are taken for dead. On a slow
-	// link a small answer waits behind what is in the buffers before it.
+	// deadAfter is how long the client may get no answer at all before its connections count as dead. On a slow
+	// link a small answer waits behind large answers that are in the buffers.
 	deadAfter = 10 * time.Second
 	// mostReads is how often one read is sent, and mostRenewals how often the client's connections are renewed for it.
 	mostReads    = 3
 	mostRenewals = 3
 )
 
-// ask makes one read of etcd. etcd's client waits for the connection that it has given a read, also for one that is dead,
-// while other members answer. No constant bounds a read, because a large value over a slow link takes minutes. So a
-// read that is slow gets a helper. The helper sends small reads, which go to other members too. If one of those is
-// answered, and another that was sent before it is not, a second later, one of the client's connections is dead, and the read
-// is sent again. On a slow link small reads are answered late, but in turn. If none is answered, the helper asks the client's
-// connection why. A cause that it names ends the read.
+// ask makes one read of etcd. etcd's client gives a read one connection and waits for it, even if the connection is dead and
+// other members answer. No constant can bound a read, because a large value over a slow link takes minutes. So a
+// slow read gets a helper. The helper sends small reads, which go to other members too. Suppose that one small read is
+// answered, and that an earlier one is still not answered a second later. Then one of the client's connections is dead, and the helper
+// sends the read again. On a slow link small reads are answered late, but in order. If no small read is answered, the helper asks the
+// client's connection for the cause. If the connection knows a cause, the read ends with it.
 func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -49,7 +49,7 @@ func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) 
 	<-h.over
 	switch {
 	case err == nil:
-		s.lanes.connected()
+		s.connection.connected()
 		return resp, nil
 	case h.resp != nil:
 		return h.resp, nil
@@ -59,7 +59,7 @@ func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) 
 	return nil, err
 }
 
-// helper helps one read that is slow. Its fields belong to run, until over is closed.
+// helper helps one slow read. Its fields belong to run until over is closed.
 type helper struct {
 	store   *Store
 	key     string
@@ -68,7 +68,7 @@ type helper struct {
 	owed    int // how many requests are not answered
 
 	probes     []*smallRead // in the order in which they were sent
-	answeredAt time.Time    // when the last of all was answered, or the helper began
+	answeredAt time.Time    // when the last answer to any request came, or the helper began
 	reads      int          // how often the read was sent
 	renewals   int
 	diagnosing bool
@@ -78,16 +78,16 @@ type helper struct {
 	err  error // why the read cannot be answered
 }
 
-// smallRead is a read of the same key that takes a few bytes.
+// smallRead is a read of the same key whose answer has a few bytes.
 type smallRead struct{ answeredAt time.Time }
 
 type answer struct {
-	probe *smallRead            // which was answered
+	probe *smallRead            // the small read that was answered
 	resp  *clientv3.GetResponse // of the read itself
-	cause error                 // of a diagnosis
+	cause error                 // the result of a diagnosis
 }
 
-// run helps until ctx ends. It ends ctx when it has an answer. It waits for the requests that it has sent.
+// run helps until ctx ends. It ends ctx when it has an answer. It returns when all requests that it has sent have ended.
 func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 	defer func() {
 		cancel()
@@ -96,7 +96,7 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 		}
 	}()
 	h.reads, h.answeredAt = 1, time.Now()
-	if !h.store.lanes.isConnected() {
+	if !h.store.connection.isConnected() {
 		h.diagnose(ctx)
 	}
 	sent, rest := 0, restAfter
@@ -130,7 +130,7 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 	}
 }
 
-// judge looks at a row of probes, and sends the read again or asks for the cause. It reports whether anything is answered.
+// judge looks at a row of probes, and then sends the read again or asks for the cause. It reports whether anything was answered.
 func (h *helper) judge(ctx context.Context) (alive bool) {
 	switch {
 	case time.Since(h.answeredAt) >= probesInARow*probeEvery+overtakenFor/2:
@@ -142,8 +142,8 @@ func (h *helper) judge(ctx context.Context) (alive bool) {
 	return true
 }
 
-// isOvertaken reports whether a probe is not answered, and one that was sent after it was, a while ago. It forgets the
-// probes that were answered: there will be newer ones.
+// isOvertaken reports whether some probe is not answered although a later probe was answered a while ago. It forgets the
+// answered probes, because newer probes will be sent.
 func (h *helper) isOvertaken() bool {
 	overtaken := false
 	var open []*smallRead
@@ -162,14 +162,14 @@ func (h *helper) isOvertaken() bool {
 	return overtaken
 }
 
-// take takes an answer, and reports whether it ends the read.
+// take handles an answer, and reports whether it ends the read.
 func (h *helper) take(ctx context.Context, a answer) (done bool) {
 	switch {
 	case a.probe != nil:
 		a.probe.answeredAt = time.Now()
 		h.answeredAt = time.Now()
 	case a.resp != nil:
-		h.store.lanes.connected()
+		h.store.connection.connected()
 		h.resp = a.resp
 		return true
 	case a.cause == errRenewed: // the client has other connections now
@@ -190,7 +190,7 @@ func (h *helper) send(request func() answer) {
 	go func() { h.answers <- request() }()
 }
 
-// read sends the read again. Its error is nothing to end the first one for.
+// read sends the read again. If that fails, the first read continues.
 func (h *helper) read(ctx context.Context) {
 	h.reads++
 	h.send(func() answer {
@@ -202,7 +202,7 @@ func (h *helper) read(ctx context.Context) {
 	})
 }
 
-// probe sends a small read of the same key, which the caller is allowed to read, unless many are without an answer.
+// probe sends a small read, unless many are without an answer. It reads the same key, because the caller is allowed to read it.
 func (h *helper) probe(ctx context.Context) {
 	waiting := 0
 	for _, p := range h.probes {
@@ -221,7 +221,7 @@ func (h *helper) probe(ctx context.Context) {
 	})
 }
 
-// diagnose asks the client's connection why nothing is answered, unless that is being asked already.
+// diagnose asks the client's connection why nothing is answered, unless a diagnosis is under way.
 func (h *helper) diagnose(ctx context.Context) {
 	if h.diagnosing {
 		return
@@ -231,5 +231,5 @@ func (h *helper) diagnose(ctx context.Context) {
 	h.send(func() answer { return answer{cause: h.store.diagnose(ctx, dead)} })
 }
 
-// ReadsAgain implements [kv.SelfReader]. It is true.
+// ReadsAgain implements [kv.SelfReader]. It returns true.
 func (s *Store) ReadsAgain() bool { return true }

@@ -7,11 +7,11 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// buffer holds what was received for a consumer that has not asked for it yet, up to a bound. One
-// goroutine adds, one takes.
+// buffer holds, up to a bound, what was received before the consumer wants it. One
+// goroutine adds, and one takes.
 type buffer struct {
 	bound int           // in bytes
-	added chan struct{} // holds a token after something changed that a waiting consumer should see
+	added chan struct{} // holds a token after a change that a waiting consumer should see
 
 	mu      sync.Mutex
 	batches []kv.Batch
@@ -23,7 +23,7 @@ func newBuffer(bound int) *buffer {
 	return &buffer{bound: bound, added: make(chan struct{}, 1)}
 }
 
-// add appends batch and reports whether there was room. In an empty buffer there always is.
+// add appends batch, and reports whether there was room. An empty buffer always has room.
 func (b *buffer) add(batch kv.Batch) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -31,7 +31,7 @@ func (b *buffer) add(batch kv.Batch) bool {
 	last := len(b.batches) - 1
 	switch {
 	case last >= 0 && batch.IsBookmark() && b.batches[last].IsBookmark():
-		b.batches[last] = batch // the newer says all that the older did
+		b.batches[last] = batch // the newer bookmark includes the older one
 	case last >= 0 && b.bytes+size > b.bound:
 		return false
 	default:
@@ -42,7 +42,7 @@ func (b *buffer) add(batch kv.Batch) bool {
 	return true
 }
 
-// finish ends the stream. What was added before is still given out, unless it is of a history that is gone.
+// finish ends the stream. Batches that were added before can still be taken, unless their history was replaced.
 func (b *buffer) finish(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,14 +53,14 @@ func (b *buffer) finish(err error) {
 	b.signal()
 }
 
-// reopen takes back a finish.
+// reopen undoes finish.
 func (b *buffer) reopen() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.end = nil
 }
 
-// take returns the oldest batch; ok is false if there is none, and err is then how the stream ended, or nil
+// take returns the oldest batch. If there is none, ok is false, and err is the end of the stream, or nil
 // if more may come.
 func (b *buffer) take() (batch kv.Batch, ok bool, err error) {
 	b.mu.Lock()
@@ -69,7 +69,7 @@ func (b *buffer) take() (batch kv.Batch, ok bool, err error) {
 		return kv.Batch{}, false, b.end
 	}
 	batch = b.batches[0]
-	b.batches[0] = kv.Batch{} // the array lives on; what is taken must not
+	b.batches[0] = kv.Batch{} // the array lives on, and must not hold what was taken
 	b.batches = b.batches[1:]
 	b.bytes -= sizeOf(batch)
 	if len(b.batches) == 0 {

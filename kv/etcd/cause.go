@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// attempts is what is known of a client's attempts to connect since it was last connected.
+// attempts is the known result of a client's attempts to connect since it was last connected.
 type attempts struct{ failed atomic.Pointer[cause] }
 
 // connected forgets the attempts that failed.
@@ -19,8 +19,8 @@ func (a *attempts) connected() {
 	}
 }
 
-// noConnection is the error of a client that is not connected to any of its endpoints, where the last attempt ended with err, or
-// has not ended. An attempt that says nothing does not hide the cause that an earlier one has found.
+// noConnection returns the error of a client that is not connected to any of its endpoints. The last attempt ended with err, or
+// has not ended. An attempt without a cause does not hide the cause of an earlier attempt.
 func (a *attempts) noConnection(endpoints []string, err error) error {
 	to := strings.Join(endpoints, ", ")
 	earlier := a.failed.Load()
@@ -41,13 +41,13 @@ func (a *attempts) noConnection(endpoints []string, err error) error {
 	return err
 }
 
-// isConnectionError reports whether err is what gRPC says when an attempt to connect has failed.
+// isConnectionError reports whether err is gRPC's error for an attempt to connect that has failed.
 func isConnectionError(err error) bool {
 	code, text := said(err)
 	return code == codes.Unavailable && strings.Contains(text, "connection error")
 }
 
-// withoutPrefix returns err in its own words, without those that gRPC puts around them.
+// withoutPrefix returns err without the words that gRPC puts around it.
 func withoutPrefix(err error) *cause {
 	_, text := said(err)
 	text = strings.TrimPrefix(text, "connection error: desc = ")
@@ -61,7 +61,7 @@ func withoutPrefix(err error) *cause {
 	return &cause{text, err}
 }
 
-// cause is why a client cannot connect: an error of gRPC's in fewer words.
+// cause is why a client cannot connect: an error of gRPC in fewer words.
 type cause struct {
 	text string
 	err  error
@@ -71,14 +71,14 @@ func (c *cause) Error() string { return c.text }
 func (c *cause) Unwrap() error { return c.err }
 
 const (
-	// prefaceFailed begins what gRPC says of a connection that is there and has not brought what HTTP/2 begins with.
+	// prefaceFailed begins gRPC's error for a connection that was accepted and then brought no beginning of HTTP/2.
 	prefaceFailed = "error reading server preface: "
-	// handshakeFailed begins what it says of one on which TLS has not agreed.
+	// handshakeFailed begins gRPC's error for a connection on which TLS has failed.
 	handshakeFailed = "authentication handshake failed: "
 )
 
-// meaning returns what text, of an attempt to connect, probably means, where it does not say so itself. gRPC gives an attempt up
-// by closing the connection beneath its own read.
+// meaning returns what text, the error of an attempt to connect, probably means. It returns nothing if text is clear. To give up
+// an attempt, gRPC closes the connection that it reads from.
 func meaning(text string) string {
 	preface, begun := strings.CutPrefix(text, prefaceFailed)
 	handshake, _ := strings.CutPrefix(text, handshakeFailed)
@@ -95,8 +95,8 @@ func meaning(text string) string {
 	return ""
 }
 
-// isHangUp reports whether err says no more than that the other side has closed a connection. It may have said why, in words that
-// were lost because the client was still sending.
+// isHangUp reports whether err says only that the other side has closed a connection. The other side may have sent the reason, and
+// the reason may be lost because the client was still sending.
 func isHangUp(err error) bool {
 	_, text := said(err)
 	for _, hangUp := range []string{"broken pipe", "connection reset by peer", "error reading from server: EOF"} {
@@ -107,7 +107,7 @@ func isHangUp(err error) bool {
 	return false
 }
 
-// isOfEtcd reports whether err is one of etcd's own. It has some in which the client's own timeout has the same text.
+// isOfEtcd reports whether err is one of etcd's own errors. The client's own timeout has the same text as one of them, and does not count.
 func isOfEtcd(err error) bool {
 	_, text := said(err)
 	_, known := reasons[text]

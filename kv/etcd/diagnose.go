@@ -15,44 +15,44 @@ import (
 const (
 	// diagnoseWithin bounds each question of a diagnosis.
 	diagnoseWithin = 3 * time.Second
-	// inquireEvery is how often a diagnosis looks for a cause that was lost.
+	// inquireEvery is the time between two attempts to find a cause that was lost.
 	inquireEvery = 500 * time.Millisecond
 )
 
 var (
-	// errRenewed is no error: the client's connections were dead, and it has new ones.
+	// errRenewed is not a failure: the client's connections were dead, and now it has new ones.
 	errRenewed = errors.New("the client has new connections")
 	// errDeadConnection ends the watches on connections that were found dead.
 	errDeadConnection = errors.New("the client's connection had died without a reset, and a new connection works: " +
 		"set DialKeepAliveTime in the client's configuration (see KeepAlive)")
 )
 
-// diagnose returns why the client gets no answer, as far as its connection knows. It returns nil if nothing is known, and
-// errRenewed if it has made the client use new connections, because the old ones are dead. It may take them for that only
-// if dead says that nothing was answered for so long that a slow link is no explanation.
+// diagnose returns why the client gets no answer, as far as its connection knows. It returns nil if nothing is known. It returns
+// errRenewed if the old connections are dead and it has made the client use new ones. It may do that only if dead is true: then
+// nothing was answered for so long that a slow link is no explanation.
 func (s *Store) diagnose(ctx context.Context, dead bool) error {
 	client, ok := s.client.(*clientv3.Client)
 	if !ok || client.ActiveConnection() == nil {
 		return nil
 	}
 	conn := client.ActiveConnection()
-	s.lanes.connect(ctx, conn)
+	s.connection.connect(ctx)
 	err := inquireAgain(ctx, conn)
 	state := conn.GetState()
 	switch {
 	case ctx.Err() != nil:
 		return nil
 	case err == nil:
-		s.lanes.connected()
+		s.connection.connected()
 		return nil
 	case isOfEtcd(err):
-		return withoutPrefix(err) // the member's own words, such as that it has no leader
+		return withoutPrefix(err) // the member's own words, for example that it has no leader
 	case isConnectionError(err) || state == connectivity.Connecting || state == connectivity.TransientFailure || state == connectivity.Idle:
-		return s.lanes.noConnection(client.Endpoints(), err)
+		return s.connection.noConnection(client.Endpoints(), err)
 	case !isTimeout(err):
 		return withoutPrefix(err)
 	}
-	// The connection seems to be there, and nothing answers.
+	// The connection seems to work, and nothing answers.
 	if !dead || !answersAnew(ctx, client) || ctx.Err() != nil {
 		return nil
 	}
@@ -65,36 +65,9 @@ func (s *Store) diagnose(ctx context.Context, dead bool) error {
 	return errRenewed
 }
 
-// connectEvery is how often a client is made to try at once to connect, and connectIn how long that is waited for.
-const (
-	connectEvery = 3 * time.Second
-	connectIn    = 200 * time.Millisecond
-)
-
-// connect has a client that is not connected try to connect now. Otherwise the delays of gRPC, which grow to two minutes, outlast
-// the outage. All Stores of the client together do that every connectEvery at most, so that a server that comes back is not flooded.
-func (ls *lanes) connect(ctx context.Context, conn *grpc.ClientConn) {
-	if conn.GetState() != connectivity.TransientFailure {
-		return
-	}
-	ls.mu.Lock()
-	due := time.Since(ls.connectedAnew) >= connectEvery
-	if due {
-		ls.connectedAnew = time.Now()
-	}
-	ls.mu.Unlock()
-	if !due {
-		return
-	}
-	conn.ResetConnectBackoff()
-	ctx, cancel := context.WithTimeout(ctx, connectIn)
-	defer cancel()
-	conn.WaitForStateChange(ctx, connectivity.TransientFailure)
-}
-
-// inquireAgain is inquire, and inquires again, for a while, where the answer is only that the other side has closed the connection.
-// The reason, such as a certificate that it does not accept, may have been lost, and mostly comes with the next attempt to
-// connect. gRPC does not say when that is: a connection that has failed counts as such until it is there.
+// inquireAgain calls inquire, and for a while calls it again if the answer is only that the other side has closed the connection.
+// The reason for the close, for example a certificate that the other side does not accept, may have been lost. The next attempt to
+// connect mostly brings it. gRPC does not report that attempt: the state stays TransientFailure until the client is connected.
 func inquireAgain(ctx context.Context, conn *grpc.ClientConn) error {
 	timer := time.NewTimer(diagnoseWithin)
 	defer timer.Stop()
@@ -115,14 +88,14 @@ func inquireAgain(ctx context.Context, conn *grpc.ClientConn) error {
 	}
 }
 
-// inquire asks etcd for nothing over conn, and fails at once if conn is not connected. A member without a leader says so.
+// inquire makes an empty read over conn, and fails at once if conn is not connected. A member without a leader answers with that error.
 func inquire(ctx context.Context, conn *grpc.ClientConn) error {
 	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), diagnoseWithin)
 	defer cancel()
 	request := &pb.RangeRequest{Key: []byte{0}, CountOnly: true, Serializable: true}
 	_, err := pb.NewKVClient(conn).Range(ctx, request, grpc.WaitForReady(false))
 	if err == nil || isRefusal(err) {
-		return nil // whoever refuses is there
+		return nil // a refusal is an answer
 	}
 	return err
 }
@@ -163,9 +136,8 @@ func answersAnew(ctx context.Context, client *clientv3.Client) bool {
 	return answered
 }
 
-// renew makes client connect again. Requests under way keep their old connections, so that none of them is broken; new
-// ones use the new connections. There is no other way to do that to a client that exists than to take its endpoints away
-// and to give them back.
+// renew makes client use new connections. Requests under way keep the old ones, so no request is broken. For a client
+// that exists, the only way to do this is to remove its endpoints and set them again.
 func renew(client *clientv3.Client) {
 	endpoints := client.Endpoints()
 	client.SetEndpoints()

@@ -5,80 +5,87 @@
 //	defer client.Close()
 //	store := etcd.New(client)
 //
-// [New] takes whatever reads, writes and watches as etcd's client does, so a client in a namespace works too.
-// Replace the parts of a whole client, as below, rather than pass on the parts alone: a whole client tells the Store
-// when it is closed, which with parts takes seconds to find out.
+// [New] takes any value that reads, writes and watches as etcd's client does. So a client in a namespace works too. Replace the
+// parts of a whole client, as below, and pass on the client, not only its parts. A whole client tells the Store when it is
+// closed. With parts the Store needs seconds to find that out.
 //
 //	client.KV = namespace.NewKV(client.KV, "/tenant/")
 //	client.Watcher = namespace.NewWatcher(client.Watcher, "/tenant/")
 //
-// What answers from a memory of its own (the leasing and the ordering packages of etcd's client) is not for here.
+// Do not use the leasing client and the ordering client of etcd here: they answer from their own memory.
 //
 // # What it adds to etcd's client
 //
-//   - A large range is read in pages, all of one revision, and read again from its beginning should that be compacted
-//     on the way.
-//   - A watch holds a bounded amount for a consumer that does not keep up ([WithBuffer]), where etcd's client goes on
-//     collecting. Past the bound it lets go of etcd; once the consumer has caught up it goes on from there, out
-//     of etcd's history, or ends with a [kv.CompactedError] if that is gone.
-//   - A watch requires its member to have a leader, so a member cut off from the others ends it with
-//     [kv.ErrUnavailable] rather than be silent.
-//   - A watch drops what lies at or below the revision it began after, and what is not in its range.
-//   - Replaced history is [kv.ErrReset]. The Store remembers the cluster, the highest revision and each member's raft
-//     term that its answers have named. A read or write that is answered from another cluster, or from an earlier point
-//     than was known before it was asked for, ends all running watches. So does an answer to a watch from another
-//     cluster, and one that says that a watch has begun at a member which is not where it was any more. A watch that
-//     sees its own stream go back ends alone.
-//   - After a refusal (an expired token, a permission taken away) later watches use another connection stream: the
-//     old one would go on refusing with what it was opened with.
-//   - A watch that no member acknowledges within two seconds is asked for on another connection stream as well, and all
-//     Stores of the client begin their watches there. A request for a watch is never cancelled before it is acknowledged:
-//     etcd's client would keep its stream for ever, with all later watches waiting in it.
-//   - A read asks a stream that has been silent whether it is alive. If it does not answer, and a newer stream does, its
-//     watches end with [kv.ErrUnavailable], and are begun again elsewhere by whoever reads them.
-//   - A read that is slow finds out why. If other members answer and some connection does not, it is sent again. If
-//     nothing answers, it ends with [kv.ErrUnavailable] and what the connection knows: connection refused, no such host, a
-//     certificate, no leader. If a new connection answers, the connection had died without a reset, and the client is
-//     made to use new ones: its endpoints are set again, which breaks no request. This needs a *clientv3.Client.
-//   - Every error is one of package kv's, and wraps etcd's own.
+//   - A large range is read in pages, all of one revision. If that revision is compacted meanwhile, the range is read from its
+//     beginning again.
+//   - A watch holds a bounded amount for a slow consumer ([WithBuffer]); etcd's client collects without a bound. Past the
+//     bound the watch ends its request at etcd. When the consumer has caught up, the watch continues from etcd's history,
+//     or ends with a [kv.CompactedError] if that history is gone.
+//   - A watch requires its member to have a leader. If a member is cut off from the others, the watch ends with
+//     [kv.ErrUnavailable] instead of staying silent.
+//   - A watch drops events at or below the revision that it began after, and events outside its range.
+//   - If history was replaced, the error is [kv.ErrReset]. A Store remembers the cluster, the highest revision and the raft term of
+//     each member, from all answers. All running watches end if the answer to a read or a write comes from another
+//     cluster, or from an earlier point than was known when the request was made. They also end if a watch brings an answer of another
+//     cluster, or begins at a member that is no longer where it was. If only the stream of one watch goes back, only that watch ends.
+//   - After a refusal (an expired token, a permission that was withdrawn) later watches use another stream of the connection. The
+//     old stream would continue to refuse, with the token that it was opened with.
+//   - If no member acknowledges a watch within two seconds, the watch is requested on another stream as well, and all
+//     Stores of the client begin their watches there. A request for a watch is never cancelled before it is acknowledged.
+//     etcd's client would keep its stream for ever, and all later watches would wait in it.
+//   - A read checks whether a silent stream is alive. If that stream does not answer and a newer stream does, the watches of the silent
+//     stream end with [kv.ErrUnavailable]. Their readers can begin them again on another stream.
+//   - A slow read finds out why it is slow. If other members answer and one connection does not, the read is sent again. If
+//     nothing answers, it ends with [kv.ErrUnavailable] and the reason that the connection knows: connection refused, no such host, a
+//     certificate, no leader. If a new connection answers, the old connection had died without a reset. Then the Store sets the
+//     endpoints of the client again, so that the client uses new connections. This breaks no request. It needs a *clientv3.Client.
+//   - While a watch is open, or a read fails, a client without a connection tries to connect every 5 s or so. By default gRPC's
+//     delays grow to two minutes, and the watches of etcd's client wait for them. This needs a *clientv3.Client too.
+//   - Every error is an error of package kv, and wraps etcd's own.
 //
-// What it does not add is a second try. A write is sent once: where its error is [kv.ErrUnavailable], or its context's,
-// it may or may not have happened. A watch that ends is not begun again. With no member in reach, a watch and a write
-// wait for one until their context ends: etcd's client does not say that it cannot connect. A member that has no
-// leader refuses a watch, but keeps a write for seconds, and then the client sends it again, for minutes: give
-// calls a context that ends.
+// It does not try again. A write is sent once. If its error is [kv.ErrUnavailable], or the error of its context,
+// the write may or may not have happened. A watch that has ended is not begun again. If no member can be reached, a watch and a write
+// wait until their context ends, because etcd's client does not report that it cannot connect. A member without a
+// leader refuses a watch. It keeps a write for seconds, and then the client sends the write again, for minutes. So give
+// each call a context that ends.
 //
-// A cluster that is restored under its old identity, and passes the revision it had before anyone reads, cannot be told
-// from the one it was, unless the raft term of a member that was heard before is lower. Operators can make it so that
-// it can: restore with --bump-revision and --mark-compacted, and every watch of the old history ends with
+// # Replaced history
+//
+// A cluster may be restored under its old identity, and pass its old revision before anyone reads. A Store cannot tell
+// it from the old cluster, unless the raft term of a known member is lower. Operators can prevent
+// that: restore with --bump-revision and --mark-compacted. Then every watch of the old history ends with
 // [kv.ErrCompacted].
 //
 // A server that is started again with an empty data directory, under its old name, may have the identity of the old cluster. etcd's
-// client resumes its watches there silently, and they bring nothing until the new history passes their revision. A Store
-// knows of that from the first read after it, because revisions have gone back: all its watches then end with [kv.ErrReset]. A value of package
-// value makes such a read when its watch has been silent for a minute, or for the time of value.WithCheck. The Store itself reads nothing.
+// client resumes its watches there silently, and they bring nothing until the new history passes their revision. So a Store makes one
+// small read each time its client has connected again after an outage, and all its watches end with [kv.ErrReset] if revisions
+// have gone back. It makes such a read also when a watch begins at a member that is behind the highest known revision. If the read
+// gets no answer, it is made three times at most. While the client stays connected, a Store reads nothing by itself.
+//
+// All Stores of one *clientv3.Client share these reads, and what they know of the cluster. A client with several members
+// counts as connected while one of them is connected. A Store over the parts of a client cannot see the connection. It finds out at the
+// next read of its program. A value of package value makes one when its watch has been silent for a minute.
 //
 // # Errors
 //
-// Errors about users, roles, passwords and tokens are [kv.ErrPermission], also those that pass when a new token is
-// fetched: only another try tells. That the users have just been changed is [kv.ErrUnavailable]. So are the states of
-// a cluster, a full database among them, and all that is unknown. A request or an answer that does not fit into a message
+// Errors about users, roles, passwords and tokens are [kv.ErrPermission]. Some of these pass when a new token is
+// fetched, and only another try shows which. If the users have just been changed, the error is [kv.ErrUnavailable]. So are the states of
+// a cluster, for example a full database, and every error that is not known. A request or an answer that does not fit into a message
 // is [kv.ErrTooLarge].
 //
 // The page docs/connecting.md of this module has a table of each way not to connect, the words of the error, and what to do.
-// A test makes it.
+// A test writes that table.
 //
 // # Versions of etcd
 //
 // The package compiles and is tested with versions 3.6.16 and 3.7.3 of etcd's client, each with a server of the same version.
-// Its go.mod asks for 3.6.16, so a program gets that or the newer one that it asks for itself. The code compiles with
+// Its go.mod asks for 3.6.16. So a program gets that version, or a newer one if the program asks for it. The code compiles with
 // every client from 3.6.0 on. It does not compile with 3.5, whose client has no names for some of etcd's errors.
-// A program that also imports etcdtest takes client and server of one version. The suite of package conformance also
-// holds with client 3.6.16 on server 3.7.3, and with client 3.7.3 on server 3.6.16.
+// A program that also imports etcdtest gets client and server of one version. The suite of package conformance also
+// passes with client 3.6.16 on server 3.7.3, and with client 3.7.3 on server 3.6.16.
 //
-// The package asks for nothing that a server of version 3.4 does not have. But no store can keep more than etcd keeps, so use
-// 3.5.28, 3.6.9, 3.7 or later. These defects, which are listed in etcd's own changelog, have broken what package kv
-// promises:
+// The package needs nothing that a server of version 3.4 does not have. But no store can keep more than etcd keeps. So use
+// 3.5.28, 3.6.9, 3.7 or later. The following defects, from etcd's own changelog, have broken promises of package kv:
 //
 //	fixed in               what happened                                                   promise
 //	3.5.3                  members disagreed about data and revision, from 3.5.0 on        S1, S2
@@ -91,20 +98,20 @@
 //	3.4.38, 3.5.22, 3.6.2  a watch of the future got older events or notifications         W9 (*)
 //	3.4.42, 3.5.28, 3.6.9  reads were stale around a change of leader or a paused process  S1
 //
-// Where there is a (*) the package notices: it drops what was not asked for, and a stream that contradicts itself ends
-// with [kv.ErrReset], so that its reader reads afresh. The others it cannot see.
+// The package notices the defects with a (*): it drops events that were not requested, and a stream that contradicts itself ends
+// with [kv.ErrReset], so that its reader reads again. It cannot see the other defects.
 //
-// Two more are in 3.6.16 and 3.7.3. A transaction that deletes a range up to the end of all keys and then puts a key of
-// that range makes two changes of one key in one revision; compacting at exactly that revision makes the next read kill
-// the server. This package sends no such transaction. And etcd takes time quadratic in the number of events to cut a
-// response into messages: catching up on a thousand transactions of a hundred small values each takes it minutes
-// instead of half a second. So the package asks for that only where the client was told to take no large messages
-// (MaxCallRecvMsgSize) and has met one. Leave that setting alone, or above what a thousand transactions may amount to.
+// Versions 3.6.16 and 3.7.3 have two more. First, a transaction that deletes a range up to the end of all keys and then puts a key of
+// that range changes one key twice in one revision. After a compaction at exactly that revision, the next read kills
+// the server. This package sends no such transaction. Second, etcd takes time quadratic in the number of events to cut a
+// response into messages. Catching up on a thousand transactions of a hundred small values each takes minutes
+// instead of half a second. So the package requests cut responses only from a client that is configured to take no large messages
+// (MaxCallRecvMsgSize) and has met one. Do not change that setting, or keep it above the size of a thousand transactions.
 //
-// A watch that ends before a member has acknowledged it leaves a goroutine behind until one has, or the client is closed:
-// the server's watch has to be ended. There is one for each stream that was tried, seven in a row at most, whatever the number
-// of watches.
+// If a watch ends before a member has acknowledged it, one goroutine remains until a member has acknowledged it or the client is
+// closed, because the watch has to be ended at the server. There is one such goroutine for each stream that was tried, seven in a row
+// at most, whatever the number of watches.
 //
-// The gRPC proxy of etcd is not supported: it merges the watches of its clients into one, and answers no requests for
-// progress or for smaller messages.
+// The gRPC proxy of etcd is not supported. It merges the watches of its clients into one, and answers no requests for
+// progress or for cut responses.
 package etcd

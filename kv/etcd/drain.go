@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -13,27 +14,28 @@ import (
 
 // stream is one iteration of a watch.
 //
-// etcd's client keeps what it received for a watch that does not ask, without a bound. So there is always somebody who
-// asks. While the consumer waits that is the consumer itself, so that an update takes no way round. While it is busy
-// with a batch for longer than a moment, a stand-in takes what comes, and keeps no more than a buffer holds: past that it lets go of
-// etcd altogether, and the consumer opens another watch where the last one left off, once it has emptied the buffer.
+// etcd's client keeps what it has received until the watch takes it, without a bound. So somebody always takes it. While the
+// consumer waits for the next batch, the consumer itself takes it, so that an update passes through no other goroutine. If the
+// consumer is busy with a batch for longer than a moment, a stand-in takes what comes, into a buffer. When the buffer is full, the
+// stand-in ends the watch at etcd. When the consumer has emptied the buffer, it opens another watch where the last one ended.
 type stream struct {
 	store   *Store
 	r       kv.Range
 	after   kv.Revision
-	history *history // which the revisions of this stream belong to
+	history *history // to which the revisions of this stream belong
 
 	// acknowledged is called when the first watch of the stream has begun; nil after that.
 	acknowledged func()
-	held         *buffer // what the stand-in has taken
+	held         *buffer // holds what the stand-in has taken
 
 	ctx    context.Context
 	cancel context.CancelFunc
+	close  func() // end, once
 
 	// Owned by the stand-in while there is one, and by the consumer otherwise.
-	source     *source     // nil while there is none
-	fragment   bool        // etcd is to cut large responses into messages
-	delivered  kv.Revision // the highest revision that was received and kept; zero at first
+	source     *source     // nil while no watch of etcd's client is open
+	fragment   bool        // etcd has to cut large responses into messages
+	delivered  kv.Revision // the revision of the last batch that was received and kept; zero at first
 	byBookmark bool        // delivered is that of a bookmark
 	terms      map[uint64]uint64
 
@@ -43,19 +45,19 @@ type stream struct {
 // source is a watch of etcd's client.
 type source struct {
 	responses clientv3.WatchChan
-	cancel    context.CancelFunc // has the client let go of the watch
+	cancel    context.CancelFunc // ends the watch
 	lane      *lane
 	asked     question // when it was opened
 	before    reached
-	heard     bool // more than that it has begun
+	heard     bool // the source has brought something after its beginning
 }
 
 var (
-	// errAgain ends a source in whose place another is to be opened.
+	// errAgain ends a source that another source has to replace.
 	errAgain = errors.New("open another watch")
-	// errStopped is that of a receive that was told to stop.
+	// errStopped is returned by a receive whose stop was closed.
 	errStopped = errors.New("stopped")
-	// errReplaced ends a stream whose history is no longer etcd's, as another answer has shown.
+	// errReplaced ends a stream whose history was replaced, as another answer has shown.
 	errReplaced = &kv.OpError{Reason: kv.ErrReset}
 )
 
@@ -69,17 +71,20 @@ func (s *Store) newStream(ctx context.Context, r kv.Range, after kv.Revision) *s
 		terms:   make(map[uint64]uint64),
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
+	s.connection.use()
+	w.close = sync.OnceFunc(w.end)
 	return w
 }
 
-// close ends the stream, and whatever runs for it.
-func (w *stream) close() {
+// end ends the stream and everything that runs for it.
+func (w *stream) end() {
 	w.cancel()
 	w.takeBack()
 	w.letGo()
+	w.store.connection.release()
 }
 
-// letGo ends the watch of etcd's client.
+// letGo ends the watch of etcd's client, if one is open.
 func (w *stream) letGo() {
 	if w.source != nil {
 		w.source.cancel()
@@ -88,7 +93,7 @@ func (w *stream) letGo() {
 	}
 }
 
-// acknowledge says, once, that the watch has begun.
+// acknowledge reports, once, that the watch has begun.
 func (w *stream) acknowledge() {
 	if w.acknowledged != nil {
 		w.acknowledged()
@@ -96,16 +101,16 @@ func (w *stream) acknowledge() {
 	}
 }
 
-// took counts batch as kept: another source need not bring it again.
+// took counts batch as kept. Another source need not bring it again.
 func (w *stream) took(batch kv.Batch) { w.delivered, w.byBookmark = batch.Revision, batch.IsBookmark() }
 
-// receive returns what comes next, of a source that it opens if there is none. An error other than errStopped ends that.
+// receive returns the next batch of the source. It opens a source if there is none. Any error except errStopped ends the source.
 //
-// etcd can be asked to cut large responses into messages, but takes time quadratic in the number of events for it,
-// which is minutes for the changes of a few busy seconds. So it is asked only once a message turned out to be too large for
-// the client. That ends all watches of the client's stream; each goes on from where it was.
+// etcd can cut large responses into messages, but that takes it time quadratic in the number of events:
+// minutes for the changes of a few busy seconds. So receive requests it only after a message was too large for
+// the client. Such a message ends all watches of the client's stream, and each of them continues from where it was.
 //
-// It may also be the request that is too large, which looks the same. So one that could be has a lane of its own.
+// If a request is too large, the error is the same. So a request that may be too large has its own lane.
 func (w *stream) receive(stop <-chan struct{}) (kv.Batch, error) {
 	if w.source == nil {
 		if err := w.open(stop); err != nil {
@@ -127,22 +132,22 @@ func (w *stream) receive(stop <-chan struct{}) (kv.Batch, error) {
 	return kv.Batch{}, err
 }
 
-// isLong reports whether the keys of the watch's range alone could be more than fits into a message.
+// isLong reports whether the keys of the range are so long that the request may be larger than a message.
 func (w *stream) isLong() bool {
 	const long = 64 << 10
 	key, rangeEnd := bounds(w.r)
 	return len(key)+len(rangeEnd) > long
 }
 
-// open opens a watch of etcd's client, after what the stream has brought so far.
+// open opens a source after the last batch of the stream.
 func (w *stream) open(stop <-chan struct{}) error {
 	w.fragment = w.fragment || w.store.fragment.Load()
 	key, rangeEnd := bounds(w.r)
 	from := max(w.after, w.delivered)
-	from = max(from, from+1) // at the last revision there can be, stay there
+	from = max(from, from+1) // does not overflow at the largest revision
 	p := &probe{client: w.store.client, closed: w.store.closed, key: key, opts: []clientv3.OpOption{
 		clientv3.WithRange(rangeEnd), clientv3.WithRev(int64(from)), clientv3.WithProgressNotify(),
-		clientv3.WithCreatedNotify(), // says where the member is, which may be before where it was
+		clientv3.WithCreatedNotify(), // brings the member's revision, which may be lower than before
 	}}
 	if w.fragment {
 		p.opts = append(p.opts, clientv3.WithFragment())
@@ -169,7 +174,7 @@ func (w *stream) open(stop <-chan struct{}) error {
 	return nil
 }
 
-// fromSource returns what the source brings next.
+// fromSource returns the next batch of the source.
 func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 	from := w.source
 	for {
@@ -192,8 +197,12 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 		}
 		from.lane.hear()
 		if resp.Created && !resp.Canceled {
-			if !w.store.identity.opened(from.asked, from.before, headerOf(&resp)) {
+			header := headerOf(&resp)
+			if !w.store.identity.opened(from.asked, from.before, w.after, header) {
 				return kv.Batch{}, errReplaced
+			}
+			if header.GetRevision() < from.asked.revision {
+				w.store.connection.doubt()
 			}
 			w.acknowledge()
 			continue
@@ -212,7 +221,7 @@ func (w *stream) fromSource(stop <-chan struct{}) (kv.Batch, error) {
 	}
 }
 
-// accept returns what resp brings, or the error it ends the stream with. A batch at revision zero is nothing.
+// accept returns the batch of resp, or the error that resp ends the stream with. A batch at revision zero is no batch.
 func (w *stream) accept(resp clientv3.WatchResponse) (kv.Batch, error) {
 	if !w.store.identity.heard(w.history, headerOf(&resp)) {
 		return kv.Batch{}, errReplaced
@@ -241,7 +250,7 @@ func (w *stream) accept(resp clientv3.WatchResponse) (kv.Batch, error) {
 		rev := kv.Revision(e.Kv.ModRevision)
 		switch {
 		case rev <= w.after:
-			continue // not asked for
+			continue // not requested
 		case rev < last, rev == w.delivered && w.byBookmark:
 			return kv.Batch{}, backwards("an event of revision %d came after revision %d", rev, last)
 		case rev == w.delivered:
@@ -257,8 +266,8 @@ func (w *stream) accept(resp clientv3.WatchResponse) (kv.Batch, error) {
 	return batch, nil
 }
 
-// checkHeader ends the stream if resp's header is older than what the stream has brought before: for all that a
-// member may lag behind others, none lags behind itself, and etcd's client goes on only from where it was.
+// checkHeader returns an error if resp's header is older than what the stream has brought before. A member may lag behind
+// other members, but never behind itself, and etcd's client resumes a watch only where it was.
 func (w *stream) checkHeader(resp clientv3.WatchResponse) error {
 	if rev := kv.Revision(resp.Header.GetRevision()); rev != 0 && rev < w.delivered {
 		return backwards("revision %d came after revision %d", rev, w.delivered)
@@ -273,16 +282,16 @@ func (w *stream) checkHeader(resp clientv3.WatchResponse) error {
 	return nil
 }
 
-// backwards is the error of a stream that shows another past than before.
+// backwards is the error of a stream that contradicts what it has brought before.
 func backwards(format string, args ...any) error {
 	return &kv.OpError{Reason: kv.ErrReset, Cause: fmt.Errorf(format, args...)}
 }
 
-// probeTimeout bounds a probe.
+// probeTimeout bounds the read of silence.
 const probeTimeout = 5 * time.Second
 
-// silence says why the channel of a watch was closed without a word: because the client was, or because
-// clientv3 has dropped the last words, as it does with what the consumer has not taken when a watch ends.
+// silence returns why the channel of a watch was closed without a reason. Either the client was closed, or clientv3 has dropped
+// the reason: when a watch ends, it drops everything that the consumer has not taken.
 func (w *stream) silence(heard bool) error {
 	switch {
 	case w.store.isClosed():
@@ -290,7 +299,7 @@ func (w *stream) silence(heard bool) error {
 	case w.store.closed != nil || heard:
 		return &kv.OpError{Reason: kv.ErrUnavailable, Cause: errSilence}
 	}
-	// This client does not tell that it is closed, but a request to it does.
+	// This client does not report that it is closed, but a request to it fails then.
 	ctx, cancel := context.WithTimeout(w.ctx, probeTimeout)
 	defer cancel()
 	key, rangeEnd := bounds(w.r)
@@ -303,7 +312,7 @@ func (w *stream) silence(heard bool) error {
 
 var errSilence = errors.New("etcd's client ended the watch without a reason")
 
-// event returns e in the words of package kv.
+// event returns e as an event of package kv.
 func event(e *clientv3.Event) kv.Event {
 	if e.Type == clientv3.EventTypeDelete {
 		return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{

@@ -1,35 +1,43 @@
 package etcd_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 	"github.com/watchkv/watchkv/value"
 )
 
 // A member that is started again with nothing in its data directory, under its old name, has its old identity and begins at revision 1.
-// The watch that etcd's client resumes there is one of the future, and brings nothing. The check of the Value finds that out.
+// The watch that etcd's client resumes there is one of the future, and brings nothing.
 func TestAMemberThatHasLostItsDataIsAResetAndNotALostEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const check = 5 * time.Second
 		m := newSimulated(t)
-		v := value.New(etcd.New(m.client(t, etcd.KeepAlive)), "k", value.Bytes, value.WithCheck(check))
+		v := value.New(etcd.New(m.client(t, etcd.KeepAlive)), "k", value.Bytes)
 		w := v.Watch(value.EveryUpdate())
 		defer w.Close()
 		for range 5 {
 			m.put()
 		}
 		must(w.Get(t.Context()))(t)
+		synctest.Wait() // until the watch is open too
 		m.stop()
 		m.empty(1)
 		m.start()
 		m.put()
 		back := time.Now()
 		_, err := w.Get(t.Context())
-		if took := time.Since(back); took > 2*check {
-			t.Errorf("promised: data that was lost is noticed by the next check, every %v; it took %v", check, took)
+		if took := time.Since(back); took > 2*soon {
+			t.Errorf("promised: a Value notices lost data within %v; it took %v", 2*soon, took)
 		}
 		if _, isGap := err.(*value.GapError); !isGap {
 			t.Errorf("promised: a watcher for EveryUpdate gets a GapError when history was replaced; it got %v", err)
@@ -42,4 +50,239 @@ func TestAMemberThatHasLostItsDataIsAResetAndNotALostEvent(t *testing.T) {
 			t.Errorf("promised: what the store holds now is returned; it is of revision 2, and revision %d came", w.Revision())
 		}
 	})
+}
+
+// soon is how soon after a client has connected again its watches must know what it has connected to.
+const soon = 5 * time.Second
+
+// watching opens a watch in each of n Stores of client.
+func watching(t *testing.T, ctx context.Context, client *clientv3.Client, n int) (ends []<-chan error) {
+	for range n {
+		ends = append(ends, idle(t, ctx, etcd.New(client)))
+	}
+	return ends
+}
+
+var errGoesOn = errors.New("the watch goes on")
+
+// endIn returns how a watch ended, if it did within d of virtual time.
+func endIn(d time.Duration, end <-chan error) error {
+	time.Sleep(d)
+	synctest.Wait()
+	select {
+	case err := <-end:
+		return err
+	default:
+		return errGoesOn
+	}
+}
+
+func TestAMemberThatHasLostItsDataIsAResetOfEachWatchSoonAfterTheClientHasConnected(t *testing.T) {
+	for _, term := range []uint64{1, 2, 9} {
+		t.Run(fmt.Sprintf("raft term %d, was 2", term), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newSimulated(t)
+				for range 5 {
+					m.put()
+				}
+				client := m.client(t, plain)
+				connected(t.Context(), client)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				ends := watching(t, ctx, client, 3)
+				m.stop()
+				time.Sleep(time.Minute)
+				m.empty(term)
+				m.start()
+				ready(ctx, client)
+				back := time.Now()
+				for _, end := range ends {
+					if err := endIn(soon, end); !errors.Is(err, kv.ErrReset) {
+						t.Errorf("promised: every watch of a client ends with %v within %v of its connecting again; after %v: %v", kv.ErrReset, soon, time.Since(back), err)
+					}
+				}
+				if n := m.readsSince(); n != 1 {
+					t.Errorf("promised: that costs a client one read; it made %d", n)
+				}
+			})
+		})
+	}
+}
+
+func TestAWatchCostsNoReadWhileConnectedAndOneAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newSimulated(t)
+		client := m.client(t, etcd.KeepAlive)
+		connected(t.Context(), client)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ends := watching(t, ctx, client, 10)
+		time.Sleep(24 * time.Hour)
+		if n := m.readsSince(); n != 0 {
+			t.Errorf("promised: an idle Store reads nothing; in a day it made %d reads", n)
+		}
+		for range 3 {
+			m.stop()
+			time.Sleep(time.Minute)
+			m.start()
+			ready(ctx, client)
+			time.Sleep(time.Hour)
+			if n := m.readsSince(); n != 1 {
+				t.Errorf("promised: a client makes one read after an outage; it made %d", n)
+			}
+		}
+		for _, end := range ends {
+			if err := endIn(0, end); err != errGoesOn {
+				t.Errorf("promised: a watch goes on after an outage; it ended with %v", err)
+			}
+		}
+	})
+}
+
+// A cluster that is back may elect its leader seconds later.
+func TestAMemberThatHasLostItsDataIsAResetOnceItHasALeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newSimulated(t)
+		m.put()
+		client := m.client(t, etcd.KeepAlive)
+		connected(t.Context(), client)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		end := idle(t, ctx, etcd.New(client))
+		m.stop()
+		m.empty(1)
+		m.lead(false)
+		m.start()
+		ready(ctx, client)
+		time.Sleep(3 * time.Second)
+		m.lead(true)
+		if err := endIn(2*soon, end); !errors.Is(err, kv.ErrReset) {
+			t.Errorf("promised: the watch ends with %v once the member has a leader; %v later: %v", kv.ErrReset, 2*soon, err)
+		}
+	})
+}
+
+func TestTheReadsAfterAnOutageAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 3 // and etcd's client makes up to a hundred attempts of each
+		m := newSimulated(t)
+		client := m.client(t, etcd.KeepAlive)
+		connected(t.Context(), client)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		idle(t, ctx, etcd.New(client))
+		m.stop()
+		m.lead(false)
+		m.start()
+		ready(ctx, client)
+		time.Sleep(time.Minute)
+		n := m.readsSince()
+		if n == 0 || n > most*100 {
+			t.Errorf("promised: a read that is not answered is made %d times; %d attempts came", most, n)
+		}
+		time.Sleep(24 * time.Hour)
+		if n := m.readsSince(); n != 0 {
+			t.Errorf("promised: after some seconds without an answer no more reads are made; %d came", n)
+		}
+	})
+}
+
+// What one Store has read another knows.
+func TestAStoreKnowsWhatAnotherStoreOfItsClientHasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newSimulated(t)
+		m.put()
+		client := m.client(t, plain)
+		one, two := etcd.New(client), etcd.New(client)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		must(one.Get(ctx, kv.Key("k")))(t)
+		m.empty(1)
+		if err := endIn(time.Hour, idle(t, ctx, two)); !errors.Is(err, kv.ErrReset) {
+			t.Errorf("promised: a watch at a member that is not where another Store has read it ends with %v; it ended with %v", kv.ErrReset, err)
+		}
+		running := idle(t, ctx, two)
+		m.put()
+		must(one.Get(ctx, kv.Key("k")))(t)
+		m.empty(1)
+		must(one.Get(ctx, kv.Key("k")))(t)
+		if err := endIn(time.Hour, running); !errors.Is(err, kv.ErrReset) {
+			t.Errorf("promised: a reset that another Store has read ends the watch with %v; it ended with %v", kv.ErrReset, err)
+		}
+	})
+}
+
+// A Store that only watches has heard how far the store is, but not of which member that is true.
+func TestAWatchThatBeginsAtAMemberWhichIsBehindMakesOneRead(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer int64
+		reset  bool
+	}{
+		"the member has lost its data": {5, true},
+		"the member lags behind":       {1000, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, reads := newScript(changed("k", 11)), 0 // its header is at 1000
+				store := etcd.New(&fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
+					reads++
+					time.Sleep(time.Second)
+					return &clientv3.GetResponse{Header: header(test.answer)}, nil
+				}})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				first := read(t, store.Watch(ctx, kv.Key("k"), 10))
+				first.batch()
+				first.stop()
+				var ends []<-chan error
+				for range 3 {
+					s.say(headed(header(5), clientv3.WatchResponse{Created: true}))
+					ends = append(ends, idle(t, ctx, store))
+				}
+				time.Sleep(time.Hour)
+				for _, end := range ends {
+					if err := endIn(0, end); test.reset != errors.Is(err, kv.ErrReset) || !test.reset && err != errGoesOn {
+						t.Errorf("promised: if the member has lost its data the watch ends with %v, and otherwise it goes on; happened: %v", kv.ErrReset, err)
+					}
+				}
+				if reads != 1 {
+					t.Errorf("promised: one read finds out, for all watches that begin meanwhile, whether the member lags behind; %d were made", reads)
+				}
+			})
+		})
+	}
+}
+
+// A real client resumes its watches by itself.
+func TestAClusterRestoredToAnOlderStateIsAResetWithoutARead(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 1)
+	client := cluster.Client()
+	writer, other := etcd.New(client), etcd.New(client)
+	rev := must(writer.Put(ctx, "k", nil))(t)
+	backup := must(cluster.Backup(ctx))(t)
+	ends := make(chan error, 2)
+	for _, store := range []*etcd.Store{writer, other} {
+		begun := make(chan struct{})
+		r := read(t, store.WatchAcknowledged(ctx, kv.Key("other"), rev, func() { close(begun) }))
+		go func() {
+			_, err, _ := r.pull()
+			ends <- err
+		}()
+		<-begun
+	}
+	for range 3 {
+		must(writer.Put(ctx, "k", nil))(t)
+	}
+	if err := cluster.Restore(ctx, backup); err != nil {
+		t.Fatal(err)
+	}
+	ready(ctx, client)
+	back := time.Now()
+	for range 2 {
+		if err := <-ends; !errors.Is(err, kv.ErrReset) || time.Since(back) > 2*soon { // on a busy machine
+			t.Errorf("promised: every watch ends with %v within %v of its client's connecting again; it ended with %v after %v", kv.ErrReset, soon, err, time.Since(back))
+		}
+	}
 }

@@ -16,7 +16,7 @@ import (
 
 const storeName = "kv/etcd"
 
-// invalid is the error of a call that was refused before etcd was asked.
+// invalid returns the error of a call that was refused without a request to etcd.
 func invalid(op func() string, err error) error {
 	for _, reason := range []error{kv.ErrInvalidKey, kv.ErrInvalidRange, kv.ErrUnsupported} {
 		if errors.Is(err, reason) {
@@ -26,7 +26,7 @@ func invalid(op func() string, err error) error {
 	return &kv.OpError{Store: storeName, Op: op(), Reason: kv.ErrUnsupported, Cause: err}
 }
 
-// ready returns the error of a call that need not be tried.
+// ready returns an error if the call need not be tried.
 func (s *Store) ready(ctx context.Context, op func() string) error {
 	switch {
 	case s.missing != nil:
@@ -39,8 +39,8 @@ func (s *Store) ready(ctx context.Context, op func() string) error {
 	return nil
 }
 
-// failed returns err, which etcd or its client gave for op, as an error of this package. Where ctx is done
-// and err may be nothing but the consequence, it is ctx's error.
+// failed returns err, which etcd or its client returned for op, as an error of this package. If ctx is done
+// and err may be only the consequence of that, it returns ctx's error.
 func (s *Store) failed(ctx context.Context, op func() string, err error) error {
 	reason := classify(err)
 	if reason == kv.ErrUnavailable || reason == kv.ErrClosed {
@@ -56,8 +56,8 @@ func (s *Store) failed(ctx context.Context, op func() string, err error) error {
 	return &kv.OpError{Store: storeName, Op: op(), Reason: reason, Cause: withoutContext(err, reason)}
 }
 
-// withoutContext returns err so that it matches no context's error but reason. Contexts of etcd's client, and of this
-// package, end as well, and a caller takes the end of a context for that of its own.
+// withoutContext returns err so that it matches no context's error except reason. Contexts of etcd's client and of this
+// package end too, and a caller would take such an end for the end of its own context.
 func withoutContext(err, reason error) error {
 	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {
 		if end != reason && errors.Is(err, end) {
@@ -77,11 +77,11 @@ func isDeadline(err error) bool {
 	return code == codes.DeadlineExceeded
 }
 
-// reasons maps what etcd says to what it means to a caller. It holds every error of rpctypes, by its text:
-// clientv3 flattens the error of a refused watch, and leaves the typed form of some others out.
+// reasons maps the errors of etcd to what they mean to a caller. It holds every error of rpctypes, by its text,
+// because clientv3 flattens the error of a refused watch, and has no typed form of some others.
 //
 // The errors of requests that this package never makes (of leases, members, users, downgrades) are
-// kv.ErrUnsupported: they could only come from something that is not etcd.
+// kv.ErrUnsupported. Only a server that is not etcd could return them.
 var reasons = describe(map[error][]error{
 	kv.ErrCompacted: {rpctypes.ErrGRPCCompacted},
 	kv.ErrNotFound:  {rpctypes.ErrGRPCKeyNotFound},
@@ -93,8 +93,8 @@ var reasons = describe(map[error][]error{
 		rpctypes.ErrGRPCRequestTooLarge,
 		rpctypes.ErrGRPCTooManyOps,
 	},
-	// Who is calling, and what that user may do. A token that expired or was forgotten is told apart from a
-	// user who is gone only by trying again, so both are here.
+	// Who is calling, and what that user may do. Only another try distinguishes a token that has expired from a
+	// user that was removed, so both are here.
 	kv.ErrPermission: {
 		rpctypes.ErrGRPCPermissionDenied,
 		rpctypes.ErrGRPCInvalidAuthToken,
@@ -131,7 +131,7 @@ var reasons = describe(map[error][]error{
 		rpctypes.ErrGRPCWatchCanceled,
 		rpctypes.ErrGRPCCanceled,
 		rpctypes.ErrGRPCDeadlineExceeded,
-		rpctypes.ErrGRPCFutureRev,       // of a watch that was cancelled and not told why
+		rpctypes.ErrGRPCFutureRev,       // of a watch that was cancelled without a reason
 		rpctypes.ErrGRPCAuthOldRevision, // users or roles have just changed: ask again
 	},
 	kv.ErrUnsupported: {
@@ -171,9 +171,9 @@ func describe(table map[error][]error) map[string]error {
 	return byText
 }
 
-// classify returns the one error of package kv that err, which came from etcd or its client, amounts to. What
-// nobody foresaw is kv.ErrUnavailable: trying again later is what does least harm, and the cause is in
-// the error for people to read.
+// classify returns the error of package kv for err, which came from etcd or its client. An
+// unknown error is kv.ErrUnavailable, because another try later does the least harm. The error has the cause, for
+// people to read.
 func classify(err error) error {
 	code, text := said(err)
 	if reason, ok := reasons[text]; ok {
@@ -192,27 +192,27 @@ func classify(err error) error {
 			return kv.ErrTooLarge
 		}
 	case codes.Canceled:
-		// It was not the caller who cancelled (see failed), and etcd says so in words of its own: it was the
-		// client, as it closed.
+		// The caller did not cancel (see failed), and etcd would use its own words. So the client
+		// cancelled, because it was closed.
 		return kv.ErrClosed
 	}
 	return kv.ErrUnavailable
 }
 
-// describes reports whether err is etcd's error known, in whatever form it has arrived.
+// describes reports whether err is etcd's error known, in any of the forms in which errors arrive.
 func describes(err, known error) bool {
 	_, text := said(err)
 	return text == rpctypes.ErrorDesc(known)
 }
 
-// isOversize reports whether err is of a message that was larger than etcd, gRPC or the client's own
-// settings allow: such a request did not happen, or such an answer did not arrive.
+// isOversize reports whether a message was larger than etcd, gRPC or the client's own
+// settings allow. Then the request did not happen, or the answer did not arrive.
 func isOversize(err error) bool {
 	code, text := said(err)
 	return code == codes.ResourceExhausted && strings.Contains(text, "larger than max")
 }
 
-// said returns the gRPC code of err and the words that etcd gave it, in whatever form it has arrived.
+// said returns the gRPC code of err and the words of etcd, in any of the forms in which errors arrive.
 func said(err error) (codes.Code, string) {
 	var (
 		typed  rpctypes.EtcdError
@@ -233,11 +233,11 @@ func said(err error) (codes.Code, string) {
 	return unflatten(codes.Unknown, err.Error())
 }
 
-// unflatten takes apart the text of a gRPC error, which is how etcd says why it refused a watch:
+// unflatten splits the text of a gRPC error. etcd gives the reason for the refusal of a watch as such a text:
 //
 //	rpc error: code = PermissionDenied desc = etcdserver: permission denied
 //
-// Any other text is itself, of the given code.
+// It returns any other text unchanged, with the given code.
 func unflatten(code codes.Code, text string) (codes.Code, string) {
 	rest, ok := strings.CutPrefix(text, "rpc error: code = ")
 	if !ok {

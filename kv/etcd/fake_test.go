@@ -13,9 +13,10 @@ import (
 type fake struct {
 	clientv3.KV
 	clientv3.Watcher
-	get   func(ctx context.Context, op clientv3.Op) (*clientv3.GetResponse, error)
-	txn   func(ctx context.Context, ops []clientv3.Op) (*clientv3.TxnResponse, error)
-	watch func(ctx context.Context, op clientv3.Op) clientv3.WatchChan
+	get      func(ctx context.Context, op clientv3.Op) (*clientv3.GetResponse, error)
+	txn      func(ctx context.Context, ops []clientv3.Op) (*clientv3.TxnResponse, error)
+	watch    func(ctx context.Context, op clientv3.Op) clientv3.WatchChan
+	progress func(ctx context.Context) // nil if it is not observed
 }
 
 func (f *fake) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
@@ -28,7 +29,12 @@ func (f *fake) Watch(ctx context.Context, key string, opts ...clientv3.OpOption)
 	return f.watch(ctx, clientv3.OpGet(key, opts...))
 }
 
-func (f *fake) RequestProgress(context.Context) error { return nil }
+func (f *fake) RequestProgress(ctx context.Context) error {
+	if f.progress != nil {
+		f.progress(ctx)
+	}
+	return nil
+}
 
 func (f *fake) Close() error { panic("the Store closed a client that is not its own") }
 

@@ -12,13 +12,13 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Get implements [kv.Store]. The read is linearizable. A range that is compacted while its pages are read is read from its
-// beginning again, ten times at most; then the error matches [kv.ErrUnavailable].
+// Get implements [kv.Store]. The read is linearizable. If the revision of the first page is compacted while other pages are read, the
+// range is read from its beginning again, ten times at most. After that the error matches [kv.ErrUnavailable].
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	return s.snapshot(ctx, r, "get ")
 }
 
-// Stat implements [kv.Stater]. It is [Store.Get] without the values, which etcd does not send then.
+// Stat implements [kv.Stater]. It is [Store.Get] without the values. etcd does not send them.
 func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	return s.snapshot(ctx, r, "stat ", clientv3.WithKeysOnly())
 }
@@ -41,11 +41,11 @@ func (s *Store) snapshot(ctx context.Context, r kv.Range, verb string, opts ...c
 	return snapshot, nil
 }
 
-// maxRestarts bounds how often one Get begins anew because the revision it was reading at is gone: a range
-// that takes longer to read than etcd keeps history would otherwise be read for ever.
+// maxRestarts bounds how often one Get begins again because its revision is gone. Otherwise a range
+// that takes longer to read than etcd keeps history would be read for ever.
 const maxRestarts = 10
 
-// errRestart says that the pages read so far cannot be completed.
+// errRestart means that the pages read so far cannot be completed.
 var errRestart = errors.New("the range was read too slowly: its revision was gone before its end")
 
 func (s *Store) read(ctx context.Context, r kv.Range, opts []clientv3.OpOption) (kv.Snapshot, error) {
@@ -67,7 +67,7 @@ func (s *Store) read(ctx context.Context, r kv.Range, opts []clientv3.OpOption) 
 // readOnce reads r from its beginning to its end, in pages, at the revision of the first.
 func (s *Store) readOnce(ctx context.Context, r kv.Range, p *paging) (kv.Snapshot, error) {
 	var snapshot kv.Snapshot
-	var of *history // which all pages have to be of
+	var of *history // to which all pages have to belong
 	from, rangeEnd := bounds(r)
 	for {
 		asked := s.identity.ask()
@@ -85,7 +85,7 @@ func (s *Store) readOnce(ctx context.Context, r kv.Range, p *paging) (kv.Snapsho
 		case of == nil:
 			of = answered
 			snapshot.Revision = kv.Revision(resp.Header.GetRevision())
-			// Count is that of all pages. Where one key was asked for it may not be in r, so nothing is made for it yet.
+			// Count is the number of keys in all pages. A single key may be outside r, so no space is made for it.
 			if n := max(int(resp.Count), len(resp.Kvs)); n > 0 && rangeEnd != "" {
 				snapshot.Entries = make([]kv.Entry, 0, n)
 			}
@@ -105,26 +105,26 @@ func (s *Store) readOnce(ctx context.Context, r kv.Range, p *paging) (kv.Snapsho
 	}
 }
 
-// paging is how many keys one Get asks etcd for at a time. Each page makes etcd count the rest of the range, so few large ones
+// paging is how many keys one Get requests at a time. For each page etcd counts the rest of the range, so a few large pages
 // cost less than many small ones.
 type paging struct {
-	limit int64 // of the next page
-	grows bool  // it follows the size of what was read
+	limit int64 // the limit of the next page
+	grows bool  // the limit follows the size of the pages that were read
 	opts  []clientv3.OpOption
 }
 
 const (
 	firstPage = 10_000
-	// pageBytes is how large pages are made, once it is known how large keys and values are.
+	// pageBytes is the size of a page, once the size of keys and values is known.
 	pageBytes = 16 << 20
 )
 
-// took sets the limit by the size of a page.
+// took sets the limit by the size of a page that was read.
 func (p *paging) took(resp *clientv3.GetResponse) {
 	if !p.grows {
 		return
 	}
-	const perKey = 32 // beside key and value, about
+	const perKey = 32 // about what a pair takes besides its key and value
 	size := 0
 	for _, pair := range resp.Kvs {
 		size += perKey + len(pair.Key) + len(pair.Value)
@@ -135,8 +135,8 @@ func (p *paging) took(resp *clientv3.GetResponse) {
 // wereTooMany lowers the limit for good.
 func (p *paging) wereTooMany() { p.limit, p.grows = p.limit/2, false }
 
-// readPage makes one request for a page at rev, or at the newest revision if that is zero. Where so many keys do not fit into a
-// message it asks for fewer.
+// readPage requests a page at rev, or at the newest revision if rev is zero. If so many keys do not fit into a
+// message, it requests fewer.
 func (s *Store) readPage(ctx context.Context, from, rangeEnd string, rev kv.Revision, p *paging) (*clientv3.GetResponse, error) {
 	if rangeEnd == "" {
 		return s.ask(ctx, from, p.opts...)
@@ -151,7 +151,7 @@ func (s *Store) readPage(ctx context.Context, from, rangeEnd string, rev kv.Revi
 	}
 }
 
-// bounds returns r as etcd's key and range end: an empty end is the one key, and "\x00" is every key from
+// bounds returns r as etcd's key and range end. An empty end means the one key. The end "\x00" means every key from
 // the first on.
 func bounds(r kv.Range) (key, rangeEnd string) {
 	if key, ok := r.Key(); ok {
@@ -159,21 +159,21 @@ func bounds(r kv.Range) (key, rangeEnd string) {
 	}
 	from, to, bounded := r.Bounds()
 	if from == "" {
-		from = "\x00" // the first key there can be; in a namespace etcd's client takes no empty one
+		from = "\x00" // the lowest possible key; in a namespace etcd's client accepts no empty key
 	}
 	switch {
 	case !bounded:
 		return from, "\x00"
 	case to <= from:
-		// Only the interval before "\x00", in which no key can be. To etcd that end would mean every key,
-		// so ask for one key, which is then found to be outside.
+		// This is the interval before "\x00", which can have no key. To etcd that end would mean every key.
+		// So one key is requested, and then dropped because it is outside r.
 		return from, ""
 	}
 	return from, to
 }
 
-// entry returns pair in the words of package kv. It takes over the bytes of the value: etcd's client made
-// them for this response alone.
+// entry returns pair as an entry of package kv. The entry takes over the bytes of the value, which etcd's client made
+// for this response only.
 func entry(pair *mvccpb.KeyValue) kv.Entry {
 	return kv.Entry{
 		Key:            string(pair.Key),

@@ -5,34 +5,37 @@ import (
 	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/watchkv/watchkv/kv"
 )
 
-// identity is what the answers of etcd have told a Store about whose history it reads. Every answer names
-// the cluster, a revision, and the member that gave it with its raft term. The cluster never changes in the
-// life of one, the revision never falls, and neither does the term of a member, so an answer that says otherwise
-// proves that the history was replaced: the cluster was restored from a backup, or another one stands behind the
+// identity is what the answers of etcd show about the history that the Stores of a client read. Every answer names
+// the cluster, a revision, a member and the raft term of that member. In one history the cluster never changes, and neither the
+// revision nor the term of a member ever falls. So an answer that contradicts this
+// proves that the history was replaced: the cluster was restored from a backup, or another cluster is at the
 // address.
 //
-// Terms of different members are not compared. The one that a member names is that of the last entry of raft's log it has
-// applied; where it has caught up by a snapshot instead, it goes on naming the one from before until the next entry.
+// Terms of different members are not compared. A member names the term of the last entry of raft's log that it has
+// applied. A member that has caught up by a snapshot names its earlier term until the next entry.
 //
-// A cluster restored under its old identity that is already past what the Store has seen cannot be told from
-// the old one.
+// If a cluster was restored under its old identity and is already past the highest known revision, it cannot be distinguished from
+// the old cluster.
 type identity struct {
 	mu      sync.Mutex
 	current *history
+	lost    int64 // the highest revision that was heard of in any history that was replaced
 }
 
-// history is one life of the cluster. The fields below replaced are guarded by identity.mu.
+// history is the cluster from its creation or restore to the next restore. The fields below replaced are guarded by identity.mu.
 type history struct {
 	replaced chan struct{} // closed, once, when the history is found to be no longer etcd's
 	cluster  uint64        // zero until an answer named it
-	revision int64         // the highest that was heard of
+	revision int64         // the highest of all answers
 	terms    terms         // the highest that each member has named
-	reached  reached       // the highest revision that each member has answered a request at
+	reached  reached       // the highest revision in each member's answers to requests
 }
 
-// terms are raft terms, by member. They are replaced, never changed: those that a question has seen stay.
+// terms are raft terms, by member. The map is replaced, never changed, because questions keep it.
 type terms map[uint64]uint64
 
 // reached are revisions, by member.
@@ -43,7 +46,7 @@ func newHistory() *history {
 }
 
 // question is what was known when a request was made. The answer to a linearizable request is never older
-// than that, however answers overtake one another.
+// than that, even if answers overtake one another.
 type question struct {
 	history  *history
 	revision int64
@@ -72,8 +75,8 @@ func (id *identity) ask() question {
 	return question{history: h, revision: h.revision, terms: h.terms}
 }
 
-// answered is called with the header of the answer, and returns the history the answer is of; nil where it was
-// replaced while the request was under way, so that nobody can say which of the two that is.
+// answered is called with the header of the answer, and returns the history that the answer belongs to. It returns nil if the
+// history was replaced while the request was under way: then the answer may belong to the old one or to the new one.
 func (id *identity) answered(q question, header *pb.ResponseHeader) *history {
 	id.mu.Lock()
 	defer id.mu.Unlock()
@@ -85,14 +88,14 @@ func (id *identity) answered(q question, header *pb.ResponseHeader) *history {
 	} else {
 		id.remember(header)
 	}
-	// What a watch delivers may be a moment ahead of what its member answers, so only answers count.
+	// A watch may be a moment ahead of the answers of its member, so only answers count.
 	at := id.current.reached
 	at[header.GetMemberId()] = max(at[header.GetMemberId()], header.GetRevision())
 	return id.current
 }
 
-// opening is called before a watch is opened. The answer may be of a member that lags behind others, but none lags
-// behind itself.
+// opening is called before a watch is opened. The answer may come from a member that lags behind other members, but no member lags
+// behind its own earlier answers.
 func (id *identity) opening() (question, reached) {
 	q := id.ask()
 	id.mu.Lock()
@@ -100,9 +103,9 @@ func (id *identity) opening() (question, reached) {
 	return q, maps.Clone(q.history.reached)
 }
 
-// opened is called with the header of the answer that a watch has begun, and reports whether it is of the history that
-// it was opened under.
-func (id *identity) opened(q question, before reached, header *pb.ResponseHeader) bool {
+// opened is called with the header of the answer that a watch after a revision has begun, and reports whether both belong to the history
+// of the question. A revision that only a replaced history has reached, as far as is known, belongs to that history.
+func (id *identity) opened(q question, before reached, after kv.Revision, header *pb.ResponseHeader) bool {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	if q.history != id.current {
@@ -114,11 +117,11 @@ func (id *identity) opened(q question, before reached, header *pb.ResponseHeader
 		return false
 	}
 	id.remember(header)
-	return true
+	return int64(after) <= id.current.revision || int64(after) > id.lost
 }
 
-// heard is called with each header of a watch that was opened under h, and reports whether it is of h. What a
-// watch hears may be older than what others have: only the cluster's name counts.
+// heard is called with each header of a watch that was opened under h, and reports whether the header belongs to h. A
+// watch may be behind other answers, so only the cluster's identity counts.
 func (id *identity) heard(h *history, header *pb.ResponseHeader) bool {
 	id.mu.Lock()
 	defer id.mu.Unlock()
@@ -156,6 +159,7 @@ func (id *identity) remember(header *pb.ResponseHeader) {
 
 func (id *identity) replace(header *pb.ResponseHeader) {
 	close(id.current.replaced)
+	id.lost = max(id.lost, id.current.revision)
 	id.current = newHistory()
 	id.remember(header)
 }

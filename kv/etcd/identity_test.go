@@ -95,14 +95,50 @@ func TestReplacedHistoryIsSaidWhenAWatchBegins(t *testing.T) {
 					t.Fatal(err)
 				}
 				read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
-				// It is said once: who watches now is taken to know.
-				again := read(t, store.Watch(ctx, kv.Key("k"), rev))
-				for got := kv.Revision(0); got <= rev; {
+				// It is said until the new history has reached the revision.
+				for got := kv.Revision(0); got < rev; {
+					read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
 					got = must(store.Put(ctx, "k", nil))(t)
 				}
+				again := read(t, store.Watch(ctx, kv.Key("k"), rev))
+				must(store.Put(ctx, "k", nil))(t)
 				again.batch()
 			})
 		}
+	}
+}
+
+// A revision is of a lost history if that had reached it and the new one, as far as is known, has not.
+func TestAWatchAfterALostRevisionIsAReset(t *testing.T) {
+	for name, test := range map[string]struct {
+		after, reached kv.Revision // where the watch begins, and where the member is by then
+		reset          bool
+	}{
+		"the newest one":                   {10, 6, true},
+		"the first that was not restored":  {7, 6, true},
+		"the last that was restored":       {6, 6, false},
+		"one that is reached again":        {9, 9, false},
+		"the newest of two lost histories": {20, 6, true},
+		"one that no history has reached":  {21, 6, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaktest.Check(t)
+			var next int64 // each answer is of an older state than the one before
+			s := newScript(headed(header(int64(test.reached)), clientv3.WatchResponse{Created: true}))
+			store := etcd.New(&fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
+				return &clientv3.GetResponse{Header: header(next)}, nil
+			}})
+			for _, next = range []int64{20, 10, 5} {
+				must(store.Get(t.Context(), kv.Key("k")))(t)
+			}
+			r := read(t, store.Watch(within(t, patience), kv.Key("k"), test.after))
+			if test.reset {
+				r.end(kv.ErrReset)
+				return
+			}
+			s.say(changed("k", 30))
+			r.batch()
+		})
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 const (
 	keepAliveTime    = 10 * time.Second
 	keepAliveTimeout = 5 * time.Second
-	// connectDelay is the longest delay between two attempts to connect, apart from its jitter of a fifth.
+	// connectDelay is the longest delay between two attempts to connect, without the jitter of a fifth.
 	connectDelay = 5 * time.Second
-	// connectWithin is how long gRPC gives an attempt by default.
+	// connectWithin is gRPC's default for how long an attempt may take.
 	connectWithin = 20 * time.Second
 )
 
@@ -23,15 +23,16 @@ const (
 //
 //	client, err := clientv3.New(etcd.KeepAlive(clientv3.Config{Endpoints: endpoints}))
 //
-// Without them a connection that has died without a reset, because a machine is gone or a firewall has lost its state, is
-// used until the kernel gives it up, which takes a quarter of an hour. With them the client finds out within 15 s, and
-// goes on with another member. It cannot be set on a client that exists.
+// A connection can die without a reset, because a machine is gone or a firewall has lost its state. Without these settings the
+// connection is used until the kernel gives it up, which takes a quarter of an hour. With them the client finds out within 15 s, and
+// uses another member. They cannot be set on a client that exists.
 //
-// It also makes gRPC wait at most about 6 s between attempts to connect, where config has no other grpc.WithConnectParams among its DialOptions. By
-// default gRPC's delays grow to two minutes, and a watch that etcd's client resumes waits for them after a server is back.
+// It also makes gRPC wait at most about 6 s between two attempts to connect, unless config has other grpc.WithConnectParams in its
+// DialOptions. By default gRPC's delays grow to two minutes. A watch of a [Store] shortens them without KeepAlive too, but the program's
+// own requests, while it has no watch open, wait for them after a server is back.
 //
-// An etcd server closes a connection whose client asks more often than every 5 s, unless its --grpc-keepalive-min-time says
-// otherwise.
+// By default an etcd server closes a connection whose client sends keep-alives more often than every 5 s. The server's option
+// --grpc-keepalive-min-time changes that.
 func KeepAlive(config clientv3.Config) clientv3.Config {
 	if config.DialKeepAliveTime == 0 {
 		config.DialKeepAliveTime = keepAliveTime
@@ -42,6 +43,6 @@ func KeepAlive(config clientv3.Config) clientv3.Config {
 	delays := backoff.DefaultConfig
 	delays.MaxDelay = connectDelay
 	connect := grpc.WithConnectParams(grpc.ConnectParams{Backoff: delays, MinConnectTimeout: connectWithin})
-	config.DialOptions = slices.Concat([]grpc.DialOption{connect}, config.DialOptions) // those of the caller come later, and win
+	config.DialOptions = slices.Concat([]grpc.DialOption{connect}, config.DialOptions) // the caller's options come later, and win
 	return config
 }

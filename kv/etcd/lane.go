@@ -8,16 +8,15 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
 )
 
-// lane is a gRPC stream of etcd's client. The client gives watches of the same metadata one stream. Watches of this
-// package have a metadata key that no other watch of the program has: another watch could end theirs, or keep progress
-// from them.
+// lane is a gRPC stream of etcd's client. The client puts watches with the same metadata into one stream. Watches of this
+// package have a metadata key that no other watch of the program has, because another watch in the stream could end them, or
+// keep bookmarks from them.
 //
-// etcd's client sends the requests for watches of one stream one after the other, each when the server has acknowledged
-// the one before. A stream whose server is gone therefore keeps every later watch waiting, and nothing reports it.
+// etcd's client sends the requests for watches of one stream one at a time, each after the server has acknowledged
+// the previous one. So if the server of a stream is gone, every later watch of the stream waits, and nothing reports it.
 type lane struct {
 	number uint64
 	turn   chan struct{} // holds a token while a request for a watch waits for its acknowledgement
@@ -25,28 +24,28 @@ type lane struct {
 	dead   chan struct{} // closed when running watches have to begin again in another lane
 
 	moved atomic.Int64 // when the server last acknowledged a watch of the lane, in nanoseconds since started
-	heard atomic.Int64 // when anything was last received in it, likewise
+	heard atomic.Int64 // when the lane last received anything, likewise
 
 	// Guarded by lanes.mu.
 
 	watches int    // how many sources are open
-	canary  *probe // how to ask for a watch that this client is allowed to have
+	canary  *probe // requests a watch that this client is allowed to have
 	cause   error  // why dead is closed
 	pulsing bool   // a pulse is under way
 }
 
-// context returns the context to open a watch in l with.
+// context returns ctx as the context of a watch in l.
 func (l *lane) context(ctx context.Context) context.Context {
 	ctx = metadata.AppendToOutgoingContext(ctx, "watchkv-stream", strconv.FormatUint(l.number, 10))
 	return clientv3.WithRequireLeader(ctx)
 }
 
-// started is what the times of lanes are counted from.
+// started is the zero of the times of lanes.
 var started = time.Now()
 
 func sinceStart() int64 { return int64(time.Since(started)) }
 
-// hear notes that the lane has brought something.
+// hear notes that the lane has received something.
 func (l *lane) hear() { l.heard.Store(sinceStart()) }
 
 // acknowledge notes that the server has answered a request for a watch.
@@ -56,8 +55,8 @@ func (l *lane) acknowledge() {
 	l.heard.Store(now)
 }
 
-// laneNumbers numbers the lanes of all clients but the first of each, which is number zero. The Stores of a client that
-// is not recognized as the same use different lanes once they have left the first.
+// laneNumbers numbers the lanes of all clients, except the first lane of each, which is number zero. If two Stores have one client
+// and cannot know it, they share the first lane only.
 var laneNumbers atomic.Uint64
 
 func newLane(number uint64) *lane {
@@ -66,77 +65,53 @@ func newLane(number uint64) *lane {
 	return l
 }
 
-// lanes are those of one client. All Stores of the client share them.
+// lanes are the lanes of one client. All Stores of the client share them.
 type lanes struct {
-	state func() connectivity.State // of the client's connection; nil where that is not known
-	attempts
+	isConnected func() bool // whether the client has a connection, as far as is known
 
 	mu      sync.Mutex
-	current *lane // that watches begin in
+	current *lane // in which new watches begin
 	// running are the lanes with an open source.
 	running map[*lane]struct{}
 	// leaves counts how often the current lane was left in a row because nothing was acknowledged.
 	leaves int
-	// connectedAnew is when the client was last made to connect at once.
-	connectedAnew time.Time
 }
 
 const (
-	// acknowledgeWithin is how long a server may take to acknowledge a watch, before later watches begin in another
-	// lane, and this one in both. After quickLeaves it doubles each time, as the network may be slow.
+	// acknowledgeWithin is how long a server may take to acknowledge a watch. After that, later watches begin in another
+	// lane, and this watch is requested in both. After quickLeaves the time doubles with each leave, because the network may be slow.
 	acknowledgeWithin = 2 * time.Second
 	quickLeaves       = 3
 	// mostLeaves bounds how many lanes are left in a row. The gRPC balancer gives each lane the next connection, so
-	// by then all have been tried.
+	// all connections have been tried by then.
 	mostLeaves = 6
-	// overtakenFor is how long a lane may owe an answer that a later lane has given.
+	// overtakenFor is how long a lane may owe an answer after a lane that was asked later has answered.
 	overtakenFor = time.Second
-	// quietFor is how long a lane has been silent when a read begins a pulse.
+	// quietFor is how long a lane must have been silent before a read begins a pulse.
 	quietFor = 2 * time.Second
 )
 
-func newLanes(state func() connectivity.State) *lanes {
-	return &lanes{state: state, current: newLane(0), running: make(map[*lane]struct{})}
+func newLanes(isConnected func() bool) *lanes {
+	return &lanes{isConnected: isConnected, current: newLane(0), running: make(map[*lane]struct{})}
 }
 
-// clients has the lanes of each client that tells when it is closed.
-var clients sync.Map // of *lanes, by *clientv3.Client
-
-// lanesOf returns the lanes of client.
-func lanesOf(client Client) *lanes {
-	c, ok := client.(*clientv3.Client)
-	if !ok || c.Ctx() == nil {
-		return newLanes(nil)
-	}
-	shared, known := clients.LoadOrStore(c, newLanes(func() connectivity.State {
-		if conn := c.ActiveConnection(); conn != nil {
-			return conn.GetState()
-		}
-		return connectivity.Ready
-	}))
-	if !known {
-		context.AfterFunc(c.Ctx(), func() { clients.Delete(c) })
-	}
-	return shared.(*lanes)
-}
-
-// now returns the lane in which watches begin.
+// now returns the lane in which new watches begin.
 func (ls *lanes) now() *lane {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	return ls.current
 }
 
-// refused has later watches begin in another lane than l, where a watch was refused. A gRPC stream keeps the token it was
-// opened with, however long that has been invalid, and goes on returning the error of the refusal.
+// refused makes later watches begin in another lane than l, because a watch in l was refused. A gRPC stream keeps the token that it
+// was opened with. When that token becomes invalid, the stream refuses every later watch.
 func (ls *lanes) refused(l *lane) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.leaveLocked(l)
 }
 
-// late has later watches begin in another lane than l, where the server does not acknowledge a watch. While the client
-// has no connection there is no better lane.
+// late makes later watches begin in another lane than l, because the server does not acknowledge a watch in l. While the client
+// has no connection, no lane is better.
 func (ls *lanes) late(l *lane) {
 	if !ls.isConnected() {
 		return
@@ -166,21 +141,21 @@ func (ls *lanes) acknowledged(l *lane) {
 	}
 }
 
-// patience is how long a lane may acknowledge nothing.
+// patience returns how long a lane may take to acknowledge a watch.
 func (ls *lanes) patience() time.Duration {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	return acknowledgeWithin << max(0, ls.leaves-quickLeaves)
 }
 
-// waiting returns how much longer to wait for the acknowledgement of a watch that was asked for at begun; zero or less
-// if that is late.
+// waiting returns how much longer to wait for the acknowledgement of a watch that was requested at begun. It returns zero or less
+// if the acknowledgement is late.
 func (ls *lanes) waiting(l *lane, begun int64) time.Duration {
 	since := max(begun, l.moved.Load())
 	return ls.patience() - time.Duration(sinceStart()-since)
 }
 
-// use counts a source in l. Whoever uses a lane can ask it for progress, and ask whether it is alive.
+// use counts a source in l. While l is in use, others may request progress in it, and may check whether it is alive.
 func (ls *lanes) use(l *lane, canary *probe) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -189,7 +164,7 @@ func (ls *lanes) use(l *lane, canary *probe) {
 	ls.running[l] = struct{}{}
 }
 
-// release takes back a use.
+// release undoes one use.
 func (ls *lanes) release(l *lane) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -205,9 +180,6 @@ func (ls *lanes) isUsed(l *lane) bool {
 	return l.watches > 0
 }
 
-// isConnected reports whether the client has a connection, as far as is known.
-func (ls *lanes) isConnected() bool { return ls.state == nil || ls.state() == connectivity.Ready }
-
 // inUse returns the lanes that have an open source.
 func (ls *lanes) inUse() []*lane {
 	ls.mu.Lock()
@@ -219,7 +191,17 @@ func (ls *lanes) inUse() []*lane {
 	return lanes
 }
 
-// kill ends the watches that run in l, because of cause, and has later ones begin in another lane.
+// anyCanary returns the canary of some lane. It returns nil if no lane is in use.
+func (ls *lanes) anyCanary() *probe {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for l := range ls.running {
+		return l.canary
+	}
+	return nil
+}
+
+// kill ends the watches that run in l with cause, and makes later watches begin in another lane.
 func (ls *lanes) kill(l *lane, cause error) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()

@@ -7,20 +7,20 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// probe is what a watch is asked for with.
+// probe is what is needed to request a watch.
 type probe struct {
 	client Client
-	closed <-chan struct{} // closed with the client; nil where the client does not tell
+	closed <-chan struct{} // closed with the client; nil if the client does not report that
 	key    string
 	opts   []clientv3.OpOption
 }
 
 // request is one request for a watch in one lane.
 //
-// A request is never cancelled before the server has acknowledged it. etcd's client would forget it and the server would
-// not: the server's watch would stay until an event comes for it, and the client would keep its gRPC stream for ever, with
-// all later requests in that stream waiting behind the one that was forgotten. A request that is not needed any more is
-// abandoned instead, and its watch is cancelled once it has been acknowledged.
+// A request is never cancelled before the server has acknowledged it. etcd's client would forget the request, and the server would
+// not. The server would keep the watch until an event comes for it. The client would keep the gRPC stream for ever, and
+// all later requests in that stream would wait behind the forgotten one. A request that is not needed any more is
+// abandoned instead, and its watch is cancelled when the server has acknowledged it.
 type request struct {
 	lane      *lane
 	sent      bool
@@ -29,8 +29,9 @@ type request struct {
 	abandoned chan struct{}      // closed when the request is not needed any more
 }
 
-// ask begins a request in l and hands it to results when etcd's client has returned, unless it was abandoned. Its
-// goroutine ends then, or when the client is closed. A request that still waits for its turn when left is closed is not sent.
+// ask begins a request in l, and sends it to results when etcd's client has returned, unless it was abandoned. The goroutine
+// of the request ends then, or when the client is closed. If the request still waits for its turn when left is closed, it is not sent
+// to the server.
 func (ls *lanes) ask(l *lane, left <-chan struct{}, p *probe, results chan<- *request) *request {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &request{lane: l, cancel: cancel, abandoned: make(chan struct{})}
@@ -54,9 +55,9 @@ func (ls *lanes) ask(l *lane, left <-chan struct{}, p *probe, results chan<- *re
 	return r
 }
 
-// open asks for a watch in l until a server has acknowledged it, and returns the request that was acknowledged. When l
-// is left, it asks in the next lane too, and takes what is acknowledged first. It returns nil when ctx ends, or stop or the
-// client is closed. A lane that only this watch uses is never left.
+// open requests a watch in l, and returns the request when a server has acknowledged it. When l is left, open requests the watch in
+// the next lane too, and returns the request that is acknowledged first. It returns nil when ctx ends, when stop is closed, or
+// when the client is closed. A lane that only this watch uses is never left.
 func (ls *lanes) open(ctx context.Context, stop <-chan struct{}, l *lane, p *probe) *request {
 	results := make(chan *request)
 	var requests []*request

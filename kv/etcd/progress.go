@@ -3,10 +3,10 @@ package etcd
 import "context"
 
 // RequestProgress implements [kv.ProgressRequester]. etcd answers for all watches of a gRPC stream together, and the Stores
-// of one client share a stream: while one watch of these Stores is behind, or waits for a future revision, which is also
-// that of a watch after the current one until the next write, no watch of the stream yields a bookmark.
+// of one client share a stream. If one watch of these Stores is behind, or waits for a future revision, no watch of the stream
+// yields a bookmark. A watch after the current revision also waits for a future revision, until the next write.
 //
-// The client's own RequestProgress does not reach the watches of a Store, which have a stream that no other watch uses.
+// The client's own RequestProgress does not reach the watches of a Store, because these have their own stream.
 func (s *Store) RequestProgress(ctx context.Context) error {
 	op := func() string { return "request progress" }
 	if err := s.ready(ctx, op); err != nil {

@@ -12,8 +12,8 @@ import (
 var errSilentStream = errors.New("the stream of this watch answers nothing, and a new stream does: " +
 	"its member or its connection is gone (does the client's configuration set DialKeepAliveTime? see KeepAlive)")
 
-// pulses asks every quiet lane that has running watches whether it is alive. A read begins it, because a reader that wants
-// to know whether its watch is still alive reads. It does not wait for the answers.
+// pulses checks whether each quiet lane with running watches is alive. It does not wait for the results. A read calls it, because a
+// reader that doubts its watch makes a read.
 func (s *Store) pulses() {
 	for _, l := range s.lanes.inUse() {
 		if time.Duration(sinceStart()-l.heard.Load()) > quietFor {
@@ -22,8 +22,8 @@ func (s *Store) pulses() {
 	}
 }
 
-// pulse asks for a watch in l that brings no event, unless one has been asked for already. Its acknowledgement proves
-// that the stream is alive. The stream is then asked for progress, which moves the place that idle watches resume from.
+// pulse requests a watch in l that brings no event, unless such a request is under way. The acknowledgement proves
+// that the stream is alive. Then pulse requests progress in the stream, so that idle watches can resume from a newer revision.
 func (s *Store) pulse(l *lane) {
 	ls := s.lanes
 	ls.mu.Lock()
@@ -34,7 +34,7 @@ func (s *Store) pulse(l *lane) {
 	if skip {
 		return
 	}
-	go func() { // ends with the answer, with the last watch of the lane, with the death of the lane, or with the client
+	go func() { // ends with the answer, the last watch of the lane, the death of the lane, or the client
 		defer func() {
 			ls.mu.Lock()
 			l.pulsing = false
@@ -44,8 +44,8 @@ func (s *Store) pulse(l *lane) {
 	}()
 }
 
-// examine asks for a watch in l, also if new watches begin elsewhere. If that is late it asks in the newest lane as well. If a
-// lane that was asked later answers, and nothing comes in l, l is dead.
+// examine requests a watch in l, even if new watches begin in another lane. If the acknowledgement is late, examine requests the watch
+// in the newest lane as well. If a lane that was asked later answers, and l receives nothing, then l is dead.
 func (ls *lanes) examine(l *lane, canary *probe) {
 	results := make(chan *request)
 	first, begun := ls.ask(l, nil, canary, results), sinceStart()
@@ -62,19 +62,19 @@ func (ls *lanes) examine(l *lane, canary *probe) {
 		select {
 		case r := <-results:
 			if r == first {
-				ls.askProgress(l, canary) // while the watch that was asked for holds the stream
+				ls.askProgress(l, canary) // before r is cancelled: its watch keeps the stream open
 				r.cancel()
 				return
 			}
 			r.cancel()
-			if r.sent { // or its lane was left before it had its turn
+			if r.sent { // otherwise its lane was left before the request had its turn
 				overtaken = true
 				timer.Reset(overtakenFor)
 			}
 		case <-timer.C:
 			switch {
 			case l.heard.Load() > begun, !ls.isUsed(l):
-				return // something else has come in it, or there is nobody to examine it for
+				return // l has received something else, or has no watches any more
 			case overtaken:
 				ls.kill(l, errSilentStream)
 				return
@@ -93,15 +93,15 @@ func (ls *lanes) examine(l *lane, canary *probe) {
 	}
 }
 
-// askProgress asks the stream of l, which has a watch, how far it is. The answer comes to every watch of the stream, if none
-// of them is behind or waits for the future.
+// askProgress requests progress in the stream of l, which has a watch. The answer comes to every watch of the stream, unless one
+// of them is behind or waits for a future revision.
 func (ls *lanes) askProgress(l *lane, p *probe) {
 	ctx, cancel := context.WithTimeout(l.context(context.Background()), acknowledgeWithin)
 	defer cancel()
-	p.client.RequestProgress(ctx) // what is not answered is asked again by the next pulse
+	p.client.RequestProgress(ctx) // if it fails, the next pulse requests progress again
 }
 
-// canaryOf is a watch of the same keys as another, which the client is allowed to watch, that brings no events.
+// canaryOf returns a probe for a watch that brings no events. It has the keys of p, because the client is allowed to watch these.
 func canaryOf(p *probe, rangeEnd string) *probe {
 	return &probe{client: p.client, closed: p.closed, key: p.key, opts: []clientv3.OpOption{
 		clientv3.WithRange(rangeEnd), clientv3.WithCreatedNotify(), clientv3.WithFilterPut(), clientv3.WithFilterDelete(),

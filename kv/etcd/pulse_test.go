@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,68 +14,6 @@ import (
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
 )
-
-// streams is a client each of whose streams can be made to acknowledge nothing. Its watches bring nothing.
-type streams struct {
-	mu     sync.Mutex
-	silent map[string]bool
-	asked  map[string]int // how many watches were asked for
-	refuse atomic.Bool
-	closed chan struct{} // ends what waits
-}
-
-func newStreams(t *testing.T) *streams {
-	s := &streams{silent: make(map[string]bool), asked: make(map[string]int), closed: make(chan struct{})}
-	t.Cleanup(func() { close(s.closed) })
-	return s
-}
-
-func (s *streams) watch(ctx context.Context, _ clientv3.Op) clientv3.WatchChan {
-	name := stream(ctx)
-	s.mu.Lock()
-	s.asked[name]++
-	silent := s.silent[name]
-	s.mu.Unlock()
-	if silent {
-		select {
-		case <-s.closed:
-		case <-ctx.Done():
-		}
-	}
-	out := make(chan clientv3.WatchResponse, 2)
-	if s.refuse.Load() {
-		out <- headed(header(10), clientv3.WatchResponse{Canceled: true})
-		close(out)
-		return out
-	}
-	out <- headed(header(10), clientv3.WatchResponse{Created: true})
-	go func() {
-		defer close(out)
-		select {
-		case <-ctx.Done():
-		case <-s.closed:
-		}
-	}()
-	return out
-}
-
-func (s *streams) silence(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.silent[name] = true
-}
-
-func (s *streams) watches(name string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asked[name]
-}
-
-func (s *streams) client() *fake {
-	return &fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
-		return &clientv3.GetResponse{Header: header(10)}, nil
-	}}
-}
 
 // idle is a watch of store that is under way.
 func idle(t *testing.T, ctx context.Context, store *etcd.Store) (ended <-chan error) {

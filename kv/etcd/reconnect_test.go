@@ -52,6 +52,76 @@ func TestAClientMadeWithKeepAliveConnectsSoonAfterAnOutage(t *testing.T) {
 	})
 }
 
+// ready waits until the client has a connection, and does nothing for it.
+func ready(ctx context.Context, client *clientv3.Client) {
+	conn := client.ActiveConnection()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		conn.WaitForStateChange(ctx, state)
+	}
+}
+
+// A watch needs no KeepAlive for that, and no read.
+func TestAClientWithAWatchConnectsSoonAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 7 * time.Second
+		m := newSimulated(t)
+		client, bare := m.client(t, plain), m.client(t, plain)
+		connected(t.Context(), bare)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		idle(t, ctx, etcd.New(client))
+		for _, outage := range outages {
+			m.stop()
+			time.Sleep(outage)
+			m.start()
+			back := time.Now()
+			ready(ctx, client)
+			took := time.Since(back)
+			ready(ctx, bare)
+			t.Logf("after an outage of %v: %v, a client without a watch %v", outage, took, time.Since(back))
+			if took > bound {
+				t.Errorf("promised: a client with a watch connects within %v of the end of an outage; after %v of outage it took %v", bound, outage, took)
+			}
+		}
+	})
+}
+
+// attempts returns how often client tries to connect in an outage of ten minutes.
+func attempts(m *simulated) int {
+	m.stop()
+	before := m.dialed()
+	time.Sleep(10 * time.Minute)
+	return m.dialed() - before
+}
+
+func TestNothingObservesTheConnectionOfAClientWithoutAWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newSimulated(t)
+		client := m.client(t, plain)
+		connected(t.Context(), client)
+		bare := attempts(m)
+		m.start()
+		connected(t.Context(), client)
+
+		ctx, cancel := context.WithCancel(t.Context())
+		var ends []<-chan error
+		for range 3 {
+			ends = append(ends, idle(t, ctx, etcd.New(client)))
+		}
+		with := attempts(m)
+		cancel()
+		for _, end := range ends {
+			<-end
+		}
+		m.start()
+		connected(t.Context(), client)
+		if after := attempts(m); with < 3*bare || after > 2*bare {
+			t.Errorf("promised: only a client with a watch tries to connect more often than gRPC does by itself; without a watch it tried %d times, with watches %d, after them %d",
+				bare, with, after)
+		}
+	})
+}
+
 func TestAReadIsBackSoonAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newSimulated(t)

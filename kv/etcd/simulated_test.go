@@ -9,6 +9,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -26,10 +27,12 @@ type simulated struct {
 	term     uint64
 	revision int64 // before the first change of its only key it is 1
 	dials    int   // attempts to connect
+	reads    int
+	leader   bool // without one it answers no read
 }
 
 func newSimulated(t *testing.T) *simulated {
-	m := &simulated{term: 2, revision: 1}
+	m := &simulated{term: 2, revision: 1, leader: true}
 	t.Cleanup(m.stop)
 	m.start()
 	return m
@@ -70,12 +73,22 @@ func (m *simulated) put() (revision int64) {
 }
 
 // closable is a fake that may be closed, as the client's own watcher is with the client.
-type closable struct{ fake }
+type closable struct{ *fake }
 
-func (*closable) Close() error { return nil }
+func (closable) Close() error { return nil }
 
 // client is a real client of the member, with watches that begin and bring nothing.
 func (m *simulated) client(t *testing.T, configure func(clientv3.Config) clientv3.Config) *clientv3.Client {
+	return m.clientWith(t, configure, &fake{watch: func(ctx context.Context, _ clientv3.Op) clientv3.WatchChan {
+		begun := make(chan clientv3.WatchResponse, 1)
+		begun <- headed(m.now(), clientv3.WatchResponse{Created: true})
+		context.AfterFunc(ctx, func() { close(begun) })
+		return begun
+	}})
+}
+
+// clientWith is a real client of the member, with the watches of watcher.
+func (m *simulated) clientWith(t *testing.T, configure func(clientv3.Config) clientv3.Config, watcher *fake) *clientv3.Client {
 	dialer := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		m.mu.Lock()
 		m.dials++
@@ -87,15 +100,11 @@ func (m *simulated) client(t *testing.T, configure func(clientv3.Config) clientv
 		return listener.DialContext(ctx)
 	})
 	client := must(clientv3.New(configure(clientv3.Config{
-		Endpoints: []string{"http://member:2379"}, Logger: zap.NewNop(), DialOptions: []grpc.DialOption{dialer},
+		Endpoints: []string{"http://member:2379"}, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{dialer, grpc.WithIdleTimeout(0)}, // the stream of a real watch keeps the connection
 	})))(t)
 	t.Cleanup(func() { client.Close() })
-	client.Watcher = &closable{fake{watch: func(ctx context.Context, _ clientv3.Op) clientv3.WatchChan {
-		begun := make(chan clientv3.WatchResponse, 1)
-		begun <- headed(m.now(), clientv3.WatchResponse{Created: true})
-		context.AfterFunc(ctx, func() { close(begun) })
-		return begun
-	}}}
+	client.Watcher = closable{watcher}
 	return client
 }
 
@@ -103,6 +112,21 @@ func (m *simulated) dialed() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.dials
+}
+
+// lead says whether the member has a leader.
+func (m *simulated) lead(leader bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leader = leader
+}
+
+// readsSince returns how many reads came since it was last called.
+func (m *simulated) readsSince() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, m.reads = m.reads, 0
+	return n
 }
 
 func (m *simulated) now() *pb.ResponseHeader {
@@ -118,6 +142,13 @@ func pairAt(key []byte, revision int64) *mvccpb.KeyValue {
 
 // Range implements pb.KVServer.
 func (m *simulated) Range(_ context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
+	m.mu.Lock()
+	m.reads++
+	leader := m.leader
+	m.mu.Unlock()
+	if !leader {
+		return nil, rpctypes.ErrGRPCNoLeader
+	}
 	header := m.now()
 	resp := &pb.RangeResponse{Header: header}
 	if header.Revision > 1 {

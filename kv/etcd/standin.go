@@ -2,19 +2,19 @@ package etcd
 
 import "time"
 
-// standIn takes what comes for a stream whose consumer is busy. It runs only between lend and takeBack, and only if that is longer
-// than a moment, so that a quick consumer pays no more for it than setting a timer.
+// standIn receives for a stream while the consumer is busy. It runs only between lend and takeBack, and only if that time is longer
+// than a moment. So for a quick consumer the only cost is a timer.
 type standIn struct {
-	timer *time.Timer   // begins it; nil before the first time
-	armed bool          // lend was called, and not yet takeBack
-	back  chan struct{} // holds a token when it is to end
-	over  chan struct{} // holds a token when it has ended
+	timer *time.Timer   // begins the stand-in; nil before the first lend
+	armed bool          // lend was called, and takeBack not yet
+	back  chan struct{} // holds a token when the stand-in has to end
+	over  chan struct{} // holds a token when the stand-in has ended
 }
 
-// lendAfter is how long etcd's client is left alone with what it receives.
+// lendAfter is how long a consumer may be busy before the stand-in begins.
 const lendAfter = 10 * time.Millisecond
 
-// lend has a stand-in take over if the consumer is busy for long. Only the consumer calls it, as it does takeBack.
+// lend makes the stand-in begin if the consumer is busy for long. Only the consumer calls lend and takeBack.
 func (w *stream) lend() {
 	s := &w.standIn
 	if w.source == nil {
@@ -45,12 +45,12 @@ func (w *stream) takeBack() {
 	s.back <- struct{}{}
 	<-s.over
 	select {
-	case <-s.back: // it had ended by itself
+	case <-s.back: // the stand-in had ended by itself
 	default:
 	}
 }
 
-// drain receives until it is told to stop, the stream ends, or the buffer is full.
+// drain receives until stop has a token, the stream ends, or the buffer is full.
 func (w *stream) drain(stop <-chan struct{}) {
 	for {
 		batch, err := w.receive(stop)

@@ -11,23 +11,22 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Client is what a [Store] needs of an etcd client. A [*clientv3.Client] is one, also after its KV and its
-// Watcher were replaced by those of a namespace, and so is a struct that embeds the two interfaces.
+// Client is what a [Store] needs of an etcd client. A [*clientv3.Client] is one, also if its KV and its
+// Watcher were replaced by those of a namespace. A struct that embeds the two interfaces is one too.
 type Client interface {
 	clientv3.KV
 	clientv3.Watcher
 }
 
 // Store is a [kv.Store], [kv.Writer] and [kv.Committer] over etcd. Make one with [New]. Its methods may be
-// called concurrently. It needs no closing: it holds nothing but the client, which stays its owner's.
+// called concurrently. A Store needs no closing: it holds only the client, and the client's owner closes that.
 type Store struct {
-	client   Client
-	missing  error           // why there is no client to use; nil when there is one
-	closed   <-chan struct{} // closed with the client; nil where the client does not tell
-	page     int64           // zero for the default
-	buffer   int
-	identity identity
-	lanes    *lanes // that watches run in
+	client  Client
+	missing error           // why the client cannot be used; nil if it can
+	closed  <-chan struct{} // closed with the client; nil where the client does not tell
+	page    int64           // zero for the default
+	buffer  int
+	*shared // with the other Stores of the client
 	// fragment is set once a message was too large for the client: see drain.
 	fragment atomic.Bool
 }
@@ -43,14 +42,14 @@ var (
 	_ kv.SelfReader        = (*Store)(nil)
 )
 
-// New returns a Store over client. It does not connect, and never closes client. Given no client, every
+// New returns a Store over client. It does not connect, and never closes client. If client is nil, every
 // call of the Store fails with an error that says so.
 func New(client Client, opts ...Option) *Store {
 	s := &Store{
 		client:  client,
 		missing: missing(client),
 		buffer:  defaultBuffer,
-		lanes:   newLanes(nil),
+		shared:  newShared(context.Background(), nil),
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -60,7 +59,7 @@ func New(client Client, opts ...Option) *Store {
 	if s.missing != nil {
 		return s
 	}
-	s.lanes = lanesOf(client)
+	s.shared = sharedOf(client)
 	if c, ok := client.(interface{ Ctx() context.Context }); ok && c.Ctx() != nil {
 		s.closed = c.Ctx().Done()
 	}
@@ -72,7 +71,7 @@ var (
 	errNoInterfaces = errors.New("New was given a client without a KV or a Watcher")
 )
 
-// missing returns why client cannot be used, as far as can be seen without using it.
+// missing returns why client cannot be used, as far as this shows without a request.
 func missing(client Client) error {
 	if client == nil {
 		return errNoClient
@@ -84,7 +83,7 @@ func missing(client Client) error {
 	case v.Kind() == reflect.Pointer && v.IsNil():
 		return errNoClient
 	case v.Kind() == reflect.Struct && v.Type().Name() == "":
-		// Written in place, it has no methods but those of what it embeds.
+		// A type without a name has only the methods of what it embeds.
 		for _, field := range v.Fields() {
 			if field.Kind() == reflect.Interface && field.IsNil() {
 				return errNoInterfaces
@@ -94,8 +93,8 @@ func missing(client Client) error {
 	return nil
 }
 
-// whileOpen returns a context that ends with ctx and also when the client is closed: clientv3 itself goes on
-// trying for seconds then. The caller calls end.
+// whileOpen returns a context that ends with ctx and when the client is closed. clientv3 itself would continue
+// to try for seconds. The caller calls end.
 func (s *Store) whileOpen(ctx context.Context) (open context.Context, end func()) {
 	if s.closed == nil {
 		return ctx, func() {}

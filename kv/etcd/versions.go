@@ -5,8 +5,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// headerOf returns the header of resp. It is a struct in version 3.6 of etcd's client and a pointer, which may be nil,
-// in version 3.7; its getters are the same.
+// headerOf returns the header of resp. In version 3.6 of etcd's client the header is a struct. In version 3.7 it is a pointer, which
+// may be nil. Its getters are the same.
 func headerOf(resp *clientv3.WatchResponse) *pb.ResponseHeader {
 	return &pb.ResponseHeader{
 		ClusterId: resp.Header.GetClusterId(),

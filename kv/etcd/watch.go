@@ -11,15 +11,15 @@ import (
 
 // Watch implements [kv.Store].
 //
-// The watch rides out what etcd's client can: a member that stops, a connection that breaks. It ends when
-// etcd ends it, when the member it is connected to has lost its leader, and when the history it delivered
-// turns out to have been replaced, which it learns from the answers to all calls of this Store. It never
-// begins again by itself.
+// The watch survives what etcd's client survives: a member that stops, a connection that breaks. It ends when
+// etcd ends it, when its member has lost its leader, and when the history that it has delivered
+// was replaced. The answers to all calls of all Stores of the client show such a replacement. A watch that has ended does not
+// begin again by itself.
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	return s.WatchAcknowledged(ctx, r, after, nil)
 }
 
-// WatchAcknowledged implements [kv.Acknowledger]. acknowledged is called when a member has said that it serves the watch.
+// WatchAcknowledged implements [kv.Acknowledger]. acknowledged is called when a member has answered that it serves the watch.
 func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 	op := func() string { return fmt.Sprintf("watch %s after %d", shortenRange(r), after) }
 	return func(yield func(kv.Batch, error) bool) {
@@ -41,7 +41,7 @@ func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revi
 		for {
 			batch, err := w.next()
 			if err != nil {
-				w.close() // before the consumer is told: nothing is left running when it hears of the end
+				w.close() // first, so that nothing runs any more when the consumer gets the error
 				yield(kv.Batch{}, s.ended(ctx, op, err))
 				return
 			}
@@ -54,7 +54,7 @@ func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revi
 	}
 }
 
-// ended returns err as the last error of a watch. Whatever else has happened, an ended context is what is said.
+// ended returns err as the last error of a watch. If ctx has ended, it is the error of ctx, whatever else has happened.
 func (s *Store) ended(ctx context.Context, op func() string, err error) error {
 	if ctx.Err() != nil {
 		return &kv.OpError{Store: storeName, Op: op(), Reason: ctx.Err()}
@@ -66,10 +66,10 @@ func (s *Store) ended(ctx context.Context, op func() string, err error) error {
 	return s.failed(ctx, op, err)
 }
 
-// next returns what comes next in the stream, and waits for it.
+// next waits for the next batch of the stream and returns it.
 func (w *stream) next() (kv.Batch, error) {
 	for {
-		// The end comes before what is held: it is to be prompt.
+		// The end comes before the batches that are held, so that it is prompt.
 		select {
 		case <-w.ctx.Done():
 			return kv.Batch{}, w.ctx.Err()

@@ -10,25 +10,25 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Put implements [kv.Writer]. The Store sends a write once: an error that matches [kv.ErrUnavailable], or the
-// context's own, leaves open whether it happened.
+// Put implements [kv.Writer]. The Store sends a write once. After an error that matches [kv.ErrUnavailable], or the
+// context's own error, the write may or may not have happened.
 //
-// etcd's client sends a write again that was answered as cancelled or out of time though its context goes on. A proxy may
-// answer so, where the first may have happened; and a member without a leader does, after some seconds in which it
-// could not begin. A client whose configuration has MaxUnaryRetries at 1 sends nothing again.
+// etcd's client sends a write again if the answer was that it is cancelled or out of time, and its context has not ended. A proxy may
+// give that answer although the first write has happened. A member without a leader gives it after some seconds in which the write
+// could not begin. If MaxUnaryRetries in the client's configuration is 1, the client sends no write again.
 func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
 	op := func() string { return "put " + shorten(key) }
 	return s.write(ctx, op, []kv.Op{kv.PutOp(key, value, conditions...)})
 }
 
-// Delete implements [kv.Writer]. What Put says of errors holds here.
+// Delete implements [kv.Writer]. Its errors mean what Put says.
 func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Condition) (kv.Revision, error) {
 	op := func() string { return "delete " + shorten(key) }
 	return s.write(ctx, op, []kv.Op{kv.DeleteOp(key, conditions...)})
 }
 
-// Commit implements [kv.Committer]. What Put says of errors holds here. etcd takes 128 ops in one commit
-// unless it is told otherwise; more are [kv.ErrTooLarge].
+// Commit implements [kv.Committer]. Its errors mean what Put says. By default etcd accepts 128 ops in one commit.
+// If there are more, the error is [kv.ErrTooLarge].
 func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 	op := func() string {
 		if len(ops) == 0 {
@@ -63,10 +63,10 @@ func (s *Store) write(ctx context.Context, op func() string, ops []kv.Op) (kv.Re
 	return kv.Revision(header.GetRevision()), nil
 }
 
-// send makes one request of ops; done is false if a condition did not hold.
+// send makes one request of ops. done is false if a condition did not hold.
 func (s *Store) send(ctx context.Context, ops []kv.Op) (header *pb.ResponseHeader, done bool, err error) {
 	if len(ops) == 0 {
-		// etcd answers an empty transaction from whatever state the member it reaches is in; a read tells
+		// A member answers an empty transaction from its own state, which may lag behind. A read returns
 		// the revision of the store.
 		resp, err := s.client.Get(ctx, "\x00", clientv3.WithCountOnly())
 		if err != nil {

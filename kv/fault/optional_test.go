@@ -310,7 +310,15 @@ func TestProgressNeedsAStoreThatTellsIt(t *testing.T) {
 		wantError(t, err, errors.ErrUnsupported)
 		want(t, "message", err.Error(), "kv/fault: request progress: unsupported operation by this store")
 	}
+	// It is found as all optional abilities are, and as kv.RequestProgress finds it.
+	wantError(t, kv.RequestProgress(t.Context(), fault.New(embedding{memory.New()})), kv.ErrUnsupported)
+	if err := kv.RequestProgress(t.Context(), fault.New(memory.New())); err != nil {
+		t.Errorf("promised: the wrapped store is asked; happened: %v", err)
+	}
 }
+
+// embedding inherits the abilities of the store that it embeds, and has none itself.
+type embedding struct{ *memory.Store }
 
 // selfReading is a store that looks after its own reads.
 type selfReading struct{ *memory.Store }

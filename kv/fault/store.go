@@ -71,7 +71,7 @@ func (s *Store) ReadsAgain() bool {
 // other requests do. The bookmarks come through their streams, with the faults of those streams.
 func (s *Store) RequestProgress(ctx context.Context) error {
 	call := Call{Op: Progress, Keys: []string{}}
-	store, ok := s.store.(kv.ProgressRequester)
+	store, ok := kv.As[kv.ProgressRequester](s.store)
 	if !ok {
 		return call.failure(kv.ErrUnsupported)
 	}

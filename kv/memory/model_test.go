@@ -19,6 +19,7 @@ import (
 // model is a store that is obviously right: a list of all changes.
 type model struct {
 	revision, compacted kv.Revision
+	lost                kv.Revision // the newest revision of any history that a restore replaced
 	events              []kv.Event
 }
 
@@ -88,14 +89,20 @@ func (m *model) compact(revision kv.Revision) error {
 	return nil
 }
 
-// watch returns the events that a watch must deliver, or that its history was compacted.
-func (m *model) watch(r kv.Range, after kv.Revision) (events []kv.Event, compacted bool) {
+// watch returns the events that a watch must deliver, or the error that it must end with.
+func (m *model) watch(r kv.Range, after kv.Revision) (events []kv.Event, end error) {
+	switch {
+	case after+1 < m.compacted:
+		return nil, kv.ErrCompacted
+	case after > m.revision && after <= m.lost:
+		return nil, kv.ErrReset
+	}
 	for _, event := range m.events {
 		if event.ModRevision > after && r.Contains(event.Key) {
 			events = append(events, event)
 		}
 	}
-	return events, after+1 < m.compacted
+	return events, nil
 }
 
 func (m *model) copy() model {
@@ -247,24 +254,21 @@ func compareWithModel(t *rapid.T) {
 		},
 		"history": func(t *rapid.T) {
 			r, after := ranges.Draw(t, "range"), revisions(t)
-			want, compacted := m.watch(r, after)
+			want, end := m.watch(r, after)
 			w := start(r, after)
 			defer w.cancel()
-			if compacted {
-				want = nil
-			}
 			if d := cmp.Diff(want, w.events); d != "" {
 				t.Fatalf("history of %v after %d, -want +got:\n%s", r, after, d)
 			}
-			if errors.Is(w.err, kv.ErrCompacted) != compacted {
-				t.Fatalf("history of %v after %d ended with %v, want compacted: %t", r, after, w.err, compacted)
+			if !errors.Is(w.err, end) {
+				t.Fatalf("history of %v after %d ended with %v, want %v", r, after, w.err, end)
 			}
 		},
 		"watch": func(t *rapid.T) {
 			r, after := ranges.Draw(t, "range"), revisions(t)
-			want, compacted := m.watch(r, after)
-			if compacted {
-				t.Skip("compacted")
+			want, end := m.watch(r, after)
+			if end != nil {
+				t.Skip(end)
 			}
 			w := start(r, after)
 			w.want = want
@@ -280,7 +284,9 @@ func compareWithModel(t *rapid.T) {
 			}
 			i := rapid.IntRange(0, len(backups)-1).Draw(t, "backup")
 			same(t, "restore", 0, s.Restore(backups[i]), 0, nil)
+			lost := max(m.lost, m.revision)
 			*m = states[i].copy()
+			m.lost = lost
 			stopAll(t, kv.ErrReset)
 		},
 	})

@@ -32,8 +32,9 @@ func (b *Backup) Revision() kv.Revision { return b.revision }
 // makes revision b.Revision()+1 a second time.
 //
 // Every running watch ends with [kv.ErrReset], also one that has delivered only changes that b still holds: its reader
-// cannot know that without reading again. A watch that begins after the restore does not know of the past. As in etcd, a
-// watch after a revision that the store has yet to reach again waits for it, and then delivers later changes.
+// cannot know that without reading again. A watch that begins after the restore ends so too if the revision after which it
+// begins was reached before the restore and has not been reached again. Once the store has reached that revision again, the
+// watch cannot tell the new history from the old one.
 //
 // The store keeps its own options. A closed store stays closed.
 func (s *Store) Restore(b *Backup) error {
@@ -47,6 +48,7 @@ func (s *Store) Restore(b *Backup) error {
 		s.mu.Unlock()
 		return fail("restore", kv.ErrClosed)
 	}
+	s.lost = max(s.lost, kv.Revision(s.data.Revision))
 	s.data = data
 	s.trim()
 	ended := s.endWatches(kv.ErrReset)

@@ -85,23 +85,40 @@ func TestRestoreEndsEveryRunningWatch(t *testing.T) {
 	})
 }
 
-func TestWatchAfterARestoreWaitsForItsRevision(t *testing.T) {
+func TestWatchAfterALostRevisionEndsWithErrReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		put(t, s, "/a", "1")
-		b := s.Backup()
+		older := s.Backup() // at 2
 		put(t, s, "/a", "2")
+		newer := s.Backup() // at 3
 		put(t, s, "/a", "3")
-		old := get(t, s, kv.Key("/a")).Revision // 4
-		restore(t, s, b)
-		f := follow(t, s, kv.Key("/a"), old)
-		put(t, s, "/a", "other 2")
-		put(t, s, "/a", "other 3")
-		f.got()
-		// The new history passes the old revision.
-		put(t, s, "/a", "other 4")
-		f.got(putAt("/a", "other 4", 2, 5, 4))
-		f.stop()
+		lost := put(t, s, "/a", "4") // 5
+		restore(t, s, newer)
+		restore(t, s, older)
+		for after := kv.Revision(3); after <= lost; after++ {
+			for _, r := range []kv.Range{kv.Key("/a"), kv.Key("/none"), kv.All()} {
+				f := follow(t, s, r, after)
+				f.gotEnd(kv.ErrReset)
+				f.cancel()
+			}
+		}
+		if s.Registered() {
+			t.Error("something of the watches is left in the store")
+		}
+		future := follow(t, s, kv.Key("/a"), lost+1) // which no history has reached
+		for rev := kv.Revision(3); rev <= lost+1; rev++ {
+			if got := put(t, s, "/a", "other"); got != rev {
+				t.Fatalf("the put made revision %d, want %d", got, rev)
+			}
+			f := follow(t, s, kv.Key("/a"), rev) // the new history has reached it
+			f.got()
+			f.stop()
+		}
+		future.got()
+		put(t, s, "/a", "last")
+		future.got(putAt("/a", "last", 2, lost+2, 6))
+		future.stop()
 	})
 }
 

@@ -24,6 +24,7 @@ type Store struct {
 	mu      sync.Mutex // never held while waiting, nor while a consumer runs
 	closed  bool
 	data    *mvcc.Store
+	lost    kv.Revision // the newest revision of any history that a restore replaced
 	watches *mvcc.Index[*watch]
 }
 

@@ -89,6 +89,8 @@ func (s *Store) startWatch(ctx context.Context, r kv.Range, after kv.Revision) (
 		return nil, &kv.CompactedError{Oldest: kv.Revision(s.data.Compacted)}
 	case w.from <= s.data.Revision:
 		w.pending = w.from
+	case after > kv.Revision(s.data.Revision) && after <= s.lost:
+		return nil, kv.ErrReset
 	}
 	s.watches.Add(keys, w)
 	return w, nil

@@ -165,7 +165,53 @@ var databaseEndMutants = []mutation{
 			return last.Revision, errors.Is(err, kv.ErrReset) && last.IsBookmark()
 		}
 	})}},
+	{guarantee: "W13", name: "waits-for-a-revision-that-it-handed-out-and-lost", broken: breakage{watch: waitingFor(func(*mutant, kv.Revision) bool { return true })}},
+	{guarantee: "W13", name: "forgets-the-revisions-that-its-watches-returned", broken: breakage{
+		get: func(m *mutant, ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+			s, err := m.Store.Get(ctx, r)
+			m.shared.Store(s.Revision, true)
+			return s, err
+		},
+		watch: waitingFor(func(m *mutant, after kv.Revision) bool {
+			_, got := m.shared.Load(after)
+			return !got
+		}),
+	}},
+	{guarantee: "W13", name: "takes-the-future-for-lost-after-a-restore", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+		return func(yield func(kv.Batch, error) bool) {
+			if _, restored := m.shared.Load("restored"); restored && after > m.now() {
+				yield(kv.Batch{}, &kv.OpError{Store: "mutant", Op: "watch " + r.String(), Reason: kv.ErrReset})
+				return
+			}
+			failing(func(err error) error {
+				if errors.Is(err, kv.ErrReset) {
+					m.shared.Store("restored", true)
+				}
+				return err
+			})(m, ctx, r, after)(yield)
+		}
+	}}},
 	{guarantee: "W13", name: "says-that-a-reset-is-compacted-too", broken: breakage{watch: failing(also(kv.ErrReset, &kv.CompactedError{Oldest: 1}))}},
+}
+
+// waitingFor makes a watch that waits for the revision after which it begins, where waits says so, though that was of a history
+// which was lost.
+func waitingFor(waits func(m *mutant, after kv.Revision) bool) watchFunc {
+	return func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+		return func(yield func(kv.Batch, error) bool) {
+			running := false
+			for b, err := range m.Store.Watch(ctx, r, after) {
+				if !running && errors.Is(err, kv.ErrReset) && waits(m, after) && after > m.now() {
+					silent(ctx, yield)
+					return
+				}
+				running = true
+				if !yield(b, err) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // holding is a watch during whose yield writes of a kind wait; other watches do not.

@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -51,6 +52,45 @@ var resetChecks = []check{
 		}
 		e.afterRestore(was.Revision, watches...)
 	}},
+	{"W13", "handed-out", "takes the store back to a backup, and watches after revisions that a Get and a watch returned before and that the new history has not reached: each watch ends with ErrReset, and one after a revision that no history has reached waits; and all that again", suite.Backup, func(e *env) {
+		for range 2 {
+			e.Put(e.Key("k"), "before")
+			e.handOutLost()
+		}
+	}},
+}
+
+// handOutLost has the store hand out revisions, takes it back to before them, and watches after each.
+func (e *env) handOutLost() {
+	backedUp := e.Get(e.All()).Revision
+	restore := e.Backup()
+	e.Put(e.Key("k"), "after")
+	read := e.Get(e.All()).Revision
+	gone := e.Watch(e.All(), read)
+	e.Put(e.Key("k"), "after that")
+	delivered := e.Put(e.Key("k"), "and after that")
+	gone.Through(delivered).Stop()
+	restore()
+	now := e.readable()
+	if now >= read {
+		e.Moot("revisions go on rising after a restore")
+	}
+	for _, after := range []kv.Revision{read, delivered} {
+		for _, r := range []kv.Range{e.All(), kv.Key(e.Key("k")), kv.Key(e.Key("none"))} {
+			w := e.Watch(r, after)
+			err := endOfPast(w)
+			if errors.Is(err, suite.ErrInVain) {
+				e.Fatalf("%s waits. The store returned revision %d before it was taken back, and is at %d now: "+
+					"its reader would miss what is written until the new history reaches that number", w, after, now)
+			}
+			e.expectError(w.String(), err, kv.ErrReset)
+		}
+	}
+	future := e.Watch(e.All(), delivered+1_000_000)
+	e.Ledger.Forget(backedUp)
+	e.underWay(future)
+	future.Cancel()
+	e.expectContextError("a watch of the future, after a restore", future.UntilEnd(), context.Canceled)
 }
 
 // watchPastBackup backs the store up, writes, reads that from two watches, and takes the store back.
@@ -124,12 +164,13 @@ func afterLoss(w *suite.Watching, err error) error {
 	return w.E.Watch(w.R, w.Position()).UntilEnd()
 }
 
-// readable reads, by which the store can know of a restore, if it did not know already.
-func (e *env) readable() {
+// readable reads, by which the store can know of a restore, if it did not know already. It returns the revision of the store.
+func (e *env) readable() kv.Revision {
 	snapshot, err := e.TryGet(e.Store, e.All())
 	if errors.Is(err, kv.ErrReset) { // it has just found out
 		snapshot, err = e.TryGet(e.Store, e.All())
 	}
 	e.Must("get after the restore", err)
 	e.Logf("the store is now at %d", snapshot.Revision)
+	return snapshot.Revision
 }

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -20,21 +19,28 @@ type condition struct {
 	Revision  kv.Revision
 	Holes     int
 	Resets    int
+
+	Updates       int // that reads and watches have brought
+	DecodeErrors  int // newest values that could not be decoded
+	Reconnections int
+	Resyncs       int
 }
 
 // Health keeps the condition of an upstream, and logs its outages.
 type Health struct {
 	settings *Settings
-	key      string
+	subject  kv.Range
 
 	mu        sync.Mutex
 	condition condition
-	out       bool   // an outage was logged that has not ended
-	logged    string // with this error, where that is not of a read: it may not say the cause
+	broken    bool          // a connection has failed that was not made again
+	changed   chan struct{} // closed at the next change; nil while nobody waits for one
+	out       bool          // an outage was logged that has not ended
+	logged    string        // with this error, where that is not of a read: it may not say the cause
 }
 
-func NewHealth(settings *Settings, key string) *Health {
-	return &Health{settings: settings, key: key}
+func NewHealth(settings *Settings, subject kv.Range) *Health {
+	return &Health{settings: settings, subject: subject}
 }
 
 // Misused says that nothing can work, because of err.
@@ -63,9 +69,11 @@ func (h *Health) failed(err error, passing bool) {
 	told := IsReturned(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, kv.ErrTooLarge)
 	silent := errors.Is(err, errNoAnswer)
 	h.mu.Lock()
+	h.broken = h.broken || h.condition.Connected
 	h.setLocked(false)
 	if hides := silent && h.out && !errors.Is(h.condition.LastError, errNoAnswer); !hides {
 		h.condition.LastError = err
+		h.changedLocked()
 	}
 	begins := !h.out && !passing && !told
 	explains := h.out && h.logged != "" && explains(err, h.logged)
@@ -104,29 +112,76 @@ func (h *Health) Newest(bad error) {
 	h.mu.Lock()
 	was := h.condition.BadValue
 	h.condition.BadValue = bad
+	if bad != was {
+		h.changedLocked()
+		if bad != nil {
+			h.condition.DecodeErrors++
+		}
+	}
 	h.mu.Unlock()
 	if bad != nil && bad != was {
 		h.log(slog.LevelError, "the newest value does not decode; keeping the last good one", "error", bad)
 	}
 }
 
+// Opened says that an upstream begins.
+func (h *Health) Opened() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.changedLocked()
+}
+
+// Stopped says that the upstream has ended.
 func (h *Health) Stopped() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.setLocked(false)
-	h.out = false
+	h.out, h.broken = false, false
+	h.changedLocked()
 }
 
 func (h *Health) setLocked(connected bool) {
 	if h.condition.Connected != connected || h.condition.Since.IsZero() {
 		h.condition.Connected, h.condition.Since = connected, time.Now()
+		if connected && h.broken {
+			h.condition.Reconnections++
+			h.broken = false
+		}
+		h.changedLocked()
 	}
 }
 
-func (h *Health) Saw(r kv.Revision) {
+// Changed returns a channel that is closed when anything changes after the call, except the Revision and the number of updates.
+func (h *Health) Changed() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.changed == nil {
+		h.changed = make(chan struct{})
+	}
+	return h.changed
+}
+
+func (h *Health) changedLocked() {
+	if h.changed != nil {
+		close(h.changed)
+		h.changed = nil
+	}
+}
+
+// Resynced counts a read that replaced what the watch could not bring.
+func (h *Health) Resynced() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.condition.Resyncs++
+	h.changedLocked()
+}
+
+// Saw says that updates were brought, and up to which revision there are no others.
+func (h *Health) Saw(r kv.Revision, updates int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.condition.Revision = max(h.condition.Revision, r)
+	h.condition.Updates += updates
 }
 
 // Restarted forgets the revision of an earlier upstream: the store may have been replaced since.
@@ -140,6 +195,7 @@ func (h *Health) Restarted(at kv.Revision) {
 func (h *Health) Lost(err error) {
 	h.mu.Lock()
 	h.condition.Holes++
+	h.changedLocked()
 	h.mu.Unlock()
 	h.log(slog.LevelError, "the watch lost an event; resuming", "error", err)
 }
@@ -149,6 +205,7 @@ func (h *Health) Reset(to kv.Revision) {
 	defer h.mu.Unlock()
 	h.condition.Resets++
 	h.condition.Revision = to
+	h.changedLocked()
 }
 
 func (h *Health) Load() condition {
@@ -159,7 +216,5 @@ func (h *Health) Load() condition {
 
 // log is called without the mutex: what handles a record may ask for the Status.
 func (h *Health) log(level slog.Level, msg string, args ...any) {
-	if h.settings.Logger != nil {
-		h.settings.Logger.Log(context.Background(), level, msg, append([]any{"key", h.key}, args...)...)
-	}
+	h.settings.Log(h.subject, level, msg, args...)
 }

@@ -3,53 +3,56 @@ package upstream
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/contents"
 )
 
 // ErrLostEvent: the versions of the key prove that the store's watch has left out an event.
 var ErrLostEvent = errors.New("an event was lost")
 
-// place is a point in the history of one key: what the key was at a revision.
+// Position is a point in the history of one key, or of a range of keys: what it was at a revision.
 type Position struct {
 	Revision kv.Revision
-	Present  bool
-	Entry    kv.Entry // without its bytes; zero when not present
-	sum      uint64   // of the entry's bytes
+	Present  bool               // the key exists, or the range holds a key
+	Entry    kv.Entry           // of one key, without its bytes; zero where the key is absent
+	sum      uint64             // of the entry's bytes, or of the Contents
+	Contents *contents.Contents // of a range; nil for one key
 }
 
-// seed is for the sums, which are only compared within the process.
-var seed = maphash.MakeSeed()
-
-// placeOf is where s shows its one key to be.
-func placeOf(s kv.Snapshot) Position {
-	p := Position{Revision: s.Revision}
-	if len(s.Entries) > 0 {
-		p.Put(s.Entries[0])
+// positionOf is where a key of a range is that has the item i, or none.
+func positionOf(i *contents.Item, revision kv.Revision) Position {
+	p := Position{Revision: revision}
+	if i != nil {
+		p.Present, p.sum = true, i.Sum
+		p.Entry = kv.Entry{Key: i.Key, CreateRevision: i.CreateRevision, ModRevision: i.ModRevision, Version: i.Version}
 	}
 	return p
 }
 
+// Hold makes c what the range holds.
+func (p *Position) Hold(c *contents.Contents) {
+	p.Contents, p.Present, p.sum = c, c.Len() > 0, c.Sum()
+}
+
 // Since is the revision that made the key what it is, or one by which it was.
 func (p Position) Since() kv.Revision {
-	if p.Present {
+	if p.Present && p.Contents == nil {
 		return p.Entry.ModRevision
 	}
 	return p.Revision
 }
 
 func (p *Position) Put(e kv.Entry) {
-	p.sum = maphash.Bytes(seed, e.Value)
+	p.sum = contents.Sum(e.Value)
 	e.Value = nil
 	p.Present, p.Entry = true, e
 }
 
 func (p *Position) delete() { p.Present, p.Entry, p.sum = false, kv.Entry{}, 0 }
 
-// SameAs reports whether the key is the very entry, or the same absence, at both places. Two absences
-// may have had an entry between them. A restored store may give another value the revisions and the version of one
-// that it has forgotten, which is why the bytes count as well.
+// SameAs reports whether the key is the very entry, or the same absence, at both positions, or whether the range holds the very same
+// entries. Two absences may have had an entry between them.
 func (p *Position) SameAs(q *Position) bool {
 	return p.Present == q.Present && p.sum == q.sum && SameEntry(&p.Entry, &q.Entry)
 }
@@ -59,8 +62,11 @@ func SameEntry(a, b *kv.Entry) bool {
 }
 
 // NothingBetween reports whether q follows p with at most the one update that made q, so that going on
-// from q loses none.
+// from q loses none. A range may have held a key for a while that left no trace, so for it only the revisions prove that.
 func (p Position) NothingBetween(q Position) bool {
+	if p.Contents != nil {
+		return q.Revision <= p.Revision+1
+	}
 	if p.Present && q.Present {
 		return SameEntry(&p.Entry, &q.Entry) ||
 			q.Entry.CreateRevision == p.Entry.CreateRevision && q.Entry.Version > 0 && q.Entry.Version == p.Entry.Version+1
@@ -73,6 +79,9 @@ func (p Position) NothingBetween(q Position) bool {
 func (p Position) Contradicts(q Position) bool {
 	if q.Revision < p.Revision {
 		return true
+	}
+	if p.Contents != nil {
+		return p.anyKey(q, Position.Contradicts)
 	}
 	if !q.Present {
 		return p.Present && q.Revision == p.Revision
@@ -87,26 +96,35 @@ func (p Position) Contradicts(q Position) bool {
 	return q.Entry.CreateRevision <= p.Revision
 }
 
+// anyKey reports whether one of two positions of a key of the range, at p and at q.
+func (p Position) anyKey(q Position, one func(p, q Position) bool) bool {
+	if p.sum == q.sum {
+		return false
+	}
+	for _, c := range q.Contents.Changes(p.Contents) {
+		if one(positionOf(c.Old, p.Revision), positionOf(c.New, q.Revision)) {
+			return true
+		}
+	}
+	return false
+}
+
 // MayPrecede reports whether q, read later, can follow the entry of p in one history, whatever p's revision says: then
 // p's stream has passed the events that led to q without bringing them.
 func (p Position) MayPrecede(q Position) bool {
-	if !p.Present || !q.Present || q.Revision < p.Revision {
+	if q.Revision < p.Revision {
+		return false
+	}
+	if p.Contents != nil {
+		return !p.anyKey(q, func(p, q Position) bool { return p.Contradicts(q) && !p.MayPrecede(q) })
+	}
+	if !p.Present || !q.Present {
 		return false
 	}
 	if p.Entry.CreateRevision == q.Entry.CreateRevision {
 		return q.Entry.ModRevision > p.Entry.ModRevision && q.Entry.Version > p.Entry.Version
 	}
 	return q.Entry.CreateRevision > p.Entry.ModRevision
-}
-
-// UpTo is p after those events of b that are not after a revision.
-func (p Position) UpTo(key string, b kv.Batch, revision kv.Revision) Position {
-	n := 0
-	for n < len(b.Events) && b.Events[n].ModRevision <= revision {
-		n++
-	}
-	p.FollowAll(key, kv.Batch{Events: b.Events[:n]})
-	return p
 }
 
 // follow moves p over one event of its key. It returns errLostEvent if the event cannot be the next one: revisions do
@@ -137,27 +155,4 @@ func (p *Position) follow(ev kv.Event) error {
 			ev.Version, ev.CreateRevision, ev.ModRevision, was.Entry.Version, was.Entry.CreateRevision, was.Revision)
 	}
 	return nil
-}
-
-// FollowAll moves p over a batch of the stream after p. It returns the events that are news, with only the
-// last of each revision, since the key was never seen as the ones before it left it. On errLostEvent p is unchanged.
-func (p *Position) FollowAll(key string, b kv.Batch) ([]kv.Event, error) {
-	next := *p
-	var news []kv.Event
-	for _, ev := range b.Events {
-		if ev.Key != key || ev.ModRevision <= p.Revision {
-			continue // a store at fault; taking it for news would go back
-		}
-		if err := next.follow(ev); err != nil {
-			return nil, err
-		}
-		if n := len(news); n > 0 && news[n-1].ModRevision == ev.ModRevision {
-			news[n-1] = ev
-		} else {
-			news = append(news, ev)
-		}
-	}
-	next.Revision = max(next.Revision, b.Revision)
-	*p = next
-	return news, nil
 }

@@ -46,18 +46,23 @@ type reading struct {
 	floor    kv.Revision // the snapshot cannot be of an older revision, if history is what it was
 }
 
-// Found is what a read has found, and where the key is according to it.
+// Found is what a read has found, and where the subject is according to it.
 type Found struct {
 	kv.Snapshot
 	Place    Position
 	TooLarge error // why the entry has no value
 }
 
-func (r *reading) found() Found {
-	f := Found{r.snapshot, placeOf(r.snapshot), r.tooLarge}
+// found is what r has found.
+func (u *upstream) found(r *reading) Found {
+	f := Found{Snapshot: r.snapshot, TooLarge: r.tooLarge}
 	if r.unread != nil {
-		f.Place.sum = r.unread.sum
+		f.Place = *r.unread
+		f.Place.Revision = r.snapshot.Revision
+		return f
 	}
+	newest := u.feed.Newest()
+	f.Place = u.subject.Place(r.snapshot, &newest)
 	return f
 }
 
@@ -72,7 +77,7 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 	if r.err != nil {
 		return false, u.readFailed(ctx, r.err)
 	}
-	after := u.feed.Begin(r.found())
+	after := u.feed.Begin(u.found(&r))
 	u.confirm(r)
 	u.fresh.calm()
 
@@ -125,7 +130,7 @@ func (s *session) do(one func() error) bool {
 // watch takes what a watch brings until the session is over.
 func (s *session) watch(after kv.Revision) {
 	acknowledged := func() { s.do(func() error { s.begun(); return nil }) }
-	for b, err := range kv.WatchAcknowledged(s.ctx, s.store, kv.Key(s.key), after, acknowledged) {
+	for b, err := range kv.WatchAcknowledged(s.ctx, s.store, s.subject.Range, after, acknowledged) {
 		if err != nil {
 			s.do(func() error { return s.watchFailed(err) })
 			return
@@ -239,7 +244,7 @@ func (s *session) takeReading(r reading) error {
 	if r.err != nil {
 		return s.readFailed(s.ctx, r.err)
 	}
-	behind, err := s.feed.Check(r.found(), r.floor)
+	behind, err := s.feed.Check(s.found(&r), r.floor)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (u *upstream) readTooLarge(ctx context.Context, e Expected, r *reading) {
 	if !ok {
 		return
 	}
-	key := kv.Key(u.key)
+	key := u.subject.Range
 	before, err := s.Stat(ctx, key)
 	for range mostProofs {
 		if err != nil || len(before.Entries) == 0 {
@@ -35,7 +35,7 @@ func (u *upstream) readTooLarge(ctx context.Context, e Expected, r *reading) {
 		}
 		if len(after.Entries) == 1 && SameEntry(&before.Entries[0], &after.Entries[0]) {
 			r.snapshot, r.err, r.tooLarge = after, nil, tooLarge
-			if e.Known && e.isIn(after) {
+			if e.Known && u.subject.isIn(after, &e) {
 				r.unread = &e.Place // the watch may have brought it, in a message that was just small enough
 			}
 			return

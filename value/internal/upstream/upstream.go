@@ -16,7 +16,7 @@ import (
 // watch has been silent for long.
 type upstream struct {
 	store    kv.Store
-	key      string
+	subject  *Subject
 	settings *Settings
 	feed     Sink
 	health   *Health
@@ -24,8 +24,8 @@ type upstream struct {
 	lag      time.Duration // how long a watch may be behind what a read has shown
 }
 
-func New(store kv.Store, key string, settings *Settings, feed Sink, health *Health, fresh *Freshness) *upstream {
-	return &upstream{store: store, key: key, settings: settings, feed: feed, health: health, fresh: fresh}
+func New(store kv.Store, subject *Subject, settings *Settings, feed Sink, health *Health, fresh *Freshness) *upstream {
+	return &upstream{store: store, subject: subject, settings: settings, feed: feed, health: health, fresh: fresh}
 }
 
 // feeder is the [feed] of an upstream, without its type parameter.
@@ -37,6 +37,7 @@ type Sink interface {
 	StreamFailed(err error)
 	Position() kv.Revision                   // what the stream has delivered everything up to
 	IsBehind() bool                          // the stream has yet to bring what a read has shown
+	Newest() Position                        // what the watchers can see
 	Known() (upTo kv.Revision, epoch uint64) // what the watchers can see; no read begun now is of an older revision
 	Expected() Expected                      // what a read will find, if nothing has changed
 	IsWaiting() bool                         // the key is absent, nothing stands in for it, and the log has not said so
@@ -226,9 +227,9 @@ func (u *upstream) read(ctx context.Context, e Expected) reading {
 // givenUp is the error of a read that another one has taken the place of.
 type givenUp struct{ error }
 
-// askIfAlive asks for the key without its value, and tells alive of the answer.
+// askIfAlive asks for a key without its value, and tells alive of the answer.
 func (u *upstream) askIfAlive(ctx context.Context, alive chan<- struct{}) {
-	if _, err := kv.Stat(ctx, u.store, kv.Key(u.key)); err != nil {
+	if _, err := kv.Stat(ctx, u.store, u.subject.probe()); err != nil {
 		return
 	}
 	select {
@@ -241,14 +242,14 @@ func (u *upstream) askIfAlive(ctx context.Context, alive chan<- struct{}) {
 func (u *upstream) readOnce(ctx context.Context, e Expected) (r reading) {
 	r.ticket, r.began = u.fresh.wanted.Load(), time.Now()
 	if s, ok := kv.As[kv.Stater](u.store); ok && e.Size > StatAbove {
-		r.snapshot, r.err = s.Stat(ctx, kv.Key(u.key))
-		if r.err != nil || e.isIn(r.snapshot) {
+		r.snapshot, r.err = s.Stat(ctx, u.subject.Range)
+		if r.err != nil || u.subject.isIn(r.snapshot, &e) {
 			r.unread = &e.Place
 			return r
 		}
 	}
-	r.snapshot, r.err = u.store.Get(ctx, kv.Key(u.key))
-	if errors.Is(r.err, kv.ErrTooLarge) {
+	r.snapshot, r.err = u.store.Get(ctx, u.subject.Range)
+	if errors.Is(r.err, kv.ErrTooLarge) && u.subject.isKey() {
 		u.readTooLarge(ctx, e, &r)
 	}
 	return r
@@ -257,13 +258,8 @@ func (u *upstream) readOnce(ctx context.Context, e Expected) (r reading) {
 // Expected is what a read will find if nothing has changed.
 type Expected struct {
 	Place Position
-	Size  int  // of the value; zero where the key is absent
+	Size  int  // of the values; zero where the key is absent
 	Known bool // there is anything to expect
-}
-
-// isIn reports whether s holds what was expected, and is not older.
-func (e *Expected) isIn(s kv.Snapshot) bool {
-	return len(s.Entries) == 1 && s.Revision >= e.Place.Revision && SameEntry(&s.Entries[0], &e.Place.Entry)
 }
 
 // readAgainAfter is how long a read may be without an answer before another is begun, and how many may be under way. A store that

@@ -1,0 +1,147 @@
+package contents
+
+import "github.com/tidwall/btree"
+
+// Editor makes the next Contents of one. It is for one goroutine.
+type Editor struct {
+	last    *Contents
+	tree    *btree.BTreeG[*Item] // nil until something changes
+	sum     uint64
+	size    int
+	bad     int
+	worst   *Item
+	changed []string // the keys that were put or deleted
+}
+
+// Edit begins the next Contents after c. c itself does not change.
+func (c *Contents) Edit() *Editor {
+	e := new(Editor)
+	e.begin(c)
+	return e
+}
+
+func (e *Editor) begin(c *Contents) {
+	*e = Editor{last: c, sum: c.sum, size: c.size, bad: c.bad, worst: c.worst}
+}
+
+// mutable is the tree of the next Contents.
+func (e *Editor) mutable() *btree.BTreeG[*Item] {
+	if e.tree == nil {
+		e.last.copying.Lock()
+		e.tree = e.last.tree.Copy()
+		e.last.copying.Unlock()
+	}
+	return e.tree
+}
+
+// Get returns the item that key has by now, or nil.
+func (e *Editor) Get(key string) *Item {
+	tree := e.tree
+	if tree == nil {
+		tree = e.last.tree
+	}
+	i, _ := tree.Get(&Item{Key: key})
+	return i
+}
+
+// Put sets the item of a key.
+func (e *Editor) Put(i *Item) {
+	was, _ := e.mutable().Set(i)
+	e.count(was, -1)
+	e.count(i, 1)
+	e.changed = append(e.changed, i.Key)
+}
+
+// Delete removes the item of a key, if there is one.
+func (e *Editor) Delete(key string) {
+	was, deleted := e.mutable().Delete(&Item{Key: key})
+	if deleted {
+		e.count(was, -1)
+		e.changed = append(e.changed, key)
+	}
+}
+
+// load appends an item behind all others, which is faster than Put.
+func (e *Editor) load(i *Item) {
+	e.mutable().Load(i)
+	e.count(i, 1)
+}
+
+// count takes an item into the sums, or with -1 out of them.
+func (e *Editor) count(i *Item, times int) {
+	if i == nil {
+		return
+	}
+	e.sum += uint64(times) * i.identity()
+	e.size += times * i.Size
+	if i.Bad() == nil {
+		return
+	}
+	e.bad += times
+	switch {
+	case times > 0 && (e.worst == nil || i.ModRevision >= e.worst.ModRevision):
+		e.worst = i
+	case times < 0 && i == e.worst:
+		e.worst = e.newestBad()
+	}
+}
+
+// newestBad looks for the newest bad item. That is seldom necessary: only after the newest was mended while others were not.
+func (e *Editor) newestBad() (newest *Item) {
+	if e.bad == 0 {
+		return nil
+	}
+	e.tree.Scan(func(i *Item) bool {
+		if i.Bad() != nil && (newest == nil || i.ModRevision > newest.ModRevision) {
+			newest = i
+		}
+		return true
+	})
+	return newest
+}
+
+// Contents returns the Contents with everything that was put and deleted so far. The Editor goes on from it.
+func (e *Editor) Contents() *Contents {
+	if e.tree == nil {
+		return e.last
+	}
+	c := &Contents{tree: e.tree, sum: e.sum, size: e.size, bad: e.bad, worst: e.worst}
+	c.step = e.last.step.next(e.changed, c.Len())
+	e.begin(c)
+	return c
+}
+
+// Replace returns the Contents of items, which are in order of their keys. It shares with c what is the same: an item that is as it
+// was stays the one it was.
+func (c *Contents) Replace(items []*Item) *Contents {
+	e := c.Edit()
+	if c.Len() == 0 {
+		for _, i := range items {
+			e.load(i)
+		}
+		loaded := e.Contents()
+		loaded.step = new(step) // everything has changed: a list of it would be as long as the tree
+		return loaded
+	}
+	n := 0
+	c.tree.Scan(func(was *Item) bool {
+		for n < len(items) && items[n].Key < was.Key {
+			e.Put(items[n])
+			n++
+		}
+		switch {
+		case n == len(items) || items[n].Key != was.Key:
+			e.Delete(was.Key)
+		case !Same(was, items[n]):
+			e.Put(items[n])
+			n++
+		default:
+			n++
+		}
+		return true
+	})
+	for ; n < len(items); n++ {
+		e.Put(items[n])
+	}
+	return e.Contents()
+}

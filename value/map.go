@@ -1,0 +1,88 @@
+package value
+
+import (
+	"errors"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/contents"
+	"github.com/watchkv/watchkv/value/internal/upstream"
+)
+
+// Map is the typed, current contents of a range of keys: a [Value] whose value is a [View] of the range. It has all methods of a Value, its
+// options, its Status, and its guarantees with "the range" for "the key". All its watchers share one watch of the store and one copy of the
+// data.
+//
+// In addition to V1 to V16, the following holds:
+//
+//   - M1, complete at once: the first View is the whole range as of a linearizable read begun after the call. An empty range is an empty
+//     View, at once. So no Get returns [ErrDeleted], and a Map takes no [WithDefault].
+//   - M2, one revision: a View is exactly what the range held at its Revision. It never shows half of a commit.
+//   - M3, changes add up: the View that the watcher returned before, with [View.Changes] made, is this View. Each key is in Changes once.
+//   - M4, removals are reported, also of keys that were deleted during an outage or whose deletion was compacted away. They come first.
+//   - M5, a bad value harms its key alone: the key's [Item] has the [*DecodeError] and the last good value, and all other keys are as they are.
+//     Get returns no DecodeError. [Status].BadValue is that of the newest bad value in the range.
+//   - M6, unchanged is no change: after the range was read again, Changes has only what differs. The Item of a key that did not change has
+//     the same decoded value: it was not decoded again.
+//   - M7, Views are values: immutable, and shared at no cost.
+//   - M8, newest or every revision: by default the changes that a slow reader has missed are merged. With [EveryUpdate] each revision that
+//     changed the range is one View, once and in order. Where the store no longer has the history, Get returns a [*GapError] once, and the next
+//     View's Changes are those since the View that the watcher returned last.
+//
+// A value that is larger than the store's client accepts makes the whole range unreadable: Get then returns an error that matches
+// [kv.ErrTooLarge], once for each attempt.
+type Map[T any] = Value[View[T]]
+
+// NewMap returns the Map of the keys of a range, decoded by decode as by [New]. If an argument or an option is wrong, every Get fails and
+// reports that.
+func NewMap[T any](store kv.Store, r kv.Range, decode func([]byte) (T, error), opts ...Option) *Map[T] {
+	if decode == nil {
+		return newMap[T](store, r, nil, opts)
+	}
+	return newMap(store, r, func(e kv.Entry) (T, error) { return decode(e.Value) }, opts)
+}
+
+// NewEntryMap is [NewMap] with a decoder that sees the whole entry: the key, and the revisions. The decoder may keep the entry's bytes.
+func NewEntryMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error), opts ...Option) *Map[T] {
+	return newMap(store, r, decode, opts)
+}
+
+func newMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error), opts []Option) *Map[T] {
+	c := newConfig(opts)
+	var wrong error
+	switch {
+	case decode == nil:
+		wrong = errors.New("nil decoder")
+	case c.hasFallback:
+		wrong = errors.New("WithDefault: the value of an empty range is an empty View")
+	}
+	c.hasFallback = true
+	subject := &upstream.Subject{
+		Range: r,
+		Decode: func(e kv.Entry, was *contents.Item) (contents.Decoded, kv.Revision) {
+			return decodeItem(decode, e, was)
+		},
+	}
+	face := &rangeFace[View[T]]{
+		show: func(c *contents.Contents, at kv.Revision) (View[T], error) {
+			return View[T]{now: c, at: at}, nil
+		},
+		compare: func(v, before View[T]) View[T] {
+			v.before = before.now
+			return v
+		},
+	}
+	return newValue("NewMap", store, subject, face, c, wrong)
+}
+
+// decodeItem decodes the value of e. If it is bad, the good value before it is kept, but not that of a key that was deleted since.
+func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *contents.Item) (d *decoded[T], good kv.Revision) {
+	v, err := safely(func() (T, error) { return decode(e) }, DecodeError{Key: e.Key, Range: kv.Key(e.Key), Revision: e.ModRevision})
+	if err == nil {
+		return &decoded[T]{value: v}, e.ModRevision
+	}
+	d = &decoded[T]{err: err}
+	if was != nil && was.CreateRevision == e.CreateRevision {
+		d.value, good = was.Decoded.(*decoded[T]).value, was.GoodRevision
+	}
+	return d, good
+}
