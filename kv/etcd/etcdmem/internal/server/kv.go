@@ -46,10 +46,7 @@ func (s *kvService) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse,
 		return nil, err
 	}
 	return request(ctx, s.Server, &pb.InternalRaftRequest{Put: r}, func(w *write) (*pb.PutResponse, error) {
-		if err := w.leaseFits(r); err != nil { // which etcd looks at first here, and last in a transaction
-			return nil, err
-		}
-		if err := w.putFits(r); err != nil {
+		if err := w.putFits(r, true); err != nil {
 			return nil, err
 		}
 		return w.put(r), nil

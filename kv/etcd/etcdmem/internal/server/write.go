@@ -75,17 +75,18 @@ func (w *write) reattach(key string, old *mvcc.Record, to int64) {
 	}
 }
 
-// putFits returns the error of a put that the state does not allow.
-func (w *write) putFits(r *pb.PutRequest) error {
+// putFits returns the error of a put that the state does not allow. If the key and the lease are both missing, leaseFirst
+// says which is named.
+func (w *write) putFits(r *pb.PutRequest, leaseFirst bool) error {
+	var noKey, noLease error
 	if (r.IgnoreValue || r.IgnoreLease) && w.data.Get(string(r.Key)) == nil {
-		return rpctypes.ErrGRPCKeyNotFound
+		noKey = rpctypes.ErrGRPCKeyNotFound
 	}
-	return w.leaseFits(r)
-}
-
-func (w *write) leaseFits(r *pb.PutRequest) error {
 	if r.Lease != 0 && w.leases[r.Lease] == nil {
-		return rpctypes.ErrGRPCLeaseNotFound
+		noLease = rpctypes.ErrGRPCLeaseNotFound
 	}
-	return nil
+	if noLease != nil && (leaseFirst || noKey == nil) {
+		return noLease
+	}
+	return noKey
 }
