@@ -26,6 +26,9 @@ func TestConformanceInMemory(t *testing.T) {
 		{"in a namespace", 1, inNamespace},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.name != "one member" {
+				t.Skip("the test on one member is enough for a short run")
+			}
 			synctest.Test(t, func(t *testing.T) {
 				cluster := etcdmem.Start(t, c.members, etcdmem.WithProgressInterval(100*time.Millisecond))
 				if err := conformance.Check(t.Context(), backend(memoryCluster{cluster}, c.connect)); err != nil {

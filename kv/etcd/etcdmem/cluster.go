@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net"
 	"sync"
 	"testing"
 
@@ -22,8 +23,10 @@ type Cluster struct {
 	network *Network
 	size    int
 
-	turn       sync.Mutex // held while members are started or stopped
-	generation int        // guarded by turn: how often the cluster was replaced
+	addresses  []string       // TCP, by member; "" for none
+	turn       sync.Mutex     // held while members are started or stopped
+	generation int            // guarded by turn, as is tcp: how often the cluster was replaced
+	tcp        []net.Listener // by member: at which it has yet to serve
 
 	mu      sync.Mutex
 	closed  bool
@@ -72,6 +75,10 @@ func New(members int, opts ...Option) (*Cluster, error) {
 	c.network = &Network{cluster: c, inner: network.New(c.options.seed)}
 	c.turn.Lock()
 	defer c.turn.Unlock()
+	if err := c.listenTCP(); err != nil {
+		c.closeTCP()
+		return nil, fmt.Errorf("etcdmem: start %d members: %w", members, err)
+	}
 	c.begin(c.newMembers(), server.NewState(c.options.revision))
 	for i := range c.size {
 		if err := c.launch(i); err != nil {
@@ -106,7 +113,7 @@ func (c *Cluster) newMembers() *members.Cluster {
 			ID:         identity(name(i)),
 			Name:       name(i),
 			PeerURLs:   []string{fmt.Sprintf("http://%s:2380", name(i))},
-			ClientURLs: []string{"http://" + address(i)},
+			ClientURLs: []string{c.clientURL(i)},
 		}
 	}
 	return members.New(members.Config{
@@ -147,6 +154,7 @@ func (c *Cluster) close() error {
 	}
 	c.members.Close()
 	c.network.inner.Close()
+	c.closeTCP()
 	return nil
 }
 

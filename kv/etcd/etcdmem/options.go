@@ -14,6 +14,7 @@ type options struct {
 	revision  int64
 	heartbeat time.Duration
 	server    server.Config
+	listen    []string // TCP addresses, by member
 }
 
 func (o *options) setDefaults() {
@@ -47,3 +48,10 @@ func WithLimits(maxRequestBytes, maxTxnOps int) Option {
 // programs that may mistake a revision for something small. The default is that of a new cluster: revision 1, and nothing
 // compacted.
 func WithRevision(revision int64) Option { return func(o *options) { o.revision = revision } }
+
+// WithListen has the members serve clients over TCP too, the first at the first address and so on: for etcdctl, and programs in
+// other languages. Port 0 is any free port. [Cluster.Addresses] and the list of members have the addresses. They stay the same
+// as long as the cluster lives. The faults of [Cluster.Network] do not concern these clients. Such a cluster is not for a bubble.
+func WithListen(addresses ...string) Option {
+	return func(o *options) { o.listen = addresses }
+}

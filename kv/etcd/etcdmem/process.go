@@ -3,6 +3,7 @@ package etcdmem
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/server"
@@ -12,6 +13,10 @@ import (
 func (c *Cluster) launch(i int) error {
 	if c.node(i) != nil {
 		return nil
+	}
+	tcp, err := c.tcpListener(i)
+	if err != nil {
+		return err
 	}
 	l, err := c.network.inner.Listen(address(i))
 	if err != nil {
@@ -25,14 +30,18 @@ func (c *Cluster) launch(i int) error {
 	c.mu.Unlock()
 	// Clients can connect at once. They are served when the member has made itself known.
 	serving := member.Serving()
-	n.serving.Go(func() {
+	serve := func(l net.Listener) {
 		select {
 		case <-serving:
 			n.server.Serve(l)
 		case <-n.stopped:
 		}
 		l.Close()
-	})
+	}
+	n.serving.Go(func() { serve(l) })
+	if tcp != nil {
+		n.serving.Go(func() { serve(tcp) })
+	}
 	return nil
 }
 

@@ -13,30 +13,30 @@ import (
 	"github.com/watchkv/watchkv/internal/leaktest"
 )
 
-// Each of these is a line of kv/memory, and the same line with a mistake that is easily made.
+// Each of these is a line of kv/memory or of its core, and the same line with a mistake that is easily made.
 var brokenLines = []struct{ what, file, line, broken string }{
-	{"S3: a version does not rise", "write.go",
-		"rec.version = old.version + 1",
-		"rec.version = old.version"},
-	{"deleting what does not exist makes a revision", "write.go",
-		"default:\n\t\treturn false",
-		"default:\n\t\treturn true"},
-	{"a condition holds that does not", "write.go",
+	{"S3: a version does not rise", "internal/mvcc/store.go",
+		"rec.Version = old.Version + 1",
+		"rec.Version = old.Version"},
+	{"deleting what does not exist makes a revision", "kv/memory/write.go",
+		"return s.data.Delete(op.Key, revision) != nil",
+		"s.data.Delete(op.Key, revision)\n\ts.data.Revision = revision\n\treturn true"},
+	{"a condition holds that does not", "kv/memory/write.go",
 		"if !c.Holds(modify) {",
 		"if !c.Holds(modify) && modify != 0 {"},
-	{"W4: a deletion at the revision of a compaction is lost", "compact.go",
-		"s.history.at(0).modify < s.compacted",
-		"s.history.at(0).modify <= s.compacted"},
-	{"W8: a watch that needs nothing of what is gone is refused", "watch.go",
-		"case w.from < s.compacted:",
-		"case w.from <= s.compacted:"},
-	{"W9: the revision to watch after is delivered", "watch.go",
+	{"W4: a deletion at the revision of a compaction is lost", "internal/mvcc/store.go",
+		"s.history.at(0).Modify < before",
+		"s.history.at(0).Modify <= before"},
+	{"W8: a watch that needs nothing of what is gone is refused", "kv/memory/watch.go",
+		"case w.from < s.data.Compacted:",
+		"case w.from <= s.data.Compacted:"},
+	{"W9: the revision to watch after is delivered", "kv/memory/watch.go",
 		"max(after, after+1)",
 		"after"},
-	{"W4: the first revision that a watch of the future wants does not wake it", "index.go",
+	{"W4: the first revision that a watch of the future wants does not wake it", "kv/memory/write.go",
 		"w.from <= revision",
 		"w.from < revision"},
-	{"W10: the key that is the prefix itself does not wake its watch", "index.go",
+	{"W10: the key that is the prefix itself does not wake its watch", "internal/mvcc/index.go",
 		"if p.length > len(key) {",
 		"if p.length >= len(key) {"},
 }
@@ -67,9 +67,9 @@ func TestOneBrokenLineOfMemoryIsFound(t *testing.T) {
 	}
 }
 
-// breakLine returns a file that makes the go command see another line in a file of kv/memory.
+// breakLine returns a file that makes the go command see another line in a file.
 func breakLine(t *testing.T, file, line, broken string) string {
-	path, err := filepath.Abs(filepath.Join("..", "..", "..", "kv", "memory", file))
+	path, err := filepath.Abs(filepath.Join("..", "..", "..", file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func breakLine(t *testing.T, file, line, broken string) string {
 		t.Fatalf("%s has %d times %q: say which line to break now", file, n, line)
 	}
 	dir := t.TempDir()
-	replaced := filepath.Join(dir, file)
+	replaced := filepath.Join(dir, filepath.Base(file))
 	write(t, replaced, bytes.Replace(source, []byte(line), []byte(broken), 1))
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: replaced}})
 	if err != nil {

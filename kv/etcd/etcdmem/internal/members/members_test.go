@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/members"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/scenarios"
 )
 
 // inBubble runs a test of simulated members, some of whose times are those of the seed.
@@ -34,7 +35,7 @@ func (s simulated) roles() (l, f, o int) {
 }
 
 // later makes a call and returns its error when there is one.
-func (s simulated) later(what call, member int) <-chan error {
+func (s simulated) later(what scenarios.Call, member int) <-chan error {
 	errs := make(chan error, 1)
 	go func() { errs <- s.call(s.t.Context(), what, member) }()
 	synctest.Wait()
@@ -67,9 +68,9 @@ func TestAMemberThatComesBackDisturbsNobody(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, _ := w.roles()
 		before := w.term(l)
-		w.act(partition, []int{f})
+		w.Act(partition, []int{f})
 		time.Sleep(time.Minute)
-		w.act(heal, nil)
+		w.Act(heal, nil)
 		time.Sleep(time.Minute)
 		if now, _ := w.Leader(); now != l || w.term(l) != before || w.term(f) != before {
 			t.Errorf("member %d leads in term %d; before it was %d in term %d", now, w.term(now), l, before)
@@ -99,7 +100,7 @@ func TestAMemberThatOthersReachAndTheLeaderDoesNotHasNoLeader(t *testing.T) {
 func TestAMemberLearnsOfALaterTerm(t *testing.T) {
 	inBubble(t, 5, func(t *testing.T, w simulated) {
 		l, f, o := w.roles()
-		w.act(partition, []int{f})
+		w.Act(partition, []int{f})
 		w.Stop(l)
 		time.Sleep(time.Minute)
 		elected := w.leader()
@@ -108,7 +109,7 @@ func TestAMemberLearnsOfALaterTerm(t *testing.T) {
 				w.Stop(i)
 			}
 		}
-		w.act(heal, nil)
+		w.Act(heal, nil)
 		time.Sleep(time.Minute)
 		if s := w.Member(f).Status(); s.Term != 3 || s.Leader != 0 {
 			t.Errorf("the member follows %d in term %d; want nobody in term 3", s.Leader, s.Term)
@@ -119,10 +120,10 @@ func TestAMemberLearnsOfALaterTerm(t *testing.T) {
 func TestAMemberThatLagsIsNotElected(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, o := w.roles()
-		w.act(partition, []int{f})
+		w.Act(partition, []int{f})
 		w.must(w.call(t.Context(), put, l))
 		w.Stop(l)
-		w.act(heal, nil)
+		w.Act(heal, nil)
 		if elected := w.leader(); elected != o {
 			t.Errorf("member %d was elected, which lacks a change that member %d has", elected, o)
 		}
@@ -180,7 +181,7 @@ func TestAProposalReturnsWhenItsOwnMemberHasAppliedIt(t *testing.T) {
 		l, f, _ := w.roles()
 		w.Freeze(l)
 		put := w.later(put, f)
-		w.act(partition, []int{f})
+		w.Act(partition, []int{f})
 		before := w.Member(l).Status().Applied
 		w.Thaw(l)
 		if after := w.Member(l).Status().Applied; after != before+1 {
@@ -188,7 +189,7 @@ func TestAProposalReturnsWhenItsOwnMemberHasAppliedIt(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		w.pending(put)
-		w.act(heal, nil)
+		w.Act(heal, nil)
 		w.must(<-put)
 	})
 }
@@ -243,7 +244,7 @@ func TestAConnectionToAFrozenMemberIsLost(t *testing.T) {
 		elected := w.leader()
 		time.Sleep(5*time.Second - time.Since(frozen))
 		w.Thaw(l)
-		w.act(heal, nil)
+		w.Act(heal, nil)
 		w.leader()
 		w.must(w.Member(elected).MoveLeader(t.Context(), w.Member(l).ID()))
 		want := connectionLost
@@ -263,7 +264,7 @@ func TestTimeFrozenDoesNotCount(t *testing.T) {
 		required, release, err := w.Member(f).RequireLeader(t.Context())
 		w.must(err)
 		defer release()
-		w.act(partition, []int{f})
+		w.Act(partition, []int{f})
 		time.Sleep(lostTo)
 		w.Freeze(f)
 		time.Sleep(time.Minute)
@@ -283,7 +284,7 @@ func TestTimeFrozenDoesNotCount(t *testing.T) {
 func TestALeaderThatHandsOverTakesNoProposals(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, _ := w.roles()
-		w.act(partition, []int{f})
+		w.Act(partition, []int{f})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*election)
 		defer cancel()
 		moved := make(chan error, 1)
@@ -357,12 +358,12 @@ func TestAProposalIsNotWokenByAnothersState(t *testing.T) {
 		l, f, _ := w.roles()
 		w.Freeze(l)
 		passed := w.later(put, f)
-		w.act(partition, []int{f})
+		w.Act(partition, []int{f})
 		w.Thaw(l)
 		for range 5001 {
 			w.must(w.call(t.Context(), put, l))
 		}
-		w.act(heal, nil)
+		w.Act(heal, nil)
 		if got := text(<-passed); got != timedOut || w.Member(f).Status().Restored == 0 {
 			t.Errorf("%q; want %q", got, timedOut)
 		}
@@ -374,9 +375,9 @@ func TestAStreamOutlivesAnElection(t *testing.T) {
 		_, f, _ := w.roles()
 		required, release, err := w.Member(f).RequireLeader(t.Context())
 		w.must(err)
-		w.act(partition, []int{f})
+		w.Act(partition, []int{f})
 		time.Sleep(lostTo)
-		w.act(heal, nil)
+		w.Act(heal, nil)
 		time.Sleep(time.Minute)
 		if required.Err() != nil {
 			t.Errorf("the stream ended: %v", context.Cause(required))
@@ -467,8 +468,8 @@ func TestAQuietClusterHasNoTimers(t *testing.T) {
 			w.must(w.call(t.Context(), put, i))
 			w.must(w.call(t.Context(), get, i))
 		}
-		w.act(partition, []int{0})
-		w.act(heal, nil)
+		w.Act(partition, []int{0})
+		w.Act(heal, nil)
 		time.Sleep(time.Minute)
 		if members.Due(w.Cluster) {
 			t.Error("something is due in a cluster where nothing happens")

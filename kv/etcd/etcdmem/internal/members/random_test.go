@@ -2,7 +2,6 @@ package members_test
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/members"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/scenarios"
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/server"
 )
 
@@ -145,18 +145,18 @@ func random(t *testing.T, seed uint64) (succeeded, failed int) {
 		case 4:
 			w.Thaw(i)
 		case 5:
-			w.act(partition, []int{i})
+			w.Act(partition, []int{i})
 		case 6:
 			w.Cut(i, j)
 		case 7:
-			w.act(heal, nil)
+			w.Act(heal, nil)
 		case 8:
 			if l, ok := w.Leader(); ok {
 				go w.Member(l).MoveLeader(ctx, w.Member(i).ID())
 			}
 		}
 	}
-	w.act(heal, nil)
+	w.Act(heal, nil)
 	for i := range n {
 		w.Thaw(i)
 		w.Start(i)
@@ -223,12 +223,12 @@ func isClosed(ch <-chan struct{}) bool {
 // What a seed decides is decided once: who is elected when, and so what each call is answered.
 func TestASeedDecidesWhatHappens(t *testing.T) {
 	transcript := func(seed uint64) (text string) {
-		for _, s := range scenarios {
+		for _, s := range scenarios.All {
 			synctest.Test(t, func(t *testing.T) {
 				w := newSimulated(t, 3, seed)
 				defer w.Close()
-				for _, a := range play(t, w, s) {
-					text += fmt.Sprintln(a.text, a.took)
+				for _, a := range s.Play(t, w) {
+					text += a.String() + "\n"
 				}
 			})
 		}

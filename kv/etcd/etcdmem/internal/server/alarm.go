@@ -66,6 +66,13 @@ func (s *maintenanceService) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb
 	if _, ok := pb.AlarmRequest_AlarmAction_name[int32(r.Action)]; !ok {
 		return nil, status.Errorf(codes.InvalidArgument, "etcdmem: unknown alarm action %d", r.Action) // real etcd dies of it
 	}
+	allowed := (*auth).admin
+	if r.Action == pb.AlarmRequest_GET {
+		allowed = (*auth).known
+	}
+	if err := s.check(ctx, allowed); err != nil {
+		return nil, err
+	}
 	return request(ctx, s.Server, &pb.InternalRaftRequest{Alarm: r}, func(w *write) (*pb.AlarmResponse, error) {
 		return w.alarm(r), nil
 	})

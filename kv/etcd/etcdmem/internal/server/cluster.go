@@ -17,6 +17,9 @@ func (s *clusterService) MemberList(ctx context.Context, r *pb.MemberListRequest
 			return nil, err
 		}
 	}
+	if err := s.check(ctx, (*auth).known); err != nil {
+		return nil, err
+	}
 	status := s.member.Status()
 	// As in etcd, this header has no revision.
 	resp := &pb.MemberListResponse{Header: &pb.ResponseHeader{ClusterId: status.ClusterID, MemberId: s.id, RaftTerm: status.Term}}

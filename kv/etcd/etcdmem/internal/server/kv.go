@@ -23,9 +23,16 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 			return nil, err
 		}
 	}
+	c, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var f found
-	var err error
-	s.read(func(v view) { f, err = v.read(r) })
+	s.read(func(v view) {
+		if err = s.state.auth.mayRead(c, r.Key, r.RangeEnd); err == nil {
+			f, err = v.read(r)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -39,10 +46,7 @@ func (s *kvService) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse,
 		return nil, err
 	}
 	return request(ctx, s.Server, &pb.InternalRaftRequest{Put: r}, func(w *write) (*pb.PutResponse, error) {
-		if err := w.leaseFits(r); err != nil { // which etcd looks at first here, and last in a transaction
-			return nil, err
-		}
-		if err := w.putFits(r); err != nil {
+		if err := w.putFits(r, true); err != nil {
 			return nil, err
 		}
 		return w.put(r), nil
@@ -79,9 +83,16 @@ func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnRespo
 			return nil, err
 		}
 	}
+	c, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var resp *pb.TxnResponse
-	var err error
-	s.read(func(v view) { resp, err = v.readTxn(r) })
+	s.read(func(v view) {
+		if err = s.state.mayTxn(c, r); err == nil {
+			resp, err = v.readTxn(r)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +101,9 @@ func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnRespo
 }
 
 func (s *kvService) Compact(ctx context.Context, r *pb.CompactionRequest) (*pb.CompactionResponse, error) {
+	if err := s.check(ctx, (*auth).admin); err != nil {
+		return nil, err
+	}
 	return s.compact(ctx, r)
 }
 
@@ -122,6 +136,13 @@ type answer interface {
 // request has a change done by the cluster, and returns what it has answered, with its header complete.
 func request[A answer](ctx context.Context, s *Server, r *pb.InternalRaftRequest, change func(*write) (A, error)) (A, error) {
 	var none A
+	var c caller
+	var err error
+	if r.Authenticate == nil { // which has a token only afterwards
+		if c, err = s.caller(ctx); err != nil {
+			return none, err
+		}
+	}
 	r.Header = &pb.RequestHeader{ID: s.id}
 	if sizeOf(r) > s.config.MaxRequestBytes {
 		return none, rpctypes.ErrGRPCRequestTooLarge
@@ -131,10 +152,13 @@ func request[A answer](ctx context.Context, s *Server, r *pb.InternalRaftRequest
 		err  error
 	}
 	done := make(chan result, 1) // the change may be done after the request has timed out
-	err := s.propose(ctx, func() {
+	err = s.propose(ctx, func(index uint64) {
 		var res result
 		if res.err = s.state.allowed(r); res.err == nil {
-			res.resp, res.err = change(s.state.begin())
+			res.err = s.state.permitted(c, r)
+		}
+		if res.err == nil {
+			res.resp, res.err = change(s.state.begin(index))
 		}
 		done <- res
 	})

@@ -24,18 +24,35 @@ func (s *leaseService) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) 
 	for r.ID == 0 { // the client leaves it to the server
 		r.ID = rand.Int64()
 	}
+	if err := s.check(ctx, (*auth).known); err != nil {
+		return nil, err
+	}
 	return request(ctx, s.Server, &pb.InternalRaftRequest{LeaseGrant: r}, func(w *write) (*pb.LeaseGrantResponse, error) {
 		return w.grant(r, s.lessor.minTTL())
 	})
 }
 
 func (s *leaseService) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
+	if err := s.check(ctx, (*auth).known); err != nil {
+		return nil, err
+	}
 	return request(ctx, s.Server, &pb.InternalRaftRequest{LeaseRevoke: r}, func(w *write) (*pb.LeaseRevokeResponse, error) {
 		return w.revoke(r.ID)
 	})
 }
 
-func (s *leaseService) LeaseLeases(context.Context, *pb.LeaseLeasesRequest) (*pb.LeaseLeasesResponse, error) {
+func (s *leaseService) LeaseLeases(ctx context.Context, _ *pb.LeaseLeasesRequest) (*pb.LeaseLeasesResponse, error) {
+	err := s.check(ctx, func(a *auth, c caller) error {
+		for id := range s.state.leases {
+			if err := s.mayLookAt(c, id, a.mayRead); err != nil {
+				return err
+			}
+		}
+		return a.known(c)
+	})
+	if err != nil {
+		return nil, err
+	}
 	resp := &pb.LeaseLeasesResponse{Header: s.header()}
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
@@ -49,8 +66,17 @@ func (s *leaseService) LeaseLeases(context.Context, *pb.LeaseLeasesRequest) (*pb
 }
 
 func (s *leaseService) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
+	err := s.check(ctx, func(a *auth, c caller) error {
+		if err := a.known(c); err != nil || !r.Keys {
+			return err
+		}
+		return s.mayLookAt(c, r.ID, a.mayRead)
+	})
+	if err != nil {
+		return nil, err
+	}
 	var resp *pb.LeaseTimeToLiveResponse
-	err := s.askLeader(ctx, func(leader *Server) (err error) {
+	err = s.askLeader(ctx, func(leader *Server) (err error) {
 		resp, err = leader.timeToLive(r)
 		return err
 	})
@@ -131,11 +157,28 @@ func (s *leaseService) renew(ctx context.Context, id int64) (ttl int64, err erro
 	if s.member.Status().Leader == s.id && !s.member.ConfirmLeader(ctx) {
 		return 0, errNotPrimary
 	}
+	err = s.check(ctx, func(a *auth, c caller) error {
+		if err := a.known(c); err != nil {
+			return err
+		}
+		return s.mayLookAt(c, id, a.mayWrite)
+	})
+	if err != nil {
+		return 0, err
+	}
 	err = s.askLeader(ctx, func(leader *Server) error {
 		ttl, err = leader.lessor.renew(ctx, id)
 		return err
 	})
 	return ttl, err
+}
+
+// mayLookAt returns an error unless c may do something with each key of a lease. Holds the state's mutex.
+func (s *leaseService) mayLookAt(c caller, lease int64, may func(caller, []byte, []byte) error) error {
+	if !s.state.auth.enabled {
+		return nil
+	}
+	return s.state.mayAll(c, lease, may)
 }
 
 // errNotPrimary is the answer of a member that was asked as the leader and is it no longer.

@@ -121,6 +121,6 @@ func (l *lessor) revoke(expired []int64) {
 		return
 	}
 	for _, id := range expired {
-		s.propose(ctx, func() { s.state.begin().revoke(id) })
+		s.propose(ctx, func(index uint64) { s.state.begin(index).revoke(id) })
 	}
 }

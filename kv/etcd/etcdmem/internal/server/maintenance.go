@@ -20,7 +20,10 @@ type maintenanceService struct {
 	*Server
 }
 
-func (s *maintenanceService) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
+func (s *maintenanceService) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.StatusResponse, error) {
+	if err := s.check(ctx, (*auth).known); err != nil {
+		return nil, err
+	}
 	header := s.header()
 	status := s.member.Status()
 	s.state.mu.Lock()
@@ -49,11 +52,17 @@ func (s *maintenanceService) Status(context.Context, *pb.StatusRequest) (*pb.Sta
 }
 
 // Defragment does nothing: memory has no fragments to put together.
-func (s *maintenanceService) Defragment(context.Context, *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
+func (s *maintenanceService) Defragment(ctx context.Context, _ *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
+	if err := s.check(ctx, (*auth).admin); err != nil {
+		return nil, err
+	}
 	return new(pb.DefragmentResponse), nil
 }
 
 func (s *maintenanceService) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequest) (*pb.MoveLeaderResponse, error) {
+	if err := s.check(ctx, (*auth).admin); err != nil {
+		return nil, err
+	}
 	if s.member.Status().Leader != s.id {
 		return nil, rpctypes.ErrGRPCNotLeader
 	}
@@ -63,14 +72,20 @@ func (s *maintenanceService) MoveLeader(ctx context.Context, r *pb.MoveLeaderReq
 	return new(pb.MoveLeaderResponse), nil
 }
 
-func (s *maintenanceService) Hash(context.Context, *pb.HashRequest) (*pb.HashResponse, error) {
+func (s *maintenanceService) Hash(ctx context.Context, _ *pb.HashRequest) (*pb.HashResponse, error) {
+	if err := s.check(ctx, (*auth).admin); err != nil {
+		return nil, err
+	}
 	resp := &pb.HashResponse{Header: new(pb.ResponseHeader)}
 	s.read(func(v view) { resp.Header.Revision, resp.Hash = v.revision, v.hash(v.revision) })
 	s.fill(resp.Header)
 	return resp, nil
 }
 
-func (s *maintenanceService) HashKV(_ context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
+func (s *maintenanceService) HashKV(ctx context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
+	if err := s.check(ctx, (*auth).admin); err != nil {
+		return nil, err
+	}
 	resp := &pb.HashKVResponse{Header: new(pb.ResponseHeader)}
 	var err error
 	s.read(func(v view) {

@@ -53,6 +53,7 @@ type Server struct {
 	grpc   *grpc.Server
 	hub    hub
 	lessor lessor
+	tokens tokens // guarded by the state's mutex
 
 	restored uint64 // [Status.Restored], as far as the hub has been told; guarded by the state's mutex
 
@@ -82,7 +83,7 @@ func New(state *State, member Member, config Config) *Server {
 	pb.RegisterLeaseServer(s.grpc, &leaseService{Server: s})
 	pb.RegisterClusterServer(s.grpc, &clusterService{Server: s})
 	pb.RegisterMaintenanceServer(s.grpc, &maintenanceService{Server: s})
-	pb.RegisterAuthServer(s.grpc, &pb.UnimplementedAuthServer{})
+	pb.RegisterAuthServer(s.grpc, &authService{Server: s})
 	serving := health.NewServer()
 	healthpb.RegisterHealthServer(s.grpc, serving)
 
@@ -181,7 +182,7 @@ func (s *Server) read(f func(v view)) {
 func (s *Server) stopped() bool { return s.ctx.Err() != nil }
 
 // propose has change done as the next change in the log, with the state locked.
-func (s *Server) propose(ctx context.Context, change func()) error {
+func (s *Server) propose(ctx context.Context, change func(index uint64)) error {
 	return s.member.Propose(ctx, func(index uint64) { s.state.apply(index, change) })
 }
 

@@ -16,6 +16,7 @@ type State struct {
 	data    *mvcc.Store
 	leases  map[int64]*lease
 	alarms  alarms
+	auth    auth
 	hashes  []kvHash           // of the last compactions, oldest first
 	marks   []mark             // in order; the first is at or before the place of every member
 	servers map[uint64]*Server // those that run, by member
@@ -33,6 +34,7 @@ func NewState(revision int64) *State {
 	st := &State{
 		data:    mvcc.New(true),
 		leases:  make(map[int64]*lease),
+		auth:    newAuth(),
 		servers: make(map[uint64]*Server),
 		places:  make(map[uint64]uint64),
 	}
@@ -54,7 +56,7 @@ func (st *State) Copy() *State {
 	for id, l := range st.leases {
 		c.leases[id] = l.copy()
 	}
-	c.alarms, c.hashes = st.alarms.copy(), slices.Clone(st.hashes)
+	c.alarms, c.auth, c.hashes = st.alarms.copy(), st.auth.copy(), slices.Clone(st.hashes)
 	c.marks = []mark{{0, c.data.Revision, c.data.Compacted}}
 	return c
 }
@@ -67,10 +69,10 @@ func (st *State) Revision() int64 {
 }
 
 // apply has a change done, and notes what it has made of the revisions.
-func (st *State) apply(index uint64, change func()) {
+func (st *State) apply(index uint64, change func(index uint64)) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	change()
+	change(index)
 	last := st.marks[len(st.marks)-1]
 	if last.revision != st.data.Revision || last.compacted != st.data.Compacted {
 		st.marks = append(st.marks, mark{index, st.data.Revision, st.data.Compacted})

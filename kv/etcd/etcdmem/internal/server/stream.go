@@ -30,6 +30,7 @@ type watchService struct {
 // watchStream is a stream with any number of watches. The state's mutex guards its fields.
 type watchStream struct {
 	server  *Server
+	ctx     context.Context // of the stream, which says who watches
 	watches map[int64]*watch
 	nextID  int64
 	queue   []*response
@@ -44,6 +45,7 @@ type watchStream struct {
 func (s *watchService) Watch(stream pb.Watch_WatchServer) error {
 	ws := &watchStream{
 		server:  s.Server,
+		ctx:     stream.Context(),
 		watches: make(map[int64]*watch),
 		filled:  make(chan struct{}, 1),
 		sent:    make(chan struct{}, 1),
@@ -134,10 +136,11 @@ func (ws *watchStream) create(r *pb.WatchCreateRequest) {
 	if len(key) == 0 {
 		key = []byte{0}
 	}
+	c, unknown := ws.server.caller(ws.ctx)
 	ws.locked(func(h *hub) {
 		answer := &pb.WatchResponse{WatchId: noWatch, Created: true}
 		var w *watch
-		switch err := ws.refused(r, key); {
+		switch err := ws.refused(r, key, c, unknown); {
 		case err != nil:
 			answer.Canceled, answer.CancelReason = true, err.Error()
 		default:
@@ -153,9 +156,15 @@ func (ws *watchStream) create(r *pb.WatchCreateRequest) {
 }
 
 // refused returns why the watch cannot be, in the words that etcd tells the client. Holds the state's mutex.
-func (ws *watchStream) refused(r *pb.WatchCreateRequest, key []byte) error {
+func (ws *watchStream) refused(r *pb.WatchCreateRequest, key []byte, c caller, unknown error) error {
 	if r.StartRevision < 0 {
 		return rpctypes.ErrCompacted
+	}
+	if unknown != nil {
+		return unknown
+	}
+	if err := ws.server.state.auth.mayRead(c, key, r.RangeEnd); err != nil {
+		return err
 	}
 	if len(r.RangeEnd) > 0 && !(len(r.RangeEnd) == 1 && r.RangeEnd[0] == 0) && string(key) >= string(r.RangeEnd) {
 		return errEmptyWatchRange

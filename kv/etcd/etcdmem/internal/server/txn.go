@@ -68,7 +68,7 @@ func (t *txn) fits(v view, w *write, gone *[]mvcc.Range) error {
 		case *pb.RequestOp_RequestRange:
 			err = v.fits(op.RequestRange)
 		case *pb.RequestOp_RequestPut:
-			err = w.putFits(op.RequestPut)
+			err = w.putFits(op.RequestPut, leaseFirst())
 			ignores := op.RequestPut.IgnoreValue || op.RequestPut.IgnoreLease
 			if err == nil && ignores && slices.ContainsFunc(*gone, func(r mvcc.Range) bool { return r.Contains(string(op.RequestPut.Key)) }) {
 				err = errFatal

@@ -10,10 +10,11 @@ import (
 // write is a change of the state in progress: its operations make one revision. The state is locked.
 type write struct {
 	*State
-	next int64 // the revision that the first change makes
+	index uint64 // its place in the log
+	next  int64  // the revision that the first change makes
 }
 
-func (st *State) begin() *write { return &write{st, st.data.Revision + 1} }
+func (st *State) begin(index uint64) *write { return &write{st, index, st.data.Revision + 1} }
 
 // view returns the keys as they are, with what the write has done so far.
 func (w *write) view() view { return view{w.data, w.data.Revision, w.data.Compacted} }
@@ -74,17 +75,18 @@ func (w *write) reattach(key string, old *mvcc.Record, to int64) {
 	}
 }
 
-// putFits returns the error of a put that the state does not allow.
-func (w *write) putFits(r *pb.PutRequest) error {
+// putFits returns the error of a put that the state does not allow. If the key and the lease are both missing, leaseFirst
+// says which is named.
+func (w *write) putFits(r *pb.PutRequest, leaseFirst bool) error {
+	var noKey, noLease error
 	if (r.IgnoreValue || r.IgnoreLease) && w.data.Get(string(r.Key)) == nil {
-		return rpctypes.ErrGRPCKeyNotFound
+		noKey = rpctypes.ErrGRPCKeyNotFound
 	}
-	return w.leaseFits(r)
-}
-
-func (w *write) leaseFits(r *pb.PutRequest) error {
 	if r.Lease != 0 && w.leases[r.Lease] == nil {
-		return rpctypes.ErrGRPCLeaseNotFound
+		noLease = rpctypes.ErrGRPCLeaseNotFound
 	}
-	return nil
+	if noLease != nil && (leaseFirst || noKey == nil) {
+		return noLease
+	}
+	return noKey
 }

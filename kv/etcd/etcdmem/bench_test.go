@@ -1,0 +1,81 @@
+package etcdmem_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+// Each benchmark runs on etcd in memory, and on a real member in this process, which does not flush its files.
+func onBoth(b *testing.B, run func(b *testing.B, client *clientv3.Client)) {
+	b.Run("memory", func(b *testing.B) { run(b, etcdmem.Start(b, 1).Client()) })
+	b.Run("etcd", func(b *testing.B) { run(b, etcdtest.Start(b, 1).Client()) })
+}
+
+func BenchmarkPut(b *testing.B) {
+	onBoth(b, func(b *testing.B, client *clientv3.Client) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if _, err := client.Put(b.Context(), fmt.Sprint("/app/", i%1000), "value"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkGet(b *testing.B) {
+	onBoth(b, func(b *testing.B, client *clientv3.Client) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := client.Get(b.Context(), "/app/limits"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkPutToWatch(b *testing.B) {
+	for _, watches := range []int{1, 1000} {
+		b.Run(fmt.Sprint(watches), func(b *testing.B) {
+			onBoth(b, func(b *testing.B, client *clientv3.Client) {
+				ctx, cancel := context.WithCancel(b.Context())
+				defer cancel()
+				chans := make([]clientv3.WatchChan, watches)
+				for i := range chans {
+					chans[i] = client.Watch(ctx, "/app/limits", clientv3.WithCreatedNotify())
+					<-chans[i]
+				}
+				for b.Loop() {
+					if _, err := client.Put(ctx, "/app/limits", "value"); err != nil {
+						b.Fatal(err)
+					}
+					for _, ch := range chans {
+						<-ch
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkBubble is a cluster of three with a client, which starts, puts a key and ends, in a bubble.
+func BenchmarkBubble(b *testing.B) {
+	for b.Loop() {
+		synctest.Test(new(testing.T), func(*testing.T) {
+			cluster, err := etcdmem.New(3)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer cluster.Close()
+			if _, err := cluster.Client().Put(context.Background(), "/app/limits", "value"); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+}

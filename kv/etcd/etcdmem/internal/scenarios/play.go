@@ -1,0 +1,132 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/status"
+)
+
+// askAgain is how often a member is asked whether it has a leader. It is no part of other times, so that in a bubble no two things happen
+// at one moment whose order is left to chance.
+const askAgain = 9973 * time.Microsecond
+
+// A World is a cluster of three members, real or simulated, with the times of this package.
+type World interface {
+	// Led waits for a leader and returns it.
+	Led() int
+	// Act makes something happen to members.
+	Act(do Action, members []int)
+	// Call makes a call at a member. A [Watch] calls opened when it is there.
+	Call(ctx context.Context, what Call, member int, opened func()) error
+}
+
+// An Answer is what a call returned, and when.
+type Answer struct {
+	Expectation
+	text string
+	took time.Duration
+	late time.Duration // how long the member took to find that it has no leader, if it was to find that
+}
+
+// Play plays a scenario and returns what was answered.
+func (s *Scenario) Play(t *testing.T, w World) []Answer {
+	p := &play{t: t, world: w, began: time.Now(), happened: make(map[time.Duration]chan struct{})}
+	l := w.Led()
+	p.numbers = [...]int{Leader: l, Follower: (l + 1) % 3, Other: (l + 2) % 3}
+	for _, f := range s.Faults {
+		p.happened[f.after] = make(chan struct{})
+	}
+	answers := make([]Answer, len(s.Calls))
+	var running sync.WaitGroup
+	for i, e := range s.Calls {
+		opened := make(chan struct{})
+		running.Go(func() { answers[i] = p.ask(e, sync.OnceFunc(func() { close(opened) })) })
+		if e.call == Watch { // which must be there before the faults
+			<-opened
+		}
+	}
+	for i, f := range s.Faults {
+		time.Sleep(f.after - time.Since(p.began))
+		var to []int
+		for _, r := range f.to {
+			to = append(to, p.numbers[r])
+		}
+		w.Act(f.do, to)
+		if i+1 == len(s.Faults) || s.Faults[i+1].after != f.after {
+			close(p.happened[f.after])
+		}
+	}
+	running.Wait()
+	return answers
+}
+
+// A play is a scenario that is being played.
+type play struct {
+	t        *testing.T
+	world    World
+	numbers  [3]int // of the roles
+	began    time.Time
+	happened map[time.Duration]chan struct{} // closed when the faults of a time have happened
+}
+
+// ask makes a call when it is to be made.
+func (p *play) ask(e Expectation, opened func()) Answer {
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	defer cancel()
+	a, member := Answer{Expectation: e}, p.numbers[e.at]
+	call := func(what Call) string { return text(p.world.Call(ctx, what, member, opened)) }
+	began := p.began
+	if e.call != Watch {
+		time.Sleep(e.after - time.Since(p.began))
+		if ch := p.happened[e.after]; ch != nil {
+			<-ch
+		}
+		began = time.Now()
+	}
+	if e.leaderless {
+		for call(Strict) != noLeader {
+			time.Sleep(askAgain) // nothing tells a client
+		}
+		a.late, began = time.Since(began), time.Now()
+	}
+	a.text = call(e.call)
+	a.took = time.Since(began)
+	opened() // if the watch never was
+	return a
+}
+
+// text returns what a client is told.
+func text(err error) string {
+	if err == nil {
+		return ok
+	}
+	s, is := status.FromError(err)
+	if !is {
+		s = status.FromContextError(err)
+	}
+	return fmt.Sprintf("%v: %s", s.Code(), s.Message())
+}
+
+// Check reports an answer that is not as expected. A real machine may take a little longer.
+func (a *Answer) Check(t *testing.T, slack time.Duration) {
+	t.Helper()
+	if !slices.Contains(a.answers, a.text) || a.took < a.min-slack/10 || a.took > a.max+slack {
+		t.Errorf("%v\n  promised: %q within %v to %v", a, a.answers, a.min, a.max)
+	}
+	if a.leaderless && (a.late < lostFrom-slack/10 || a.late > lostTo+slack) {
+		t.Errorf("%v\n  promised: the member finds that it has no leader within %v to %v\n  happened: it took %v", a, lostFrom, lostTo, a.late)
+	}
+}
+
+func (a *Answer) String() string {
+	when := fmt.Sprintf("%v after the beginning", a.after)
+	if a.leaderless {
+		when = "without a leader"
+	}
+	return fmt.Sprintf("%s at %v, %s: %q after %v", a.call, a.at, when, a.text, a.took)
+}

@@ -1,0 +1,330 @@
+package scenarios
+
+import (
+	"slices"
+	"time"
+)
+
+// A Role is that of a member when a scenario begins.
+type Role int
+
+const (
+	Leader   Role = iota
+	Follower      // one of the two
+	Other         // the other
+)
+
+func (r Role) String() string {
+	return [...]string{"the leader", "a follower", "the other follower"}[r]
+}
+
+// A Call is what a client asks of one member.
+type Call string
+
+const (
+	Put    Call = "put"
+	Get    Call = "get"          // linearizable
+	Stale  Call = "serializable" // a serializable get
+	Strict Call = "strict"       // a serializable get that requires a leader
+	Watch  Call = "watch"        // until the stream, which requires a leader, ends
+)
+
+// What clients are told.
+const (
+	ok             = "ok"
+	timedOut       = "Unavailable: etcdserver: request timed out"
+	leaderFailed   = "Unavailable: etcdserver: request timed out, possibly due to previous leader failure"
+	connectionLost = "Unavailable: etcdserver: request timed out, possibly due to connection lost"
+	leaderChanged  = "Unavailable: etcdserver: leader changed"
+	noLeader       = "Unavailable: etcdserver: no leader"
+	deadline       = "DeadlineExceeded: context deadline exceeded"
+)
+
+// The times of package etcdtest's clusters, which both kinds of clusters have here.
+const (
+	Heartbeat = 50 * time.Millisecond
+	Election  = 500 * time.Millisecond
+	Patience  = 5*time.Second + 2*Election // for a request
+)
+
+// A Scenario is some faults of a cluster of three members, and what calls are answered, after how long.
+type Scenario struct {
+	Name   string
+	Faults []Fault
+	Calls  []Expectation
+	Short  bool // cheap enough for each run with real members
+}
+
+// A Fault happens to members some time after the scenario's beginning.
+type Fault struct {
+	after time.Duration
+	do    Action
+	to    []Role
+}
+
+// An Action is what happens, in the words of package etcdtest.
+type Action string
+
+const (
+	Stop      Action = "stop"
+	Restart   Action = "restart"
+	Freeze    Action = "freeze"
+	Thaw      Action = "thaw"
+	Partition Action = "partition"
+	Heal      Action = "heal"
+	MoveTo    Action = "move the leader to"
+)
+
+// An Expectation is one of some answers, not earlier and not later after the call than said. The call is made some time after the
+// scenario's beginning, but never before the faults of that time.
+type Expectation struct {
+	after      time.Duration
+	leaderless bool // it is made once the member has found that it has no leader
+	call       Call
+	at         Role
+	answers    []string
+	min, max   time.Duration
+}
+
+// Soon reports whether the answer comes soon after the scenario's beginning.
+func (e Expectation) Soon() bool { return e.after+e.max <= twice }
+
+// in makes a fault.
+func in(after time.Duration, do Action, to ...Role) Fault { return Fault{after, do, to} }
+
+// at makes an expectation of a call at the scenario's beginning.
+func at(r Role, c Call, answers ...string) Expectation {
+	e := Expectation{call: c, at: r, answers: answers}
+	switch {
+	case slices.Contains(answers, timedOut), slices.Contains(answers, deadline):
+		e.min, e.max = Patience, Patience
+	}
+	return e
+}
+
+// later makes the call later.
+func (e Expectation) later(after time.Duration) Expectation {
+	e.after = after
+	return e
+}
+
+// within says how long the answer takes.
+func (e Expectation) within(min, max time.Duration) Expectation {
+	e.min, e.max = min, max
+	return e
+}
+
+// Another leader is elected after the lesser of two members' times by chance, counted from the last heartbeat, which is up to one ago.
+// Real members may need to try twice.
+const (
+	electedFrom = Election - Heartbeat
+	twice       = 4 * Election
+)
+
+// This is how long a follower, or a leader without a majority, takes to find that there is no leader any more.
+const (
+	lostFrom = Election - 2*Heartbeat
+	lostTo   = 2*Election + 2*Heartbeat
+)
+
+var (
+	// unharmed are the calls that no fault of the consensus touches.
+	unharmed = func(r Role) []Expectation { return []Expectation{at(r, Stale, ok), at(r, Strict, ok)} }
+	// leaderless are the calls at a member that has no leader, once it has found that out.
+	leaderless = func(r Role) []Expectation {
+		calls := []Expectation{at(r, Put, deadline), at(r, Get, timedOut).within(Patience, 2*Patience), at(r, Stale, ok), at(r, Strict, noLeader)}
+		for i := range calls {
+			calls[i].leaderless = true
+		}
+		return calls
+	}
+	// fine are the calls at a member that lacks nothing.
+	fine = func(r Role) []Expectation {
+		return slices.Concat(unharmed(r), []Expectation{at(r, Put, ok), at(r, Get, ok)})
+	}
+)
+
+// All are the scenarios.
+var All = []Scenario{
+	{
+		Name:  "nothing happens",
+		Calls: slices.Concat(fine(Leader), fine(Follower), fine(Other)),
+		Short: true,
+	},
+	{
+		Name:   "the leader is stopped",
+		Faults: []Fault{in(0, Stop, Leader)},
+		Calls: slices.Concat(unharmed(Follower), unharmed(Other), []Expectation{
+			at(Follower, Put, timedOut, leaderFailed), at(Other, Put, timedOut, leaderFailed),
+			at(Follower, Get, leaderChanged).within(electedFrom-Heartbeat, twice),
+			at(Other, Get, leaderChanged).within(electedFrom-Heartbeat, twice),
+			at(Follower, Put, ok).later(twice), at(Other, Get, ok).later(twice),
+		}),
+		Short: true,
+	},
+	{
+		Name:   "the leader and a follower are stopped",
+		Faults: []Fault{in(0, Stop, Leader, Other)},
+		Calls: slices.Concat(unharmed(Follower), leaderless(Follower), []Expectation{
+			at(Follower, Put, timedOut), at(Follower, Get, timedOut),
+			at(Follower, Watch, noLeader).within(lostFrom+2*Election, lostTo+3*Election),
+		}),
+	},
+	{
+		Name:   "both followers are stopped",
+		Faults: []Fault{in(0, Stop, Follower, Other)},
+		Calls: slices.Concat(unharmed(Leader), leaderless(Leader), []Expectation{
+			at(Leader, Put, timedOut), at(Leader, Get, timedOut),
+			at(Leader, Watch, noLeader).within(lostFrom+2*Election, lostTo+3*Election),
+		}),
+	},
+	{
+		Name:   "a follower is stopped",
+		Faults: []Fault{in(0, Stop, Other)},
+		Calls:  slices.Concat(fine(Leader), fine(Follower)),
+		Short:  true,
+	},
+	{
+		Name:   "both followers are stopped, and started before the leader knows",
+		Faults: []Fault{in(0, Stop, Follower, Other), in(Election/5, Restart, Follower, Other)},
+		Calls: []Expectation{
+			at(Leader, Put, ok).within(0, 3*Election), at(Leader, Get, ok).within(0, 3*Election),
+		},
+	},
+	{
+		Name:   "the leader and a follower are stopped, and started again",
+		Faults: []Fault{in(0, Stop, Leader, Other), in(3*Election, Restart, Leader, Other)},
+		Calls: []Expectation{
+			at(Follower, Put, timedOut, leaderFailed, connectionLost),
+			at(Follower, Get, leaderChanged).within(3*Election, 7*Election),
+			at(Follower, Put, ok).later(lostTo).within(0, 5*Election),
+			at(Follower, Get, ok).later(lostTo).within(0, 5*Election), // after the one before
+		},
+	},
+	{
+		Name:   "the leader is cut off",
+		Faults: []Fault{in(0, Partition, Leader)},
+		Calls: slices.Concat(unharmed(Leader), leaderless(Leader), unharmed(Follower), unharmed(Other), []Expectation{
+			at(Leader, Put, timedOut), at(Leader, Get, timedOut),
+			at(Leader, Watch, noLeader).within(lostFrom+2*Election, lostTo+3*Election),
+			at(Follower, Put, timedOut, leaderFailed), at(Other, Put, timedOut, leaderFailed),
+			at(Follower, Get, leaderChanged).within(electedFrom-Heartbeat, twice),
+			at(Follower, Put, ok).later(twice), at(Follower, Get, ok).later(twice),
+			at(Other, Put, ok).later(twice), at(Other, Strict, ok).later(twice),
+		}),
+	},
+	{
+		Name:   "the leader is cut off, and comes back as a follower",
+		Faults: []Fault{in(0, Partition, Leader), in(twice, Heal)},
+		Calls: []Expectation{
+			at(Leader, Put, timedOut),
+			at(Leader, Get, leaderChanged).within(twice, twice+4*Heartbeat),
+			at(Leader, Put, ok).later(lostTo).within(0, twice),
+			at(Leader, Put, ok).later(twice + 4*Heartbeat), at(Leader, Get, ok).later(twice + 4*Heartbeat),
+		},
+	},
+	{
+		Name:   "the leader is cut off, and comes back as the leader",
+		Faults: []Fault{in(0, Partition, Leader), in(Election/4, Heal)},
+		Calls: []Expectation{
+			at(Leader, Put, ok).within(Election/4, Election/4+4*Heartbeat),
+			at(Leader, Get, ok).within(Election/4, Election+Heartbeat),
+			at(Follower, Put, timedOut),
+			at(Follower, Get, ok).within(500*time.Millisecond, 500*time.Millisecond+Heartbeat),
+		},
+	},
+	{
+		Name:   "a follower is cut off",
+		Faults: []Fault{in(0, Partition, Follower)},
+		Calls: slices.Concat(fine(Leader), fine(Other), unharmed(Follower), leaderless(Follower), []Expectation{
+			at(Follower, Put, timedOut), at(Follower, Get, timedOut),
+			at(Follower, Watch, noLeader).within(lostFrom+2*Election, lostTo+3*Election),
+		}),
+		Short: true,
+	},
+	{
+		Name:   "a follower is cut off, and comes back",
+		Faults: []Fault{in(0, Partition, Follower), in(twice, Heal)},
+		Calls: []Expectation{
+			at(Follower, Put, timedOut),
+			at(Follower, Get, leaderChanged).within(twice, twice+4*Heartbeat),
+			at(Follower, Put, ok).later(lostTo).within(0, twice),
+			at(Leader, Put, ok).later(twice), at(Leader, Put, ok).later(twice + 4*Heartbeat), // nobody has deposed it
+		},
+	},
+	{
+		Name:   "all are cut off from each other",
+		Faults: []Fault{in(0, Partition, Leader), in(0, Partition, Follower)},
+		Calls: slices.Concat(unharmed(Leader), leaderless(Leader), unharmed(Follower), leaderless(Follower), leaderless(Other), []Expectation{
+			at(Leader, Put, timedOut), at(Leader, Get, timedOut), at(Follower, Put, timedOut), at(Other, Get, timedOut),
+		}),
+	},
+	{
+		Name:   "all are cut off from each other, and come back",
+		Faults: []Fault{in(0, Partition, Leader), in(0, Partition, Follower), in(lostTo+Heartbeat, Heal)},
+		Calls: []Expectation{
+			at(Follower, Get, leaderChanged).within(lostTo, lostTo+twice),
+			at(Leader, Get, leaderChanged).within(lostTo, lostTo+twice),
+			at(Follower, Put, ok).later(lostTo).within(0, twice),
+			at(Leader, Put, ok).later(lostTo).within(0, twice),
+		},
+	},
+	{
+		Name:   "the leader is frozen",
+		Faults: []Fault{in(0, Freeze, Leader), in(Patience+time.Second, Thaw, Leader)},
+		Calls: slices.Concat(unharmed(Follower), unharmed(Other), []Expectation{
+			at(Follower, Put, timedOut, leaderFailed), at(Other, Put, timedOut, leaderFailed),
+			at(Follower, Get, leaderChanged).within(electedFrom-Heartbeat, twice),
+			at(Other, Get, leaderChanged).within(electedFrom-Heartbeat, twice),
+			at(Follower, Put, ok).later(twice), at(Other, Get, ok).later(twice),
+			at(Leader, Stale, ok).within(Patience+time.Second, Patience+time.Second+4*Heartbeat),
+			at(Leader, Put, ok).later(Patience + 2*time.Second), at(Leader, Get, ok).later(Patience + 2*time.Second),
+		}),
+	},
+	{
+		Name:   "the leader is frozen, and goes on as the leader",
+		Faults: []Fault{in(0, Freeze, Leader), in(Election/4, Thaw, Leader)},
+		Calls: []Expectation{
+			at(Leader, Put, ok).within(Election/4, Election/4+4*Heartbeat),
+			at(Follower, Put, ok).within(Election/4, Election/4+4*Heartbeat),
+			at(Follower, Get, ok).within(Election/4, Election+Heartbeat),
+		},
+	},
+	{
+		Name:   "a follower is frozen",
+		Faults: []Fault{in(0, Freeze, Follower), in(3*Election, Thaw, Follower)},
+		Calls: slices.Concat(fine(Leader), fine(Other), []Expectation{
+			at(Follower, Put, ok).within(3*Election, 3*Election+4*Heartbeat),
+			at(Follower, Get, ok).within(3*Election, 3*Election+4*Heartbeat),
+			at(Follower, Stale, ok).within(3*Election, 3*Election+4*Heartbeat),
+			at(Leader, Put, ok).later(3*Election + Heartbeat), // nobody has deposed it
+		}),
+		Short: true,
+	},
+	{
+		Name:   "both followers are frozen",
+		Faults: []Fault{in(0, Freeze, Follower, Other), in(2*Patience+2*time.Second, Thaw, Follower, Other)},
+		Calls: slices.Concat(unharmed(Leader), leaderless(Leader), []Expectation{
+			at(Leader, Put, timedOut), at(Leader, Get, timedOut),
+			at(Follower, Stale, ok).within(2*Patience+2*time.Second, 2*Patience+2*time.Second+4*Heartbeat),
+		}),
+	},
+	{
+		Name:   "both followers are frozen, and thawed before the leader knows",
+		Faults: []Fault{in(0, Freeze, Follower, Other), in(Election/4, Thaw, Follower, Other)},
+		Calls: []Expectation{
+			at(Leader, Put, ok).within(Election/4, Election/4+4*Heartbeat),
+			at(Leader, Get, ok).within(Election/4, Election/4+4*Heartbeat),
+		},
+	},
+	{
+		Name:   "leadership is handed over",
+		Faults: []Fault{in(0, MoveTo, Follower)},
+		Calls: slices.Concat(unharmed(Leader), unharmed(Follower), unharmed(Other), []Expectation{
+			at(Leader, Put, ok), at(Follower, Put, ok), at(Other, Put, ok),
+			// Members that have just heard of another leader may take that for a reason, by chance, or not.
+			at(Leader, Get, ok, leaderChanged), at(Follower, Get, ok, leaderChanged), at(Other, Get, ok, leaderChanged),
+		}),
+		Short: true,
+	},
+}
