@@ -213,6 +213,31 @@ var scenarios = map[string]func(s *session){
 		s.receive(all)
 		s.receive(one)
 	},
+	"of two mistakes the same one is named": func(s *session) {
+		r := &pb.PutRequest{Key: []byte("none"), Lease: 5, IgnoreValue: true}
+		_, err := s.kv.Put(s.ctx, r)
+		s.told("put", err)
+		_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Success: []*pb.RequestOp{{Request: &pb.RequestOp_RequestPut{RequestPut: r}}}})
+		s.told("put in a transaction", err) // which is not the same in etcd 3.6 and 3.7
+		_, err = s.kv.Put(s.ctx, &pb.PutRequest{Value: []byte("v"), IgnoreValue: true, Lease: 5, IgnoreLease: true})
+		s.told("put without a key", err)
+		_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Success: append(puts(129, numbered), new(pb.RequestOp))})
+		s.told("too many operations, and one that is none", err)
+	},
+	"the checksum at a compaction is remembered": func(s *session) {
+		for i := range 30 {
+			s.put(numbered(i%5), "v")
+		}
+		for revision := int64(10); revision < 30; revision++ {
+			_, err := s.kv.Compact(s.ctx, &pb.CompactionRequest{Revision: revision, Physical: true})
+			s.told("compaction", err)
+		}
+		for revision := range int64(35) {
+			resp, err := s.maintenance.HashKV(s.ctx, &pb.HashKVRequest{Revision: revision})
+			s.told(fmt.Sprint("checksum at ", revision), err)
+			s.note("at %d, compacted at %d, of %d", resp.GetHeader().GetRevision(), resp.GetCompactRevision(), resp.GetHashRevision())
+		}
+	},
 	"a watch that is filtered gets nothing of what it does not want": func(s *session) {
 		stream := s.begin(&pb.WatchCreateRequest{Key: []byte("a"), Filters: []pb.WatchCreateRequest_FilterType{pb.WatchCreateRequest_NOPUT}})
 		s.put("a", "")
