@@ -139,7 +139,7 @@ func TestARequestThatIsSentAgainMayMeetTheFirst(t *testing.T) {
 					calls := 0
 					r, err = update(w, add(1, &calls), c.opts...)
 				}()
-				w.held(h)
+				w.Held(h)
 				w.put("11") // the first request arrives
 				h.Release()
 				<-done
@@ -170,7 +170,7 @@ func TestALostWriteThatIsKnownNotToHaveHappenedIsForgotten(t *testing.T) {
 			})
 			done <- err
 		}()
-		w.held(h)
+		w.Held(h)
 		at := w.put("20")
 		h.Release()
 		if err := <-done; err != refusal {
