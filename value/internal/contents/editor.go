@@ -116,6 +116,9 @@ func (e *Editor) Contents() *Contents {
 func (c *Contents) Replace(items []*Item) *Contents {
 	e := c.Edit()
 	if c.Len() == 0 {
+		if len(items) == 0 {
+			return c
+		}
 		for _, i := range items {
 			e.load(i)
 		}
