@@ -135,7 +135,7 @@ func (c *Contents) Replace(items []*Item) *Contents {
 		switch {
 		case n == len(items) || items[n].Key != was.Key:
 			e.Delete(was.Key)
-		case !Same(was, items[n]):
+		case !Same(was, items[n]) || was.GoodRevision < items[n].GoodRevision:
 			e.Put(items[n])
 			n++
 		default:
