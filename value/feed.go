@@ -269,6 +269,8 @@ func (f *feed[T]) IsBehind() bool {
 
 func (f *feed[T]) Newest() upstream.Position { return f.newest }
 
+func (f *feed[T]) Streamed() upstream.Position { return f.streamed }
+
 func (f *feed[T]) Known() (upTo kv.Revision, epoch uint64) { return f.newest.Revision, f.epoch }
 
 // expected is what watchers see, unless it has to be read whole in any case.

@@ -216,3 +216,22 @@ func TestV10ASecondGetDoesNotMeetTheFirst(t *testing.T) {
 		}
 	}
 }
+
+// Where the stream is given up after a read has shown the bad value, the good one that the stream brought is still known.
+func TestM5AReadKeepsTheGoodValueOfTheStream(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		b.put("/m/b", "1")
+		w := b.watch(value.EveryUpdate())
+		b.wantChanges(w, "/m/b: none -> 1")
+		late := b.Hold(fault.Watches, fault.Answered)
+		b.put("/m/a", "1")
+		b.put("/m/a", "bad")
+		b.readOnce() // has seen the bad value alone
+		late.Release()
+		b.wantChanges(w, "/m/a: none -> 1")
+		b.wantChanges(w, `/m/a: 1 -> bad after "1"`)
+		b.EndStreams(kv.ErrUnavailable)
+		b.put("/m/b", "2")
+		b.wantChanges(w, "/m/b: 1 -> 2")
+	})
+}

@@ -37,6 +37,8 @@ func TestScenarios(t *testing.T) {
 		{"Backlog", backlog},
 		{"BacklogOnly", backlogOnly},
 		{"Filter", filter},
+		{"Range", rangeOfKeys},
+		{"BacklogRange", backlogRange},
 		{"ConcurrentGet", concurrentGet},
 		{"CloseDuringGet", closeDuringGet},
 		{"DeletedWhileAway", deletedWhileAway},
@@ -44,6 +46,12 @@ func TestScenarios(t *testing.T) {
 		{"Restored", restored},
 		{"RestoredAhead", restoredAhead},
 		{"RestartUnread", restartUnread},
+		{"RangeClientPartition", rangeClientPartition},
+		{"RangeDeletedWhileAway", rangeDeletedWhileAway},
+		{"RangeUnchangedAfterResync", rangeUnchangedAfterResync},
+		{"RangeRestored", rangeRestored},
+		{"RangeRestoredAhead", rangeRestoredAhead},
+		{"RangeRestartUnread", rangeRestartUnread},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			for _, on := range sites {

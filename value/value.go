@@ -112,7 +112,7 @@ func (v *Value[T]) Get(ctx context.Context) (T, error) {
 	if err != nil {
 		return zero, err
 	}
-	u := v.face.found(upstream.Found{Snapshot: snapshot, Place: v.subject.Place(snapshot, &upstream.Position{})}, 0)
+	u := v.face.found(upstream.Found{Snapshot: snapshot, Place: v.subject.Place(snapshot, &upstream.Position{}, &upstream.Position{})}, 0)
 	if !u.Present && !v.config.hasFallback {
 		return zero, fmt.Errorf("value: get %v: %w", v.subject.Range, kv.ErrNotFound)
 	}

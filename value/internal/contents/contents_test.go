@@ -259,6 +259,14 @@ func TestStepsAreBounded(t *testing.T) {
 	}
 }
 
+func TestNothingReplacedByNothingIsTheSameContents(t *testing.T) {
+	c := Empty()
+	step := c.step
+	if c.Replace(nil) != c || c.step != step {
+		t.Error("an empty Contents was changed, which others may be reading")
+	}
+}
+
 func TestM7ContentsAreReadWhileTheNextIsMade(t *testing.T) {
 	c := Empty()
 	var running sync.WaitGroup

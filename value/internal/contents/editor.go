@@ -116,6 +116,9 @@ func (e *Editor) Contents() *Contents {
 func (c *Contents) Replace(items []*Item) *Contents {
 	e := c.Edit()
 	if c.Len() == 0 {
+		if len(items) == 0 {
+			return c
+		}
 		for _, i := range items {
 			e.load(i)
 		}
@@ -132,7 +135,7 @@ func (c *Contents) Replace(items []*Item) *Contents {
 		switch {
 		case n == len(items) || items[n].Key != was.Key:
 			e.Delete(was.Key)
-		case !Same(was, items[n]):
+		case !Same(was, items[n]) || was.GoodRevision < items[n].GoodRevision:
 			e.Put(items[n])
 			n++
 		default:

@@ -61,8 +61,8 @@ func (u *upstream) found(r *reading) Found {
 		f.Place.Revision = r.snapshot.Revision
 		return f
 	}
-	newest := u.feed.Newest()
-	f.Place = u.subject.Place(r.snapshot, &newest)
+	newest, streamed := u.feed.Newest(), u.feed.Streamed()
+	f.Place = u.subject.Place(r.snapshot, &newest, &streamed)
 	return f
 }
 

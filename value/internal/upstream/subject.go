@@ -30,8 +30,9 @@ type Step struct {
 	Size     int                // of the values that the revision has put
 }
 
-// Place is where a read shows the subject to be. Items that known has as well are known's: nothing is decoded twice.
-func (s *Subject) Place(snapshot kv.Snapshot, known *Position) Position {
+// Place is where a read shows the subject to be. Items that known has as well are known's: nothing is decoded twice. The stream, at
+// streamed, may have brought good values that no read has seen.
+func (s *Subject) Place(snapshot kv.Snapshot, known, streamed *Position) Position {
 	p := Position{Revision: snapshot.Revision}
 	if s.isKey() {
 		if len(snapshot.Entries) > 0 {
@@ -45,10 +46,25 @@ func (s *Subject) Place(snapshot kv.Snapshot, known *Position) Position {
 	}
 	items := make([]*contents.Item, len(snapshot.Entries))
 	for i, e := range snapshot.Entries {
-		items[i] = s.item(e, was.Get(e.Key), nil)
+		item := was.Get(e.Key)
+		if streamed.Contents != nil && streamed.Contents != was {
+			item = betterOf(&e, item, streamed.Contents.Get(e.Key))
+		}
+		items[i] = s.item(e, item, nil)
 	}
 	p.Hold(was.Replace(items))
 	return p
+}
+
+// betterOf is the item before e of two that may be: the one with the newer good value.
+func betterOf(e *kv.Entry, a, b *contents.Item) *contents.Item {
+	if b == nil || b.CreateRevision != e.CreateRevision || b.ModRevision > e.ModRevision {
+		return a
+	}
+	if a == nil || a.CreateRevision != e.CreateRevision || a.GoodRevision < b.GoodRevision {
+		return b
+	}
+	return a
 }
 
 // item is the item of e: one of the given items, if that is of e. But known may be of a read that has seen the bad value of e, and not the

@@ -38,6 +38,7 @@ type Sink interface {
 	Position() kv.Revision                   // what the stream has delivered everything up to
 	IsBehind() bool                          // the stream has yet to bring what a read has shown
 	Newest() Position                        // what the watchers can see
+	Streamed() Position                      // what the stream has brought
 	Known() (upTo kv.Revision, epoch uint64) // what the watchers can see; no read begun now is of an older revision
 	Expected() Expected                      // what a read will find, if nothing has changed
 	IsWaiting() bool                         // the key is absent, nothing stands in for it, and the log has not said so
