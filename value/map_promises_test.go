@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/watchkv/watchkv/internal/valuetest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
@@ -65,11 +66,11 @@ func (w *mapWorld) commit(ops ...kv.Op) kv.Revision {
 }
 
 // holds requires the next View to hold this, as "a=1 b=2", and returns it.
-func (w *mapWorld) holds(from *value.Watcher[value.View[string]], want string, opts ...value.GetOption[value.View[string]]) value.View[string] {
+func (w *mapWorld) holds(from *valuetest.Watcher[value.View[string]], want string, opts ...value.GetOption[value.View[string]]) value.View[string] {
 	w.Helper()
-	v, err := get(w.world, from, opts...)
+	v, err := from.Next(opts...)
 	if err != nil {
-		w.broken("Get returned %s, want a View that holds %s", describe(nil, err), want)
+		w.broken("Get returned %s, want a View that holds %s", valuetest.Describe(nil, err), want)
 	}
 	if got := w.text(v); got != want {
 		w.broken("the View at revision %d holds %s, want %s", v.Revision(), got, want)
@@ -103,7 +104,7 @@ func TestM1TheFirstViewIsTheWholeRangeAtOnce(t *testing.T) {
 		if v := w.holds(first, ""); v.Len() != 0 {
 			w.broken("an empty View has Len %d", v.Len())
 		}
-		w.streaming(1)
+		w.Streaming(1)
 		late := w.Hold(fault.Watches, fault.Answered)
 		want := make([]string, 50)
 		var last kv.Revision
@@ -139,9 +140,9 @@ func TestM2NoViewShowsHalfOfACommit(t *testing.T) {
 			done <- nil
 		}()
 		newest, every := watch(w.world, w.m), watch(w.world, w.m, value.EveryUpdate())
-		for _, from := range []*value.Watcher[value.View[string]]{newest, every} {
+		for _, from := range []*valuetest.Watcher[value.View[string]]{newest, every} {
 			for last := ""; last != "199"; {
-				v, err := get(w.world, from)
+				v, err := from.Next()
 				if err != nil {
 					w.broken("Get returned %v", err)
 				}
@@ -174,11 +175,12 @@ func TestM3ChangesAddUp(t *testing.T) {
 		last = w.commit(kv.PutOp("d", []byte("5")), kv.DeleteOp("a"), kv.PutOp("aa", []byte("5")))
 		// What Where skips is not returned, so its changes come with the next View.
 		never := value.Where(func(v value.View[string]) bool { return v.Len() != 3 })
-		c := begin(w.world, from, never)
-		w.until("the View was skipped", func(fault.Counts) bool { return w.m.Status().Revision >= last })
-		w.settle()
+		c := from.Begin(never)
+		w.Until("the View was skipped", func(fault.Counts) bool { return w.m.Status().Revision >= last })
+		w.Settle()
 		w.unset("aa")
-		v, err := c.end()
+		got := c.Got()
+		v, err := got.Value, got.Err
 		if err != nil {
 			w.broken("Get returned %v", err)
 		}
@@ -199,7 +201,7 @@ func TestM4RemovalsAreReportedAfterAnOutageAndCompaction(t *testing.T) {
 		newest, every := watch(w.world, w.m), watch(w.world, w.m, value.EveryUpdate())
 		w.holds(newest, "b=1 c=1 d=1")
 		w.holds(every, "b=1 c=1 d=1")
-		w.streaming(1)
+		w.Streaming(1)
 		w.Cut()
 		w.set("a", "2")
 		w.unset("c")
@@ -208,7 +210,7 @@ func TestM4RemovalsAreReportedAfterAnOutageAndCompaction(t *testing.T) {
 		w.Heal()
 		want := []string{"c:1->none", "d:1->none", "a:none->2", "b:1->2"}
 		w.changed(w.holds(newest, "a=2 b=2"), want...)
-		gap, ok := errors.AsType[*value.GapError](wantErr(w.world, every, kv.ErrCompacted))
+		gap, ok := errors.AsType[*value.GapError](every.Fails(kv.ErrCompacted).Err)
 		if !ok || gap.Key != "" || gap.Range != w.in {
 			w.broken("the error is %#v, want a *GapError of the range", gap)
 		}
@@ -254,15 +256,15 @@ func TestM6WhatIsReadAgainUnchangedIsNoChangeAndNotDecodedAgain(t *testing.T) {
 			mw.set(fmt.Sprint(i), "1")
 		}
 		from := watch(w, m)
-		before, err := get(w, from)
+		before, err := from.Next()
 		w.must(err)
-		w.streaming(1)
+		w.Streaming(1)
 		w.Cut()
 		mw.set("7", "2")
 		mw.unset("8")
 		w.must(w.backend.Compact(w.Context(), w.putOther2()))
 		w.Heal()
-		after, err := get(w, from)
+		after, err := from.Next()
 		w.must(err)
 		var keys []string
 		for c := range after.Changes() {
@@ -327,18 +329,18 @@ func TestM8EveryRevisionIsOneView(t *testing.T) {
 		newest, every := watch(w.world, w.m), watch(w.world, w.m, value.EveryUpdate())
 		w.holds(newest, "a=1")
 		w.holds(every, "a=1")
-		w.streaming(1)
+		w.Streaming(1)
 		w.set("b", "1")
 		w.commit(kv.DeleteOp("a"), kv.PutOp("c", []byte("1")))
 		w.unset("b")
 		last := w.set("b", "2")
 		w.changed(w.holds(newest, "b=2 c=1", value.AtLeast[value.View[string]](last)), "a:1->none", "b:none->2", "c:none->1")
-		wantNothing(w.world, newest)
+		newest.HasNothing()
 		w.changed(w.holds(every, "a=1 b=1"), "b:none->1")
 		w.changed(w.holds(every, "b=1 c=1"), "a:1->none", "c:none->1")
 		w.changed(w.holds(every, "c=1"), "b:1->none")
 		w.changed(w.holds(every, "b=2 c=1"), "b:none->2")
-		wantNothing(w.world, every)
+		every.HasNothing()
 	})
 }
 
@@ -351,7 +353,7 @@ func TestM8AReaderFarBehindReadsTheStoresHistory(t *testing.T) {
 		every, quick := watch(w, m, value.EveryUpdate()), watch(w, m)
 		mw.holds(every, "a=0")
 		mw.holds(quick, "a=0")
-		w.streaming(1)
+		w.Streaming(1)
 		var last kv.Revision
 		for i := range 50 {
 			last = mw.set(string(rune('a'+i%5)), fmt.Sprint(i))
@@ -367,7 +369,7 @@ func TestM8AReaderFarBehindReadsTheStoresHistory(t *testing.T) {
 				w.broken("the View of one put has %d changes", n)
 			}
 		}
-		wantNothing(w, every)
+		every.HasNothing()
 	})
 }
 
@@ -404,7 +406,7 @@ func TestABundleNeverShowsKeysApartThatAreCommittedTogether(t *testing.T) {
 			done <- nil
 		}()
 		for last := fmt.Sprint(commits - 1); ; {
-			p, err := get(w, from)
+			p, err := from.Next()
 			if err != nil || p.a != p.b {
 				w.broken("Get returned %+v, %v", p, err)
 			}
@@ -420,11 +422,11 @@ func TestABundleNeverShowsKeysApartThatAreCommittedTogether(t *testing.T) {
 		}
 		_, err = w.backend.Delete(w.Context(), w.key+"/b")
 		w.must(err)
-		wantErr(w, from, value.ErrDeleted)
+		from.Fails(value.ErrDeleted)
 	})
 }
 
-func wantDecodeErrorOf[T any](w *world, from *value.Watcher[T]) error {
-	_, err := get(w, from)
+func wantDecodeErrorOf[T any](w *world, from *valuetest.Watcher[T]) error {
+	_, err := from.Next()
 	return err
 }
