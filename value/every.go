@@ -134,9 +134,10 @@ func (e *every[T]) fetch(s *state[T], confirmed *upstream.Confirmation) (*update
 }
 
 // fromBacklog returns what the backlog has next, as [backlog.next] does. An update that waits for a reading of history comes
-// again until that has come up to it: a reading may bring only a part, and may fail.
+// again until that has come up to it: a reading may bring only a part, and may fail. If it is of the revision that the reading has reached, it
+// is taken too: the reading of a range may have lost an event of that revision.
 func (e *every[T]) fromBacklog() (u *update[T], readTo kv.Revision) {
-	if u, e.beyond = e.beyond, nil; u != nil && u.epoch == e.epoch && u.Revision > e.at.Revision {
+	if u, e.beyond = e.beyond, nil; u != nil && u.epoch == e.epoch && (u.Revision > e.at.Revision || u.Revision == e.at.Revision && !u.SameAs(&e.at)) {
 		return u, 0
 	}
 	return e.w.v.backlog.next(e, e.at.Revision, e.epoch)
