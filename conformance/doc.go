@@ -45,4 +45,7 @@
 //
 // Revisions must rise, and only a write may make one. So all checks can share one server, one after the other, and a store may
 // skip numbers. The checks of one run do not run concurrently. Two runs may, on stores that share nothing.
+//
+// Two checks of W11 measure the heap of the process. They wait until no other check runs in the process, and others wait for
+// them. So the test should not be parallel with tests that use much memory.
 package conformance

@@ -20,16 +20,23 @@ type check struct {
 // Checks returns the checks of S1 to S6, W1 to W13, writes, errors and optional abilities.
 func Checks() []suite.Check {
 	var all []suite.Check
+	add := func(group []check, alone bool) {
+		for _, c := range group {
+			all = append(all, suite.Check{
+				Guarantee: c.guarantee, Name: c.name, Does: c.does, Needs: c.needs, Alone: alone, Run: func(e *suite.Env) { c.run(&env{e}) },
+			})
+		}
+	}
 	for _, group := range [][]check{
 		resetChecks, readChecks, entryChecks, byteChecks,
 		gapChecks, orderChecks, atomicChecks, resumeChecks, bookmarkChecks, progressChecks,
 		futureChecks, rangeChecks, independenceChecks, endChecks,
-		writerChecks, interruptedChecks, statChecks, acknowledgeChecks, errorChecks, contextChecks, compactionChecks,
+		writerChecks, interruptedChecks, statChecks, acknowledgeChecks, errorChecks, contextChecks,
 	} {
-		for _, c := range group {
-			all = append(all, suite.Check{Guarantee: c.guarantee, Name: c.name, Does: c.does, Needs: c.needs, Run: func(e *suite.Env) { c.run(&env{e}) }})
-		}
+		add(group, false)
 	}
+	add(heldChecks, true)
+	add(compactionChecks, false)
 	return all
 }
 

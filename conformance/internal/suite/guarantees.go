@@ -66,6 +66,7 @@ type Check struct {
 	Name      string
 	Does      string // what is done, in a sentence
 	Needs     Ability
+	Alone     bool // no other check may run in this process meanwhile, whatever it tests
 	Run       func(*Env)
 }
 
@@ -94,7 +95,7 @@ func InTurn() []guarantee {
 			return 1
 		case g.ID == "W7": // its first check
 			return 2
-		case g.ID == "W8":
+		case g.ID == "W8", g.ID == "W11": // whose last check does so too
 			return 4
 		case strings.HasPrefix(g.ID, "V"):
 			return 5

@@ -43,9 +43,11 @@ func (e *Env) LongHistory() *longHistory {
 	return &longHistory{Env: &seen, Start: s.long.Start, Last: s.long.Last}
 }
 
-// make writes: most keys over and over, some once, with deletions in between and now and then a commit.
+// make writes: most keys over and over, some once, with deletions in between and now and then a commit. The values are so large
+// that it shows in memory who holds all of them.
 func (l *longHistory) make() {
 	const writers = 16
+	value := func(i int) string { return fmt.Sprintf("%-512d", i) }
 	l.Parallel(writers, func(w int) error {
 		for i := w; i < longRevisions; i += writers {
 			key := l.Key(fmt.Sprint(i % 20))
@@ -54,15 +56,15 @@ func (l *longHistory) make() {
 			case i%41 == 0 && l.Backend.Commit:
 				var ops []kv.Op
 				for n := range 10 {
-					ops = append(ops, kv.PutOp(l.Key(fmt.Sprintf("%d in commit", n)), fmt.Append(nil, i)))
+					ops = append(ops, kv.PutOp(l.Key(fmt.Sprintf("%d in commit", n)), []byte(value(i))))
 				}
 				_, err = l.TryCommit(l.Store, ops...)
 			case i%13 == 0:
 				_, err = l.TryDelete(l.Store, key)
 			case i%17 == 0:
-				_, err = l.TryPut(l.Store, l.Key(fmt.Sprint("once ", i)), fmt.Sprint(i))
+				_, err = l.TryPut(l.Store, l.Key(fmt.Sprint("once ", i)), value(i))
 			default:
-				_, err = l.TryPut(l.Store, key, fmt.Sprint(i))
+				_, err = l.TryPut(l.Store, key, value(i))
 			}
 			if err != nil {
 				return err

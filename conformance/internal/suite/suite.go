@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -88,12 +89,22 @@ type Outcome struct {
 	Broken     string // what was seen, and the steps that led to it; empty if the guarantee is held, or the check was not run
 }
 
+// running is held by every check of the process while it runs, and alone by one that measures the process.
+var running sync.RWMutex
+
 func (s *suite) Run(c Check, name string) Outcome {
 	if reason := s.backend.moot(c); reason != "" {
 		return Outcome{Check: c, Moot: reason}
 	}
 	if reason := s.backend.notClaimed(c); reason != "" {
 		return Outcome{Check: c, NotClaimed: reason}
+	}
+	if c.Alone {
+		running.Lock()
+		defer running.Unlock()
+	} else {
+		running.RLock()
+		defer running.RUnlock()
 	}
 	r := record(s.ctx, name, s.backend.patience(), func(r *recorder) {
 		c.Run(s.open(r, c.Path()))
