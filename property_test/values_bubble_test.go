@@ -10,9 +10,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/watchkv/watchkv/internal/follow"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/memory"
-	"github.com/watchkv/watchkv/property_test/internal/follow"
 	"github.com/watchkv/watchkv/value"
 )
 

@@ -11,11 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/follow"
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
-	"github.com/watchkv/watchkv/property_test/internal/follow"
 	"github.com/watchkv/watchkv/value"
 )
 

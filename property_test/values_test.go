@@ -7,8 +7,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/watchkv/watchkv/internal/follow"
 	"github.com/watchkv/watchkv/internal/leaktest"
-	"github.com/watchkv/watchkv/property_test/internal/follow"
 )
 
 // themes are the kinds of programs: what happens in them in addition to writes and watchers that come and go.

@@ -26,10 +26,7 @@ func (s *Store) Compact(ctx context.Context, rev kv.Revision) error {
 		}
 		return replace(s.path, append(text, kept...))
 	})
-	if err != nil {
-		return opError(fmt.Sprintf("compact before %d", rev), err)
-	}
-	return nil
+	return failures.Op(ctx, fmt.Sprintf("compact before %d", rev), err)
 }
 
 // Backup writes the contents of the store to w.
@@ -38,10 +35,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 		_, err := w.Write(line(l.snapshot()))
 		return err
 	})
-	if err != nil {
-		return opError("backup", err)
-	}
-	return nil
+	return failures.Op(ctx, "backup", err)
 }
 
 // Restore takes the store back to a backup. Watches end with [kv.ErrReset]. The entries are those of the backup. Revisions go
@@ -56,10 +50,7 @@ func (s *Store) Restore(ctx context.Context, backup io.Reader) error {
 		h.Restored = h.Revision
 		return replace(s.path, line(h))
 	})
-	if err != nil {
-		return opError("restore", err)
-	}
-	return nil
+	return failures.Op(ctx, "restore", err)
 }
 
 // replace replaces the log at path by text, in one step and durably.

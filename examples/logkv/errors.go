@@ -1,27 +1,17 @@
 package logkv
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/backend"
 )
 
-// opError names the operation that failed, and the portable error of package kv that is the reason. An error that is none of
-// those came from the disk.
-func opError(op string, err error) error {
-	e := &kv.OpError{Store: "examples/logkv", Op: op, Reason: kv.ErrUnavailable, Cause: err}
-	for _, shared := range []error{
-		context.Canceled, context.DeadlineExceeded, kv.ErrCompacted, kv.ErrConflict, kv.ErrReset, kv.ErrInvalidKey,
-		kv.ErrInvalidRange, kv.ErrTooLarge, kv.ErrUnsupported, kv.ErrClosed,
-	} {
-		if errors.Is(err, shared) {
-			e.Reason, e.Cause = err, nil
-		}
-	}
+// failures makes the errors of this package. An error that none of its code has made came from the disk.
+var failures = backend.Errors{Store: "examples/logkv", Reason: func(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		e.Reason = kv.ErrPermission
+		return kv.ErrPermission
 	}
-	return e
-}
+	return kv.ErrUnavailable
+}}

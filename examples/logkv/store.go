@@ -34,7 +34,7 @@ type Store struct {
 func Open(path string) (*Store, error) {
 	s := &Store{path: path, turn: make(chan struct{}, 1), closed: make(chan struct{}), grown: make(chan struct{})}
 	if err := s.open(); err != nil {
-		return nil, opError("open", err)
+		return nil, failures.Op(context.Background(), "open", err)
 	}
 	return s, nil
 }
@@ -69,7 +69,7 @@ func (s *Store) Close() error {
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	snapshot, err := s.get(ctx, r)
 	if err != nil {
-		return kv.Snapshot{}, opError("get "+r.String(), err)
+		return kv.Snapshot{}, failures.Op(ctx, "get "+r.String(), err)
 	}
 	return snapshot, nil
 }

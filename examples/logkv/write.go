@@ -45,7 +45,7 @@ func (s *Store) commit(ctx context.Context, what string, ops ...kv.Op) (rev kv.R
 		})
 	}
 	if err != nil {
-		return 0, opError(what, err)
+		return 0, failures.Op(ctx, what, err)
 	}
 	return rev, nil
 }

@@ -15,14 +15,11 @@ import (
 // the history is that it ends. If it fails half-way it may be called again: watches notice what is gone by what is
 // gone, so it needs not be atomic.
 func (s *Store) Compact(ctx context.Context, rev kv.Revision) error {
-	if err := s.compact(ctx, uint64(max(rev, 0))); err != nil {
-		return s.failure(ctx, fmt.Sprintf("compact before %d", rev), err)
-	}
-	return nil
+	return failures.Op(ctx, fmt.Sprintf("compact before %d", rev), s.compact(ctx, uint64(max(rev, 0))))
 }
 
 func (s *Store) compact(ctx context.Context, rev uint64) error {
-	state, err := s.state(ctx)
+	state, _, err := s.state(ctx)
 	if err != nil {
 		return err
 	}

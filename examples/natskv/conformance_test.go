@@ -28,15 +28,15 @@ func TestConformance(t *testing.T) {
 		},
 		Cut: func(ctx context.Context, s conformance.Store) (func(context.Context) error, error) {
 			o := s.(*opened)
-			o.link.cut()
+			o.link.Swallow()
 			return func(ctx context.Context) error {
-				o.link.heal()
+				o.link.Heal()
 				return o.usable(ctx)
 			}, nil
 		},
 		EndStreams: func(ctx context.Context, s conformance.Store) error {
 			o := s.(*opened)
-			o.link.drop()
+			o.link.Drop()
 			return o.usable(ctx)
 		},
 		Backup: func(ctx context.Context, s conformance.Store) (func(context.Context) error, error) {

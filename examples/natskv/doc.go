@@ -17,8 +17,7 @@
 //     visible: sequence numbers rise by one, so where one is missing, history is.
 //   - Compaction is the removal of what was overwritten or deleted (compact.go). Whatever else removes messages (the
 //     bucket's history limit, an operator's purge) looks the same to a watch and is reported in the same way.
-//   - Revisions that were handed out are remembered for a while with the time of their message, which shows that a
-//     stream was restored from a backup (reset.go).
+//   - The time of the newest message is remembered, which shows that a stream was restored from a backup (reset.go).
 //
 // The README says what cannot be had from NATS.
 package natskv

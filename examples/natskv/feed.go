@@ -52,7 +52,7 @@ func (s *Store) follow(ctx context.Context, config jetstream.ConsumerConfig) (*f
 // next waits for the next message.
 func (f *feed) next() (record, error) { return f.nextWithin(f.ctx) }
 
-// nextWithin waits for the next message until ctx, which comes from the feed's own, is done.
+// nextWithin waits for the next message until ctx is done.
 func (f *feed) nextWithin(ctx context.Context) (record, error) {
 	m, err := f.fetch(ctx)
 	if err != nil {
@@ -91,6 +91,8 @@ func (f *feed) fetch(ctx context.Context) (jetstream.Msg, error) {
 				return nil, err
 			}
 			f.batch = nil // it was whole, or there was nothing for half a minute
+		case <-f.ctx.Done():
+			return nil, f.ctx.Err()
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -21,17 +20,17 @@ import (
 // more, NATS has no way to ask a leader to make sure first that it still is the leader: one that was cut off from the
 // others answers, until it notices, with what it last knew.
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
-	if err := r.Validate(); err != nil {
-		return kv.Snapshot{}, s.failure(ctx, fmt.Sprintf("get %v", r), err)
-	}
 	snapshot, err := s.get(ctx, r)
 	if err != nil {
-		return kv.Snapshot{}, s.failure(ctx, fmt.Sprintf("get %v", r), err)
+		return kv.Snapshot{}, failures.Op(ctx, "get "+r.String(), err)
 	}
 	return snapshot, nil
 }
 
 func (s *Store) get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	if err := r.Validate(); err != nil {
+		return kv.Snapshot{}, err
+	}
 	if key, ok := r.Key(); ok {
 		return s.getKey(ctx, key)
 	}
@@ -46,21 +45,20 @@ func (s *Store) get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 // getKey looks at the stream first and at the key then. If the key's last message is no newer than the stream was,
 // it was the last at that time too; else the key is as its message left it.
 func (s *Store) getKey(ctx context.Context, key string) (kv.Snapshot, error) {
-	state, err := s.state(ctx)
+	state, history, err := s.state(ctx)
 	if err != nil {
 		return kv.Snapshot{}, err
 	}
-	era := s.past.known().era
-	at := proof{state.LastSeq, state.LastTime}
 	last, err := s.last(ctx, key)
 	if err != nil {
 		return kv.Snapshot{}, err
 	}
-	if last.seq > at.seq {
-		at = proof{last.seq, last.time}
+	snapshot := kv.Snapshot{Revision: kv.Revision(state.LastSeq)}
+	if last.seq > state.LastSeq {
+		snapshot.Revision = kv.Revision(last.seq)
+		s.histories.See(history, last.point())
 	}
-	snapshot := kv.Snapshot{Revision: kv.Revision(at.seq)}
-	s.past.give(snapshot.Revision, at, era)
+	s.histories.Return(history, snapshot.Revision)
 	if last.seq > 0 && last.isPut() {
 		snapshot.Entries = []kv.Entry{last.entry()}
 	}
@@ -106,14 +104,13 @@ func (s *Store) info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*
 // the stream, as the leader knows it, is asked for as well, and the reading is not over before that, or one that took
 // its place, has come.
 func (s *Store) getRange(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
-	before, err := s.state(ctx)
+	before, history, err := s.state(ctx)
 	if err != nil {
 		return kv.Snapshot{}, err
 	}
-	era := s.past.known().era
 	if before.Msgs == 0 {
 		snapshot := kv.Snapshot{Revision: kv.Revision(before.LastSeq)}
-		s.past.give(snapshot.Revision, proof{before.LastSeq, before.LastTime}, era)
+		s.histories.Return(history, snapshot.Revision)
 		return snapshot, nil
 	}
 	newest, err := s.lastOf(ctx, s.prefix+">")
@@ -136,7 +133,7 @@ func (s *Store) getRange(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 	defer f.close()
 
-	began, err := s.state(ctx)
+	began, _, err := s.state(ctx)
 	if err != nil {
 		return kv.Snapshot{}, err
 	}
@@ -144,7 +141,7 @@ func (s *Store) getRange(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	found := make(map[string]kv.Entry)
 	for enough := began.LastSeq; at.seq < newest.Sequence || f.pending > 0; {
 		if at.seq >= enough {
-			now, err := s.state(ctx)
+			now, _, err := s.state(ctx)
 			if err != nil {
 				return kv.Snapshot{}, err
 			}
@@ -164,7 +161,8 @@ func (s *Store) getRange(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 			delete(found, at.key)
 		}
 	}
-	s.past.give(kv.Revision(at.seq), proof{at.seq, at.time}, era)
+	s.histories.See(history, at.point())
+	s.histories.Return(history, kv.Revision(at.seq))
 	return kv.Snapshot{
 		Revision: kv.Revision(at.seq),
 		Entries: slices.SortedFunc(maps.Values(found), func(a, b kv.Entry) int {

@@ -8,12 +8,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/watchkv/watchkv/examples/natskv"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/backend/backendtest"
 )
 
 // W8: history can go in more ways than by Compact, and a watch says so after each.
 func TestWatchSaysThatHistoryIsGone(t *testing.T) {
 	server := startServer(t)
-	js := connect(t, newLink(server))
+	js := connect(t, backendtest.NewLink(server.dial))
 	for name, test := range map[string]struct {
 		history int64
 		forget  func(t *testing.T, s *natskv.Store, stream jetstream.Stream)
@@ -83,11 +84,56 @@ func TestBucketIsReadByNATSItself(t *testing.T) {
 
 // S1: a bucket as NATS makes it lets replicas answer reads.
 func TestOpenRefusesBucketsThatBreakTheContract(t *testing.T) {
-	js := connect(t, newLink(startServer(t)))
+	js := connect(t, backendtest.NewLink(startServer(t).dial))
 	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "theirs"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := natskv.Open(t.Context(), js, natskv.Config{Bucket: "theirs"}); !errors.Is(err, kv.ErrUnsupported) {
 		t.Errorf("Open = %v, want ErrUnsupported", err)
+	}
+}
+
+// W13: a restored bucket may be longer than the old one by the time anybody looks.
+func TestARestoredBucketIsNoticedThoughReadsCameFirst(t *testing.T) {
+	server := startServer(t)
+	s := open(t, server, "restored")
+	put := func(value string) kv.Revision {
+		t.Helper()
+		rev, err := s.Put(t.Context(), "k", []byte(value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rev
+	}
+	put("old")
+	restore, err := server.backup(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.usable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	put("lost")
+	snapshot, err := s.Get(t.Context(), kv.Key("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := restore(); err != nil {
+		t.Fatal(err)
+	}
+	other := open(t, server, "restored")
+	for i := range 3 {
+		if _, err := other.Put(t.Context(), "k", fmt.Append(nil, "other ", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.usable(t.Context()); err != nil { // it reads, and finds a longer bucket
+		t.Fatal(err)
+	}
+	for batch, err := range s.Watch(t.Context(), kv.Key("k"), snapshot.Revision) {
+		if !errors.Is(err, kv.ErrReset) {
+			t.Errorf("a watch after revision %d of the lost history yields %v, %v, want ErrReset", snapshot.Revision, batch, err)
+		}
+		break
 	}
 }

@@ -8,20 +8,21 @@ import (
 	"github.com/watchkv/watchkv/conformance"
 	"github.com/watchkv/watchkv/examples/natskv"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/backend/backendtest"
 )
 
 // opened is a store, and what tests do to it from outside.
 type opened struct {
 	*natskv.Store
 	js     jetstream.JetStream
-	link   *link
+	link   *backendtest.Link
 	bucket string
 }
 
 // open opens a bucket, over a separate connection, and makes it if there is none.
 func open(t conformance.T, s *natsServer, bucket string) *opened {
 	t.Helper()
-	l := newLink(s)
+	l := backendtest.NewLink(s.dial)
 	js := connect(t, l)
 	store, err := natskv.Create(t.Context(), js, natskv.Config{
 		Bucket:    bucket,

@@ -17,8 +17,5 @@ func (s *Store) Progress(ctx context.Context) error {
 		return s.js.PublishMsg(ctx, &nats.Msg{Subject: s.prefix + noteToken, Header: deletion()},
 			jetstream.WithExpectStream(s.name))
 	})
-	if err != nil {
-		return s.failure(ctx, "progress", err)
-	}
-	return nil
+	return failures.Op(ctx, "progress", err)
 }

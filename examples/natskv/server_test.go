@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/watchkv/watchkv/kv/backend/backendtest"
 )
 
 // natsServer is a NATS server in this process. It listens nowhere: clients are connected by pipes.
@@ -93,109 +93,16 @@ func (s *natsServer) backup(dir string) (restore func() error, err error) {
 	}, s.start()
 }
 
-// link is a client's way to the server, which can be cut.
-type link struct {
-	server nats.InProcessConnProvider
-	mu     sync.Mutex
-	whole  chan struct{} // closed while the link is
-	conns  []*linkConn
+// dial opens a connection for a link.
+func (s *natsServer) dial(context.Context, string, string) (net.Conn, error) {
+	return s.InProcessConn()
 }
 
-func newLink(server nats.InProcessConnProvider) *link {
-	l := &link{server: server, whole: make(chan struct{})}
-	close(l.whole)
-	return l
-}
+// overLink connects a client by a link.
+type overLink struct{ *backendtest.Link }
 
-func (l *link) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.whole = make(chan struct{})
-}
-
-func (l *link) heal() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.conns {
-		_, _ = c.Conn.Write(c.unsent)
-		c.unsent = nil
-	}
-	close(l.whole)
-}
-
-// drop ends the connections over the link; new ones can be made at once.
-func (l *link) drop() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.conns {
-		_ = c.Conn.Close()
-	}
-}
-
-func (l *link) isWhole() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.whole
-}
-
-func (l *link) InProcessConn() (net.Conn, error) {
-	select {
-	case <-l.isWhole():
-	default:
-		return nil, errors.New("the link is cut")
-	}
-	conn, err := l.server.InProcessConn()
-	if err != nil {
-		return nil, err
-	}
-	c := &linkConn{Conn: conn, link: l, closed: make(chan struct{})}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conns = append(l.conns, c)
-	return c, nil
-}
-
-// linkConn is a connection that behaves as one over TCP does while the network fails: nothing comes, and what is sent
-// waits in a buffer.
-type linkConn struct {
-	net.Conn
-	link   *link
-	unsent []byte // guarded by link.mu
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (c *linkConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	select {
-	case <-c.link.isWhole():
-		return n, err
-	case <-c.closed:
-		return 0, net.ErrClosed
-	}
-}
-
-func (c *linkConn) Write(b []byte) (int, error) {
-	c.link.mu.Lock()
-	select {
-	case <-c.link.whole:
-		c.link.mu.Unlock()
-		return c.Conn.Write(b)
-	default:
-		c.unsent = append(c.unsent, b...)
-		c.link.mu.Unlock()
-		return len(b), nil
-	}
-}
-
-func (c *linkConn) Close() error {
-	c.once.Do(func() {
-		close(c.closed)
-		c.link.mu.Lock()
-		defer c.link.mu.Unlock()
-		c.link.conns = slices.DeleteFunc(c.link.conns, func(other *linkConn) bool { return other == c })
-	})
-	return c.Conn.Close()
+func (l overLink) InProcessConn() (net.Conn, error) {
+	return l.DialContext(context.Background(), "", "")
 }
 
 // connect returns a connection over l that never gives up, and closes it when the test is over.
@@ -203,10 +110,10 @@ func connect(t interface {
 	Helper()
 	Fatalf(string, ...any)
 	Cleanup(func())
-}, l *link) jetstream.JetStream {
+}, l *backendtest.Link) jetstream.JetStream {
 	t.Helper()
 	closed := make(chan struct{})
-	nc, err := nats.Connect("", nats.InProcessServer(l),
+	nc, err := nats.Connect("", nats.InProcessServer(overLink{l}),
 		nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
@@ -216,6 +123,7 @@ func connect(t interface {
 	t.Cleanup(func() {
 		nc.Close()
 		<-closed
+		l.Close()
 	})
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/backend"
 )
 
 var _ interface {
@@ -20,12 +21,12 @@ var _ interface {
 // Store is a bucket. Its methods may be called concurrently. The connection is the caller's: a Store holds nothing that
 // has to be closed, and once the connection is closed, using it is [kv.ErrClosed].
 type Store struct {
-	js     jetstream.JetStream
-	stream jetstream.Stream
-	name   string // of the stream
-	prefix string // of every subject of the bucket, with the last dot
-	config Config
-	past   past
+	js        jetstream.JetStream
+	stream    jetstream.Stream
+	name      string // of the stream
+	prefix    string // of every subject of the bucket, with the last dot
+	config    Config
+	histories backend.Histories[int64]
 }
 
 // Config says how Create makes a bucket, and how a Store reads it. Only Bucket is required.

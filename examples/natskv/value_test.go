@@ -55,12 +55,12 @@ func TestValueFollowsTheKeyThroughRestartsOfTheServer(t *testing.T) {
 		t.Fatalf("Get after the deletion = %v, want ErrDeleted", err)
 	}
 
-	store.link.cut()
+	store.link.Swallow()
 	other := open(t, server, "app")
 	if _, err := other.Put(ctx, "/app/limits", []byte(`{"RPS":40}`)); err != nil {
 		t.Fatal(err)
 	}
-	store.link.heal()
+	store.link.Heal()
 	want(40)
 
 	if status := v.Status(); status.Holes != 0 || status.Resets != 0 {

@@ -3,12 +3,12 @@ package natskv
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/backend"
 )
 
 // Watch implements [kv.Store]. It costs a consumer of the whole bucket: every change of the bucket is sent to every
@@ -19,97 +19,112 @@ import (
 // [kv.ErrUnavailable]. One that cannot even begin does so at once.
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	return func(yield func(kv.Batch, error) bool) {
-		if err := s.watch(ctx, r, after, func(b kv.Batch) bool { return yield(b, nil) }); err != nil {
-			yield(kv.Batch{}, s.failure(ctx, fmt.Sprintf("watch %v after %d", r, after), err))
-		}
+		w := &watching{store: s, history: s.histories.Of(after)}
+		defer w.close()
+		backend.Watch{Log: w, Errors: failures, Bookmarks: s.config.Bookmarks}.Batches(ctx, r, after)(yield)
 	}
 }
 
-// watching is how far a watch has come.
+// watching is a watch, as a [backend.Log].
 type watching struct {
-	kv.Range
-	yield   func(kv.Batch) bool
-	at      uint64    // every message up to this one was passed on, or passed over
-	era     int       // of the past that was passed on
-	yielded time.Time // when the last batch was
+	store   *Store
+	history int       // of what was passed on
+	feed    *feed     // nil while there is none
+	first   *record   // the message that Wait has found
 	heard   time.Time // when the last feed ended; zero before
 }
 
-// watch returns nil only when yield does not want more.
-func (s *Store) watch(ctx context.Context, r kv.Range, after kv.Revision, yield func(kv.Batch) bool) error {
-	if err := r.Validate(); err != nil {
-		return err
-	}
-	if after < 0 {
-		return fmt.Errorf("%w: watch after %d", kv.ErrInvalidRange, after)
-	}
-	w := &watching{Range: r, yield: yield, at: uint64(after), era: s.past.eraOf(after)}
+// Read implements [backend.Log].
+func (w *watching) Read(ctx context.Context, after kv.Revision) (backend.Page, error) {
 	for {
-		err := s.goOn(ctx, w)
+		page, err := w.read(ctx, uint64(after))
 		if err == nil {
-			return nil
+			return page, nil
 		}
-		reason, _ := portable(ctx, err)
-		if !errors.Is(reason, kv.ErrUnavailable) || time.Since(w.heard) > s.config.Outage {
-			return err
+		w.close()
+		if errors.Is(failures.Op(ctx, "", err), kv.ErrUnavailable) && time.Since(w.heard) <= w.store.config.Outage {
+			pause(ctx, 50*time.Millisecond)
+			continue
 		}
-		pause(ctx, 50*time.Millisecond)
+		return backend.Page{}, err
 	}
 }
 
-// goOn watches from where w is until the feed ends.
-func (s *Store) goOn(ctx context.Context, w *watching) error {
-	state, err := s.stateIn(ctx, w.era)
+// read returns a page of the one message that follows, or an empty one.
+func (w *watching) read(ctx context.Context, after uint64) (backend.Page, error) {
+	if err := w.begin(ctx, after); err != nil {
+		return backend.Page{}, err
+	}
+	if w.first == nil && w.feed.pending == 0 {
+		return backend.Page{UpTo: kv.Revision(after)}, nil
+	}
+	m, err := w.next(ctx)
+	if err != nil {
+		return backend.Page{}, err
+	}
+	if m.seq != after+1 {
+		return backend.Page{}, w.store.compacted(ctx)
+	}
+	w.store.histories.See(w.history, m.point())
+	w.store.histories.Return(w.history, kv.Revision(m.seq))
+	page := backend.Page{UpTo: kv.Revision(m.seq), More: w.feed.pending > 0, Bookmark: m.subject == w.store.prefix+noteToken}
+	if m.isKey {
+		page.Events = []kv.Event{m.event()}
+	}
+	return page, nil
+}
+
+// begin makes the feed, if there is none.
+func (w *watching) begin(ctx context.Context, after uint64) error {
+	if w.feed != nil {
+		return nil
+	}
+	state, history, err := w.store.state(ctx)
 	if err != nil {
 		return err
 	}
-	if w.at+1 < state.FirstSeq {
-		return s.compacted(ctx)
+	if history != w.history {
+		return kv.ErrReset
 	}
-	f, err := s.follow(ctx, jetstream.ConsumerConfig{
+	if after+1 < state.FirstSeq {
+		return w.store.compacted(ctx)
+	}
+	w.feed, err = w.store.follow(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   w.at + 1, // if that is in the future, the consumer waits for it
-		FilterSubject: s.prefix + ">",
+		OptStartSeq:   after + 1, // if that is in the future, the consumer waits for it
+		FilterSubject: w.store.prefix + ">",
 	})
-	if err != nil {
-		return err
-	}
-	defer f.close()
-	defer func() { w.heard = time.Now() }()
-	for {
-		m, err := f.next()
-		if err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return ctx.Err() // messages that have come already are not passed on
-		}
-		if m.seq != w.at+1 {
-			return s.compacted(ctx)
-		}
-		w.at = m.seq
-		if !s.pass(w, m, f.pending > 0) {
-			return nil
-		}
-	}
+	return err
 }
 
-// pass yields what the message m is to the watch: an event, a bookmark, or nothing. A watch that has more to read will
-// have a later bookmark to yield.
-func (s *Store) pass(w *watching, m record, more bool) (wanted bool) {
-	batch := kv.Batch{Revision: kv.Revision(m.seq)}
-	switch {
-	case m.isKey && w.Contains(m.key):
-		batch.Events = []kv.Event{m.event()}
-	case m.subject == s.prefix+noteToken:
-	case !more && time.Since(w.yielded) >= s.config.Bookmarks:
-	default:
-		return true
+// next waits for the next message.
+func (w *watching) next(ctx context.Context) (record, error) {
+	if w.first != nil {
+		m := *w.first
+		w.first = nil
+		return m, nil
 	}
-	s.past.give(batch.Revision, proof{m.seq, m.time}, w.era)
-	wanted = w.yield(batch)
-	w.yielded = time.Now()
-	return wanted
+	return w.feed.nextWithin(ctx)
+}
+
+// Wait implements [backend.Log]. If the feed ends meanwhile, Read looks for a way on.
+func (w *watching) Wait(ctx context.Context, _ kv.Revision) error {
+	m, err := w.next(ctx)
+	switch {
+	case err == nil:
+		w.first = &m
+	case ctx.Err() == nil:
+		w.close()
+	}
+	return ctx.Err()
+}
+
+// close ends the feed.
+func (w *watching) close() {
+	if w.feed != nil {
+		w.feed.close()
+		w.feed, w.first, w.heard = nil, nil, time.Now()
+	}
 }
 
 func pause(ctx context.Context, d time.Duration) {

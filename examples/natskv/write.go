@@ -19,7 +19,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ..
 		return putAfter(previous), value
 	})
 	if err != nil {
-		return 0, s.failure(ctx, fmt.Sprintf("put %q", key), err)
+		return 0, failures.Op(ctx, fmt.Sprintf("put %q", key), err)
 	}
 	return rev, nil
 }
@@ -33,7 +33,7 @@ func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Conditi
 		return deletion(), nil
 	})
 	if err != nil {
-		return 0, s.failure(ctx, fmt.Sprintf("delete %q", key), err)
+		return 0, failures.Op(ctx, fmt.Sprintf("delete %q", key), err)
 	}
 	return rev, nil
 }
@@ -85,7 +85,7 @@ func (s *Store) publish(ctx context.Context, key string, header nats.Header, val
 	if len(subject) > maxSubject {
 		return 0, errTooLong
 	}
-	era := s.past.known().era
+	history := s.histories.Current()
 	ack, err := ask(ctx, s, func(ctx context.Context) (*jetstream.PubAck, error) {
 		return s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Header: header, Data: value},
 			jetstream.WithExpectStream(s.name), jetstream.WithExpectLastSequencePerSubject(last))
@@ -94,6 +94,6 @@ func (s *Store) publish(ctx context.Context, key string, header nats.Header, val
 		return 0, err
 	}
 	rev := kv.Revision(ack.Sequence)
-	s.past.give(rev, proof{}, era)
+	s.histories.Return(history, rev)
 	return rev, nil
 }

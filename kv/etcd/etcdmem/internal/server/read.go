@@ -40,6 +40,7 @@ type found struct {
 	more     bool
 	revision int64 // the newest one when the range was read
 	keysOnly bool
+	noLease  bool
 }
 
 // read reads the records of a range. The state is locked, but not while the answer is made of what is found.
@@ -52,6 +53,7 @@ func (v view) read(r *pb.RangeRequest) (found, error) {
 		at = v.revision
 	}
 	f := found{revision: v.revision, keysOnly: r.KeysOnly}
+	f.noLease = r.KeysOnly && r.SortTarget != pb.RangeRequest_VALUE && keysLackLease()
 	filtered := r.MinModRevision != 0 || r.MaxModRevision != 0 || r.MinCreateRevision != 0 || r.MaxCreateRevision != 0
 	// What is to be sorted or filtered is read without a limit. An order that follows from the target alone is applied to
 	// the first keys only, as etcd does it.
@@ -114,6 +116,9 @@ func (f found) response() *pb.RangeResponse {
 		resp.Kvs[i] = keyValue(rec)
 		if f.keysOnly {
 			resp.Kvs[i].Value = nil
+		}
+		if f.noLease {
+			resp.Kvs[i].Lease = 0
 		}
 	}
 	return resp

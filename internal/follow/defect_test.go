@@ -8,10 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/follow"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
-	"github.com/watchkv/watchkv/property_test/internal/follow"
 	"github.com/watchkv/watchkv/value"
 )
 

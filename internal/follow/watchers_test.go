@@ -7,10 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/watchkv/watchkv/internal/follow"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
-	"github.com/watchkv/watchkv/property_test/internal/follow"
 )
 
 // inBubble runs a test with a store, a log that writes past its faults, and a set of watchers with a watcher of each mode.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchkv/watchkv/internal/follow"
 	"github.com/watchkv/watchkv/kv"
-	"github.com/watchkv/watchkv/property_test/internal/follow"
 )
 
 // history is one in which all happens that can be returned:

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchkv/watchkv/internal/follow"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
-	"github.com/watchkv/watchkv/property_test/internal/follow"
 )
 
 const key = "/key"

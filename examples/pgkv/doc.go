@@ -1,0 +1,2 @@
+// Package pgkv is a [kv.Store] over PostgreSQL.
+package pgkv

@@ -1,0 +1,3 @@
+// Package backendtest has a network for the tests of a store: a [Link] between one client and its server, which a test cuts and
+// heals.
+package backendtest
