@@ -91,6 +91,7 @@
 //	3.5.3                  members disagreed about data and revision, from 3.5.0 on        S1, S2
 //	3.4.24, 3.5.8          events were sent twice                                          W3 (*)
 //	3.4.25, 3.5.8          older events came after a member caught up by a snapshot        W2 (*)
+//	3.4.25, 3.5.8          requested progress ran ahead of events that were still to come  W7 (*)
 //	3.4.31, 3.5.13         events were lost after a compaction                             W4
 //	3.4.32, 3.5.14         the revision fell after a panic during a compaction             W13 (*)
 //	3.4.34, 3.5.16         a deletion at the compacted revision was lost                   W4

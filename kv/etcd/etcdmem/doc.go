@@ -47,6 +47,14 @@
 // A client of [Cluster.Client] or [Cluster.ClientConfig] connects through [Cluster.Network], which can lose packets in either
 // direction, forget connections, reset or refuse them, and be slow.
 //
+// # Real etcd instead
+//
+// A test that is written for an [AnyCluster] runs on a cluster of this package or of package etcdtest, as a flag decides.
+//
+// # Etcd as it was
+//
+// [WithDefects] gives the members bugs that etcd's watches have had. So a test can show whether a program bears with them.
+//
 // # In a synctest bubble
 //
 // Start the cluster in the bubble, and make its clients there. Close clients that you made with clientv3.New before the test

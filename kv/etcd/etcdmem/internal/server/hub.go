@@ -192,6 +192,10 @@ func (h *hub) sync() {
 		if w.next < h.now.compacted {
 			if w.stream.offerCompacted(w, h.now.compacted) {
 				h.remove(w)
+			} else if h.server.config.Defects.CompactionForgetsSlow {
+				h.leave(w)
+				w.next = h.now.revision + 1
+				h.settle(w)
 			}
 			continue
 		}
@@ -203,8 +207,11 @@ func (h *hub) sync() {
 		if more > h.now.revision {
 			more = 0
 		}
+		changes.Records = h.server.config.Defects.withoutForgotten(changes.Records, h.now.compacted)
 		h.leave(w)
-		w.next = max(w.next, h.now.revision+1)
+		if w.next <= h.now.revision || h.server.config.Defects.SnapshotWakesFuture {
+			w.next = h.now.revision + 1
+		}
 		if more != 0 {
 			w.next = more
 		}

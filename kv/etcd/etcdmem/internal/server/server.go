@@ -23,6 +23,7 @@ type Config struct {
 	ProgressInterval time.Duration // between the progress notifications of a watch that wants them
 	MaxRequestBytes  int
 	MaxTxnOps        int
+	Defects          Defects
 }
 
 func (c *Config) setDefaults() {

@@ -208,18 +208,24 @@ func (ws *watchStream) cancel(id int64) {
 // that was compacted counts as behind until the client cancels it.
 func (ws *watchStream) progress() {
 	ws.locked(func(h *hub) {
+		if ws.server.config.Defects.ProgressRunsAhead {
+			ws.progressAhead(h)
+			return
+		}
 		for _, w := range ws.watches {
 			if w.state != watchSynced || h.now.revision < w.start {
 				return
 			}
 		}
 		if len(ws.watches) > 0 && len(ws.queue) < queued {
-			ws.push(&response{message: &pb.WatchResponse{
-				Header:  &pb.ResponseHeader{Revision: h.now.revision},
-				WatchId: noWatch,
-			}})
+			ws.push(progressOf(h.now.revision))
 		}
 	})
+}
+
+// progressOf returns the answer to a request for progress.
+func progressOf(revision int64) *response {
+	return &response{message: &pb.WatchResponse{Header: &pb.ResponseHeader{Revision: revision}, WatchId: noWatch}}
 }
 
 // notifyProgress sends the periodic progress of the watches that want it and have been sent no event since the last one.
