@@ -16,17 +16,17 @@ import (
 // Users, roles and permissions are changed at random, and others read, write and watch meanwhile, with the tokens that they have or
 // had. Etcd takes long to check a password, so these programs are few, and each has many steps.
 func TestEtcdInMemoryAllowsWhatEtcdAllows(t *testing.T) {
+	programs := make(map[string]func(*session))
 	for seed := range uint64(8) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			compareScenario(t, func(s *session) {
-				u := &users{session: s, random: rand.New(rand.NewPCG(seed, 0)), tokens: make(map[string]string)}
-				u.begin()
-				for range 250 {
-					u.step()
-				}
-			})
-		})
+		programs[fmt.Sprint("seed ", seed)] = func(s *session) {
+			u := &users{session: s, random: rand.New(rand.NewPCG(seed, 0)), tokens: make(map[string]string)}
+			u.begin()
+			for range 250 {
+				u.step()
+			}
+		}
 	}
+	compareScenarios(t, programs)
 }
 
 // users are a scenario with users.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,13 +26,25 @@ import (
 // What random programs do not reach: what is large, what takes time, and what is about the server as a whole. Each scenario
 // runs on a new member of both, and notes what it is told.
 func TestEtcdInMemoryAnswersAsEtcdInScenarios(t *testing.T) {
+	compareScenarios(t, scenarios)
+}
+
+// compareScenarios runs scenarios on both. Most of what they do is wait, so some run at the same time.
+func compareScenarios(t *testing.T, scenarios map[string]func(*session)) {
+	leaktest.Check(t)
+	var running sync.WaitGroup
+	defer running.Wait()
+	slots := make(chan struct{}, 4)
 	for name, scenario := range scenarios {
-		t.Run(name, func(t *testing.T) { compareScenario(t, scenario) })
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			t.Run(name, func(t *testing.T) { compareScenario(t, scenario) })
+		})
 	}
 }
 
 func compareScenario(t *testing.T, scenario func(*session)) {
-	leaktest.Check(t)
 	var inMemory, onEtcd session
 	synctest.Test(t, func(t *testing.T) {
 		// The times of etcdtest's members.

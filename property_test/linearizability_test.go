@@ -9,6 +9,7 @@ import (
 
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/property_test/internal/history"
@@ -53,7 +54,7 @@ const roundTime = 7 * time.Second
 func TestEtcdIsLinearizableUnderFaults(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3, etcdtest.WithProcesses())
-	harm := nemesis.New(cluster, *faultSeed, 300*time.Millisecond)
+	harm := nemesis.New(etcdmem.Any(cluster), nemesis.OfMembers, *faultSeed, 300*time.Millisecond)
 	a := newArena(cluster, *faultSeed)
 	var sum tally
 	for began := time.Now(); time.Since(began) < *faultsFor; {

@@ -14,6 +14,7 @@ import (
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 	"github.com/watchkv/watchkv/property_test/internal/nemesis"
 	"github.com/watchkv/watchkv/value"
@@ -36,7 +37,7 @@ func TestSoak(t *testing.T) {
 	s := &soak{
 		began:   time.Now(),
 		cluster: cluster,
-		harm:    nemesis.New(cluster, *soakSeed, 300*time.Millisecond),
+		harm:    nemesis.New(etcdmem.Any(cluster), nemesis.OfMembers, *soakSeed, 300*time.Millisecond),
 		arena:   newArena(cluster, *soakSeed),
 		ground:  newClusterGround(cluster),
 		watched: etcd.New(cluster.Client()),

@@ -56,7 +56,7 @@ type trial struct {
 	server   *pgtest.Server
 	watched  *opened // by the Values
 	written  *ground // by the writer
-	log      *follow.Log
+	log      *follow.Writer
 	watchers *follow.Watchers
 	seed     uint64
 
@@ -77,7 +77,7 @@ func try(t *testing.T, s *pgtest.Server, url string, f fault) *trial {
 	}
 	t.Logf("the seed is %d", r.seed)
 	var err error
-	if r.log, err = follow.Begin(ctx, r.written, "key"); err != nil {
+	if r.log, err = follow.NewWriter(ctx, r.written, "key"); err != nil {
 		t.Fatal(err)
 	}
 	r.watchers = follow.NewWatchers(r.watched, "key", follow.Config{

@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
 // A Fault is a kind of harm.
@@ -21,23 +21,40 @@ const (
 	Move      Fault = "move"      // the leader hands over to the member
 )
 
-// Faults is all of them.
-var Faults = []Fault{Kill, Freeze, Partition, Move}
+// What a Nemesis does to the network between clients and a member.
+const (
+	Swallow Fault = "swallow" // packets, of both directions or of one
+	Forget  Fault = "forget"  // the connections that exist
+	Reset   Fault = "reset"   // the connections that exist
+	Slow    Fault = "slow"    // everything takes long
+)
 
-// A Nemesis harms a cluster of processes, one fault at a time, so that there is always a majority that could work.
+// OfMembers and OfNetwork are the faults of each kind.
+var (
+	OfMembers = []Fault{Kill, Freeze, Partition, Move}
+	OfNetwork = []Fault{Swallow, Forget, Reset, Slow}
+)
+
+// A Nemesis harms a cluster, one fault at a time, so that there is always a majority that could work. Members can be frozen only in
+// memory or if each has a process.
 type Nemesis struct {
-	cluster *etcdtest.Cluster
+	// Delay is that of the network when it works.
+	Delay time.Duration
+
+	cluster etcdmem.AnyCluster
+	faults  []Fault
 	random  *rand.Rand
 	done    []string
 	counts  map[Fault]int
 	calm    time.Duration
 }
 
-// New returns a Nemesis of cluster that leaves it alone for some time, on average, between two faults. What it does
-// follows from the seed; when, and to which member if that is the leader, does not.
-func New(cluster *etcdtest.Cluster, seed uint64, calm time.Duration) *Nemesis {
+// New returns a Nemesis of cluster that does the given faults, and leaves the cluster alone for some time, on average, between two of
+// them. What it does follows from the seed; when, and to which member if that is the leader, does not.
+func New(cluster etcdmem.AnyCluster, faults []Fault, seed uint64, calm time.Duration) *Nemesis {
 	return &Nemesis{
 		cluster: cluster,
+		faults:  faults,
 		random:  rand.New(rand.NewPCG(seed, 0)),
 		counts:  make(map[Fault]int),
 		calm:    calm,
@@ -54,11 +71,11 @@ func (n *Nemesis) Counts() map[Fault]int { return n.counts }
 // leader. All faults are done in turn, in an order of their own in each turn.
 func (n *Nemesis) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		for _, i := range n.random.Perm(len(Faults)) {
+		for _, i := range n.random.Perm(len(n.faults)) {
 			if !n.wait(ctx, n.calm) {
 				break
 			}
-			if err := n.do(ctx, Faults[i]); err != nil {
+			if err := n.do(ctx, n.faults[i]); err != nil {
 				return fmt.Errorf("nemesis: %w", err)
 			}
 		}
@@ -109,6 +126,9 @@ func (n *Nemesis) do(ctx context.Context, fault Fault) error {
 		n.wait(ctx, 2*faultTime)
 		n.cluster.Heal()
 		return nil
+	case Swallow, Forget, Reset, Slow:
+		n.harmNetwork(ctx, fault, member)
+		return nil
 	default:
 		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
@@ -117,6 +137,25 @@ func (n *Nemesis) do(ctx context.Context, fault Fault) error {
 		}
 		return nil
 	}
+}
+
+// harmNetwork does harm to the network between clients and a member, for some time.
+func (n *Nemesis) harmNetwork(ctx context.Context, fault Fault, member int) {
+	network := n.cluster.Network()
+	switch fault {
+	case Swallow:
+		swallow := []func(...int){network.Swallow, network.SwallowRequests, network.SwallowAnswers}
+		swallow[n.random.IntN(len(swallow))](member)
+	case Forget:
+		network.Forget(member)
+	case Reset:
+		network.Reset(member)
+	case Slow:
+		network.Delay(faultTime/4, member)
+	}
+	n.wait(ctx, 2*faultTime)
+	network.Mend(member)
+	network.Delay(n.Delay, member)
 }
 
 func (n *Nemesis) restart(member int) error {

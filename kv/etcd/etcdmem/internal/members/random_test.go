@@ -22,7 +22,6 @@ type history struct {
 	cluster *members.Cluster
 
 	mu      sync.Mutex
-	applied []int          // the changes, in the order of the log
 	place   map[int]uint64 // of each change that is applied
 	last    uint64         // the place of the last one
 	leaders map[uint64]uint64

@@ -85,8 +85,8 @@ func (l Links) Throttle(bytesPerSecond int) {
 	l.alter(func(f *faults) { f.lines = lines })
 }
 
-// Mend ends all faults of these links, also those of single clients if these are the links of all. What was held is
-// delivered. Connections that were reset or forgotten stay so.
+// Mend ends all faults of these links, also those of single clients if these are the links of all, but not those that were given
+// to more addresses than these have. What was held is delivered. Connections that were reset or forgotten stay so.
 func (l Links) Mend() {
 	n := l.network
 	n.mu.Lock()

@@ -53,7 +53,6 @@ type pipe struct {
 	refused bool        // the reader's kernel has answered that nobody reads
 	gaveUp  func()      // called, without mu, when the writer's kernel gives up
 	giveUp  *time.Timer // for gaveUp; nil if nothing waits for an acknowledgement
-	lastDue time.Time   // of all marks so far: bytes do not overtake each other
 }
 
 // A mark says when the bytes up to a position arrive: not before those of earlier marks. Without marks, all that was written has
