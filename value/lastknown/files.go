@@ -1,0 +1,100 @@
+package lastknown
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// fileSystem is what a Dir needs of one.
+type fileSystem interface {
+	// MakeDir makes a directory, and those that it is in, unless they exist.
+	MakeDir(path string) error
+	// CreateTemp makes a new file, which only its owner can read. The last star of pattern is replaced by something random.
+	CreateTemp(dir, pattern string) (tempFile, error)
+	// Rename gives a file another name. If another file has that name, it is replaced in one step.
+	Rename(from, to string) error
+	// SyncDir flushes the names in a directory to the disk.
+	SyncDir(path string) error
+	Remove(path string) error
+	// ReadFile returns the content of a regular file.
+	ReadFile(path string) ([]byte, error)
+	// OlderThan returns the paths of the files in a directory that match pattern and were not written since.
+	OlderThan(dir, pattern string, since time.Time) ([]string, error)
+}
+
+type tempFile interface {
+	io.WriteCloser
+	Name() string
+	Sync() error
+}
+
+// osFiles is the file system of the machine.
+type osFiles struct{}
+
+func (osFiles) MakeDir(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil // or what follows finds that it is no directory
+	}
+	if parent := filepath.Dir(path); parent != path {
+		if err := (osFiles{}).MakeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return osFiles{}.SyncDir(filepath.Dir(path))
+}
+
+func (osFiles) CreateTemp(dir, pattern string) (tempFile, error) { return os.CreateTemp(dir, pattern) }
+
+func (osFiles) Rename(from, to string) error { return os.Rename(from, to) }
+
+func (osFiles) SyncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil // it has no such call
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
+		return err // some file systems cannot, and say so with one of these
+	}
+	return nil
+}
+
+func (osFiles) Remove(path string) error { return os.Remove(path) }
+
+func (osFiles) ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // to open a pipe would block
+		return nil, fmt.Errorf("%s: %w: it is no regular file", path, ErrForeign)
+	}
+	return os.ReadFile(path)
+}
+
+func (osFiles) OlderThan(dir, pattern string, since time.Time) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	var older []string
+	for _, e := range entries {
+		if matches, _ := filepath.Match(pattern, e.Name()); !matches {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && info.ModTime().Before(since) {
+			older = append(older, filepath.Join(dir, e.Name()))
+		}
+	}
+	return older, err
+}
