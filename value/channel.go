@@ -32,9 +32,9 @@ func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[
 // send is one Get whose outcome counts as returned when it was received from out: until then, what comes after it takes its place. It
 // reports whether there may be more.
 func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
-	if w.misuse() != nil {
+	if w.v.misuse != nil {
 		select {
-		case out <- Result[T]{Err: w.misuse()}:
+		case out <- Result[T]{Err: w.v.misuse}:
 		case <-ctx.Done():
 		}
 		return false

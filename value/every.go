@@ -13,7 +13,6 @@ import (
 // with the backlog, and reads the store's own history where the backlog does not go back far enough.
 type every[T any] struct {
 	w      *Watcher[T]
-	misuse error  // why it cannot work
 	cursor uint64 // its place in the backlog; guarded by the backlog's mutex
 
 	// Of the Get under way.
@@ -35,7 +34,7 @@ type every[T any] struct {
 	reader *historyRead[T] // under way, or not yet looked at
 }
 
-func newEvery[T any](w *Watcher[T], c *watchConfig) *every[T] {
+func newEvery[T any](w *Watcher[T]) *every[T] {
 	e := &every[T]{w: w}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	w.v.backlog.join(e)

@@ -43,8 +43,8 @@ const (
 
 // get is one Get: look, and wait until there is something to return.
 func (w *Watcher[T]) get(ctx context.Context, asked getConfig[T], wait bool) (v T, err error) {
-	if wrong := w.misuse(); wrong != nil {
-		return v, wrong
+	if w.v.misuse != nil {
+		return v, w.v.misuse
 	}
 	if !w.getting.CompareAndSwap(false, true) {
 		return v, fmt.Errorf("value: get %v: %w", w.v.subject.Range, ErrConcurrentGet)

@@ -113,7 +113,6 @@ type WatchOption func(*watchConfig)
 
 type watchConfig struct {
 	every       bool
-	after       kv.Revision // with every: what was returned last, by an earlier watcher
 	absence     bool
 	previous    bool
 	quiet, most time.Duration

@@ -207,7 +207,7 @@ func (v *Value[T]) Watch(opts ...WatchOption) *Watcher[T] {
 		w.limit = &stalenessLimit{opened: time.Now()}
 	}
 	if c.every {
-		w.every = newEvery(w, &c)
+		w.every = newEvery(w)
 	}
 	if c.quiet > 0 && !c.every {
 		w.quiet = &quiet[T]{quiet: c.quiet, most: c.most}

@@ -73,7 +73,7 @@ func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq
 	return func(yield func(T, error) bool) {
 		for {
 			v, err := w.Get(ctx, opts...)
-			if !yield(v, err) || err != nil && isLast(ctx, err, w.misuse()) {
+			if !yield(v, err) || err != nil && isLast(ctx, err, w.v.misuse) {
 				return
 			}
 		}
@@ -127,12 +127,4 @@ func (w *Watcher[T]) Close() error {
 		w.v.close()
 	}
 	return nil
-}
-
-// misuse is why nothing can work; nil if it can.
-func (w *Watcher[T]) misuse() error {
-	if w.v.misuse == nil && w.every != nil {
-		return w.every.misuse
-	}
-	return w.v.misuse
 }
