@@ -6,7 +6,7 @@
 //
 //	go test -run TestMemoryCannotBeToldFromEtcd -timeout 2h ./property_test -v -rapid.checks=1500
 //
-// Etcd in memory against etcd, at the level of gRPC, 10,000 programs in some twenty minutes:
+// Etcd in memory against etcd, at the level of gRPC, 10,000 programs in a few minutes:
 //
 //	go test -run TestEtcdInMemoryCannotBeToldFromEtcd -timeout 2h ./property_test -v -rapid.checks=10000
 //

@@ -48,5 +48,11 @@ func (r Range) Key() (key string, ok bool) { return r.from, r.kind == keyRange }
 // First returns the first key that may be in r.
 func (r Range) First() string { return r.from }
 
-// Size returns the number of bytes that name the range.
-func (r Range) Size() int { return len(r.from) + len(r.to) }
+// Size returns the number of bytes of the keys at the two ends of the range, by which a request names it. The end of a prefix
+// is as long as the prefix without the 0xff bytes at its end.
+func (r Range) Size() int {
+	if r.kind == prefixRange {
+		return len(r.from) + len(strings.TrimRight(r.from, "\xff"))
+	}
+	return len(r.from) + len(r.to)
+}

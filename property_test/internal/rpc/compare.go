@@ -45,7 +45,7 @@ func RunOnEtcd(ctx context.Context, conn *grpc.ClientConn, p Program, inMemory [
 			s.await(ctx, len(inMemory[step].Streams[n]))
 		}
 		if m := p[step].Message; m != nil && p[step].Stream >= sharedStreams {
-			r.streams[p[step].Stream].awaitSynced(ctx)
+			r.streams[p[step].Stream].awaitSynced(ctx, m.GetCreateRequest().GetStartRevision())
 		}
 	})
 }
@@ -67,11 +67,11 @@ func (s *stream) await(ctx context.Context, n int) {
 	}
 }
 
-// awaitSynced waits until a watch of the past, which has the stream to itself, has caught up, also if it brings nothing. The
-// server then answers a request for progress; before, it does not.
-func (s *stream) awaitSynced(ctx context.Context) {
+// awaitSynced waits until a watch from start, which has the stream to itself, has caught up, also if it brings nothing. The
+// server then answers a request for progress; before, it does not. If start is in the future, there is nothing to wait for.
+func (s *stream) awaitSynced(ctx context.Context, start int64) {
 	s.mu.Lock()
-	over := len(s.came) == 0 || s.came[len(s.came)-1].Canceled
+	over := len(s.came) == 0 || s.came[len(s.came)-1].Canceled || s.came[0].Header.Revision < start
 	s.mu.Unlock()
 	for !over && ctx.Err() == nil {
 		s.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: new(pb.WatchProgressRequest)}})
