@@ -45,9 +45,8 @@ func (r *historyRead[T]) run(ctx context.Context) {
 			r.err = ctx.Err()
 			return
 		}
-		if errors.Is(err, upstream.ErrBehind) && r.isThere() {
-			r.at.Revision = max(r.at.Revision, r.to)
-			return
+		if errors.Is(err, upstream.ErrBehind) && len(r.updates) > 0 && r.isThere() {
+			return // what is there is not held back; if something came and went after it, that is for the next reading
 		}
 		switch {
 		case r.at.Revision > from:
@@ -82,7 +81,7 @@ func (r *historyRead[T]) run(ctx context.Context) {
 	}
 }
 
-// isThere reports whether the reading has brought what the watchers can see. Where it has to come may be the revision of a read, at which
+// isThere reports whether the reading has come to what the watchers can see. Where it has to come may be the revision of a read, at which
 // the store has no update of what is read.
 func (r *historyRead[T]) isThere() bool {
 	newest := r.v.state.Load().newest

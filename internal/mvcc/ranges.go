@@ -52,7 +52,11 @@ func (r Range) First() string { return r.from }
 // is as long as the prefix without the 0xff bytes at its end.
 func (r Range) Size() int {
 	if r.kind == prefixRange {
-		return len(r.from) + len(strings.TrimRight(r.from, "\xff"))
+		end := len(r.from)
+		for end > 0 && r.from[end-1] == 0xff {
+			end--
+		}
+		return len(r.from) + end
 	}
 	return len(r.from) + len(r.to)
 }
