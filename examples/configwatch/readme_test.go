@@ -7,5 +7,5 @@ import (
 )
 
 func TestReadmeShowsThisCode(t *testing.T) {
-	pagetest.ShowsCode(t, "../../README.md", ".")
+	pagetest.ShowsCode(t, "../../README.md", ".", "../manykeys")
 }

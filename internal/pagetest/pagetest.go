@@ -8,19 +8,22 @@ import (
 	"testing"
 )
 
-// ShowsCode fails the test if the page has Go code that is not, word for word, in the Go files of a directory, or no Go code at
-// all. How far the code is indented does not matter.
-func ShowsCode(t testing.TB, page, dir string) {
+// ShowsCode fails the test if the page has Go code that is not, word for word, in the Go files of one of the directories, or no Go code
+// at all. How far the code is indented does not matter.
+func ShowsCode(t testing.TB, page string, dirs ...string) {
 	t.Helper()
 	blocks := strings.Split(read(t, page), "```go\n")[1:]
 	if len(blocks) == 0 {
 		t.Errorf("%s shows no Go code", page)
 	}
-	code := codeOf(t, dir)
+	var code string
+	for _, dir := range dirs {
+		code += codeOf(t, dir)
+	}
 	for _, block := range blocks {
 		block, _, _ = strings.Cut(block, "```")
 		if !strings.Contains(code, unindented(block)) {
-			t.Errorf("%s shows this code, which is not in the Go files of %s:\n%s", page, dir, block)
+			t.Errorf("%s shows this code, which is not in the Go files of %s:\n%s", page, strings.Join(dirs, " or "), block)
 		}
 	}
 }
