@@ -81,7 +81,7 @@ func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *conten
 		return &decoded[T]{value: v}, e.ModRevision
 	}
 	d = &decoded[T]{err: err}
-	if was != nil && was.CreateRevision == e.CreateRevision {
+	if was != nil && was.CreateRevision == e.CreateRevision && was.GoodRevision <= e.ModRevision { // or it is of a history that was undone
 		d.value, good = was.Decoded.(*decoded[T]).value, was.GoodRevision
 	}
 	return d, good
