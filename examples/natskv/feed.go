@@ -36,7 +36,7 @@ func (s *Store) follow(ctx context.Context, config jetstream.ConsumerConfig) (*f
 	config.AckPolicy = jetstream.AckNonePolicy
 	config.MemoryStorage = true
 	config.Replicas = 1
-	config.InactiveThreshold = time.Minute // only for consumers whose reader cannot say that it is gone
+	config.InactiveThreshold = 15 * time.Second // only for consumers whose reader cannot say that it is gone
 	var err error
 	f.consumer, err = ask(f.ctx, s, func(ctx context.Context) (jetstream.Consumer, error) {
 		return s.stream.CreateConsumer(ctx, config)
