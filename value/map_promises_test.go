@@ -176,7 +176,7 @@ func TestM3ChangesAddUp(t *testing.T) {
 		// What Where skips is not returned, so its changes come with the next View.
 		never := value.Where(func(v value.View[string]) bool { return v.Len() != 3 })
 		c := from.Begin(never)
-		w.Until("the View was skipped", func(fault.Counts) bool { return w.m.Status().Revision >= last })
+		watch(w.world, w.m).Next(value.AtLeast[value.View[string]](last)) // the View can be seen
 		w.Settle()
 		w.unset("aa")
 		got := c.Got()
