@@ -13,8 +13,9 @@ type face[T any] interface {
 	stepped(s upstream.Step, epoch uint64, made ...*update[T]) *update[T]
 	// found returns the update that a read has found.
 	found(f upstream.Found, epoch uint64, made ...*update[T]) *update[T]
-	// since returns a value as a watcher returns it that has returned the value before, if it has.
-	since(v T, before *update[T]) T
+	// since returns the value of u as a watcher returns it that has returned the good value of before, or none if that is nil. given is what
+	// the watcher has then returned: u, or an update in its place.
+	since(u, before *update[T]) (v T, given *update[T])
 	// each reports whether the updates between the newest and the one before count for Latest.
 	each() bool
 }
@@ -27,7 +28,7 @@ type keyFace[T any] struct {
 
 func (k *keyFace[T]) each() bool { return true }
 
-func (k *keyFace[T]) since(v T, _ *update[T]) T { return v }
+func (k *keyFace[T]) since(u, _ *update[T]) (T, *update[T]) { return u.value, u }
 
 func (k *keyFace[T]) stepped(s upstream.Step, epoch uint64, made ...*update[T]) *update[T] {
 	if s.Event.Type == kv.EventDelete {
@@ -87,18 +88,26 @@ func (k *keyFace[T]) same(e kv.Entry, epoch uint64, made []*update[T]) *update[T
 
 // rangeFace shows a range.
 type rangeFace[T any] struct {
-	show      func(c *contents.Contents, at kv.Revision) (T, error) // what a range is that holds c at a revision
-	compare   func(v, before T) T                                   // nil if a value does not depend on the one before
+	show func(c *contents.Contents, at kv.Revision) (T, error) // what a range is that holds c at a revision
+	// compare returns v as it is returned after before, and what the watcher has then returned, if that is not v itself. It is nil if a value
+	// does not depend on the one before.
+	compare   func(v, before T, sameHistory bool) (compared T, instead *T)
 	wantsEach bool
 }
 
 func (r *rangeFace[T]) each() bool { return r.wantsEach }
 
-func (r *rangeFace[T]) since(v T, before *update[T]) T {
+func (r *rangeFace[T]) since(u, before *update[T]) (T, *update[T]) {
 	if r.compare == nil || before == nil {
-		return v
+		return u.value, u
 	}
-	return r.compare(v, before.value)
+	v, instead := r.compare(u.value, before.value, u.epoch == before.epoch)
+	if instead == nil {
+		return v, u
+	}
+	given := *u
+	given.value = *instead
+	return v, &given
 }
 
 func (r *rangeFace[T]) stepped(s upstream.Step, epoch uint64, made ...*update[T]) *update[T] {

@@ -66,9 +66,16 @@ func newMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error),
 		show: func(c *contents.Contents, at kv.Revision) (View[T], error) {
 			return View[T]{now: c, at: at}, nil
 		},
-		compare: func(v, before View[T]) View[T] {
-			v.before = before.now
-			return v
+		compare: func(v, before View[T], sameHistory bool) (compared View[T], instead *View[T]) {
+			compared = v
+			if sameHistory {
+				compared.now = v.keepGood(before)
+			}
+			if compared.now != v.now {
+				instead = new(compared)
+			}
+			compared.before = before.now
+			return compared, instead
 		},
 	}
 	return newValue("NewMap", store, subject, face, c, wrong)
@@ -85,4 +92,23 @@ func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *conten
 		d.value, good = was.Decoded.(*decoded[T]).value, was.GoodRevision
 	}
 	return d, good
+}
+
+// keepGood returns what v shows, with the newer good values that before shows of keys that are bad now. v may have been made from a read
+// that never saw those, while before was made from the store's history.
+func (v View[T]) keepGood(before View[T]) *contents.Contents {
+	if v.now == before.now || v.now.Bad() == nil {
+		return v.now
+	}
+	edit := v.now.Edit()
+	for _, c := range v.now.Changes(before.now) {
+		if c.Old == nil || c.New == nil || c.New.Bad() == nil || c.Old.CreateRevision != c.New.CreateRevision || c.Old.GoodRevision <= c.New.GoodRevision {
+			continue
+		}
+		i := *c.New
+		i.Decoded = &decoded[T]{value: c.Old.Decoded.(*decoded[T]).value, err: c.New.Decoded.(*decoded[T]).err}
+		i.GoodRevision = c.Old.GoodRevision
+		edit.Put(&i)
+	}
+	return edit.Contents()
 }

@@ -26,6 +26,7 @@ type request[T any] struct {
 type outcome[T any] struct {
 	kind   outcomeKind
 	update *update[T]
+	given  *update[T] // what is returned, once the answer is made, if it is a value
 	err    error
 	faults uint64 // of the state, with aFault
 }
@@ -155,7 +156,7 @@ func (w *Watcher[T]) wants(u *update[T], asked *getConfig[T]) bool {
 	if asked.equal != nil && w.given != nil && last != nil && last.err == nil && asked.equal(w.given.value, u.value) {
 		return false
 	}
-	if !asked.wants(w.v.face.since(u.value, w.given)) {
+	if v, _ := w.v.face.since(u, w.given); !asked.wants(v) {
 		return false
 	}
 	w.last = last
@@ -171,7 +172,8 @@ func (w *Watcher[T]) answer(o *outcome[T]) (v T, err error) {
 	case u.err != nil:
 		return u.value, u.err
 	case u.Present || w.v.config.hasFallback:
-		return w.v.face.since(u.value, w.given), nil
+		v, o.given = w.v.face.since(u, w.given)
+		return v, nil
 	case w.last == nil:
 		return v, fmt.Errorf("value: get %v: %w", w.v.subject.Range, kv.ErrNotFound)
 	}
@@ -189,7 +191,7 @@ func (w *Watcher[T]) commit(o *outcome[T]) {
 		switch {
 		case u.err != nil:
 		case u.Present || w.v.config.hasFallback:
-			w.given = u
+			w.given = o.given
 		default:
 			w.given = nil
 		}
