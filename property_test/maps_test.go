@@ -106,7 +106,7 @@ func newMapProgram(t *testing.T, seed uint64) *mapProgram {
 	p.m = value.NewMap(p.faults, p.in, func(b []byte) (*string, error) {
 		s := string(b)
 		if strings.HasPrefix(s, "bad") {
-			return nil, errors.New("a bad value")
+			return nil, fmt.Errorf("a bad value: %s", s) // by which the judge knows it
 		}
 		return &s, nil
 	}, opts...)
@@ -425,7 +425,7 @@ func (p *mapProgram) judge(r *mapReader, v value.View[*string], e int) {
 
 func sameItem(a, b value.Item[*string]) bool {
 	return a.ModRevision == b.ModRevision && a.CreateRevision == b.CreateRevision && a.Version == b.Version &&
-		(a.Err == nil) == (b.Err == nil) && a.ValueRevision == b.ValueRevision && (a.Value == b.Value || a.Value != nil && b.Value != nil && *a.Value == *b.Value)
+		fmt.Sprint(a.Err) == fmt.Sprint(b.Err) && a.ValueRevision == b.ValueRevision && (a.Value == b.Value || a.Value != nil && b.Value != nil && *a.Value == *b.Value)
 }
 
 // judgeItem judges a key of a View.

@@ -151,7 +151,11 @@ func (e *every[T]) goOnFrom(u *update[T], reached upstream.Position) {
 // that fetch is. It returns a *GapError if updates may be lost up to it.
 func (e *every[T]) startOver(s *state[T], confirmed *upstream.Confirmation, why error) error {
 	u, reached := newestState(s, confirmed)
-	missed := !e.at.NothingBetween(u.Position)
+	to := u.Position
+	if u.Contents != nil {
+		to = reached // the range may be as it was, and keys have come and gone since
+	}
+	missed := !e.at.NothingBetween(to)
 	if errors.Is(why, kv.ErrReset) {
 		// Revisions and versions of two histories do not compare: only what is the very same is no loss.
 		missed = !e.at.Present || !e.at.SameAs(&u.Position)
@@ -165,7 +169,7 @@ func (e *every[T]) startOver(s *state[T], confirmed *upstream.Confirmation, why 
 	if !missed {
 		return nil
 	}
-	return e.gap(u.Revision, why)
+	return e.gap(to.Revision, why)
 }
 
 // newestState returns the newest update, and the place up to which nothing follows it. An absence that was read again

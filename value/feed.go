@@ -71,6 +71,9 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 		f.log(slog.LevelWarn, "history was lost", "after", f.streamed.Revision, "upTo", now.Revision)
 		f.jump(now, s)
 		u := *f.found(s)
+		if u.Contents != nil {
+			u.Revision = now.Revision // also if the range is as it was: keys may have come and gone
+		}
 		u.gap = lost
 		f.v.backlog.append(&u)
 		f.publish()
