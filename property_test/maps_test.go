@@ -67,13 +67,14 @@ type era struct {
 // mapReader is one watcher, and what it was returned.
 type mapReader struct {
 	*value.Watcher[value.View[*string]]
-	name  string
-	every bool
-	era   int
-	at    kv.Revision
-	last  value.View[*string]
-	any   bool
-	gap   bool // a GapError came, and no View since
+	name   string
+	every  bool
+	era    int
+	at     kv.Revision
+	last   value.View[*string]
+	any    bool
+	gap    bool // a GapError came, and no View since
+	resets int  // how many the Map had noticed when last was returned
 }
 
 type mapProgram struct {
@@ -347,7 +348,7 @@ func (p *mapProgram) take(r *mapReader) bool {
 			continue
 		}
 		p.judge(r, v, e)
-		r.era, r.at, r.last, r.any, r.gap = e, v.Revision(), v, true, false
+		r.era, r.at, r.last, r.any, r.gap, r.resets = e, v.Revision(), v, true, false, p.m.Status().Resets
 		return true
 	}
 	if p.dropped { // until the loss is noticed, what is known is wrong
@@ -431,7 +432,8 @@ func sameItem(a, b value.Item[*string]) bool {
 // judgeItem judges a key of a View.
 func (p *mapProgram) judgeItem(r *mapReader, key string, item value.Item[*string], e int) {
 	was, had := r.last.Get(key)
-	same := had && e == r.era && was.CreateRevision == item.CreateRevision
+	// A Map that has noticed that history was replaced cannot know which of the good values before are of the new one.
+	same := had && e == r.era && was.CreateRevision == item.CreateRevision && r.resets == p.m.Status().Resets
 	if same && item.ValueRevision < was.ValueRevision {
 		p.broken("M5", "the last good value of %q was of revision %d and is of %d", key, was.ValueRevision, item.ValueRevision)
 	}

@@ -68,9 +68,7 @@ func newMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error),
 		},
 		compare: func(v, before View[T], sameHistory bool) (compared View[T], instead *View[T]) {
 			compared = v
-			if sameHistory {
-				compared.now = v.keepGood(before)
-			}
+			compared.now = v.keepGood(before, sameHistory)
 			if compared.now != v.now {
 				instead = new(compared)
 			}
@@ -95,20 +93,22 @@ func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *conten
 }
 
 // keepGood returns what v shows, with the newer good values that before shows of keys that are bad now. v may have been made from a read
-// that never saw those, while before was made from the store's history.
-func (v View[T]) keepGood(before View[T]) *contents.Contents {
+// that never saw those, while before was made from the store's history. Where history was replaced, only the very same entry has the good
+// value that it had.
+func (v View[T]) keepGood(before View[T], sameHistory bool) *contents.Contents {
 	if v.now == before.now || v.now.Bad() == nil {
 		return v.now
 	}
 	edit := v.now.Edit()
 	for _, c := range v.now.Changes(before.now) {
-		if c.Old == nil || c.New == nil || c.New.Bad() == nil || c.Old.CreateRevision != c.New.CreateRevision || c.Old.GoodRevision <= c.New.GoodRevision {
-			continue
+		switch {
+		case c.Old == nil || c.New == nil || c.New.Bad() == nil || c.Old.GoodRevision <= c.New.GoodRevision:
+		case contents.Same(c.Old, c.New), sameHistory && c.Old.CreateRevision == c.New.CreateRevision:
+			i := *c.New
+			i.Decoded = &decoded[T]{value: c.Old.Decoded.(*decoded[T]).value, err: c.New.Decoded.(*decoded[T]).err}
+			i.GoodRevision = c.Old.GoodRevision
+			edit.Put(&i)
 		}
-		i := *c.New
-		i.Decoded = &decoded[T]{value: c.Old.Decoded.(*decoded[T]).value, err: c.New.Decoded.(*decoded[T]).err}
-		i.GoodRevision = c.Old.GoodRevision
-		edit.Put(&i)
 	}
 	return edit.Contents()
 }
