@@ -86,7 +86,7 @@ func (e *every[T]) fetch(s *state[T], confirmed *upstream.Confirmation) (*update
 		}
 	}
 	if !e.begun {
-		u, reached := newestState(s, confirmed)
+		u, reached := e.newestState(s, confirmed)
 		e.begun, e.epoch, e.at = true, u.epoch, reached
 		return u, nil
 	}
@@ -150,12 +150,8 @@ func (e *every[T]) goOnFrom(u *update[T], reached upstream.Position) {
 // startOver has the next fetch return the newest state of now, so that nothing after it is missed whenever
 // that fetch is. It returns a *GapError if updates may be lost up to it.
 func (e *every[T]) startOver(s *state[T], confirmed *upstream.Confirmation, why error) error {
-	u, reached := newestState(s, confirmed)
-	to := u.Position
-	if u.Contents != nil {
-		to = reached // the range may be as it was, and keys have come and gone since
-	}
-	missed := !e.at.NothingBetween(to)
+	u, reached := e.newestState(s, confirmed)
+	missed := !e.at.NothingBetween(u.Position)
 	if errors.Is(why, kv.ErrReset) {
 		// Revisions and versions of two histories do not compare: only what is the very same is no loss.
 		missed = !e.at.Present || !e.at.SameAs(&u.Position)
@@ -169,17 +165,18 @@ func (e *every[T]) startOver(s *state[T], confirmed *upstream.Confirmation, why 
 	if !missed {
 		return nil
 	}
-	return e.gap(to.Revision, why)
+	return e.gap(u.Revision, why)
 }
 
-// newestState returns the newest update, and the place up to which nothing follows it. An absence that was read again
-// is told as of then: the key may have come and gone since it was read first.
-func newestState[T any](s *state[T], confirmed *upstream.Confirmation) (u *update[T], reached upstream.Position) {
+// newestState returns the newest update, and the place up to which nothing follows it. An absence, or the contents of a range, that were read
+// again are returned as of then: keys may have come and gone since they were read first.
+func (e *every[T]) newestState(s *state[T], confirmed *upstream.Confirmation) (u *update[T], reached upstream.Position) {
 	u, reached = s.newest, s.newest.Position
 	reached.Revision = confirmed.UpTo(u.Revision, u.epoch)
-	if !u.Present && reached.Revision > u.Revision {
+	if (!u.Present || u.Contents != nil) && reached.Revision > u.Revision {
 		again := *u
 		again.Position = reached
+		again.value = e.w.v.face.asOf(u, reached.Revision)
 		u = &again
 	}
 	return u, reached

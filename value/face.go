@@ -16,6 +16,8 @@ type face[T any] interface {
 	// since returns the value of u as a watcher returns it that has returned the good value of before, or none if that is nil. given is what
 	// the watcher has then returned: u, or an update in its place.
 	since(u, before *update[T]) (v T, given *update[T])
+	// asOf returns the value of u, which is also the value at a later revision, as it is returned at that.
+	asOf(u *update[T], revision kv.Revision) T
 	// each reports whether the updates between the newest and the one before count for Latest.
 	each() bool
 }
@@ -29,6 +31,8 @@ type keyFace[T any] struct {
 func (k *keyFace[T]) each() bool { return true }
 
 func (k *keyFace[T]) since(u, _ *update[T]) (T, *update[T]) { return u.value, u }
+
+func (k *keyFace[T]) asOf(u *update[T], _ kv.Revision) T { return u.value }
 
 func (k *keyFace[T]) stepped(s upstream.Step, epoch uint64, made ...*update[T]) *update[T] {
 	if s.Event.Type == kv.EventDelete {
@@ -92,6 +96,7 @@ type rangeFace[T any] struct {
 	// compare returns v as it is returned after before, and what the watcher has then returned, if that is not v itself. It is nil if a value
 	// does not depend on the one before.
 	compare   func(v, before T, sameHistory bool) (compared T, instead *T)
+	moved     func(v T, to kv.Revision) T // nil if a value does not know its revision
 	wantsEach bool
 }
 
@@ -108,6 +113,13 @@ func (r *rangeFace[T]) since(u, before *update[T]) (T, *update[T]) {
 	given := *u
 	given.value = *instead
 	return v, &given
+}
+
+func (r *rangeFace[T]) asOf(u *update[T], revision kv.Revision) T {
+	if r.moved == nil {
+		return u.value
+	}
+	return r.moved(u.value, revision)
 }
 
 func (r *rangeFace[T]) stepped(s upstream.Step, epoch uint64, made ...*update[T]) *update[T] {

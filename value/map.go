@@ -66,6 +66,10 @@ func newMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error),
 		show: func(c *contents.Contents, at kv.Revision) (View[T], error) {
 			return View[T]{now: c, at: at}, nil
 		},
+		moved: func(v View[T], to kv.Revision) View[T] {
+			v.at = to
+			return v
+		},
 		compare: func(v, before View[T], sameHistory bool) (compared View[T], instead *View[T]) {
 			compared = v
 			compared.now = v.keepGood(before, sameHistory)
