@@ -1,0 +1,140 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/value"
+)
+
+func TestM8AKeyThatCameAndWentInALostHistoryIsAGap(t *testing.T) {
+	for _, name := range []string{"compacted", "only said to be compacted"} {
+		t.Run(name, func(t *testing.T) {
+			onMap(t, func(b *mapBed) {
+				from := b.put("/m/a", "1")
+				w := b.watch(value.EveryUpdate())
+				b.gives(w, from, "/m/a: none -> 1")
+				b.Cut()
+				came := b.put("/m/t", "1")
+				b.delete("/m/t")
+				if name == "compacted" {
+					if err := b.memory.Compact(b.Context(), came+1); err != nil {
+						b.Fatal(err)
+					}
+				} else {
+					b.EndStreams(kv.ErrCompacted)
+				}
+				b.Heal()
+				time.Sleep(time.Minute)
+				if name == "compacted" {
+					gap := b.gapOf(w)
+					if gap.From != from || gap.To != came+1 || !errors.Is(gap, kv.ErrCompacted) {
+						t.Errorf("the gap is %v, want one from %d to %d", gap, from, came+1)
+					}
+				} else {
+					b.gives(w, came, "/m/t: none -> 1")
+					b.gives(w, came+1, "/m/t: 1 -> none")
+				}
+				b.wantNothing(w)
+				b.gives(w, b.put("/m/b", "2"), "/m/b: none -> 2")
+			})
+		})
+	}
+}
+
+// gives requires the next View to be of a revision and to have one change.
+func (b *mapBed) gives(w *value.Watcher[value.View[string]], at kv.Revision, change string) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
+	v, err := w.Get(ctx)
+	if err != nil {
+		b.Fatalf("Get = %v, want the View at revision %d", err, at)
+	}
+	if got := changes(v); v.Revision() != at || len(got) != 1 || got[0] != change {
+		b.Fatalf("the View is of revision %d with the changes %q, want revision %d and %q", v.Revision(), got, at, change)
+	}
+}
+
+// gapOf requires the next Get to return a GapError.
+func (b *mapBed) gapOf(w *value.Watcher[value.View[string]]) *value.GapError {
+	b.Helper()
+	synctest.Wait()
+	for range 2 { // the first may have the store's history read
+		v, err := w.TryGet()
+		if gap, ok := errors.AsType[*value.GapError](err); ok {
+			return gap
+		} else if !errors.Is(err, value.ErrNothingNew) {
+			b.Fatalf("TryGet = %v, %v, want a GapError", changes(v), err)
+		}
+		time.Sleep(time.Minute)
+	}
+	b.Fatal("no GapError")
+	return nil
+}
+
+func TestM8TheFirstViewIsOfTheRevisionAtWhichItsWatcherBegins(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		b.put("/m/a", "1")
+		first := b.watch()
+		if _, err := first.Get(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.Freeze(fault.Watches) // the stream is behind
+		b.put("/m/t", "1")
+		gone := b.put("/m/t", "2") + 1
+		b.delete("/m/t")
+		w := b.watch(value.EveryUpdate())
+		b.gives(w, gone, "/m/a: none -> 1")
+		b.Heal()
+		b.gives(w, b.put("/m/b", "1"), "/m/b: none -> 1")
+	})
+}
+
+func TestM5AWatcherThatWasGivenAGoodValueKeepsItWhenItComesBackFromHistory(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		from := b.put("/m/x", "1")
+		w := b.watch(value.EveryUpdate())
+		b.gives(w, from, "/m/x: none -> 1")
+		b.Cut()
+		good := b.put("/m/a", "1")
+		bad := b.put("/m/a", "bad")
+		b.EndStreams(kv.ErrCompacted) // so the next read is what all others go on from, and it has seen no good value
+		b.Heal()
+		time.Sleep(time.Minute)
+		b.gives(w, good, "/m/a: none -> 1")
+		b.gives(w, bad, `/m/a: 1 -> bad after "1"`)
+		next := b.put("/m/b", "1")
+		b.gives(w, next, "/m/b: none -> 1")
+		if r, _ := b.m.Latest(); r.Revision != next {
+			b.Errorf("Latest is of revision %d, want %d", r.Revision, next)
+		}
+	})
+}
+
+// A silence proves nothing: the history of an absent key may have more than what came.
+func TestV4HistoryThatIsSilentAtAnAbsenceIsNotAtItsEnd(t *testing.T) {
+	inBubble(t, "V4, each update is returned once, in order, also those of an outage", func(w *world) {
+		v := w.text(value.WithBacklog(1), value.WithDefault("none"))
+		a := watch(w, v, value.EveryUpdate())
+		a.Gives("none")
+		w.Streaming(1)
+		w.put("one")
+		w.delete()
+		w.put("two")
+		w.delete() // the backlog has only this, and what watchers see is an absence, as at first
+		w.Settle()
+		w.Cut(fault.Watches)
+		c := a.Begin()
+		w.pass(time.Minute)
+		w.Heal()
+		c.Gives("one")
+		a.GivesEach("none", "two", "none")
+		a.HasNothing()
+	})
+}
