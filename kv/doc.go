@@ -97,6 +97,7 @@
 // # Silence
 //
 // A watch can die without an error. It then looks like a watch of keys that do not change. Nothing in this package checks for
-// that. Package value checks silent watches with a small read. A program that watches a prefix through a bare Store has to do
-// it itself: read the range now and then, compare it with what the watch has delivered, and watch again where the two differ.
+// that. Package value checks silent watches with a small read: those of a key, and with NewMap and NewBundle those of a range. A
+// program that watches through a bare Store has to do it itself: read the range now and then, compare it with what the watch has
+// delivered, and watch again where the two differ.
 package kv

@@ -67,6 +67,17 @@
 // reported in [Status] and in the log, and a second read begins. The watch continues. One read serves all first Gets that wait
 // for it. A watcher for EveryUpdate that has fallen behind the backlog has its own watch while it reads the store's history.
 //
+// # More than one key
+//
+// [NewMap] follows a range of keys. It is a Value whose value is a [View] of the range, and promises M1 to M8 besides: see [Map].
+// [NewBundle] makes one value of all keys of a range. Both have one watch, like the Value of a key. But the check of a silent watch reads
+// the keys and revisions of the whole range, without the values if the store can leave them out.
+//
+// # To change a value
+//
+// [Update], [Create] and [Delete] change a key on the condition that it is as it was read, and report [ErrOutcomeUnknown] if nobody
+// can know whether a write has happened.
+//
 // # Decoders
 //
 // [JSON], [StrictJSON], [Text], [String] and [Bytes] are decoders; so is any func([]byte) (T, error). For a protocol

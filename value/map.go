@@ -22,7 +22,8 @@ import (
 //   - M5, a bad value harms its key alone: the key's [Item] has the [*DecodeError] and the last good value, and all other keys are as they are.
 //     Get returns no DecodeError. [Status].BadValue is that of the newest bad value in the range.
 //   - M6, unchanged is no change: after the range was read again, Changes has only what differs. The Item of a key that did not change has
-//     the same decoded value: it was not decoded again.
+//     the same decoded value: it was not decoded again. A watcher of every update decodes what it reads of the store's history
+//     itself.
 //   - M7, Views are values: immutable, and shared at no cost.
 //   - M8, newest or every revision: by default the changes that a slow reader has missed are merged. With [EveryUpdate] each revision that
 //     changed the range is one View, once and in order. Where the store no longer has the history, Get returns a [*GapError] once, and the next

@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"time"
 
+	"github.com/watchkv/watchkv/kv/etcd/internal/testclient"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 )
 
 // Client returns a new client of the given members, or of all if none is given. It connects to no other member. It is closed
@@ -40,24 +37,9 @@ func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
 	host := fmt.Sprintf("client%d", c.hosts)
 	c.hosts++
 	c.mu.Unlock()
-	return clientv3.Config{
-		Endpoints: c.Endpoints(members...),
-		Logger:    zap.NewNop(),
-		DialOptions: []grpc.DialOption{
-			grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-				return c.network.inner.Dial(ctx, host, address)
-			}),
-			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff: backoff.Config{
-					BaseDelay:  10 * time.Millisecond,
-					Multiplier: 1.5,
-					Jitter:     0.2,
-					MaxDelay:   50 * time.Millisecond,
-				},
-				MinConnectTimeout: 5 * time.Second,
-			}),
-		},
-	}
+	return testclient.Config(c.Endpoints(members...), func(ctx context.Context, address string) (net.Conn, error) {
+		return c.network.inner.Dial(ctx, host, address)
+	})
 }
 
 // Endpoints returns the addresses of the given members, or of all if none is given, in the form that clientv3 takes. They

@@ -2,12 +2,9 @@ package etcdtest
 
 import (
 	"fmt"
-	"time"
 
+	"github.com/watchkv/watchkv/kv/etcd/internal/testclient"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 )
 
 // Client returns a new client of the given members, or of all if none is given. It connects to no other member. It is closed
@@ -34,22 +31,7 @@ func (c *Cluster) Client(members ...int) *clientv3.Client {
 // closes the client. The client logs nothing, finds a restarted member within a few hundredths of a second, and connects
 // through [Cluster.Network]: keep its DialOptions when you add others.
 func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
-	return clientv3.Config{
-		Endpoints: c.Endpoints(members...),
-		Logger:    zap.NewNop(),
-		DialOptions: []grpc.DialOption{
-			grpc.WithContextDialer(c.network.Dial),
-			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff: backoff.Config{
-					BaseDelay:  10 * time.Millisecond,
-					Multiplier: 1.5,
-					Jitter:     0.2,
-					MaxDelay:   50 * time.Millisecond,
-				},
-				MinConnectTimeout: 5 * time.Second,
-			}),
-		},
-	}
+	return testclient.Config(c.Endpoints(members...), c.network.Dial)
 }
 
 // Endpoints returns the addresses of the given members, or of all if none is given, in the form that clientv3 takes. They
