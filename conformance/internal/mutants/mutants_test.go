@@ -283,7 +283,7 @@ func TestAWatchThatRepeatsItselfEndsEachCheck(t *testing.T) {
 		}
 		running.Go(func() {
 			for _, path := range checksOf(g) {
-				broken, err := checkWith(ctx, backendOf(repeating), nil, path)
+				broken, err := checkWith(ctx, withPatience(backendOf(repeating)), nil, path)
 				if err != nil || strings.Contains(strings.Join(broken, "\n"), "hangs") {
 					t.Errorf("%s, of a store whose watches deliver their first events for ever: %q, %v", path, broken, err)
 				}

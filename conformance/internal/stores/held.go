@@ -21,7 +21,7 @@ var heldChecks = []check{
 			w.Next()
 			watches = append(watches, w)
 		}
-		held := e.heldFor(watches) / len(watches)
+		held := e.heldFor(watches)
 		e.Logf("each watch holds %d KiB; the history has %d KiB", held>>10, size>>10)
 		if held > size*3/4 {
 			e.Errorf("a watch has yielded one batch, of a history of %d events with %d KiB, and holds %d KiB beyond that: it should read history "+
@@ -45,7 +45,7 @@ var heldChecks = []check{
 			e.Settled() // nothing that is still on its way to a watch should be compacted before
 			e.Compact(last)
 		}
-		held := e.heldFor(watches) / len(watches)
+		held := e.heldFor(watches)
 		e.Logf("each of %d blocked watches holds %d KiB of %d KiB", len(watches), held>>10, values*size>>10)
 		if held > values*size/10 {
 			e.Errorf("each of %d watches holds %d KiB, since its consumer is blocked and %d KiB of values were put: what is held for it "+
@@ -54,16 +54,25 @@ var heldChecks = []check{
 	}},
 }
 
-// heldFor ends watches, and returns how many bytes that frees.
+// heldFor ends watches, and returns how many bytes each has held: what ending it frees. They end in pairs, and the least that a pair frees
+// counts, because a server in this process may drop something of its own at any moment.
 func (e *env) heldFor(watches []*suite.Watching) int {
-	return e.Freed(func() {
-		for _, w := range watches {
-			w.Stop()
-		}
-		for _, w := range watches {
-			if !w.Finished(e.AtOnce()) {
-				e.Fatalf("%s does not end, though its consumer has stopped", w)
+	var least int
+	for i := 0; i < len(watches); i += 2 {
+		pair := watches[i : i+2]
+		freed := e.Freed(func() {
+			for _, w := range pair {
+				w.Stop()
 			}
+			for _, w := range pair {
+				if !w.Finished(e.AtOnce()) {
+					e.Fatalf("%s does not end, though its consumer has stopped", w)
+				}
+			}
+		}) / len(pair)
+		if i == 0 || freed < least {
+			least = freed
 		}
-	})
+	}
+	return least
 }

@@ -13,15 +13,19 @@ func (e *Env) Freed(release func()) int {
 	return before - liveHeap()
 }
 
-// Settled returns the bytes that are reachable, once they grow no more: what is still arriving is held too.
+// Settled returns the bytes that are reachable, once they grow and shrink no more: what is still arriving is held too, and what a server
+// in this process forgets a moment later is not held for a watch.
 func (e *Env) Settled() int {
-	for before := liveHeap(); ; {
+	const attempts = 20 // something in the process may never rest
+	before := liveHeap()
+	for range attempts {
 		now := liveHeap()
-		if now-before <= now/100 {
+		if change := max(now-before, before-now); change <= max(16<<10, now/1000) {
 			return now
 		}
 		before = now
 	}
+	return before
 }
 
 // liveHeap returns how many bytes are reachable. A goroutine of the process may allocate meanwhile, so several measurements are
