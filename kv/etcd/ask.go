@@ -227,8 +227,11 @@ func (h *helper) diagnose(ctx context.Context) {
 		return
 	}
 	h.diagnosing = true
-	dead := h.renewals < mostRenewals && time.Since(h.answeredAt) >= deadAfter
-	h.send(func() answer { return answer{cause: h.store.diagnose(ctx, dead)} })
+	var silentSince time.Time
+	if h.renewals < mostRenewals && time.Since(h.answeredAt) >= deadAfter {
+		silentSince = h.answeredAt
+	}
+	h.send(func() answer { return answer{cause: h.store.diagnose(ctx, silentSince)} })
 }
 
 // ReadsAgain implements [kv.SelfReader]. It returns true.

@@ -28,9 +28,9 @@ var (
 )
 
 // diagnose returns why the client gets no answer, as far as its connection knows. It returns nil if nothing is known. It returns
-// errRenewed if the old connections are dead and it has made the client use new ones. It may do that only if dead is true: then
-// nothing was answered for so long that a slow link is no explanation.
-func (s *Store) diagnose(ctx context.Context, dead bool) error {
+// errRenewed if the old connections are dead and the client has new ones now. It may make the client use new ones only if silentSince is
+// not zero: then nothing was answered since that time, which is so long ago that a slow link is no explanation.
+func (s *Store) diagnose(ctx context.Context, silentSince time.Time) error {
 	client, ok := s.client.(*clientv3.Client)
 	if !ok || client.ActiveConnection() == nil {
 		return nil
@@ -47,16 +47,19 @@ func (s *Store) diagnose(ctx context.Context, dead bool) error {
 		return nil
 	case isOfEtcd(err):
 		return withoutPrefix(err) // the member's own words, for example that it has no leader
+	case !silentSince.IsZero() && s.renewer.renewedSince(silentSince):
+		return errRenewed
+	case s.renewer.renewedSince(time.Now().Add(-diagnoseWithin)):
+		return nil // a client that has just begun to connect anew may still do it
 	case isConnectionError(err) || state == connectivity.Connecting || state == connectivity.TransientFailure || state == connectivity.Idle:
 		return s.connection.noConnection(client.Endpoints(), err)
 	case !isTimeout(err):
 		return withoutPrefix(err)
 	}
 	// The connection seems to work, and nothing answers.
-	if !dead || !answersAnew(ctx, client) || ctx.Err() != nil {
+	if silentSince.IsZero() || !s.renewer.renew(ctx, client, silentSince) {
 		return nil
 	}
-	renew(client)
 	for _, l := range s.lanes.inUse() {
 		if time.Duration(sinceStart()-l.heard.Load()) > quietFor {
 			s.lanes.kill(l, errDeadConnection)
@@ -108,38 +111,4 @@ func isRefusal(err error) bool {
 func isTimeout(err error) bool {
 	code, _ := said(err)
 	return code == codes.DeadlineExceeded || code == codes.Canceled
-}
-
-// answersAnew reports whether an endpoint of client answers over a new connection.
-func answersAnew(ctx context.Context, client *clientv3.Client) bool {
-	endpoints := client.Endpoints()
-	answers := make(chan bool, len(endpoints))
-	for _, endpoint := range endpoints {
-		go func() {
-			conn, err := client.Dial(endpoint)
-			if err != nil {
-				answers <- false
-				return
-			}
-			defer conn.Close()
-			ctx, cancel := context.WithTimeout(ctx, diagnoseWithin)
-			defer cancel()
-			request := &pb.RangeRequest{Key: []byte{0}, CountOnly: true, Serializable: true}
-			_, err = pb.NewKVClient(conn).Range(ctx, request, grpc.WaitForReady(true))
-			answers <- err == nil || isRefusal(err)
-		}()
-	}
-	answered := false
-	for range endpoints {
-		answered = <-answers || answered
-	}
-	return answered
-}
-
-// renew makes client use new connections. Requests under way keep the old ones, so no request is broken. For a client
-// that exists, the only way to do this is to remove its endpoints and set them again.
-func renew(client *clientv3.Client) {
-	endpoints := client.Endpoints()
-	client.SetEndpoints()
-	client.SetEndpoints(endpoints...)
 }

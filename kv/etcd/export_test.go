@@ -1,0 +1,6 @@
+package etcd
+
+var (
+	ConnectAnew = connectAnew
+	Respell     = respell
+)

@@ -1,0 +1,113 @@
+package etcd_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
+)
+
+func TestAnEndpointIsSpelledOtherwise(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"10.0.0.44:2379":        "10.0.0.44:02379",
+		"http://etcd:2379":      "http://etcd:02379",
+		"https://[::1]:2379":    "https://[::1]:02379",
+		"unix:///run/etcd.sock": "unix:///./run/etcd.sock",
+		"unixs://local:2379":    "unixs://./local:2379",
+		"unix:local.sock":       "unix:./local.sock",
+		"unix:/run/etcd.sock":   "unix:/./run/etcd.sock",
+		"no port":               "no port",
+	} {
+		if got := etcd.Respell(endpoint); got != want {
+			t.Errorf("the other spelling of %q is %q, want %q", endpoint, got, want)
+		}
+	}
+}
+
+// clientv3's Dial panics on a client without endpoints, and a request that begins then fails.
+func TestAClientThatConnectsAnewAlwaysHasEndpoints(t *testing.T) {
+	cluster := etcdmem.Start(t, 1)
+	var dials atomic.Int64
+	client := countingDials(t, cluster, &dials)
+	ctx, cancel := context.WithCancel(t.Context())
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for ctx.Err() == nil {
+			if len(client.Endpoints()) == 0 {
+				t.Error("the client had no endpoints for a moment")
+				return
+			}
+		}
+	})
+	for i := range 20 {
+		if _, err := client.Put(ctx, "/a", ""); err != nil {
+			t.Fatalf("a put after %d times: %v", i, err)
+		}
+		before := dials.Load()
+		etcd.ConnectAnew(client)
+		if _, err := client.Put(ctx, "/a", ""); err != nil {
+			t.Fatalf("a put right after the client connected anew: %v", err)
+		}
+		if dials.Load() == before {
+			t.Fatal("the client did not connect anew")
+		}
+	}
+	cancel()
+	looking.Wait()
+}
+
+func TestAHundredSlowReadsRenewAClientOnce(t *testing.T) {
+	const reads = 100
+	synctest.Test(t, func(t *testing.T) {
+		cluster := etcdmem.Start(t, 1)
+		var dials atomic.Int64
+		client := countingDials(t, cluster, &dials)
+		store := etcd.New(client)
+		if _, err := store.Put(t.Context(), "/a", []byte("one")); err != nil {
+			t.Fatal(err)
+		}
+		cluster.Network().Forget()
+		before := dials.Load()
+		var reading sync.WaitGroup
+		for range reads {
+			reading.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if s, err := store.Get(ctx, kv.Key("/a")); err != nil || len(s.Entries) != 1 {
+					t.Errorf("Get = %v, %v", s.Entries, err)
+				}
+			})
+		}
+		reading.Wait()
+		// One to ask whether a new connection works, and one that the client uses. Another is begun to the endpoint as it is spelled meanwhile.
+		if n := dials.Load() - before; n > 3 {
+			t.Errorf("promised: a client whose connection has died gets a new one, however many reads wait\nhappened: %d connections for %d reads", n, reads)
+		}
+	})
+}
+
+// countingDials returns a client without keep-alive that counts how often it connects.
+func countingDials(t *testing.T, cluster *etcdmem.Cluster, dials *atomic.Int64) *clientv3.Client {
+	cfg := cluster.ClientConfig()
+	cfg.DialKeepAliveTime = 0
+	cfg.DialOptions = append(cfg.DialOptions, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+		dials.Add(1)
+		return cluster.Network().Dial(ctx, address)
+	}))
+	client, err := clientv3.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
