@@ -4,56 +4,40 @@ import (
 	"sync"
 
 	"github.com/watchkv/watchkv/kv"
-	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
-// update is one state of the key that a watcher can be told. It is immutable, and shared by all watchers.
-type update[T any] struct {
-	upstream.Position        // of the update itself: revision is the entry's, or the deletion's
-	value             T      // the decoded value, or the default of an absent key
-	err               error  // a *DecodeError
-	size              int    // of the encoded value
-	gap               error  // why updates may be lost between the one before and this one; nil if none are
-	epoch             uint64 // how often history was replaced before it
-}
-
-// bad is why what u shows is not the newest good value; nil if it is.
-func (u *update[T]) bad() error {
-	if u.err == nil && u.Contents != nil {
-		return u.Contents.Bad()
-	}
-	return u.err
-}
-
-// backlog keeps, for the EveryUpdate watchers of a Value, the updates that not all of them have read, up to
-// a bound. Each watcher has a cursor into it. A watcher that has not seen everything up to revision from
-// reads the store's own history until it has, and then comes back.
+// backlog keeps, for the EveryUpdate watchers of a Value, the updates that not all of them have read, up to a bound. Each watcher
+// reads it with a cursor. A watcher that has not read everything up to the revision from must read the store's own history until it
+// has, and can then read the backlog again.
 type backlog[T any] struct {
 	most int
 
 	mu      sync.Mutex
-	readers map[*every[T]]struct{}
+	readers map[*cursor]struct{}
 	first   uint64       // the cursor of updates[0]
 	updates []*update[T] // in order of revision
 	size    int          // of the updates' encoded values
 	from    kv.Revision  // updates holds everything after this revision
-	trimAt  int          // the length at which to look for what everybody has read
+	trimAt  int          // the length at which to look for what all have read
 }
+
+// cursor is the place of one watcher in a backlog. The backlog's mutex guards it.
+type cursor struct{ next uint64 }
 
 const firstTrim = 16
 
 // join makes r a reader of what is appended from now on.
-func (b *backlog[T]) join(r *every[T]) {
+func (b *backlog[T]) join(r *cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.readers == nil {
-		b.readers = make(map[*every[T]]struct{})
+		b.readers = make(map[*cursor]struct{})
 	}
 	b.readers[r] = struct{}{}
-	r.cursor = b.first + uint64(len(b.updates))
+	r.next = b.first + uint64(len(b.updates))
 }
 
-func (b *backlog[T]) leave(r *every[T]) {
+func (b *backlog[T]) leave(r *cursor) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.readers, r)
@@ -62,7 +46,7 @@ func (b *backlog[T]) leave(r *every[T]) {
 	}
 }
 
-// recording reports whether anybody wants every update.
+// recording reports whether a watcher wants every update.
 func (b *backlog[T]) recording() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,8 +87,8 @@ func (b *backlog[T]) clear(from kv.Revision) {
 func (b *backlog[T]) trimLocked() {
 	least := b.first + uint64(len(b.updates))
 	for r := range b.readers {
-		if r.cursor >= b.first { // or it reads the store's own history
-			least = min(least, r.cursor)
+		if r.next >= b.first { // or it reads the store's own history
+			least = min(least, r.next)
 		}
 	}
 	if least > b.first {
@@ -128,26 +112,25 @@ func (b *backlog[T]) dropLocked(n int) {
 	}
 }
 
-// next returns the next update behind r's cursor that is after revision seen of the history epoch, and moves the
-// cursor over it; nil if there is none. It does not go on to another history: r has to be told of that first, and
-// nothing that follows is to be lost to it. If the backlog no longer goes back to seen, it says up to which revision
-// r has to read the store's own history first.
-func (b *backlog[T]) next(r *every[T], seen kv.Revision, epoch uint64) (u *update[T], readTo kv.Revision) {
+// next returns the next update at r that is after the revision seen of the history epoch, and moves r over it. It returns nil if there is
+// none. It does not go on to another history: the watcher must know of that first, and must not lose what follows. If the backlog
+// does not go back to seen any more, next returns the revision up to which the watcher has to read the store's own history first.
+func (b *backlog[T]) next(r *cursor, seen kv.Revision, epoch uint64) (u *update[T], readTo kv.Revision) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if seen < b.from {
 		return nil, b.from
 	}
-	r.cursor = max(r.cursor, b.first)
-	for u == nil && r.cursor < b.first+uint64(len(b.updates)) {
-		next := b.updates[r.cursor-b.first]
+	r.next = max(r.next, b.first)
+	for u == nil && r.next < b.first+uint64(len(b.updates)) {
+		next := b.updates[r.next-b.first]
 		if next.epoch != epoch {
 			break
 		}
 		if next.Revision > seen {
 			u = next
 		}
-		r.cursor++
+		r.next++
 	}
 	if len(b.readers) == 1 {
 		b.trimLocked()

@@ -10,8 +10,8 @@ import (
 
 // modelReader is a reader of a backlog, and how far it has come.
 type modelReader struct {
-	every *every[int]
-	seen  kv.Revision
+	cursor *cursor
+	seen   kv.Revision
 }
 
 // A random program against a list of all that was ever appended.
@@ -26,12 +26,12 @@ func TestV4TheBacklogGivesEachReaderEveryUpdateOrSaysFromWhereToRead(t *testing.
 		for range 300 {
 			switch n := random.IntN(10); {
 			case n == 0:
-				r := &modelReader{every: new(every[int]), seen: revision}
-				b.join(r.every)
+				r := &modelReader{cursor: new(cursor), seen: revision}
+				b.join(r.cursor)
 				readers = append(readers, r)
 			case n == 1 && len(readers) > 0:
 				i := random.IntN(len(readers))
-				b.leave(readers[i].every)
+				b.leave(readers[i].cursor)
 				readers = append(readers[:i], readers[i+1:]...)
 			case n < 5:
 				var batch []*update[int]
@@ -62,7 +62,7 @@ func TestV4TheBacklogGivesEachReaderEveryUpdateOrSaysFromWhereToRead(t *testing.
 // checkNext has r read what is next.
 func checkNext(t *testing.T, b *backlog[int], r *modelReader, all []*update[int]) {
 	t.Helper()
-	u, readTo := b.next(r.every, r.seen, 0)
+	u, readTo := b.next(r.cursor, r.seen, 0)
 	var want *update[int]
 	for _, u := range all {
 		if u.Revision > r.seen {
@@ -108,11 +108,11 @@ func checkBacklog(t *testing.T, b *backlog[int], most, readers int) {
 }
 
 // backlogOf is a backlog that n updates were appended to, and its readers.
-func backlogOf(n, readers int) (*backlog[int], []*every[int]) {
+func backlogOf(n, readers int) (*backlog[int], []*cursor) {
 	b := &backlog[int]{most: 1 << 20}
-	all := make([]*every[int], readers)
+	all := make([]*cursor, readers)
 	for i := range all {
-		all[i] = new(every[int])
+		all[i] = new(cursor)
 		b.join(all[i])
 	}
 	for i := range n {
@@ -149,7 +149,7 @@ func TestV4TheBacklogHoldsLittleThatAllOfItsReadersHaveRead(t *testing.T) {
 
 func TestV4AReaderThatJoinsIsNotGivenWhatWasAppendedBefore(t *testing.T) {
 	b, readers := backlogOf(10, 2)
-	late := new(every[int])
+	late := new(cursor)
 	b.join(late)
 	b.append(&update[int]{Position: upstream.Position{Revision: 11}})
 	if u, readTo := b.next(late, 3, 0); u == nil || u.Revision != 11 || readTo != 0 {

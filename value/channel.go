@@ -3,16 +3,7 @@ package value
 import (
 	"context"
 	"iter"
-
-	"github.com/watchkv/watchkv/kv"
 )
-
-// Result is what one [Watcher.Get] returned.
-type Result[T any] struct {
-	Value    T
-	Err      error
-	Revision kv.Revision // behind the value, the deletion or the bad value
-}
 
 // Chan returns a channel of what the Gets of a watcher return, for programs that use select. A newer value replaces a value that was
 // not received yet, except with [EveryUpdate]. The channel is closed when ctx ends, or after a final error such as [ErrClosed].
@@ -23,7 +14,7 @@ func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[
 	go func() {
 		defer close(out)
 		defer w.Close()
-		for w.send(ctx, out) {
+		for w.reader.send(ctx, out) {
 		}
 	}()
 	return out
@@ -31,30 +22,30 @@ func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[
 
 // send is one Get whose outcome counts as returned when it was received from out: until then, what comes after it takes its place. It
 // reports whether there may be more.
-func (w *Watcher[T]) send(ctx context.Context, out chan<- Result[T]) bool {
-	if w.v.misuse != nil {
+func (r *reader[T]) send(ctx context.Context, out chan<- Result[T]) bool {
+	if r.state.misuse != nil {
 		select {
-		case out <- Result[T]{Err: w.v.misuse}:
+		case out <- Result[T]{Err: r.state.misuse}:
 		case <-ctx.Done():
 		}
 		return false
 	}
-	r := w.request(getConfig[T]{}, true)
+	q := r.request(getConfig[T]{}, true)
 	for {
-		o, due := w.look(ctx, &r)
+		o, due := r.look(ctx, &q)
 		if ctx.Err() != nil {
 			return false
 		}
 		var offer *Result[T]
 		if o.kind != noOutcome {
-			offer = &Result[T]{Revision: w.Revision()}
-			offer.Value, offer.Err = w.answer(&o)
+			offer = &Result[T]{Revision: r.revision()}
+			offer.Value, offer.Err = r.answer(&o)
 			if o.kind == anUpdate {
 				offer.Revision = o.update.Revision
 			}
 		}
-		if w.await(ctx, &r, due, out, offer) {
-			w.commit(&o)
+		if r.await(ctx, &q, due, out, offer) {
+			r.commit(&o)
 			return offer.Err == nil || !isLast(ctx, offer.Err, nil)
 		}
 	}

@@ -28,6 +28,16 @@ var (
 	ErrNothingNew = errors.New("nothing new")
 )
 
+// ErrOutcomeUnknown: the acknowledgement of a write was lost, and it could not be found out whether the write has happened. It has
+// happened once, or will happen once, or never. [Update], [Create] and [Delete] return it together with the reason.
+var ErrOutcomeUnknown = errors.New("outcome unknown")
+
+// Why an outcome is unknown, in addition to the errors of the store and of the context.
+var (
+	errMayAppear = errors.New("the key was absent, so the write may happen whenever it is absent")
+	errAmbiguous = errors.New("the key was changed in this way, by this call or by another one")
+)
+
 // DecodeError reports an update that could not be decoded. It also reports an update that is larger than the store's client accepts; Err
 // then matches [kv.ErrTooLarge]. The watcher continues: the next Get returns what comes after the update.
 type DecodeError struct {

@@ -1,7 +1,6 @@
 package value
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -9,103 +8,47 @@ import (
 	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
-// feed turns what an upstream reads and streams into what watchers are told. Its methods are called by
-// an upstream: one at a time.
+// feed turns what an upstream reads and watches into what the watchers see: it is the [upstream.Sink] of a state. An upstream calls its
+// methods one at a time.
 //
-// It keeps two places. The stream has delivered everything up to streamed. The newest state known is newest:
-// usually the same, but a read may have shown more than the stream has delivered so far. Watchers of the newest
-// are told newest; EveryUpdate watchers are told what the stream delivers.
+// It keeps two positions. The watch has delivered everything up to streamed. The newest state known is newest: usually the same, but a
+// read may have shown more than the watch has delivered so far. Watchers of the newest value return newest. EveryUpdate watchers return
+// what the watch delivers.
 type feed[T any] struct {
-	v        *Value[T]
+	state    *state[T]
+	audit    upstream.Audit
 	started  bool
 	streamed upstream.Position
 	newest   upstream.Position // as of its revision, which may be later than its entry's
-	awaited  kv.Revision       // that of the newest entry a read has shown since the last jump: the stream has to bring it
+	awaited  kv.Revision       // that of the newest entry a read has shown since the last jump: the watch has to bring it
 	shown    *update[T]        // newest, as watchers see it
 	decoded  *update[T]        // the last one that was decoded, so that, with shown, nothing is decoded twice
 	epoch    uint64            // how often history was replaced
 
-	replaced bool        // the stream or a check said that history was replaced
-	lost     error       // why the store cannot give what comes after streamed; nil if it can
-	holeAt   kv.Revision // where streamed was when the last hole was found; negative before the first
+	// Why the next session cannot go on after streamed.
+	replaced bool  // a watch or a check has found that history was replaced
+	lost     error // why the store cannot give what comes after streamed; nil if it can
+	missed   error // a lost event, unless the next read shows that history was replaced
 
-	missed    error // a lost event, unless the next read shows that history was replaced
-	hasWaited bool  // the log has said what is waited for
+	hasWaited bool // the log has said what is waited for
 }
 
-// begin takes the read that begins a session, and returns the revision to watch after.
-func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
-	now := s.Place
-	if !f.replaced {
-		f.passedBy(now)
-	}
-	replaced := f.replaced || f.started && (f.streamed.Contradicts(now) || f.newest.Contradicts(now))
-	if f.missed != nil && !replaced {
-		f.hole(f.missed, f.streamed.Revision)
-	}
-	lost := f.lost
-	if f.started && (replaced || lost != nil) {
-		f.v.health.Resynced()
-	}
-	f.replaced, f.lost, f.missed = false, nil, nil
-	switch {
-	case !f.started:
-		f.started = true
-		f.v.health.Restarted(now.Revision)
-		f.v.forgetLatest()
-		f.v.backlog.clear(now.Since())
-		f.jump(now, s)
-	case replaced:
-		f.epoch++
-		f.v.health.Reset(now.Revision)
-		f.log(slog.LevelWarn, "the store's history was replaced; reading afresh", "revision", now.Revision)
-		f.v.backlog.clear(now.Since())
-		f.jump(now, s)
-	case !f.v.backlog.recording(), f.streamed.SameAs(&now) && f.streamed.NothingBetween(now):
-		f.jump(now, s)
-	case f.streamed.NothingBetween(now):
-		f.jump(now, s)
-		f.v.backlog.append(f.found(s))
-		f.publish() // again: what jump may have published was without the backlog
-	case lost != nil:
-		f.log(slog.LevelWarn, "history was lost", "after", f.streamed.Revision, "upTo", now.Revision)
-		f.jump(now, s)
-		u := *f.found(s)
-		if u.Contents != nil {
-			u.Revision = now.Revision // also if the range is as it was: keys may have come and gone
-		}
-		u.gap = lost
-		f.v.backlog.append(&u)
-		f.publish()
-	default:
-		f.show(now, s) // the stream will bring what led there
-	}
-	f.v.health.Saw(f.newest.Revision, 0)
-	f.v.healed()
-	return f.streamed.Revision
+func newFeed[T any](s *state[T], epoch uint64) *feed[T] {
+	return &feed[T]{state: s, epoch: epoch, audit: upstream.NewAudit(s.health)}
 }
 
-// jump goes on from what a read has shown, without what lies between.
-func (f *feed[T]) jump(now upstream.Position, s upstream.Found) {
-	f.streamed, f.awaited = now, 0
-	f.show(now, s)
-}
-
-// deliver takes the next batch of the stream. An error means that the stream cannot be relied on.
+// Deliver takes the next batch of the watch. An error means that the watch cannot be relied on.
 func (f *feed[T]) Deliver(b kv.Batch) error {
-	at, was := f.streamed.Revision, f.streamed
-	recording := f.v.backlog.recording()
-	news, err := f.v.subject.Follow(&f.streamed, b, recording || f.v.face.each(), &f.newest)
+	was := f.streamed
+	recording := f.state.backlog.recording()
+	news, err := f.state.subject.Follow(&f.streamed, b, recording || f.state.face.each(), &f.newest)
 	if err != nil {
-		f.hole(err, at)
+		f.hole(err, was.Revision)
 		return err
 	}
-	if at < f.newest.Revision && f.streamed.Revision >= f.newest.Revision {
-		if shown := f.v.subject.UpTo(was, b, f.newest.Revision, &f.newest); !shown.SameAs(&f.newest) {
-			f.streamed = was
-			f.missed = lostBefore(was, f.newest)
-			return f.missed
-		}
+	if err := f.hasPassedNewest(was, b); err != nil {
+		f.streamed, f.missed = was, err
+		return err
 	}
 	updates := make([]*update[T], len(news)) // those of news that are decoded
 	if recording {
@@ -114,10 +57,8 @@ func (f *feed[T]) Deliver(b kv.Batch) error {
 		}
 	}
 	if f.streamed.Revision > f.newest.Revision {
-		changed := len(news) > 0
 		f.newest = f.streamed
-		if changed {
-			last := len(news) - 1
+		if last := len(news) - 1; last >= 0 {
 			if updates[last] == nil {
 				updates[last] = f.stepped(news[last])
 			}
@@ -125,62 +66,26 @@ func (f *feed[T]) Deliver(b kv.Batch) error {
 		}
 	}
 	f.keepLatest(news, updates)
-	if recording { // last: whoever reads beside this is told of nothing that is newer than the Latest
-		f.v.backlog.append(updates...)
+	if recording { // last: who reads at the same time returns nothing that is newer than the Latest
+		f.state.backlog.append(updates...)
 	}
 	if len(news) > 0 {
 		f.publish()
 	}
-	f.v.health.Saw(f.newest.Revision, len(news))
+	f.state.health.Saw(f.newest.Revision, len(news))
 	return nil
 }
 
-// check takes a read made beside the stream. It reports whether the stream is behind the read.
-func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err error) {
-	if s.Revision < floor {
-		f.replaced = true
-		return false, kv.ErrReset // a read sees all that was delivered before it began
+// hasPassedNewest returns an error if b, with which the watch has come from was to the newest position or beyond, has not brought what a
+// read has shown there.
+func (f *feed[T]) hasPassedNewest(was upstream.Position, b kv.Batch) error {
+	if was.Revision >= f.newest.Revision || f.streamed.Revision < f.newest.Revision {
+		return nil
 	}
-	now := s.Place
-	if f.passedBy(now) {
-		return false, f.missed
+	if there := f.state.subject.UpTo(was, b, f.newest.Revision, &f.newest); there.SameAs(&f.newest) {
+		return nil
 	}
-	if now.Revision >= f.streamed.Revision && f.streamed.Contradicts(now) {
-		f.replaced = true
-		return false, kv.ErrReset
-	}
-	if now.Revision >= f.newest.Revision {
-		if f.newest.Contradicts(now) {
-			f.replaced = true
-			return false, kv.ErrReset
-		}
-		f.show(now, s)
-		f.v.health.Saw(now.Revision, 0)
-	}
-	if f.streamed.SameAs(&now) && f.streamed.NothingBetween(now) {
-		f.streamed.Revision = max(f.streamed.Revision, now.Revision)
-	}
-	return f.IsBehind(), nil
-}
-
-// passedBy moves the stream's place back to its last event, and reports true, if now proves that the stream has passed an
-// event without bringing it.
-func (f *feed[T]) passedBy(now upstream.Position) bool {
-	if !f.started || !f.streamed.Contradicts(now) || !f.streamed.MayPrecede(now) {
-		return false
-	}
-	if f.streamed.Contents != nil {
-		// Going back would bring again what other keys have, which their versions would contradict.
-		f.lost = lostBefore(f.streamed, now)
-		f.missed = f.lost
-		return true
-	}
-	if f.newest.SameAs(&f.streamed) {
-		f.newest.Revision = f.streamed.Since()
-	}
-	f.streamed.Revision = f.streamed.Since()
-	f.missed = lostBefore(f.streamed, now)
-	return true
+	return lostBefore(was, f.newest)
 }
 
 func lostBefore(streamed, shown upstream.Position) error {
@@ -188,13 +93,35 @@ func lostBefore(streamed, shown upstream.Position) error {
 		ErrLostEvent, shown.Since(), streamed.Since())
 }
 
-// hole counts and logs a lost event. The watch is begun again after the revision at.
-func (f *feed[T]) hole(err error, at kv.Revision) {
-	f.v.health.Lost(err)
-	if f.holeAt == at {
-		f.lost = err // a second time: the store itself does not have it
+// Check takes a read that was made while the watch goes on. It reports whether the watch is behind the read.
+func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err error) {
+	now := s.Place
+	if s.Revision < floor { // but a read sees all that was delivered before it began
+		return false, f.reset()
 	}
-	f.holeAt = at
+	if f.passedBy(now) {
+		return false, f.missed
+	}
+	if now.Revision >= f.streamed.Revision && f.streamed.Contradicts(now) {
+		return false, f.reset()
+	}
+	if now.Revision >= f.newest.Revision {
+		if f.newest.Contradicts(now) {
+			return false, f.reset()
+		}
+		f.show(now, s)
+		f.state.health.Saw(now.Revision, 0)
+	}
+	if f.streamed.SameAs(&now) && f.streamed.NothingBetween(now) {
+		f.streamed.Revision = max(f.streamed.Revision, now.Revision)
+	}
+	return f.IsBehind(), nil
+}
+
+// reset has the next session begin with another history.
+func (f *feed[T]) reset() error {
+	f.replaced = true
+	return kv.ErrReset
 }
 
 // show makes now, which s holds, the newest state.
@@ -206,19 +133,19 @@ func (f *feed[T]) show(now upstream.Position, s upstream.Found) {
 	}
 	f.newest = now
 	f.shown = f.found(s)
-	f.v.health.Saw(0, 1)
-	f.v.offerLatest(f.shown)
+	f.state.health.Saw(0, 1)
+	f.state.offerLatest(f.shown)
 	f.publish()
 }
 
-// stepped is the update of a step of the stream.
+// stepped is the update of a step of the watch.
 func (f *feed[T]) stepped(s upstream.Step) *update[T] {
-	return f.keep(f.v.face.stepped(s, f.epoch, f.decoded, f.shown))
+	return f.keep(f.state.face.stepped(s, f.epoch, f.decoded, f.shown))
 }
 
 // found is the update of what a read has found.
 func (f *feed[T]) found(s upstream.Found) *update[T] {
-	return f.keep(f.v.face.found(s, f.epoch, f.decoded, f.shown))
+	return f.keep(f.state.face.found(s, f.epoch, f.decoded, f.shown))
 }
 
 func (f *feed[T]) keep(u *update[T]) *update[T] {
@@ -228,10 +155,10 @@ func (f *feed[T]) keep(u *update[T]) *update[T] {
 	return u
 }
 
-// keepLatest keeps the newest good value of news for Latest. Those of updates that are nil are not yet decoded.
+// keepLatest keeps the newest good value of news for Latest. Those of updates that are nil are not decoded yet.
 func (f *feed[T]) keepLatest(news []upstream.Step, updates []*update[T]) {
 	for i := len(news) - 1; i >= 0; i-- {
-		if news[i].Revision <= f.v.latestSince(f.epoch) {
+		if news[i].Revision <= f.state.latest.since(f.epoch) {
 			return
 		}
 		u := updates[i]
@@ -239,33 +166,25 @@ func (f *feed[T]) keepLatest(news []upstream.Step, updates []*update[T]) {
 			u = f.stepped(news[i])
 		}
 		if u.err == nil {
-			f.v.offerLatest(u)
+			f.state.offerLatest(u)
 			return
 		}
 	}
 }
 
 func (f *feed[T]) publish() {
-	f.v.publish(f.shown, nil)
+	f.state.publish(f.shown, nil)
 	if f.shown != nil {
-		f.v.health.Newest(f.shown.bad())
+		f.state.health.Newest(f.shown.bad())
 	}
 }
 
-// fault tells the watchers an error that is theirs to know.
-func (f *feed[T]) Fault(err error) { f.v.publish(f.shown, err) }
-
-// streamFailed takes the error that a stream ended with.
-func (f *feed[T]) StreamFailed(err error) {
-	if errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrTooLarge) {
-		f.lost = err
-	}
-	f.replaced = f.replaced || errors.Is(err, kv.ErrReset)
-}
+// Fault shows the watchers an error that a Get returns.
+func (f *feed[T]) Fault(err error) { f.state.publish(f.shown, err) }
 
 func (f *feed[T]) Position() kv.Revision { return f.streamed.Revision }
 
-// isBehind reports whether the stream has yet to bring what a read has shown. What came and went since is not in the newest.
+// IsBehind reports whether the watch has yet to bring what a read has shown. What came and went since is not in the newest.
 func (f *feed[T]) IsBehind() bool {
 	return !f.streamed.SameAs(&f.newest) || f.streamed.Revision < f.awaited
 }
@@ -276,9 +195,9 @@ func (f *feed[T]) Streamed() upstream.Position { return f.streamed }
 
 func (f *feed[T]) Known() (upTo kv.Revision, epoch uint64) { return f.newest.Revision, f.epoch }
 
-// expected is what watchers see, unless it has to be read whole in any case.
+// Expected is what watchers see, unless it has to be read whole in any case.
 func (f *feed[T]) Expected() upstream.Expected {
-	if !f.started || f.replaced || f.lost != nil || f.missed != nil || f.shown == nil || f.shown.epoch != f.epoch || !f.shown.SameAs(&f.newest) {
+	if !f.canResume() || f.shown == nil || f.shown.epoch != f.epoch || !f.shown.SameAs(&f.newest) {
 		return upstream.Expected{}
 	}
 	e := upstream.Expected{Place: f.newest, Size: f.shown.size, Known: true}
@@ -289,14 +208,10 @@ func (f *feed[T]) Expected() upstream.Expected {
 }
 
 func (f *feed[T]) IsWaiting() bool {
-	return !f.newest.Present && !f.v.config.hasFallback && !f.hasWaited
+	return !f.newest.Present && !f.state.config.hasFallback && !f.hasWaited
 }
 
 func (f *feed[T]) LogWaiting() {
 	f.hasWaited = true
-	f.log(slog.LevelInfo, "the key does not exist; waiting for it to be created", "asOf", f.newest.Revision)
-}
-
-func (f *feed[T]) log(level slog.Level, msg string, args ...any) {
-	f.v.config.Log(f.v.subject.Range, level, msg, args...)
+	f.state.health.Log(slog.LevelInfo, "the key does not exist; waiting for it to be created", "asOf", f.newest.Revision)
 }

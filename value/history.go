@@ -5,21 +5,95 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
-// The most that one reading of history brings before the watcher has to take it.
+// The most that one reading of history brings. The watcher then has to take it before the next one begins.
 const (
 	historyUpdates = 4096
 	historyBytes   = 4 << 20
 )
 
+// historyReader has the store's history read for one EveryUpdate watcher, in goroutines that end with it. One reading is under way at a time.
+type historyReader[T any] struct {
+	state   *state[T]
+	reading *historyRead[T] // under way, or not taken yet; of the Get under way
+
+	ctx     context.Context // ends with the watcher
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	mu      sync.Mutex
+	closed  bool // no reading begins any more
+}
+
+func (h *historyReader[T]) init(s *state[T]) {
+	h.state = s
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+}
+
+// close ends the reading under way, and waits for that. It may be called concurrently with the other methods.
+func (h *historyReader[T]) close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.cancel()
+	h.running.Wait()
+}
+
+// read begins to read what comes after a position of the history epoch, up to a revision at least.
+func (h *historyReader[T]) read(after upstream.Position, to kv.Revision, epoch uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	ctx, cancel := context.WithCancel(h.ctx)
+	r := &historyRead[T]{state: h.state, at: after, to: to, epoch: epoch, cancel: cancel, done: make(chan struct{})}
+	h.reading = r
+	h.running.Go(func() {
+		defer cancel()
+		defer close(r.done)
+		r.run(ctx)
+	})
+}
+
+func (h *historyReader[T]) isReading() bool { return h.reading != nil }
+
+// done returns a channel that is closed when the reading under way is done; nil if there is none.
+func (h *historyReader[T]) done() <-chan struct{} {
+	if h.reading == nil {
+		return nil
+	}
+	return h.reading.done
+}
+
+// take returns the reading if it is done. It is then no longer under way.
+func (h *historyReader[T]) take() *historyRead[T] {
+	select {
+	case <-h.done():
+		r := h.reading
+		h.reading = nil
+		return r
+	default:
+		return nil
+	}
+}
+
+// drop ends the reading under way, whose updates are of no use any more.
+func (h *historyReader[T]) drop() {
+	if h.reading != nil {
+		h.reading.cancel()
+		h.reading = nil
+	}
+}
+
 // historyRead reads, by a watch of its own, the updates that a watcher has missed and the backlog has dropped.
 type historyRead[T any] struct {
-	v      *Value[T]
+	state  *state[T]
 	to     kv.Revision // how far it has to come, and no further
 	epoch  uint64
 	cancel context.CancelFunc
@@ -35,9 +109,9 @@ type historyRead[T any] struct {
 
 // run reads until it has come far enough, has enough, or meets an error that is not to be ridden out.
 func (r *historyRead[T]) run(ctx context.Context) {
-	retry := upstream.NewRetry(&r.v.config.Settings)
+	retry := upstream.NewRetry(&r.state.config.Settings)
+	audit := upstream.NewAudit(r.state.health)
 	r.silence = upstream.LagTimeout
-	holeAt := kv.Revision(-1)
 	for {
 		from := r.at.Revision
 		err := r.watch(ctx)
@@ -58,22 +132,17 @@ func (r *historyRead[T]) run(ctx context.Context) {
 		if errors.Is(err, kv.ErrPermission) || errors.Is(err, kv.ErrClosed) {
 			err = r.confirm(ctx, err)
 		}
-		lost := errors.Is(err, ErrLostEvent) && holeAt == r.at.Revision
-		if errors.Is(err, ErrLostEvent) {
-			holeAt = r.at.Revision
-			r.v.health.Lost(err)
-		}
-		timer := time.NewTimer(retry.NextBackOff())
-		if lost || upstream.IsReturned(err) || isGap(err) {
-			if !upstream.IsReturned(err) || isGap(err) {
-				timer.Reset(0) // there is no sense in waiting
-			}
+		delay := retry.NextBackOff()
+		switch lost := errors.Is(err, ErrLostEvent) && audit.Lost(err, r.at.Revision); {
+		case lost, isGap(err):
+			r.err = err
+			return // there is no sense in waiting
+		case upstream.IsReturned(err):
 			r.err = err
 		}
 		select {
-		case <-timer.C:
+		case <-time.After(delay):
 		case <-ctx.Done():
-			timer.Stop()
 		}
 		if r.err != nil {
 			return
@@ -84,7 +153,7 @@ func (r *historyRead[T]) run(ctx context.Context) {
 // isThere reports whether the reading has come to what the watchers can see. Where it has to come may be the revision of a read, at which
 // the store has no update of what is read.
 func (r *historyRead[T]) isThere() bool {
-	newest := r.v.state.Load().newest
+	newest := r.state.published.Load().newest
 	return newest != nil && newest.epoch == r.epoch && r.at.SameAs(&newest.Position)
 }
 
@@ -98,7 +167,7 @@ func isGap(err error) bool {
 func (r *historyRead[T]) confirm(ctx context.Context, refused error) error {
 	ctx, cancel := context.WithTimeout(ctx, max(upstream.AnswerTimeout, r.silence))
 	defer cancel()
-	_, err := kv.Stat(ctx, r.v.store, r.v.subject.Range)
+	_, err := kv.Stat(ctx, r.state.store, r.state.subject.Range)
 	if upstream.IsReturned(err) {
 		return err
 	}
@@ -114,7 +183,7 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 	defer cancel(nil)
 	silence := time.AfterFunc(r.silence, func() { cancel(upstream.ErrBehind) })
 	defer silence.Stop()
-	for b, err := range r.v.store.Watch(ctx, r.v.subject.Range, r.at.Revision) {
+	for b, err := range r.state.store.Watch(ctx, r.state.subject.Range, r.at.Revision) {
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
@@ -127,7 +196,7 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 			return err
 		}
 		for _, step := range news {
-			u := r.v.face.stepped(step, r.epoch)
+			u := r.state.face.stepped(step, r.epoch)
 			r.updates = append(r.updates, u)
 			r.size += u.size
 		}
@@ -143,7 +212,7 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 // all the same, as it may prove that something before it was lost.
 func (r *historyRead[T]) follow(b kv.Batch) ([]upstream.Step, error) {
 	at := r.at
-	news, err := r.v.subject.Follow(&at, b, true, nil)
+	news, err := r.state.subject.Follow(&at, b, true, nil)
 	if err != nil || at.Revision <= r.to {
 		r.at = at
 		return news, err
@@ -152,5 +221,5 @@ func (r *historyRead[T]) follow(b kv.Batch) ([]upstream.Step, error) {
 	if i < 0 {
 		i = len(b.Events)
 	}
-	return r.v.subject.Follow(&r.at, kv.Batch{Revision: r.to, Events: b.Events[:i]}, true, nil)
+	return r.state.subject.Follow(&r.at, kv.Batch{Revision: r.to, Events: b.Events[:i]}, true, nil)
 }

@@ -43,20 +43,20 @@ func TestV14LatestIsReplacedByWhatIsNewerAndGood(t *testing.T) {
 	} {
 		v := New(memory.New(), "/a", String)
 		last := good(1, 10)
-		v.offerLatest(last)
-		v.offerLatest(c.offered)
+		v.state.offerLatest(last)
+		v.state.offerLatest(c.offered)
 		want := last
 		if c.taken {
 			if want = c.offered; !want.Present {
 				want = nil
 			}
 		}
-		if got := v.latest.Load(); got != want {
+		if got := v.state.latest.good.Load(); got != want {
 			t.Errorf("%s: promised: Latest is the newest good value; it is %+v, want %+v", c.name, got, want)
 		}
 		if c.taken { // and what is older than that does not come back
-			v.offerLatest(last)
-			if got := v.latest.Load(); got != want {
+			v.state.offerLatest(last)
+			if got := v.state.latest.good.Load(); got != want {
 				t.Errorf("%s: an older value came back: %+v", c.name, got)
 			}
 		}
@@ -68,19 +68,19 @@ func TestV14LatestMayBeOfAnyRevisionAfterAllWatchersWereClosed(t *testing.T) {
 	u := &update[string]{}
 	u.Put(kv.Entry{Key: "/a", ModRevision: 50})
 	u.Revision = 50
-	v.offerLatest(u)
-	if got := v.latestSince(0); got != 50 {
+	v.state.offerLatest(u)
+	if got := v.state.latest.since(0); got != 50 {
 		t.Errorf("Latest is of revision %d, want 50", got)
 	}
-	if got := v.latestSince(1); got != -1 {
+	if got := v.state.latest.since(1); got != -1 {
 		t.Errorf("Latest is of revision %d of a history that it is not of", got)
 	}
-	v.forgetLatest()
+	v.state.latest.forget()
 	older := &update[string]{}
 	older.Put(kv.Entry{Key: "/a", ModRevision: 3})
 	older.Revision = 3
-	v.offerLatest(older)
-	if v.latest.Load() != older {
+	v.state.offerLatest(older)
+	if v.state.latest.good.Load() != older {
 		t.Error("promised: what a store that was replaced holds is the Latest; it was not taken")
 	}
 }

@@ -10,16 +10,6 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// ErrOutcomeUnknown: the acknowledgement of a write was lost, and it could not be found out whether the write has happened. It has
-// happened once, or will happen once, or never. [Update], [Create] and [Delete] return it together with the reason.
-var ErrOutcomeUnknown = errors.New("outcome unknown")
-
-// Why it could not be found out, beside the errors of the store and of the context.
-var (
-	errMayAppear = errors.New("the key was absent, so the write may happen whenever it is absent")
-	errAmbiguous = errors.New("the key was changed in this way, by this call or by another one")
-)
-
 // fail returns err as the end of the call. If the outcome of a write is unknown, that is what the error says first.
 func (w *write) fail(err error) error {
 	if w.lost == nil {
@@ -49,14 +39,6 @@ func (e *outcomeError) Unwrap() []error {
 		return []error{ErrOutcomeUnknown, e.reason}
 	}
 	return []error{ErrOutcomeUnknown, e.reason, e.lost}
-}
-
-// fate is what became of a write. If it is zero, the write has not happened yet. It may be sent again: both requests have the same
-// condition, which the key leaves for ever when the first of them happens.
-type fate struct {
-	happened   bool
-	revision   kv.Revision // of a write that has happened
-	impossible bool        // the write has not happened and never will
 }
 
 // findOut finds out what became of next, a write on the condition that the key is as seen. An error says why that is not

@@ -55,7 +55,7 @@ func (v *Value[T]) Status() Status {
 
 // status returns the Status, and when it will be stale if nothing is confirmed until then; zero for never.
 func (v *Value[T]) status() (s Status, staleAt time.Time) {
-	c := v.health.Load()
+	c := v.state.health.Load()
 	s = Status{
 		Connected:     c.Connected,
 		Since:         c.Since,
@@ -68,17 +68,16 @@ func (v *Value[T]) status() (s Status, staleAt time.Time) {
 		DecodeErrors:  c.DecodeErrors,
 		Reconnections: c.Reconnections,
 		Resyncs:       c.Resyncs,
-		Confirmed:     v.fresh.Confirmed.Load().Began,
+		Confirmed:     v.state.fresh.Confirmed.Load().Began,
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	s.Watchers = v.watchers
-	if v.config.MaxStaleness > 0 && v.watchers > 0 {
+	var opened time.Time
+	s.Watchers, opened = v.supply.users()
+	if limit := v.state.config.MaxStaleness; limit > 0 && s.Watchers > 0 {
 		known := s.Confirmed
-		if known.Before(v.opened) {
-			known = v.opened
+		if known.Before(opened) {
+			known = opened
 		}
-		staleAt = known.Add(v.config.MaxStaleness)
+		staleAt = known.Add(limit)
 		s.Stale = !time.Now().Before(staleAt)
 	}
 	return s, staleAt
@@ -92,7 +91,7 @@ func (v *Value[T]) StatusChanges(ctx context.Context) iter.Seq[Status] {
 	return func(yield func(Status) bool) {
 		var last Status
 		for first := true; ctx.Err() == nil; {
-			changed, confirmed := v.health.Changed(), v.fresh.Confirmed.Load()
+			changed, confirmed := v.state.health.Changed(), v.state.fresh.Confirmed.Load()
 			s, staleAt := v.status()
 			if first || s.differs(&last) {
 				if !yield(s) {

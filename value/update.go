@@ -169,23 +169,3 @@ func reading[T any](w *write, v T, err error) (Reading[T], error) {
 	}
 	return Reading[T]{Value: v, Revision: w.revision, Confirmed: w.began}, nil
 }
-
-// UpdateOption changes what [Update], [Create] and [Delete] do when the acknowledgement of a write is lost.
-type UpdateOption func(*updateConfig)
-
-type updateConfig struct{ distinct, idempotent bool }
-
-// Idempotent says that the change may be made twice: making it again to its own result changes nothing, as with a flag that is
-// set, or a name that is added to a list. When the acknowledgement of a write is lost, the key is read and the change is made to
-// what is there, until a write is acknowledged or nothing is left to change. So the outcome is only unknown if the call ends
-// without success.
-//
-// A write whose acknowledgement was lost may then happen late, but only while the key is as the call has read it. For a
-// creation this means that a key which somebody deletes may come back once.
-func Idempotent() UpdateOption { return func(c *updateConfig) { c.idempotent = true } }
-
-// Distinct says that no two calls write equal bytes, because each value contains something unique: a random number, or the name of
-// the writer and a number that it counts. Then a call whose acknowledgement was lost recognizes its own write, and the outcome
-// of an Update that replaces a value is only unknown if the store cannot be asked. If the promise is not kept, a call may take
-// another's write for its own.
-func Distinct() UpdateOption { return func(c *updateConfig) { c.distinct = true } }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"sync/atomic"
-	"time"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -13,28 +11,23 @@ import (
 // Watcher is one reader of a [Value]. It returns the current value, and then the value again each time it changes. Only one goroutine
 // may read at a time. Any goroutine may close the Watcher.
 type Watcher[T any] struct {
-	v        *Value[T]
-	notifier *notifier
-	ticket   uint64                        // of the first read, asked for when the watcher was opened
-	closing  atomic.Pointer[chan struct{}] // set by the first Close, which closes it when it is done
-
-	getting  atomic.Bool // a Get is under way; what follows is its own
-	started  bool        // a first read was answered
-	absence  bool        // that the key is absent is an answer of the first Get
-	last     *update[T]  // the update last returned or passed over
-	given    *update[T]  // the good value last returned; nil after a deletion
-	before   *update[T]  // given as it was before the last update was returned, if previous
-	previous bool
-	faults   uint64          // how many of the state's faults were returned
-	limit    *stalenessLimit // where there is a limit to staleness
-	quiet    *quiet[T]       // where a burst is waited out
-	every    *every[T]       // of an EveryUpdate watcher
+	reader reader[T]
+	supply *supply[T]
 }
 
-// stalenessLimit is what a watcher needs for [WithMaxStaleness].
-type stalenessLimit struct {
-	opened  time.Time
-	staleAt time.Time // when ErrStale was last told
+func newWatcher[T any](s *supply[T], opts []WatchOption) *Watcher[T] {
+	var c watchConfig
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&c)
+		}
+	}
+	w := &Watcher[T]{supply: s}
+	w.reader.init(s.state, c)
+	if s.state.misuse == nil {
+		w.reader.ticket = s.open()
+	}
+	return w
 }
 
 // Get returns the next thing to know about the key.
@@ -57,14 +50,14 @@ type stalenessLimit struct {
 // After each of these the watcher works as before, except after Close. See [IsFinal]. An outage is not an error: Get waits for its
 // end, and [Value.Status] and the log report it.
 func (w *Watcher[T]) Get(ctx context.Context, opts ...GetOption[T]) (T, error) {
-	return w.get(ctx, newGetConfig(opts), true)
+	return w.reader.get(ctx, newGetConfig(opts), true)
 }
 
 // TryGet is a [Watcher.Get] that never waits. Where Get would wait, the error matches [ErrNothingNew]. That is also so until the store
 // has answered the read that was made when the watcher was opened. While the value is older than [WithMaxStaleness] allows, each
 // TryGet returns ErrStale. TryGet never asks the store, not even with [AtLeast]: it returns what that read or the watch has brought.
 func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
-	return w.get(context.Background(), newGetConfig(opts), false)
+	return w.reader.get(context.Background(), newGetConfig(opts), false)
 }
 
 // Updates yields what successive calls of [Watcher.Get] return, including errors. It ends when ctx ends, or the watcher or its store is
@@ -73,7 +66,7 @@ func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq
 	return func(yield func(T, error) bool) {
 		for {
 			v, err := w.Get(ctx, opts...)
-			if !yield(v, err) || err != nil && isLast(ctx, err, w.v.misuse) {
+			if !yield(v, err) || err != nil && isLast(ctx, err, w.reader.state.misuse) {
 				return
 			}
 		}
@@ -91,20 +84,17 @@ func isLast(ctx context.Context, err, misuse error) bool {
 // Revision returns the revision of what Get returned last: the revision of the put, or of the deletion, or a revision by which the
 // deletion had happened. It is zero before the first Get has returned. Call it from the goroutine that calls Get.
 func (w *Watcher[T]) Revision() kv.Revision {
-	if w.last == nil {
-		return 0
-	}
-	return w.last.Revision
+	return w.reader.revision()
 }
 
 // Previous returns the good value that the watcher returned before what Get returned last: the value before the change, the deletion
 // or the bad value. ok is false if there is none: the value is the first one, or the first since a deletion. It is also false without the
 // option [KeepPrevious]. Call it from the goroutine that calls Get.
 func (w *Watcher[T]) Previous() (v T, ok bool) {
-	if w.before == nil {
+	if w.reader.before == nil {
 		return v, false
 	}
-	return w.before.value, true
+	return w.reader.before.value, true
 }
 
 // Close ends the watcher. A running Get returns [ErrClosed]. When the last watcher of a Value is closed, the Value's watch of the store
@@ -113,18 +103,14 @@ func (w *Watcher[T]) Previous() (v T, ok bool) {
 func (w *Watcher[T]) Close() error {
 	// No sync.Once: what waits for its mutex keeps a synctest bubble from going on, and there may be a decoder to wait for.
 	done := make(chan struct{})
-	if !w.closing.CompareAndSwap(nil, &done) {
-		<-*w.closing.Load()
+	if first := w.reader.closing.CompareAndSwap(nil, &done); !first {
+		<-*w.reader.closing.Load()
 		return nil
 	}
 	defer close(done)
-	w.notifier.notify()
-	w.v.notifiers.leave(w.notifier)
-	if w.every != nil {
-		w.every.close()
-	}
-	if w.v.misuse == nil {
-		w.v.close()
+	w.reader.close()
+	if w.supply.state.misuse == nil {
+		w.supply.close()
 	}
 	return nil
 }

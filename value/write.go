@@ -57,6 +57,14 @@ const (
 	remove
 )
 
+// fate is what became of a write. If it is zero, the write has not happened yet. It may be sent again: both requests have the same
+// condition, which the key leaves for ever when the first of them happens.
+type fate struct {
+	happened   bool
+	revision   kv.Revision // of a write that has happened
+	impossible bool        // the write has not happened and never will
+}
+
 func newWrite(op string, store kv.ReadWriter, key string, opts []UpdateOption) (*write, error) {
 	w := &write{op: op, store: store, key: key}
 	for _, opt := range opts {

@@ -70,11 +70,10 @@ func (i *Item) identity() uint64 {
 type Contents struct {
 	copying sync.Mutex // a copy marks the tree that it is made of
 	tree    *btree.BTreeG[*Item]
-	sum     uint64 // of the identities of all items, in any order
-	size    int    // of all values
-	bad     int    // how many items are bad
-	worst   *Item  // the newest of those
-	step    *step  // how it came from the Contents before it
+	sum     uint64    // of the identities of all items, in any order
+	size    int       // of all values
+	bad     *badItems // nil if all are good
+	step    *step     // how it came from the Contents before it
 }
 
 // degree is that of the tree: an update copies one node of each level, so nodes are small.
@@ -95,14 +94,6 @@ func (c *Contents) Sum() uint64 { return c.sum }
 
 // Size is the number of bytes of all values.
 func (c *Contents) Size() int { return c.size }
-
-// Bad is the error of the newest item that is bad; nil if all are good.
-func (c *Contents) Bad() error {
-	if c.worst == nil {
-		return nil
-	}
-	return c.worst.Bad()
-}
 
 // Get returns the item of key, or nil.
 func (c *Contents) Get(key string) *Item {

@@ -16,6 +16,14 @@ type bad struct{ error }
 
 func (b bad) Bad() error { return b.error }
 
+// asked is a bad value that counts how often that was asked.
+type asked struct{ times *int }
+
+func (a asked) Bad() error {
+	*a.times++
+	return errors.New("bad")
+}
+
 func item(key string, rev kv.Revision) *Item {
 	return &Item{Key: key, CreateRevision: rev, ModRevision: rev, Version: 1, Sum: Sum([]byte(key)), Size: 3}
 }
@@ -44,6 +52,19 @@ func (m model) check(t *testing.T, c *Contents) {
 	}
 	if c.Len() != len(m) || c.Size() != size {
 		t.Fatalf("Len, Size = %d, %d, want %d, %d", c.Len(), c.Size(), len(m), size)
+	}
+	var newest *Item
+	for _, i := range m {
+		if i.Bad() != nil && (newest == nil || i.ModRevision > newest.ModRevision) {
+			newest = i
+		}
+	}
+	var bad error
+	if newest != nil {
+		bad = newest.Bad()
+	}
+	if got := c.Bad(); got != bad {
+		t.Fatalf("promised: Bad is that of the newest bad item; it is %v, want %v", got, bad)
 	}
 }
 
@@ -126,6 +147,9 @@ func TestM3ChangesBetweenAnyTwoContentsAddUp(t *testing.T) {
 						delete(m, key)
 					} else {
 						i := item(key, rev)
+						if random.IntN(3) == 0 {
+							i.Decoded = bad{fmt.Errorf("bad at %d", rev)}
+						}
 						e.Put(i)
 						m[key] = i
 					}
@@ -240,6 +264,30 @@ func TestBadIsTheNewestBadItem(t *testing.T) {
 	e.Delete("a")
 	want(e.Contents(), nil)
 	want(c, two)
+}
+
+// A Map may have many bad values, and they may be mended one after the other.
+func TestMendingTheNewestBadItemDoesNotLookAtAllOthers(t *testing.T) {
+	const items, mended, each = 1000, 20, 4
+	times := 0
+	e := Empty().Edit()
+	for i := range items {
+		bad := item(fmt.Sprint(i), kv.Revision(i+1))
+		bad.Decoded = asked{&times}
+		e.Put(bad)
+	}
+	c := e.Contents()
+	times = 0
+	for i := range mended {
+		e := c.Edit()
+		e.Put(item(fmt.Sprint(items-1-i), kv.Revision(items+1+i)))
+		if c = e.Contents(); c.Bad() == nil {
+			t.Fatalf("after %d of %d were mended there is no bad item", i+1, items)
+		}
+	}
+	if times > each*mended {
+		t.Errorf("promised: to mend one item does not look at all others; %d mended items looked at %d, want %d each at most", mended, times, each)
+	}
 }
 
 // The list of steps must not keep all of the past.

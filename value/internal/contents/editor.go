@@ -8,8 +8,8 @@ type Editor struct {
 	tree    *btree.BTreeG[*Item] // nil until something changes
 	sum     uint64
 	size    int
-	bad     int
-	worst   *Item
+	bad     *badItems
+	ownsBad bool     // bad is not that of last
 	changed []string // the keys that were put or deleted
 }
 
@@ -21,7 +21,7 @@ func (c *Contents) Edit() *Editor {
 }
 
 func (e *Editor) begin(c *Contents) {
-	*e = Editor{last: c, sum: c.sum, size: c.size, bad: c.bad, worst: c.worst}
+	*e = Editor{last: c, sum: c.sum, size: c.size, bad: c.bad}
 }
 
 // mutable is the tree of the next Contents.
@@ -74,30 +74,9 @@ func (e *Editor) count(i *Item, times int) {
 	}
 	e.sum += uint64(times) * i.identity()
 	e.size += times * i.Size
-	if i.Bad() == nil {
-		return
+	if i.Bad() != nil {
+		e.countBad(i, times)
 	}
-	e.bad += times
-	switch {
-	case times > 0 && (e.worst == nil || i.ModRevision >= e.worst.ModRevision):
-		e.worst = i
-	case times < 0 && i == e.worst:
-		e.worst = e.newestBad()
-	}
-}
-
-// newestBad looks for the newest bad item. That is seldom necessary: only after the newest was mended while others were not.
-func (e *Editor) newestBad() (newest *Item) {
-	if e.bad == 0 {
-		return nil
-	}
-	e.tree.Scan(func(i *Item) bool {
-		if i.Bad() != nil && (newest == nil || i.ModRevision > newest.ModRevision) {
-			newest = i
-		}
-		return true
-	})
-	return newest
 }
 
 // Contents returns the Contents with everything that was put and deleted so far. The Editor goes on from it.
@@ -105,7 +84,10 @@ func (e *Editor) Contents() *Contents {
 	if e.tree == nil {
 		return e.last
 	}
-	c := &Contents{tree: e.tree, sum: e.sum, size: e.size, bad: e.bad, worst: e.worst}
+	c := &Contents{tree: e.tree, sum: e.sum, size: e.size}
+	if e.bad != nil && e.bad.Len() > 0 {
+		c.bad = e.bad
+	}
 	c.step = e.last.step.next(e.changed, c.Len())
 	e.begin(c)
 	return c

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -59,7 +60,7 @@ func (h *Health) steady() {
 	h.out = false
 	h.mu.Unlock()
 	if was {
-		h.log(slog.LevelInfo, "the store is back")
+		h.Log(slog.LevelInfo, "the store is back")
 	}
 }
 
@@ -86,17 +87,17 @@ func (h *Health) failed(err error, passing bool) {
 	h.mu.Unlock()
 	switch {
 	case begins && helpedByReading(err):
-		h.log(slog.LevelWarn, "the watch ends each time before it is of use; trying again until it is", "error", err)
+		h.Log(slog.LevelWarn, "the watch ends each time before it is of use; trying again until it is", "error", err)
 	case begins && errors.Is(err, kv.ErrTooLarge):
-		h.log(slog.LevelWarn, "what the store answers is larger than its client accepts; trying again until it is not", "error", err)
+		h.Log(slog.LevelWarn, "what the store answers is larger than its client accepts; trying again until it is not", "error", err)
 	case begins:
-		h.log(slog.LevelWarn, "the store cannot be reached; trying again until it can", "error", err)
+		h.Log(slog.LevelWarn, "the store cannot be reached; trying again until it can", "error", err)
 	case explains:
-		h.log(slog.LevelWarn, "the store still cannot be reached, and this is why", "error", err)
+		h.Log(slog.LevelWarn, "the store still cannot be reached, and this is why", "error", err)
 	case passing && errors.Is(err, kv.ErrTooLarge):
-		h.log(slog.LevelWarn, "an update is larger than the store's client accepts; reading the newest", "error", err)
+		h.Log(slog.LevelWarn, "an update is larger than the store's client accepts; reading the newest", "error", err)
 	case passing && errors.Is(err, ErrBehind):
-		h.log(slog.LevelWarn, "the watch had stopped delivering; reading and watching again", "error", err)
+		h.Log(slog.LevelWarn, "the watch had stopped delivering; reading and watching again", "error", err)
 	}
 }
 
@@ -120,7 +121,7 @@ func (h *Health) Newest(bad error) {
 	}
 	h.mu.Unlock()
 	if bad != nil && bad != was {
-		h.log(slog.LevelError, "the newest value does not decode; keeping the last good one", "error", bad)
+		h.Log(slog.LevelError, "the newest value does not decode; keeping the last good one", "error", bad)
 	}
 }
 
@@ -191,13 +192,13 @@ func (h *Health) Restarted(at kv.Revision) {
 	h.condition.Revision = at
 }
 
-// Lost counts and logs a lost event.
-func (h *Health) Lost(err error) {
+// lost counts and logs a lost event.
+func (h *Health) lost(err error) {
 	h.mu.Lock()
 	h.condition.Holes++
 	h.changedLocked()
 	h.mu.Unlock()
-	h.log(slog.LevelError, "the watch lost an event; resuming", "error", err)
+	h.Log(slog.LevelError, "the watch lost an event; resuming", "error", err)
 }
 
 func (h *Health) Reset(to kv.Revision) {
@@ -214,7 +215,14 @@ func (h *Health) Load() condition {
 	return h.condition
 }
 
-// log is called without the mutex: what handles a record may ask for the Status.
-func (h *Health) log(level slog.Level, msg string, args ...any) {
-	h.settings.Log(h.subject, level, msg, args...)
+// Log logs a message about the subject. It is called without the mutex: what handles a record may ask for the Status.
+func (h *Health) Log(level slog.Level, msg string, args ...any) {
+	if h.settings.Logger == nil {
+		return
+	}
+	about := slog.String("range", h.subject.String())
+	if key, ok := h.subject.Key(); ok {
+		about = slog.String("key", key)
+	}
+	h.settings.Logger.Log(context.Background(), level, msg, append([]any{about}, args...)...)
 }

@@ -1,11 +1,8 @@
 package upstream
 
 import (
-	"context"
 	"log/slog"
 	"time"
-
-	"github.com/watchkv/watchkv/kv"
 )
 
 // Settings are those options of a Value that its upstream has to know.
@@ -15,18 +12,6 @@ type Settings struct {
 	RetryMost    time.Duration // and in the end
 	CheckEvery   time.Duration // a silent watch is checked; zero for never
 	MaxStaleness time.Duration // zero for no limit
-}
-
-// Log logs a message about a key or a range of keys.
-func (s *Settings) Log(subject kv.Range, level slog.Level, msg string, args ...any) {
-	if s.Logger == nil {
-		return
-	}
-	about := slog.String("range", subject.String())
-	if key, ok := subject.Key(); ok {
-		about = slog.String("key", key)
-	}
-	s.Logger.Log(context.Background(), level, msg, append([]any{about}, args...)...)
 }
 
 const (

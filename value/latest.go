@@ -1,0 +1,56 @@
+package value
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// latest is what [Value.Latest] returns: the newest good update.
+type latest[T any] struct {
+	keep bool                      // a deletion leaves good as it is
+	good atomic.Pointer[update[T]] // nil if there is none
+
+	mu sync.Mutex
+	at instant // of the newest update that was offered: a good one, or a deletion
+}
+
+// instant is a revision of a history.
+type instant struct {
+	epoch    uint64
+	revision kv.Revision
+}
+
+// offer takes u, which is good, unless it is older than what was offered before. exists is false if u is a deletion.
+func (l *latest[T]) offer(u *update[T], exists bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if u.epoch < l.at.epoch || u.epoch == l.at.epoch && u.Revision <= l.at.revision {
+		return
+	}
+	l.at = instant{u.epoch, u.Revision}
+	switch {
+	case exists:
+		l.good.Store(u)
+	case !l.keep:
+		l.good.Store(nil)
+	}
+}
+
+// since returns the revision, in the history epoch, of what was offered last. It is -1 if that is of another history.
+func (l *latest[T]) since(epoch uint64) kv.Revision {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at.epoch != epoch {
+		return -1
+	}
+	return l.at.revision
+}
+
+// forget lets the next offer be of any revision: the store may have been replaced while no watcher was open.
+func (l *latest[T]) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at.revision = -1
+}

@@ -1,0 +1,297 @@
+package value
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
+)
+
+// reader finds what the Gets of a [Watcher] return, and keeps what they have returned.
+type reader[T any] struct {
+	state    *state[T]
+	notifier *notifier
+	ticket   uint64                        // of the first read, asked for when the watcher was opened
+	closing  atomic.Pointer[chan struct{}] // set by the first Close, which closes it when it is done
+
+	getting  atomic.Bool // a Get is under way; what follows is its own
+	started  bool        // a first read was answered
+	absence  bool        // that the key is absent is an answer of the first Get
+	previous bool        // before is kept
+	last     *update[T]  // the update last returned or passed over
+	given    *update[T]  // the good value last returned; nil after a deletion
+	before   *update[T]  // given as it was before the last update was returned
+	faults   uint64      // how many of the published faults were returned
+
+	limit *stalenessLimit // where there is a limit to staleness
+	quiet *quiet[T]       // where a burst is waited out
+	every *everyUpdate[T] // of an EveryUpdate watcher
+}
+
+func (r *reader[T]) init(s *state[T], c watchConfig) {
+	r.state, r.notifier = s, s.notifiers.join()
+	r.absence, r.previous = c.absence, c.previous
+	if most := s.config.MaxStaleness; most > 0 {
+		r.limit = &stalenessLimit{most: most, opened: time.Now()}
+	}
+	switch {
+	case c.every:
+		r.every = newEveryUpdate(s)
+	case c.quiet > 0:
+		r.quiet = &quiet[T]{quiet: c.quiet, most: c.most}
+		s.timed.Store(true)
+	}
+	r.faults = s.published.Load().faults
+}
+
+// close ends what the reader has running. A Get that waits returns.
+func (r *reader[T]) close() {
+	r.notifier.notify()
+	r.state.notifiers.leave(r.notifier)
+	if r.every != nil {
+		r.every.close()
+	}
+}
+
+// revision is that of what was returned last.
+func (r *reader[T]) revision() kv.Revision {
+	if r.last == nil {
+		return 0
+	}
+	return r.last.Revision
+}
+
+// request is one Get, or what a channel waits for.
+type request[T any] struct {
+	asked    getConfig[T]
+	ticket   uint64 // of the read that has to be answered first
+	asksRead bool   // what is known before that read is answered is not returned
+	wait     bool
+
+	// Of the last look.
+	notified  <-chan struct{} // closed when the state has changed since; nil if that was not asked for before it
+	confirmed *upstream.Confirmation
+	stale     bool
+}
+
+// outcome is what a request comes to. It counts as returned when the watcher has committed it.
+type outcome[T any] struct {
+	kind   outcomeKind
+	update *update[T]
+	given  *update[T] // what is returned, once the answer is made, if it is a value
+	err    error
+	faults uint64 // of the state, with aFault
+}
+
+type outcomeKind uint8
+
+const (
+	noOutcome    outcomeKind = iota
+	anUpdate                 // update
+	anEveryError             // err, before the update that the every watcher holds
+	aFault                   // err, of the state
+	isStale                  // err
+	isOver                   // err, of the context or a closed watcher
+)
+
+// get is one Get: look, and wait until there is something to return.
+func (r *reader[T]) get(ctx context.Context, asked getConfig[T], wait bool) (v T, err error) {
+	if r.state.misuse != nil {
+		return v, r.state.misuse
+	}
+	if !r.getting.CompareAndSwap(false, true) {
+		return v, fmt.Errorf("value: get %v: %w", r.state.subject.Range, ErrConcurrentGet)
+	}
+	defer r.getting.Store(false)
+
+	q := r.request(asked, wait)
+	for {
+		o, due := r.look(ctx, &q)
+		if o.kind != noOutcome {
+			v, err = r.answer(&o)
+			r.commit(&o)
+			return v, err
+		}
+		if !wait {
+			return v, ErrNothingNew
+		}
+		r.await(ctx, &q, due, nil, nil)
+	}
+}
+
+// request begins one.
+func (r *reader[T]) request(asked getConfig[T], wait bool) request[T] {
+	q := request[T]{asked: asked, ticket: r.ticket, wait: wait}
+	if r.last == nil {
+		r.started = false // a Get that returned nothing was not the first
+	}
+	if q.asksRead = wait && (!r.started || asked.atLeast > 0); q.asksRead {
+		q.ticket = r.state.fresh.Want(false)
+	}
+	return q
+}
+
+// look returns what q comes to by now, and by when to look again if nothing happens. It returns the same until that is committed or
+// something else has happened.
+func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due time.Duration) {
+	if r.closing.Load() != nil {
+		return outcome[T]{err: r.errClosed(), kind: isOver}, 0
+	}
+	if err := ctx.Err(); err != nil {
+		return outcome[T]{err: err, kind: isOver}, 0
+	}
+	// The order matters: what is confirmed is in the state that is loaded after it.
+	confirmed := r.state.fresh.Confirmed.Load()
+	now := r.state.published.Load()
+	if now.newest != nil && confirmed.Ticket >= q.ticket {
+		r.started, q.asksRead = true, false
+	}
+	stale, due := r.limit.check(confirmed)
+	q.confirmed, q.stale = confirmed, stale
+	switch {
+	case stale && (due <= 0 || !q.wait):
+		return outcome[T]{err: r.limit.err(r.state.subject.Range, confirmed), kind: isStale}, 0
+	case stale, !r.started, q.asksRead, now.newest == nil:
+		// What is known is too old to be returned, or was known before the call.
+	case r.every != nil:
+		u, err := r.nextOfEvery(now, confirmed, &q.asked)
+		switch {
+		case err != nil && r.closing.Load() != nil:
+			return outcome[T]{err: r.errClosed(), kind: isOver}, 0 // the reading of history ended for it
+		case err != nil:
+			return outcome[T]{err: err, kind: anEveryError}, due
+		case u != nil:
+			return outcome[T]{update: u, kind: anUpdate}, due
+		}
+	default:
+		u := r.newest(now, confirmed, &q.asked)
+		if r.quiet != nil {
+			u, due = r.quiet.settle(u, now.changed, r.last == nil, due)
+		}
+		if u != nil {
+			return outcome[T]{update: u, kind: anUpdate}, due
+		}
+	}
+	if now.faults > r.faults && now.fault != nil {
+		return outcome[T]{err: now.fault, kind: aFault, faults: now.faults}, due
+	}
+	r.faults = now.faults // those were healed
+	return o, due
+}
+
+// newest returns the newest update if it is news and was asked for.
+func (r *reader[T]) newest(now *published[T], confirmed *upstream.Confirmation, asked *getConfig[T]) *update[T] {
+	u := now.newest
+	if !r.isNews(u) || !confirmed.Reaches(u.Revision, u.epoch, asked.atLeast) || !r.wants(u, asked) {
+		return nil
+	}
+	return u
+}
+
+// nextOfEvery returns the next of every update that is news and was asked for, an error that comes before it, or neither. It returns the
+// same until that is committed.
+func (r *reader[T]) nextOfEvery(now *published[T], confirmed *upstream.Confirmation, asked *getConfig[T]) (*update[T], error) {
+	e := r.every
+	for e.err == nil {
+		if u := e.held; u != nil && (u.Revision >= asked.atLeast ||
+			confirmed.Reaches(u.Revision, u.epoch, asked.atLeast) && u.SameAs(&now.newest.Position)) {
+			if r.wants(u, asked) {
+				return u, nil
+			}
+			e.held = nil
+			continue
+		}
+		u, err := e.next(now, confirmed)
+		if u == nil && err == nil {
+			return nil, nil
+		}
+		if e.held != nil { // it is before what was asked for
+			r.last, e.held = e.held, nil
+		}
+		if u != nil && r.isNews(u) {
+			e.held = u
+		}
+		e.err = err
+	}
+	return nil, e.err
+}
+
+// isNews reports whether u is anything else than what the watcher returned last.
+func (r *reader[T]) isNews(u *update[T]) bool {
+	if r.last != nil {
+		return u != r.last && !u.SameAs(&r.last.Position)
+	}
+	return r.state.exists(u) || r.absence
+}
+
+// wants reports whether u is to be returned. If it is a value that was not asked for, it is passed over.
+func (r *reader[T]) wants(u *update[T], asked *getConfig[T]) bool {
+	r.state.offerLatest(u)
+	if !r.state.isValue(u) || len(asked.keep) == 0 && asked.equal == nil {
+		return true
+	}
+	last := r.last
+	r.last = u // also if what is asked panics
+	if asked.equal != nil && r.given != nil && last != nil && last.err == nil && asked.equal(r.given.value, u.value) {
+		return false
+	}
+	if v, _ := r.state.face.since(u, r.given); !asked.wants(v) {
+		return false
+	}
+	r.last = last
+	return true
+}
+
+// answer is an outcome as Get returns it.
+func (r *reader[T]) answer(o *outcome[T]) (v T, err error) {
+	u := o.update
+	switch {
+	case o.kind != anUpdate:
+		return v, o.err
+	case u.err != nil:
+		return u.value, u.err
+	case r.state.exists(u):
+		v, o.given = r.state.face.since(u, r.given)
+		return v, nil
+	case r.last == nil:
+		return v, fmt.Errorf("value: get %v: %w", r.state.subject.Range, kv.ErrNotFound)
+	}
+	return v, fmt.Errorf("value: %v: %w", r.state.subject.Range, ErrDeleted)
+}
+
+// commit counts an outcome as returned.
+func (r *reader[T]) commit(o *outcome[T]) {
+	switch o.kind {
+	case anUpdate:
+		u := o.update
+		if r.last = u; r.previous {
+			r.before = r.given
+		}
+		switch {
+		case u.err != nil:
+		case r.state.exists(u):
+			r.given = o.given
+		default:
+			r.given = nil
+		}
+		if r.every != nil {
+			r.every.held = nil
+		}
+		if r.quiet != nil {
+			r.quiet.over()
+		}
+	case anEveryError:
+		r.every.err = nil
+	case aFault:
+		r.faults = o.faults
+	case isStale:
+		r.limit.staleAt = time.Now()
+	}
+}
+
+func (r *reader[T]) errClosed() error {
+	return fmt.Errorf("value: get %v: %w", r.state.subject.Range, ErrWatcherClosed)
+}

@@ -1,0 +1,75 @@
+package value
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/watchkv/watchkv/value/internal/upstream"
+)
+
+// state is all that the watchers of a Value can see. The feed writes it, and the watchers read it. The two have nothing else in
+// common.
+type state[T any] struct {
+	source[T]
+	health    *upstream.Health
+	fresh     *upstream.Freshness
+	published atomic.Pointer[published[T]]
+	notifiers notifiers // notified after published has changed
+	latest    latest[T]
+	backlog   backlog[T]
+	timed     atomic.Bool // a watcher wants to know when the newest update was published
+}
+
+// published is what the feed has published last. It is immutable: the next one takes its place.
+type published[T any] struct {
+	newest  *update[T] // nil before the first read
+	changed time.Time  // when newest was published first, if a watcher wants to know
+	fault   error      // the last error that is for the watchers; nil when a read has succeeded since
+	faults  uint64     // how many there have been
+}
+
+// init makes s the state of a source, of which nothing is known yet.
+func (s *state[T]) init(from source[T]) {
+	s.source = from
+	s.health = upstream.NewHealth(&s.config.Settings, s.subject.Range)
+	s.fresh = upstream.NewFreshness()
+	s.backlog.most = s.config.backlog
+	s.latest.keep = s.config.keepLatest
+	s.published.Store(new(published[T]))
+	if s.misuse != nil {
+		s.health.Misused(s.misuse)
+	}
+}
+
+// publish shows the watchers a newest update, and a fault if there is one. Only the feed calls it.
+func (s *state[T]) publish(newest *update[T], fault error) {
+	next := *s.published.Load()
+	if newest != next.newest && s.timed.Load() {
+		next.changed = time.Now()
+	}
+	next.newest = newest
+	if fault != nil {
+		next.fault = fault
+		next.faults++
+	}
+	s.published.Store(&next)
+	s.notifiers.notify()
+}
+
+// healed takes back a fault: a watcher that has not returned it does not return it any more. Only the feed calls it.
+func (s *state[T]) healed() {
+	next := *s.published.Load()
+	if next.fault == nil {
+		return
+	}
+	next.fault = nil
+	s.published.Store(&next)
+	s.notifiers.notify()
+}
+
+// offerLatest makes u the Latest, unless u is bad or older than what was offered. It is called before a watcher can return u.
+func (s *state[T]) offerLatest(u *update[T]) {
+	if u.err == nil {
+		s.latest.offer(u, s.exists(u))
+	}
+}
