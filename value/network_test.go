@@ -2,48 +2,52 @@ package value_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
-	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 	"github.com/watchkv/watchkv/value"
 )
 
-// These stories are about members that vanish without a word, in real time, as the network and the kernel are real.
-//
-// They mostly wait, so they run concurrently, whatever -parallel says, and each has one cluster for all its programs.
+var onRealMembers = flag.Bool("real", false, "tell the stories of silent networks with real members, processes and time: minutes on an idle machine")
+
+// These stories are about members that vanish without a word. They are told in virtual time, and with -real in real time.
 func TestV11AMemberThatVanishesSilentlyIsLeft(t *testing.T) {
-	leaktest.Check(t)
-	stories := []silentFault{
-		{"its packets are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().Swallow(0); return nil }, allPrograms},
-		{"requests to it are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().SwallowRequests(0); return nil }, checked},
-		{"its answers are swallowed", nil, func(c *etcdtest.Cluster) error { c.Network().SwallowAnswers(0); return nil }, checked},
-		{"its connections are forgotten", nil, func(c *etcdtest.Cluster) error { c.Network().Forget(0); return nil }, checked},
-		{"all connections are forgotten", nil, func(c *etcdtest.Cluster) error { c.Network().Forget(); return nil }, keptAlive},
-		{"it is frozen", []etcdtest.Option{etcdtest.WithProcesses()}, func(c *etcdtest.Cluster) error { return c.Freeze(0) }, allPrograms},
-		{"it is slow to answer", nil, func(c *etcdtest.Cluster) error { c.Network().Delay(2*time.Second, 0); return nil }, checked},
-		{"it is slow to accept", nil, func(c *etcdtest.Cluster) error {
+	for _, s := range []silentFault{
+		{"its packets are swallowed", func(c etcdmem.AnyCluster) error { c.Network().Swallow(0); return nil }, allPrograms},
+		{"requests to it are swallowed", func(c etcdmem.AnyCluster) error { c.Network().SwallowRequests(0); return nil }, checked},
+		{"its answers are swallowed", func(c etcdmem.AnyCluster) error { c.Network().SwallowAnswers(0); return nil }, checked},
+		{"its connections are forgotten", func(c etcdmem.AnyCluster) error { c.Network().Forget(0); return nil }, checked},
+		{"all connections are forgotten", func(c etcdmem.AnyCluster) error { c.Network().Forget(); return nil }, keptAlive},
+		{"it is frozen", func(c etcdmem.AnyCluster) error { return c.Freeze(0) }, allPrograms},
+		{"it is slow to answer", func(c etcdmem.AnyCluster) error { c.Network().Delay(2*time.Second, 0); return nil }, checked},
+		{"it is slow to accept", func(c etcdmem.AnyCluster) error {
 			c.Network().Delay(3*time.Second, 0) // which is too slow for a connection to be made
 			c.Network().Reset(0)
 			return nil
 		}, checked},
+	} {
+		t.Run(s.name, func(t *testing.T) { inAWorld(t, s.run) })
 	}
-	if testing.Short() {
-		stories = stories[:1]
-		stories[0].programs = checked
+}
+
+// inAWorld tells a story of three members in memory, in a bubble, or of real ones.
+func inAWorld(t *testing.T, story func(*testing.T, etcdmem.AnyCluster)) {
+	if *onRealMembers {
+		leaktest.Check(t)
+		story(t, etcdmem.Any(etcdtest.Start(t, 3, etcdtest.WithProcesses())))
+		return
 	}
-	var running sync.WaitGroup
-	for _, s := range stories {
-		running.Go(func() { t.Run(s.name, s.run) })
-	}
-	running.Wait()
+	synctest.Test(t, func(t *testing.T) { story(t, etcdmem.Any(etcdmem.Start(t, 3))) })
 }
 
 // A program is a client of all three members with Values on it, and what makes it leave a member that is silent.
@@ -81,22 +85,22 @@ func (p program) String() string {
 // silentFault is a story: member 0 serves all watches of all programs when it happens. The two others serve on.
 type silentFault struct {
 	name     string
-	opts     []etcdtest.Option
-	fault    func(*etcdtest.Cluster) error
+	fault    func(etcdmem.AnyCluster) error
 	programs []program
 }
 
-func (s silentFault) run(t *testing.T) {
-	cluster := etcdtest.Start(t, 3, s.opts...)
+func (s silentFault) run(t *testing.T, cluster etcdmem.AnyCluster) {
 	must(t, cluster.MoveLeader(patiently(t), 1)) // or its loss would be another fault
-	writer := pastTheNetwork(t, cluster, 1, 2)
-	cluster.Network().Refuse(1, 2) // so that all watches are at member 0
-
 	var programs []*runningProgram
-	watches := 0
 	for i, p := range s.programs {
-		r := p.start(t, cluster, writer, fmt.Sprintf("/%d", i))
+		r := &runningProgram{program: p, key: fmt.Sprintf("/%d", i), bareSaw: make(chan time.Time, 1)}
+		r.put(t, cluster, "before")
 		programs = append(programs, r)
+	}
+	cluster.Network().Refuse(1, 2) // so that all watches are at member 0
+	watches := 0
+	for _, r := range programs {
+		r.start(t, cluster)
 		watches += len(r.watchers) + 1
 	}
 	must(t, cluster.WaitWatchers(patiently(t), 0, watches))
@@ -108,7 +112,7 @@ func (s silentFault) run(t *testing.T) {
 	must(t, s.fault(cluster))
 	began := time.Now()
 	for _, r := range programs {
-		r.put(t, writer, "after the fault")
+		r.put(t, cluster, "after the fault")
 	}
 	var watching sync.WaitGroup
 	for _, r := range programs {
@@ -121,21 +125,11 @@ func (s silentFault) run(t *testing.T) {
 				return
 			}
 			again := time.Now()
-			r.put(t, writer, "next")
+			r.put(t, cluster, "next")
 			r.see(t, again, "next")
 		})
 	}
 	watching.Wait()
-}
-
-// pastTheNetwork is a store that no fault of the network touches.
-func pastTheNetwork(t *testing.T, cluster *etcdtest.Cluster, members ...int) *etcd.Store {
-	cfg := cluster.ClientConfig(members...)
-	cfg.DialOptions = nil // which have the dialer of the network
-	client, err := clientv3.New(cfg)
-	must(t, err)
-	t.Cleanup(func() { client.Close() })
-	return etcd.New(client)
 }
 
 // runningProgram is a program under way.
@@ -150,12 +144,12 @@ type runningProgram struct {
 	bareSaw chan time.Time     // when it saw the put after the fault
 }
 
-func (p program) start(t *testing.T, cluster *etcdtest.Cluster, writer kv.Writer, key string) *runningProgram {
+func (r *runningProgram) start(t *testing.T, cluster etcdmem.AnyCluster) {
 	cfg := cluster.ClientConfig()
-	cfg.DialKeepAliveTime, cfg.DialKeepAliveTimeout = p.keepAlive, 5*time.Second
+	cfg.DialKeepAliveTime, cfg.DialKeepAliveTimeout = r.keepAlive, 5*time.Second
 	client, err := clientv3.New(cfg)
 	must(t, err)
-	r := &runningProgram{program: p, key: key, client: client, bareSaw: make(chan time.Time, 1)}
+	r.client = client
 	ctx, cancel := context.WithCancel(t.Context())
 	var following sync.WaitGroup
 	t.Cleanup(func() {
@@ -166,14 +160,12 @@ func (p program) start(t *testing.T, cluster *etcdtest.Cluster, writer kv.Writer
 		client.Close()
 		following.Wait()
 	})
-
-	r.put(t, writer, "before")
 	var stores []*etcd.Store
-	for range p.stores {
+	for range r.stores {
 		stores = append(stores, etcd.New(client))
 	}
-	for i := range p.values {
-		v := value.New(stores[i%len(stores)], r.keyOf(i), value.String, p.opts...)
+	for i := range r.program.values {
+		v := value.New(stores[i%len(stores)], r.keyOf(i), value.String, r.opts...)
 		r.values = append(r.values, v)
 		r.watchers = append(r.watchers, v.Watch())
 	}
@@ -193,7 +185,6 @@ func (p program) start(t *testing.T, cluster *etcdtest.Cluster, writer kv.Writer
 			}
 		}
 	})
-	return r
 }
 
 func (r *runningProgram) keyOf(i int) string { return fmt.Sprintf("%s/%d", r.key, i) }
@@ -206,23 +197,27 @@ func (r *runningProgram) connected(t *testing.T) {
 		got, err := r.client.Get(ctx, r.key, clientv3.WithSerializable())
 		must(t, err)
 		member[got.Header.MemberId] = true
+		time.Sleep(10 * time.Millisecond) // nothing says when a client connects, and in a bubble no time passes without
 	}
 }
 
-// put changes the keys of all Values, and that of the bare watch.
-func (r *runningProgram) put(t *testing.T, writer kv.Writer, text string) {
+// put changes the keys of all Values, and that of the bare watch, over new connections to members that no fault touches.
+func (r *runningProgram) put(t *testing.T, cluster etcdmem.AnyCluster, text string) {
+	client, err := clientv3.New(cluster.ClientConfig(1, 2))
+	must(t, err)
+	defer client.Close()
 	var writing sync.WaitGroup
 	for i := range r.program.values {
-		writing.Go(func() { r.putOne(t, writer, r.keyOf(i), text) })
+		writing.Go(func() { putOver(t, client, r.keyOf(i), text) })
 	}
 	if text != "before" {
-		r.putOne(t, writer, r.key+"/bare", text)
+		putOver(t, client, r.key+"/bare", text)
 	}
 	writing.Wait()
 }
 
-func (r *runningProgram) putOne(t *testing.T, writer kv.Writer, key, text string) {
-	if _, err := writer.Put(patiently(t), key, []byte(text)); err != nil {
+func putOver(t *testing.T, client *clientv3.Client, key, text string) {
+	if _, err := client.Put(patiently(t), key, text); err != nil {
 		t.Errorf("the test itself: %v", err)
 	}
 }
