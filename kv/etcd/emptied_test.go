@@ -10,10 +10,9 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
-	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 	"github.com/watchkv/watchkv/value"
 )
 
@@ -255,34 +254,34 @@ func TestAWatchThatBeginsAtAMemberWhichIsBehindMakesOneRead(t *testing.T) {
 
 // A real client resumes its watches by itself.
 func TestAClusterRestoredToAnOlderStateIsAResetWithoutARead(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	cluster := etcdtest.Start(t, 1)
-	client := cluster.Client()
-	writer, other := etcd.New(client), etcd.New(client)
-	rev := must(writer.Put(ctx, "k", nil))(t)
-	backup := must(cluster.Backup(ctx))(t)
-	ends := make(chan error, 2)
-	for _, store := range []*etcd.Store{writer, other} {
-		begun := make(chan struct{})
-		r := read(t, store.WatchAcknowledged(ctx, kv.Key("other"), rev, func() { close(begun) }))
-		go func() {
-			_, err, _ := r.pull()
-			ends <- err
-		}()
-		<-begun
-	}
-	for range 3 {
-		must(writer.Put(ctx, "k", nil))(t)
-	}
-	if err := cluster.Restore(ctx, backup); err != nil {
-		t.Fatal(err)
-	}
-	ready(ctx, client)
-	back := time.Now()
-	for range 2 {
-		if err := <-ends; !errors.Is(err, kv.ErrReset) || time.Since(back) > 2*soon { // on a busy machine
-			t.Errorf("promised: every watch ends with %v within %v of its client's connecting again; it ended with %v after %v", kv.ErrReset, soon, err, time.Since(back))
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		client := cluster.Client()
+		writer, other := etcd.New(client), etcd.New(client)
+		rev := must(writer.Put(ctx, "k", nil))(t)
+		backup := must(cluster.Backup(ctx))(t)
+		ends := make(chan error, 2)
+		for _, store := range []*etcd.Store{writer, other} {
+			begun := make(chan struct{})
+			r := read(t, store.WatchAcknowledged(ctx, kv.Key("other"), rev, func() { close(begun) }))
+			go func() {
+				_, err, _ := r.pull()
+				ends <- err
+			}()
+			<-begun
 		}
-	}
+		for range 3 {
+			must(writer.Put(ctx, "k", nil))(t)
+		}
+		if err := cluster.Restore(ctx, backup); err != nil {
+			t.Fatal(err)
+		}
+		ready(ctx, client)
+		back := time.Now()
+		for range 2 {
+			if err := <-ends; !errors.Is(err, kv.ErrReset) || time.Since(back) > 2*soon { // on a busy machine
+				t.Errorf("promised: every watch ends with %v within %v of its client's connecting again; it ended with %v after %v", kv.ErrReset, soon, err, time.Since(back))
+			}
+		}
+	})
 }
