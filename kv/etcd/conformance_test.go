@@ -129,8 +129,8 @@ func direct(client *clientv3.Client) etcd.Client { return client }
 
 // inNamespace gives a client keys of its own, the way etcd's documentation says.
 func inNamespace(client *clientv3.Client) etcd.Client {
-	client.KV = namespace.NewKV(client.KV, "namespace/")
-	client.Watcher = &ordered{Watcher: namespace.NewWatcher(client.Watcher, "namespace/")}
+	client.KV = namespace.NewKV(client.KV, "/app/")
+	client.Watcher = &ordered{Watcher: namespace.NewWatcher(client.Watcher, "/app/")}
 	return client
 }
 
