@@ -16,21 +16,22 @@ import (
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// guarded is a cluster of one member that asks for passwords, and whose user "reader" may read and write
+// guarded is a cluster that asks for passwords, and whose user "reader" may read and write
 // what begins with "/app/".
 type guarded struct {
-	*etcdtest.Cluster
+	etcdmem.AnyCluster
 	t    *testing.T
 	root *clientv3.Client
 }
 
-func startGuarded(t *testing.T, opts ...etcdtest.Option) *guarded {
+func newGuarded(t *testing.T, cluster etcdmem.AnyCluster) *guarded {
 	t.Helper()
 	ctx := within(t, patience)
-	g := &guarded{Cluster: etcdtest.Start(t, 1, opts...), t: t}
+	g := &guarded{AnyCluster: cluster, t: t}
 	setup := g.Client()
 	must(setup.RoleAdd(ctx, "root"))(t)
 	must(setup.UserAdd(ctx, "root", "secret"))(t)
@@ -56,37 +57,37 @@ func (g *guarded) as(user string) *clientv3.Client {
 }
 
 func TestWhatAUserMayNotDoIsSaid(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	store := etcd.New(startGuarded(t).as("reader"))
-	rev := must(store.Put(ctx, "/app/k", nil))(t)
-	if _, err := store.Get(ctx, kv.Key("/other")); !errors.Is(err, kv.ErrPermission) {
-		t.Errorf("get: %v, want %v", err, kv.ErrPermission)
-	}
-	if _, err := store.Put(ctx, "/other", nil); !errors.Is(err, kv.ErrPermission) {
-		t.Errorf("put: %v, want %v", err, kv.ErrPermission)
-	}
-	if _, err := store.Commit(ctx, kv.PutOp("/app/k", nil), kv.DeleteOp("/other")); !errors.Is(err, kv.ErrPermission) {
-		t.Errorf("commit: %v, want %v", err, kv.ErrPermission)
-	}
-	allowed := read(t, store.Watch(ctx, kv.Prefix("/app/"), rev-1))
-	allowed.batch()
-	_, err := read(t, store.Watch(ctx, kv.Prefix("/"), rev-1)).end(kv.ErrPermission)
-	if want := `kv/etcd: watch "/"* after `; err.Error()[:len(want)] != want {
-		t.Errorf("the message is %q", err)
-	}
-	// The refusal of one watch is no other's, neither of one that runs nor of one that comes.
-	rev = must(store.Put(ctx, "/app/k", nil))(t)
-	if got := allowed.batch().Revision; got != rev {
-		t.Errorf("got revision %d, want %d", got, rev)
-	}
-	if got := read(t, store.Watch(ctx, kv.Prefix("/app/"), rev-1)).batch().Revision; got != rev {
-		t.Errorf("got revision %d, want %d", got, rev)
-	}
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		store := etcd.New(newGuarded(t, cluster).as("reader"))
+		rev := must(store.Put(ctx, "/app/k", nil))(t)
+		if _, err := store.Get(ctx, kv.Key("/other")); !errors.Is(err, kv.ErrPermission) {
+			t.Errorf("get: %v, want %v", err, kv.ErrPermission)
+		}
+		if _, err := store.Put(ctx, "/other", nil); !errors.Is(err, kv.ErrPermission) {
+			t.Errorf("put: %v, want %v", err, kv.ErrPermission)
+		}
+		if _, err := store.Commit(ctx, kv.PutOp("/app/k", nil), kv.DeleteOp("/other")); !errors.Is(err, kv.ErrPermission) {
+			t.Errorf("commit: %v, want %v", err, kv.ErrPermission)
+		}
+		allowed := read(t, store.Watch(ctx, kv.Prefix("/app/"), rev-1))
+		allowed.batch()
+		_, err := read(t, store.Watch(ctx, kv.Prefix("/"), rev-1)).end(kv.ErrPermission)
+		if want := `kv/etcd: watch "/"* after `; err.Error()[:len(want)] != want {
+			t.Errorf("the message is %q", err)
+		}
+		// The refusal of one watch is no other's, neither of one that runs nor of one that comes.
+		rev = must(store.Put(ctx, "/app/k", nil))(t)
+		if got := allowed.batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
+		}
+		if got := read(t, store.Watch(ctx, kv.Prefix("/app/"), rev-1)).batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
+		}
+	})
 }
 
 func TestAPermissionTakenAwayIsSaidAndOneGivenBackIsNoticed(t *testing.T) {
-	leaktest.Check(t)
 	for name, change := range map[string]struct {
 		away, back func(context.Context, *clientv3.Client) error
 	}{
@@ -136,73 +137,75 @@ func TestAPermissionTakenAwayIsSaidAndOneGivenBackIsNoticed(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leaktest.Check(t)
-			ctx := within(t, patience)
-			g := startGuarded(t)
-			store := etcd.New(g.as("reader"))
-			rev := must(store.Put(ctx, "/app/k", nil))(t)
-			running := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1))
-			running.batch()
-			if err := change.away(ctx, g.root); err != nil {
-				t.Fatal(err)
-			}
-			// First the watch: it must not depend on a read to have noticed.
-			read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrPermission)
-			if _, err := store.Get(ctx, kv.Key("/app/k")); !errors.Is(err, kv.ErrPermission) {
-				t.Errorf("a get without the permission: %v, want %v", err, kv.ErrPermission)
-			}
-			if _, err := store.Put(ctx, "/app/k", nil); !errors.Is(err, kv.ErrPermission) {
-				t.Errorf("a put without the permission: %v, want %v", err, kv.ErrPermission)
-			}
-			if err := change.back(ctx, g.root); err != nil {
-				t.Fatal(err)
-			}
-			// The client may hold a token from before; the read replaces it.
-			must(store.Get(ctx, kv.Key("/app/k")))(t)
-			if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
-				t.Errorf("got revision %d, want %d", got, rev)
-			}
+			onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+				ctx := within(t, patience)
+				g := newGuarded(t, cluster)
+				store := etcd.New(g.as("reader"))
+				rev := must(store.Put(ctx, "/app/k", nil))(t)
+				running := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1))
+				running.batch()
+				if err := change.away(ctx, g.root); err != nil {
+					t.Fatal(err)
+				}
+				// First the watch: it must not depend on a read to have noticed.
+				read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrPermission)
+				if _, err := store.Get(ctx, kv.Key("/app/k")); !errors.Is(err, kv.ErrPermission) {
+					t.Errorf("a get without the permission: %v, want %v", err, kv.ErrPermission)
+				}
+				if _, err := store.Put(ctx, "/app/k", nil); !errors.Is(err, kv.ErrPermission) {
+					t.Errorf("a put without the permission: %v, want %v", err, kv.ErrPermission)
+				}
+				if err := change.back(ctx, g.root); err != nil {
+					t.Fatal(err)
+				}
+				// The client may hold a token from before; the read replaces it.
+				must(store.Get(ctx, kv.Key("/app/k")))(t)
+				if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
+					t.Errorf("got revision %d, want %d", got, rev)
+				}
+			})
 		})
 	}
 }
 
 // A stream keeps the token it was opened with: what etcd refuses on it, it refuses for ever.
 func TestAnExpiredTokenIsReplaced(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	g := startGuarded(t, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
-	store := etcd.New(g.as("reader"))
-	rev := must(store.Put(ctx, "/app/k", nil))(t)
-	keeps := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)) // the stream from ending
-	keeps.batch()
-	// Each try is a use of the token and makes it last longer, so the tries grow rarer.
-	for wait := time.Second; ; wait *= 2 {
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			t.Fatal(context.Cause(ctx))
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, time.Hour)
+		g := newGuarded(t, cluster)
+		store := etcd.New(g.as("reader"))
+		rev := must(store.Put(ctx, "/app/k", nil))(t)
+		keeps := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)) // the stream from ending
+		keeps.batch()
+		// Each try is a use of the token and makes it last longer, so the tries grow rarer.
+		for wait := time.Second; ; wait *= 2 {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				t.Fatal(context.Cause(ctx))
+			}
+			_, err, _ := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).pull()
+			if err == nil {
+				continue
+			}
+			if !errors.Is(err, kv.ErrPermission) {
+				t.Fatalf("got %v, want %v", err, kv.ErrPermission)
+			}
+			break
 		}
-		_, err, _ := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).pull()
-		if err == nil {
-			continue
+		must(store.Get(ctx, kv.Key("/app/k")))(t)
+		if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
 		}
-		if !errors.Is(err, kv.ErrPermission) {
-			t.Fatalf("got %v, want %v", err, kv.ErrPermission)
+		// The watch that was there all the time does not notice.
+		rev = must(store.Put(ctx, "/app/k", nil))(t)
+		if got := keeps.batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
 		}
-		break
-	}
-	must(store.Get(ctx, kv.Key("/app/k")))(t)
-	if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
-		t.Errorf("got revision %d, want %d", got, rev)
-	}
-	// The watch that was there all the time does not notice.
-	rev = must(store.Put(ctx, "/app/k", nil))(t)
-	if got := keeps.batch().Revision; got != rev {
-		t.Errorf("got revision %d, want %d", got, rev)
-	}
+	}, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
 }
 
-// A signed token says which state of the users and roles it was given out for: any change to any of them makes it old.
+// Etcd in memory has none of these: a signed token says which state of the users and roles it was given out for: any change to any of them makes it old.
 func TestASignedTokenThatIsOldIsReplaced(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
@@ -210,9 +213,9 @@ func TestASignedTokenThatIsOldIsReplaced(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("a secret of the members"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := startGuarded(t, etcdtest.WithConfig(func(_ int, config *embed.Config) {
+	g := newGuarded(t, etcdmem.Any(etcdtest.Start(t, 1, etcdtest.WithConfig(func(_ int, config *embed.Config) {
 		config.AuthToken = "jwt,sign-method=HS256,ttl=5m,priv-key=" + secret
-	}))
+	}))))
 	store := etcd.New(g.as("reader"))
 	rev := must(store.Put(ctx, "/app/k", nil))(t)
 	keeps := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)) // the stream from ending
@@ -236,35 +239,37 @@ func TestASignedTokenThatIsOldIsReplaced(t *testing.T) {
 }
 
 func TestACallerWithoutANameIsRefused(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	store := etcd.New(startGuarded(t).Client())
-	_, err := store.Get(ctx, kv.Key("/app/k"))
-	checkError(t, "a get", err, kv.ErrPermission, rpctypes.ErrUserEmpty)
-	_, err = store.Put(ctx, "/app/k", nil)
-	checkError(t, "a put", err, kv.ErrPermission, rpctypes.ErrUserEmpty)
-	_, err = read(t, store.Watch(ctx, kv.Key("/app/k"), 1)).end(kv.ErrPermission)
-	checkError(t, "a watch", err, kv.ErrPermission, nil)
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		store := etcd.New(newGuarded(t, cluster).Client())
+		_, err := store.Get(ctx, kv.Key("/app/k"))
+		checkError(t, "a get", err, kv.ErrPermission, rpctypes.ErrUserEmpty)
+		_, err = store.Put(ctx, "/app/k", nil)
+		checkError(t, "a put", err, kv.ErrPermission, rpctypes.ErrUserEmpty)
+		_, err = read(t, store.Watch(ctx, kv.Key("/app/k"), 1)).end(kv.ErrPermission)
+		checkError(t, "a watch", err, kv.ErrPermission, nil)
+	})
 }
 
 // What etcd does not tell: only a new watch or a read finds out.
 func TestARunningWatchIsNotToldThatItsPermissionIsGone(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	g := startGuarded(t)
-	store := etcd.New(g.as("reader"))
-	rev := must(store.Put(ctx, "/app/k", nil))(t)
-	running := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1))
-	running.batch()
-	must(g.root.UserDelete(ctx, "reader"))(t)
-	rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
-	if got := running.batch().Revision; got != rev {
-		t.Errorf("got revision %d, want %d", got, rev)
-	}
-	// Nor is it ended by the refusal of another.
-	read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrPermission)
-	rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
-	if got := running.batch().Revision; got != rev {
-		t.Errorf("got revision %d, want %d", got, rev)
-	}
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		g := newGuarded(t, cluster)
+		store := etcd.New(g.as("reader"))
+		rev := must(store.Put(ctx, "/app/k", nil))(t)
+		running := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1))
+		running.batch()
+		must(g.root.UserDelete(ctx, "reader"))(t)
+		rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
+		if got := running.batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
+		}
+		// Nor is it ended by the refusal of another.
+		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrPermission)
+		rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
+		if got := running.batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
+		}
+	})
 }

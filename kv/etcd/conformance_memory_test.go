@@ -10,28 +10,27 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/watchkv/watchkv/conformance"
-	"github.com/watchkv/watchkv/kv/etcd"
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
 // The same suite passes on etcd in memory, in a bubble.
 func TestConformanceInMemory(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		members int
-		connect func(*clientv3.Client) etcd.Client
-	}{
-		{"one member", 1, direct},
-		{"three members", 3, direct},
-		{"in a namespace", 1, inNamespace},
+	for name, start := range map[string]func(t *testing.T) conformance.Backend{
+		"three members": func(t *testing.T) conformance.Backend {
+			return backend(startInMemory(t, 3), direct)
+		},
+		"one member, a user, in a namespace": func(t *testing.T) conformance.Backend {
+			cluster := startInMemory(t, 1)
+			newGuarded(t, etcdmem.Any(cluster.Cluster))
+			return backend(asReader{cluster}, inNamespace)
+		},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			if testing.Short() && c.name != "one member" {
-				t.Skip("the test on one member is enough for a short run")
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name == "three members" {
+				t.Skip("in a short run, the real member and one in memory are enough")
 			}
 			synctest.Test(t, func(t *testing.T) {
-				cluster := etcdmem.Start(t, c.members, etcdmem.WithProgressInterval(100*time.Millisecond))
-				if err := conformance.Check(t.Context(), backend(memoryCluster{cluster}, c.connect)); err != nil {
+				if err := conformance.Check(t.Context(), start(t)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -41,6 +40,10 @@ func TestConformanceInMemory(t *testing.T) {
 
 type memoryCluster struct{ *etcdmem.Cluster }
 
+func startInMemory(t *testing.T, members int) memoryCluster {
+	return memoryCluster{etcdmem.Start(t, members, etcdmem.WithProgressInterval(100*time.Millisecond))}
+}
+
 func (c memoryCluster) dial(ctx context.Context, address string) (net.Conn, error) {
 	return c.Network().Dial(ctx, address)
 }
@@ -48,4 +51,13 @@ func (c memoryCluster) dial(ctx context.Context, address string) (net.Conn, erro
 func (c memoryCluster) backup(ctx context.Context) (restore func(context.Context) error, err error) {
 	backup, err := c.Backup(ctx)
 	return func(ctx context.Context) error { return c.Restore(ctx, backup) }, err
+}
+
+// asReader is a guarded cluster whose clients are the user that may use the namespace, and nothing else.
+type asReader struct{ memoryCluster }
+
+func (c asReader) ClientConfig(members ...int) clientv3.Config {
+	config := c.memoryCluster.ClientConfig(members...)
+	config.Username, config.Password = "reader", "secret"
+	return config
 }

@@ -22,29 +22,14 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// Most of what the checks wait for is etcd, which sends what is past every tenth of a second. So these run at the same time.
+// What needs no real member runs on etcd in memory: see TestConformanceInMemory.
 func TestConformance(t *testing.T) {
 	leaktest.Check(t)
-	var running sync.WaitGroup
-	defer running.Wait()
-	for _, c := range []struct {
-		name    string
-		members int
-		connect func(*clientv3.Client) etcd.Client
-	}{
-		{"three members", 3, direct},
-		{"one member", 1, direct},
-		{"in a namespace", 1, inNamespace},
-	} {
-		running.Go(func() { // t.Parallel would have no more of them run than there are processors
-			t.Run(c.name, func(t *testing.T) {
-				if testing.Short() && c.name != "one member" {
-					t.Skip("the test on one member is enough for a short run")
-				}
-				conformance.Run(t, backend(realCluster{etcdtest.Start(t, c.members, bookmarksOften)}, c.connect))
-			})
-		})
+	members := 3
+	if testing.Short() {
+		members = 1
 	}
+	conformance.Run(t, backend(realCluster{etcdtest.Start(t, members, bookmarksOften)}, direct))
 }
 
 // The adapter cannot ask for progress: its client does that for it, and etcd every ten minutes.
@@ -144,8 +129,8 @@ func direct(client *clientv3.Client) etcd.Client { return client }
 
 // inNamespace gives a client keys of its own, the way etcd's documentation says.
 func inNamespace(client *clientv3.Client) etcd.Client {
-	client.KV = namespace.NewKV(client.KV, "namespace/")
-	client.Watcher = &ordered{Watcher: namespace.NewWatcher(client.Watcher, "namespace/")}
+	client.KV = namespace.NewKV(client.KV, "/app/")
+	client.Watcher = &ordered{Watcher: namespace.NewWatcher(client.Watcher, "/app/")}
 	return client
 }
 

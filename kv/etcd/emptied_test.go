@@ -1,19 +1,18 @@
 package etcd_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
-	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 	"github.com/watchkv/watchkv/value"
 )
 
@@ -21,8 +20,9 @@ import (
 // The watch that etcd's client resumes there is one of the future, and brings nothing.
 func TestAMemberThatHasLostItsDataIsAResetAndNotALostEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newSimulated(t)
-		v := value.New(etcd.New(m.client(t, etcd.KeepAlive)), "k", value.Bytes)
+		m := newCounting(t, 1)
+		empty := m.backup()
+		v := value.New(etcd.New(m.client(etcd.KeepAlive)), "k", value.Bytes)
 		w := v.Watch(value.EveryUpdate())
 		defer w.Close()
 		for range 5 {
@@ -30,9 +30,7 @@ func TestAMemberThatHasLostItsDataIsAResetAndNotALostEvent(t *testing.T) {
 		}
 		must(w.Get(t.Context()))(t)
 		synctest.Wait() // until the watch is open too
-		m.stop()
-		m.empty(1)
-		m.start()
+		m.restore(empty)
 		m.put()
 		back := time.Now()
 		_, err := w.Get(t.Context())
@@ -78,22 +76,35 @@ func endIn(d time.Duration, end <-chan error) error {
 }
 
 func TestAMemberThatHasLostItsDataIsAResetOfEachWatchSoonAfterTheClientHasConnected(t *testing.T) {
-	for _, term := range []uint64{1, 2, 9} {
-		t.Run(fmt.Sprintf("raft term %d, was 2", term), func(t *testing.T) {
+	// Each start of the only member is a term of raft.
+	for name, test := range map[string]struct {
+		before, after int // how often the member was started again before it had its data, and before it has none
+		than          int // how the term after the loss compares with the term before it
+	}{
+		"in an earlier term": {3, 0, -1},
+		"in the same term":   {1, 0, 0},
+		"in a later term":    {0, 2, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := newSimulated(t)
-				for range 5 {
+				m := newCounting(t, 1)
+				start := m.backup()
+				m.startAgain(test.after)
+				empty := m.backup()
+				m.restore(start)
+				m.startAgain(test.before)
+				for range 15 {
 					m.put()
 				}
-				client := m.client(t, plain)
+				term := m.term()
+				client := m.client(plain)
 				connected(t.Context(), client)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				ends := watching(t, ctx, client, 3)
-				m.stop()
+				m.Stop()
 				time.Sleep(time.Minute)
-				m.empty(term)
-				m.start()
+				m.restore(empty)
 				ready(ctx, client)
 				back := time.Now()
 				for _, end := range ends {
@@ -101,8 +112,11 @@ func TestAMemberThatHasLostItsDataIsAResetOfEachWatchSoonAfterTheClientHasConnec
 						t.Errorf("promised: every watch of a client ends with %v within %v of its connecting again; after %v: %v", kv.ErrReset, soon, time.Since(back), err)
 					}
 				}
-				if n := m.readsSince(); n != 1 {
+				if n := m.reads.Load(); n != 1 {
 					t.Errorf("promised: that costs a client one read; it made %d", n)
+				}
+				if got := cmp.Compare(m.term(), term); got != test.than {
+					t.Errorf("the test itself: the term was %d, and is %d", term, m.term())
 				}
 			})
 		})
@@ -111,23 +125,23 @@ func TestAMemberThatHasLostItsDataIsAResetOfEachWatchSoonAfterTheClientHasConnec
 
 func TestAWatchCostsNoReadWhileConnectedAndOneAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newSimulated(t)
-		client := m.client(t, etcd.KeepAlive)
+		m := newCounting(t, 1)
+		client := m.client(etcd.KeepAlive)
 		connected(t.Context(), client)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		ends := watching(t, ctx, client, 10)
 		time.Sleep(24 * time.Hour)
-		if n := m.readsSince(); n != 0 {
+		if n := m.reads.Swap(0); n != 0 {
 			t.Errorf("promised: an idle Store reads nothing; in a day it made %d reads", n)
 		}
 		for range 3 {
-			m.stop()
+			m.Stop()
 			time.Sleep(time.Minute)
 			m.start()
 			ready(ctx, client)
 			time.Sleep(time.Hour)
-			if n := m.readsSince(); n != 1 {
+			if n := m.reads.Swap(0); n != 1 {
 				t.Errorf("promised: a client makes one read after an outage; it made %d", n)
 			}
 		}
@@ -139,23 +153,37 @@ func TestAWatchCostsNoReadWhileConnectedAndOneAfterAnOutage(t *testing.T) {
 	})
 }
 
+// leaderless starts a cluster of which the client reaches member 0 alone, opens a watch, and has the members come back on what they had
+// in backup. The client connects to member 0 when the others are gone, and it has not noticed yet.
+func leaderless(t *testing.T, backup func(m *counting) *etcdmem.Backup) (m *counting, ended <-chan error, cancel func()) {
+	m = newCounting(t, 3)
+	b := backup(m)
+	for range 15 {
+		m.put()
+	}
+	if b == nil {
+		b = m.backup()
+	}
+	client := m.client(etcd.KeepAlive, 0)
+	connected(t.Context(), client)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended = idle(t, ctx, etcd.New(client))
+	m.Stop()
+	m.Network().Swallow(0) // so that an attempt to connect is under way when they are back
+	m.restore(b)
+	m.Stop(1, 2)
+	m.Network().Mend(0)
+	ready(ctx, client)
+	return m, ended, cancel
+}
+
 // A cluster that is back may elect its leader seconds later.
 func TestAMemberThatHasLostItsDataIsAResetOnceItHasALeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newSimulated(t)
-		m.put()
-		client := m.client(t, etcd.KeepAlive)
-		connected(t.Context(), client)
-		ctx, cancel := context.WithCancel(t.Context())
+		m, end, cancel := leaderless(t, (*counting).backup)
 		defer cancel()
-		end := idle(t, ctx, etcd.New(client))
-		m.stop()
-		m.empty(1)
-		m.lead(false)
+		time.Sleep(2 * time.Second)
 		m.start()
-		ready(ctx, client)
-		time.Sleep(3 * time.Second)
-		m.lead(true)
 		if err := endIn(2*soon, end); !errors.Is(err, kv.ErrReset) {
 			t.Errorf("promised: the watch ends with %v once the member has a leader; %v later: %v", kv.ErrReset, 2*soon, err)
 		}
@@ -164,24 +192,15 @@ func TestAMemberThatHasLostItsDataIsAResetOnceItHasALeader(t *testing.T) {
 
 func TestTheReadsAfterAnOutageAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const most = 3 // and etcd's client makes up to a hundred attempts of each
-		m := newSimulated(t)
-		client := m.client(t, etcd.KeepAlive)
-		connected(t.Context(), client)
-		ctx, cancel := context.WithCancel(t.Context())
+		const most = 3
+		m, _, cancel := leaderless(t, func(*counting) *etcdmem.Backup { return nil })
 		defer cancel()
-		idle(t, ctx, etcd.New(client))
-		m.stop()
-		m.lead(false)
-		m.start()
-		ready(ctx, client)
 		time.Sleep(time.Minute)
-		n := m.readsSince()
-		if n == 0 || n > most*100 {
-			t.Errorf("promised: a read that is not answered is made %d times; %d attempts came", most, n)
+		if n := m.reads.Swap(0); n == 0 || n > most {
+			t.Errorf("promised: a read that is not answered is made %d times; %d came", most, n)
 		}
 		time.Sleep(24 * time.Hour)
-		if n := m.readsSince(); n != 0 {
+		if n := m.reads.Swap(0); n != 0 {
 			t.Errorf("promised: after some seconds without an answer no more reads are made; %d came", n)
 		}
 	})
@@ -190,21 +209,22 @@ func TestTheReadsAfterAnOutageAreBounded(t *testing.T) {
 // What one Store has read another knows.
 func TestAStoreKnowsWhatAnotherStoreOfItsClientHasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newSimulated(t)
+		m := newCounting(t, 1)
+		empty := m.backup()
 		m.put()
-		client := m.client(t, plain)
+		client := m.client(plain)
 		one, two := etcd.New(client), etcd.New(client)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		must(one.Get(ctx, kv.Key("k")))(t)
-		m.empty(1)
+		m.restore(empty)
 		if err := endIn(time.Hour, idle(t, ctx, two)); !errors.Is(err, kv.ErrReset) {
 			t.Errorf("promised: a watch at a member that is not where another Store has read it ends with %v; it ended with %v", kv.ErrReset, err)
 		}
 		running := idle(t, ctx, two)
 		m.put()
 		must(one.Get(ctx, kv.Key("k")))(t)
-		m.empty(1)
+		m.restore(empty)
 		must(one.Get(ctx, kv.Key("k")))(t)
 		if err := endIn(time.Hour, running); !errors.Is(err, kv.ErrReset) {
 			t.Errorf("promised: a reset that another Store has read ends the watch with %v; it ended with %v", kv.ErrReset, err)
@@ -255,34 +275,34 @@ func TestAWatchThatBeginsAtAMemberWhichIsBehindMakesOneRead(t *testing.T) {
 
 // A real client resumes its watches by itself.
 func TestAClusterRestoredToAnOlderStateIsAResetWithoutARead(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	cluster := etcdtest.Start(t, 1)
-	client := cluster.Client()
-	writer, other := etcd.New(client), etcd.New(client)
-	rev := must(writer.Put(ctx, "k", nil))(t)
-	backup := must(cluster.Backup(ctx))(t)
-	ends := make(chan error, 2)
-	for _, store := range []*etcd.Store{writer, other} {
-		begun := make(chan struct{})
-		r := read(t, store.WatchAcknowledged(ctx, kv.Key("other"), rev, func() { close(begun) }))
-		go func() {
-			_, err, _ := r.pull()
-			ends <- err
-		}()
-		<-begun
-	}
-	for range 3 {
-		must(writer.Put(ctx, "k", nil))(t)
-	}
-	if err := cluster.Restore(ctx, backup); err != nil {
-		t.Fatal(err)
-	}
-	ready(ctx, client)
-	back := time.Now()
-	for range 2 {
-		if err := <-ends; !errors.Is(err, kv.ErrReset) || time.Since(back) > 2*soon { // on a busy machine
-			t.Errorf("promised: every watch ends with %v within %v of its client's connecting again; it ended with %v after %v", kv.ErrReset, soon, err, time.Since(back))
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		client := cluster.Client()
+		writer, other := etcd.New(client), etcd.New(client)
+		rev := must(writer.Put(ctx, "k", nil))(t)
+		backup := must(cluster.Backup(ctx))(t)
+		ends := make(chan error, 2)
+		for _, store := range []*etcd.Store{writer, other} {
+			begun := make(chan struct{})
+			r := read(t, store.WatchAcknowledged(ctx, kv.Key("other"), rev, func() { close(begun) }))
+			go func() {
+				_, err, _ := r.pull()
+				ends <- err
+			}()
+			<-begun
 		}
-	}
+		for range 3 {
+			must(writer.Put(ctx, "k", nil))(t)
+		}
+		if err := cluster.Restore(ctx, backup); err != nil {
+			t.Fatal(err)
+		}
+		ready(ctx, client)
+		back := time.Now()
+		for range 2 {
+			if err := <-ends; !errors.Is(err, kv.ErrReset) || time.Since(back) > 2*soon { // on a busy machine
+				t.Errorf("promised: every watch ends with %v within %v of its client's connecting again; it ended with %v after %v", kv.ErrReset, soon, err, time.Since(back))
+			}
+		}
+	})
 }

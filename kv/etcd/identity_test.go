@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -13,96 +14,97 @@ import (
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
 func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextRead(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	cluster := etcdtest.Start(t, 1)
-	store := etcd.New(cluster.Client())
-	old := must(store.Put(ctx, "k", []byte("old")))(t)
-	backup := must(cluster.Backup(ctx))(t)
-	r := read(t, store.Watch(ctx, kv.Key("k"), old-1))
-	idle := read(t, store.Watch(ctx, kv.Key("j"), old))
-	r.batch()
-	must(store.Put(ctx, "k", []byte("new")))(t)
-	r.batch()
-	if err := cluster.Restore(ctx, backup); err != nil {
-		t.Fatal(err)
-	}
-	ends := make(chan error)
-	go func() {
-		_, err, _ := idle.pull()
-		ends <- err
-	}()
-	got := must(store.Get(ctx, kv.Key("k")))(t)
-	if got.Revision != old || string(got.Entries[0].Value) != "old" {
-		t.Errorf("got %+v, want what was restored, at %d", got, old)
-	}
-	r.end(kv.ErrReset)
-	if err := <-ends; !errors.Is(err, kv.ErrReset) {
-		t.Errorf("a watch that was waiting ended with %v, want %v", err, kv.ErrReset)
-	}
-	// What is read afresh can be watched, in the same Store.
-	again := read(t, store.Watch(ctx, kv.Key("k"), got.Revision))
-	rev := must(store.Put(ctx, "k", nil))(t)
-	if b := again.batch(); b.Revision != rev {
-		t.Errorf("got revision %d, want %d", b.Revision, rev)
-	}
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		store := etcd.New(cluster.Client())
+		old := must(store.Put(ctx, "k", []byte("old")))(t)
+		backup := must(cluster.Backup(ctx))(t)
+		r := read(t, store.Watch(ctx, kv.Key("k"), old-1))
+		idle := read(t, store.Watch(ctx, kv.Key("j"), old))
+		r.batch()
+		must(store.Put(ctx, "k", []byte("new")))(t)
+		r.batch()
+		ends := make(chan error)
+		go func() {
+			_, err, _ := idle.pull()
+			ends <- err
+		}()
+		if err := errors.Join(cluster.WaitWatchers(ctx, 0, 2), cluster.Restore(ctx, backup)); err != nil {
+			t.Fatal(err)
+		}
+		got := must(store.Get(ctx, kv.Key("k")))(t)
+		if got.Revision != old || string(got.Entries[0].Value) != "old" {
+			t.Errorf("got %+v, want what was restored, at %d", got, old)
+		}
+		r.end(kv.ErrReset)
+		if err := <-ends; !errors.Is(err, kv.ErrReset) {
+			t.Errorf("a watch that was waiting ended with %v, want %v", err, kv.ErrReset)
+		}
+		// What is read afresh can be watched, in the same Store.
+		again := read(t, store.Watch(ctx, kv.Key("k"), got.Revision))
+		rev := must(store.Put(ctx, "k", nil))(t)
+		if b := again.batch(); b.Revision != rev {
+			t.Errorf("got revision %d, want %d", b.Revision, rev)
+		}
+	})
 }
 
 func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextWrite(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	cluster := etcdtest.Start(t, 1)
-	store := etcd.New(cluster.Client())
-	old := must(store.Put(ctx, "k", nil))(t)
-	backup := must(cluster.Backup(ctx))(t)
-	for range 3 {
-		must(store.Put(ctx, "k", nil))(t)
-	}
-	r := read(t, store.Watch(ctx, kv.Key("k"), old))
-	r.batch()
-	if err := cluster.Restore(ctx, backup); err != nil {
-		t.Fatal(err)
-	}
-	if rev := must(store.Put(ctx, "k", nil))(t); rev != old+1 {
-		t.Errorf("the put is at %d, want %d", rev, old+1)
-	}
-	r.end(kv.ErrReset)
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		store := etcd.New(cluster.Client())
+		old := must(store.Put(ctx, "k", nil))(t)
+		backup := must(cluster.Backup(ctx))(t)
+		for range 3 {
+			must(store.Put(ctx, "k", nil))(t)
+		}
+		r := read(t, store.Watch(ctx, kv.Key("k"), old))
+		r.batch()
+		if err := cluster.Restore(ctx, backup); err != nil {
+			t.Fatal(err)
+		}
+		if rev := must(store.Put(ctx, "k", nil))(t); rev != old+1 {
+			t.Errorf("the put is at %d, want %d", rev, old+1)
+		}
+		r.end(kv.ErrReset)
+	})
 }
 
 // A watch that goes on from where another has ended need not read first.
 func TestReplacedHistoryIsSaidWhenAWatchBegins(t *testing.T) {
-	for name, replace := range map[string]func(context.Context, *etcdtest.Cluster, *etcdtest.Backup) error{
-		"restored": func(ctx context.Context, c *etcdtest.Cluster, b *etcdtest.Backup) error { return c.Restore(ctx, b) },
-		"another":  func(ctx context.Context, c *etcdtest.Cluster, _ *etcdtest.Backup) error { return c.Replace(ctx) },
+	for name, replace := range map[string]func(context.Context, etcdmem.AnyCluster, etcdmem.AnyBackup) error{
+		"restored": func(ctx context.Context, c etcdmem.AnyCluster, b etcdmem.AnyBackup) error { return c.Restore(ctx, b) },
+		"another":  func(ctx context.Context, c etcdmem.AnyCluster, _ etcdmem.AnyBackup) error { return c.Replace(ctx) },
 	} {
 		for where, wrap := range map[string]func(*clientv3.Client) etcd.Client{
 			"plain":     func(c *clientv3.Client) etcd.Client { return c },
 			"namespace": func(c *clientv3.Client) etcd.Client { return namespaced(c, "/space/") },
 		} {
 			t.Run(name+"/"+where, func(t *testing.T) {
-				leaktest.Check(t)
-				ctx := within(t, patience)
-				cluster := etcdtest.Start(t, 1)
-				store := etcd.New(wrap(cluster.Client()))
-				must(store.Put(ctx, "k", nil))(t)
-				backup := must(cluster.Backup(ctx))(t)
-				rev := must(store.Put(ctx, "k", nil))(t)
-				if err := replace(ctx, cluster, backup); err != nil {
-					t.Fatal(err)
-				}
-				read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
-				// It is said until the new history has reached the revision.
-				for got := kv.Revision(0); got < rev; {
+				onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+					ctx := within(t, patience)
+					store := etcd.New(wrap(cluster.Client()))
+					must(store.Put(ctx, "k", nil))(t)
+					backup := must(cluster.Backup(ctx))(t)
+					rev := must(store.Put(ctx, "k", nil))(t)
+					if err := replace(ctx, cluster, backup); err != nil {
+						t.Fatal(err)
+					}
 					read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
-					got = must(store.Put(ctx, "k", nil))(t)
-				}
-				again := read(t, store.Watch(ctx, kv.Key("k"), rev))
-				must(store.Put(ctx, "k", nil))(t)
-				again.batch()
+					// It is said until the new history has reached the revision.
+					for got := kv.Revision(0); got < rev; {
+						read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
+						got = must(store.Put(ctx, "k", nil))(t)
+					}
+					again := read(t, store.Watch(ctx, kv.Key("k"), rev))
+					must(store.Put(ctx, "k", nil))(t)
+					again.batch()
+				})
 			})
 		}
 	}
@@ -181,27 +183,27 @@ func TestAnotherClusterBehindTheAddressIsSaid(t *testing.T) {
 		"namespace": func(c *clientv3.Client) etcd.Client { return namespaced(c, "/space/") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			leaktest.Check(t)
-			ctx := within(t, patience)
-			cluster := etcdtest.Start(t, 1)
-			client := wrap(cluster.Client())
-			store, other := etcd.New(client), etcd.New(client)
-			rev := must(store.Put(ctx, "k", nil))(t)
-			reading := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
-			watching := read(t, other.Watch(ctx, kv.Key("k"), rev-1))
-			reading.batch()
-			watching.batch()
-			if err := cluster.Replace(ctx); err != nil {
-				t.Fatal(err)
-			}
-			// By a read of the Store, though the new cluster is not as far as the old one was;
-			must(store.Get(ctx, kv.Key("other")))(t)
-			reading.end(kv.ErrReset)
-			// and by the watch itself, of a Store that has read nothing, once the new cluster is.
-			for got := kv.Revision(0); got <= rev; {
-				got = must(store.Put(ctx, "k", nil))(t)
-			}
-			watching.end(kv.ErrReset)
+			onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+				ctx := within(t, patience)
+				client := wrap(cluster.Client())
+				store, other := etcd.New(client), etcd.New(client)
+				rev := must(store.Put(ctx, "k", nil))(t)
+				reading := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+				watching := read(t, other.Watch(ctx, kv.Key("k"), rev-1))
+				reading.batch()
+				watching.batch()
+				if err := cluster.Replace(ctx); err != nil {
+					t.Fatal(err)
+				}
+				// By a read of the Store, though the new cluster is not as far as the old one was;
+				must(store.Get(ctx, kv.Key("other")))(t)
+				reading.end(kv.ErrReset)
+				// and by the watch itself, of a Store that has read nothing, once the new cluster is.
+				for got := kv.Revision(0); got <= rev; {
+					got = must(store.Put(ctx, "k", nil))(t)
+				}
+				watching.end(kv.ErrReset)
+			})
 		})
 	}
 }
@@ -249,16 +251,18 @@ var snapshotsSoon = etcdtest.WithConfig(func(_ int, config *embed.Config) {
 })
 
 func TestStoresOfTwoClustersKnowNothingOfEachOther(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	one, two := etcd.New(etcdtest.Start(t, 1).Client()), etcd.New(etcdtest.Start(t, 1).Client())
-	rev := must(one.Put(ctx, "k", nil))(t)
-	r := read(t, one.Watch(ctx, kv.Key("k"), rev))
-	must(two.Get(ctx, kv.All()))(t)
-	rev = must(one.Put(ctx, "k", nil))(t)
-	if got := r.batch().Revision; got != rev {
-		t.Errorf("got revision %d, want %d", got, rev)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		one, two := etcd.New(etcdmem.Start(t, 1, etcdmem.WithSeed(1)).Client()), etcd.New(etcdmem.Start(t, 1, etcdmem.WithSeed(2)).Client())
+		rev := must(one.Put(t.Context(), "k", nil))(t)
+		r := read(t, one.Watch(t.Context(), kv.Key("k"), rev))
+		if other := must(two.Get(t.Context(), kv.All()))(t); other.Revision >= rev {
+			t.Fatalf("the test itself: the other cluster is at revision %d, which is no reset after %d", other.Revision, rev)
+		}
+		rev = must(one.Put(t.Context(), "k", nil))(t)
+		if got := r.batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
+		}
+	})
 }
 
 // The answers of a fake, which come in the order a test wants.

@@ -32,12 +32,12 @@ func connected(ctx context.Context, client *clientv3.Client) {
 func TestAClientMadeWithKeepAliveConnectsSoonAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const bound = 7 * time.Second
-		m := newSimulated(t)
-		client, bare := m.client(t, etcd.KeepAlive), m.client(t, plain)
+		m := newCounting(t, 1)
+		client, bare := m.client(etcd.KeepAlive), m.client(plain)
 		connected(t.Context(), client)
 		connected(t.Context(), bare)
 		for _, outage := range outages {
-			m.stop()
+			m.Stop()
 			time.Sleep(outage)
 			m.start()
 			back := time.Now()
@@ -64,14 +64,14 @@ func ready(ctx context.Context, client *clientv3.Client) {
 func TestAClientWithAWatchConnectsSoonAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const bound = 7 * time.Second
-		m := newSimulated(t)
-		client, bare := m.client(t, plain), m.client(t, plain)
+		m := newCounting(t, 1)
+		client, bare := m.client(plain), m.client(plain)
 		connected(t.Context(), bare)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		idle(t, ctx, etcd.New(client))
 		for _, outage := range outages {
-			m.stop()
+			m.Stop()
 			time.Sleep(outage)
 			m.start()
 			back := time.Now()
@@ -87,17 +87,17 @@ func TestAClientWithAWatchConnectsSoonAfterAnOutage(t *testing.T) {
 }
 
 // attempts returns how often client tries to connect in an outage of ten minutes.
-func attempts(m *simulated) int {
-	m.stop()
-	before := m.dialed()
+func attempts(m *counting) int64 {
+	m.Stop()
+	before := m.dials.Load()
 	time.Sleep(10 * time.Minute)
-	return m.dialed() - before
+	return m.dials.Load() - before
 }
 
 func TestNothingObservesTheConnectionOfAClientWithoutAWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newSimulated(t)
-		client := m.client(t, plain)
+		m := newCounting(t, 1)
+		client := m.client(plain)
 		connected(t.Context(), client)
 		bare := attempts(m)
 		m.start()
@@ -124,11 +124,11 @@ func TestNothingObservesTheConnectionOfAClientWithoutAWatch(t *testing.T) {
 
 func TestAReadIsBackSoonAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newSimulated(t)
-		store := etcd.New(m.client(t, plain))
+		m := newCounting(t, 1)
+		store := etcd.New(m.client(plain))
 		must(store.Get(t.Context(), kv.Key("k")))(t)
 		for _, outage := range outages {
-			m.stop()
+			m.Stop()
 			for end := time.Now().Add(outage); time.Now().Before(end); time.Sleep(10 * time.Second) {
 				if _, err := store.Get(t.Context(), kv.Key("k")); err == nil {
 					t.Fatal("a read of a member that is stopped was answered")
@@ -146,19 +146,19 @@ func TestAReadIsBackSoonAfterAnOutage(t *testing.T) {
 func TestAValueIsCurrentSoonAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most, more = 10 * time.Second, 5 * time.Second
-		m := newSimulated(t)
-		v := value.New(etcd.New(m.client(t, plain)), "k", value.Bytes, value.WithRetry(50*time.Millisecond, most))
+		m := newCounting(t, 1)
+		v := value.New(etcd.New(m.client(plain)), "k", value.Bytes, value.WithRetry(50*time.Millisecond, most))
 		w := v.Watch()
 		defer w.Close()
 		m.put()
 		must(w.Get(t.Context()))(t)
 		for _, outage := range outages {
-			m.stop()
+			m.Stop()
 			time.Sleep(outage)
 			m.start()
 			back := time.Now()
 			rev := m.put()
-			must(w.Get(t.Context(), value.AtLeast[[]byte](kv.Revision(rev))))(t)
+			must(w.Get(t.Context(), value.AtLeast[[]byte](rev)))(t)
 			if took := time.Since(back); took > most+more {
 				t.Errorf("promised: a Value is current within %v of the end of an outage; after %v of outage it took %v", most+more, outage, took)
 			}
@@ -169,21 +169,21 @@ func TestAValueIsCurrentSoonAfterAnOutage(t *testing.T) {
 // TestAnOutageIsNoStorm counts the attempts of a client to connect, because a server that comes back has all its clients at once.
 func TestAnOutageIsNoStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newSimulated(t)
-		client := m.client(t, plain)
+		m := newCounting(t, 1)
+		client := m.client(plain)
 		for range 100 {
 			idle(t, t.Context(), etcd.New(client))
 		}
 		connected(t.Context(), client)
-		m.stop()
-		before, began := m.dialed(), time.Now()
+		m.Stop()
+		before, began := m.dials.Load(), time.Now()
 		for range 30 {
 			for range 100 {
 				etcd.New(client).Get(t.Context(), kv.Key("k"))
 			}
 			time.Sleep(time.Minute)
 		}
-		if n, most := m.dialed()-before, int(time.Since(began)/time.Second); n > most {
+		if n, most := m.dials.Load()-before, int64(time.Since(began)/time.Second); n > most {
 			t.Errorf("promised: a client tries to connect once a second at most; in %d s it tried %d times", most, n)
 		}
 	})

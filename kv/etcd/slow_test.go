@@ -9,10 +9,9 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
-	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
 // heap is what is in use after everything that can be freed was.
@@ -54,157 +53,155 @@ func commits(t *testing.T, store *etcd.Store, n int) kv.Revision {
 }
 
 func TestMemoryUnderAStuckReaderIsBounded(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, 3*patience)
-	const (
-		buffer = 1 << 20
-		// The buffer, one response of up to a thousand of these revisions, and what etcd does besides.
-		bound = buffer + 5<<20 + 8<<20
-	)
-	count := 25_600
-	if raceDetector {
-		count /= 16
-	}
-	client := etcdtest.Start(t, 1).Client()
-	store := etcd.New(client, etcd.WithBuffer(buffer))
-	first := must(store.Put(ctx, "/k/z", nil))(t)
-	r := read(t, store.Watch(ctx, kv.Prefix("/k/"), first-1))
-	r.batch() // it is running, and now its reader is stuck
-	other := read(t, store.Watch(ctx, kv.Key("/k/z"), first))
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, 3*patience)
+		const (
+			buffer = 1 << 20
+			// The buffer, one response of up to a thousand of these revisions, and what etcd does besides.
+			bound = buffer + 5<<20 + 8<<20
+		)
+		const count = 6_400 // 25 MiB
+		client := cluster.Client()
+		store := etcd.New(client, etcd.WithBuffer(buffer))
+		first := must(store.Put(ctx, "/k/z", nil))(t)
+		r := read(t, store.Watch(ctx, kv.Prefix("/k/"), first-1))
+		r.batch() // it is running, and now its reader is stuck
+		other := read(t, store.Watch(ctx, kv.Key("/k/z"), first))
 
-	last := commits(t, store, count)
-	// Nobody else is held up.
-	rev := must(store.Put(ctx, "/k/z", nil))(t)
-	if got := other.batch().Revision; got != rev {
-		t.Errorf("the other watch is at %d, want %d", got, rev)
-	}
-	other.stop()
-	stuck := heap()
+		last := commits(t, store, count)
+		// Nobody else is held up.
+		rev := must(store.Put(ctx, "/k/z", nil))(t)
+		if got := other.batch().Revision; got != rev {
+			t.Errorf("the other watch is at %d, want %d", got, rev)
+		}
+		other.stop()
+		stuck := heap()
 
-	seen, at := 0, first // how many events, and the revision of the last
-	for at < last {
-		b := r.batch()
-		perRevision := 0
-		for i, e := range b.Events {
-			if e.Key == "/k/z" {
-				continue
-			}
-			seen++
-			if perRevision++; e.ModRevision != at {
-				if e.ModRevision != at+1 || perRevision != 1 {
-					t.Fatalf("revision %d came after %d, of which there were %d events", e.ModRevision, at, perRevision-1)
+		seen, at := 0, first // how many events, and the revision of the last
+		for at < last {
+			b := r.batch()
+			perRevision := 0
+			for i, e := range b.Events {
+				if e.Key == "/k/z" {
+					continue
 				}
-				at = e.ModRevision
-			}
-			if last := i == len(b.Events)-1 || b.Events[i+1].ModRevision != at; last {
-				if perRevision != 4 {
-					t.Fatalf("revision %d came with %d of its 4 events", at, perRevision)
+				seen++
+				if perRevision++; e.ModRevision != at {
+					if e.ModRevision != at+1 || perRevision != 1 {
+						t.Fatalf("revision %d came after %d, of which there were %d events", e.ModRevision, at, perRevision-1)
+					}
+					at = e.ModRevision
 				}
-				perRevision = 0
+				if last := i == len(b.Events)-1 || b.Events[i+1].ModRevision != at; last {
+					if perRevision != 4 {
+						t.Fatalf("revision %d came with %d of its 4 events", at, perRevision)
+					}
+					perRevision = 0
+				}
 			}
 		}
-	}
-	r.stop()
-	if seen != 4*count {
-		t.Errorf("%d events came, want %d", seen, 4*count)
-	}
-	held := stuck - heap()
-	t.Logf("beneath a reader that took none of %d updates of 1 KiB, %.1f MiB were held", 4*count, float64(held)/(1<<20))
-	if held > bound {
-		t.Errorf("that is more than %.1f MiB", float64(bound)/(1<<20))
-	}
+		r.stop()
+		if seen != 4*count {
+			t.Errorf("%d events came, want %d", seen, 4*count)
+		}
+		held := stuck - heap()
+		t.Logf("beneath a reader that took none of %d updates of 1 KiB, %.1f MiB were held", 4*count, float64(held)/(1<<20))
+		if held > bound {
+			t.Errorf("that is more than %.1f MiB", float64(bound)/(1<<20))
+		}
+	})
 }
 
 func TestAStuckReaderLetsGoOfEtcdAndComesBack(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	cluster := etcdtest.Start(t, 1)
-	store := etcd.New(cluster.Client(), etcd.WithBuffer(64<<10))
-	first := must(store.Put(ctx, "/k/a", nil))(t)
-	r := read(t, store.Watch(ctx, kv.Prefix("/k/"), first-1))
-	r.batch()
-	last := commits(t, store, 64)
-	if err := cluster.WaitWatchers(ctx, 0, 0); err != nil {
-		t.Fatalf("the watch of a stuck reader is still open: %v", err)
-	}
-	for at := first; at < last; at = r.batch().Revision {
-	}
-	// It is live again.
-	rev := must(store.Put(ctx, "/k/a", nil))(t)
-	if got := r.batch().Revision; got != rev {
-		t.Errorf("got revision %d, want %d", got, rev)
-	}
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		store := etcd.New(cluster.Client(), etcd.WithBuffer(64<<10))
+		first := must(store.Put(ctx, "/k/a", nil))(t)
+		r := read(t, store.Watch(ctx, kv.Prefix("/k/"), first-1))
+		r.batch()
+		last := commits(t, store, 64)
+		if err := cluster.WaitWatchers(ctx, 0, 0); err != nil {
+			t.Fatalf("the watch of a stuck reader is still open: %v", err)
+		}
+		for at := first; at < last; at = r.batch().Revision {
+		}
+		// It is live again.
+		rev := must(store.Put(ctx, "/k/a", nil))(t)
+		if got := r.batch().Revision; got != rev {
+			t.Errorf("got revision %d, want %d", got, rev)
+		}
+	})
 }
 
 func TestAStuckReaderIsToldOfCompactionAfterWhatWasHeld(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	cluster := etcdtest.Start(t, 1)
-	store := etcd.New(cluster.Client(), etcd.WithBuffer(64<<10))
-	first := must(store.Put(ctx, "/k/a", nil))(t)
-	r := read(t, store.Watch(ctx, kv.Prefix("/k/"), first-1))
-	r.batch()
-	last := commits(t, store, 64)
-	if err := cluster.WaitWatchers(ctx, 0, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := cluster.Compact(ctx, int64(last)); err != nil {
-		t.Fatal(err)
-	}
-	held, err := r.end(kv.ErrCompacted)
-	if len(held) == 0 || held[len(held)-1].Revision >= last-1 {
-		t.Errorf("%d batches were held, the last at %v: the test has not filled the buffer", len(held), held)
-	}
-	var compacted *kv.CompactedError
-	if !errors.As(err, &compacted) || compacted.Oldest != last {
-		t.Errorf("%v says that %v is the oldest revision, want %d", err, compacted, last)
-	}
-	// And from there one can watch.
-	again := read(t, store.Watch(ctx, kv.Prefix("/k/"), compacted.Oldest-1))
-	if b := again.batch(); b.Revision != last || len(b.Events) != 4 {
-		t.Errorf("got %d events up to %d, want 4 up to %d", len(b.Events), b.Revision, last)
-	}
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		store := etcd.New(cluster.Client(), etcd.WithBuffer(64<<10))
+		first := must(store.Put(ctx, "/k/a", nil))(t)
+		r := read(t, store.Watch(ctx, kv.Prefix("/k/"), first-1))
+		r.batch()
+		last := commits(t, store, 64)
+		if err := cluster.WaitWatchers(ctx, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := cluster.Compact(ctx, int64(last)); err != nil {
+			t.Fatal(err)
+		}
+		held, err := r.end(kv.ErrCompacted)
+		if len(held) == 0 || held[len(held)-1].Revision >= last-1 {
+			t.Errorf("%d batches were held, the last at %v: the test has not filled the buffer", len(held), held)
+		}
+		var compacted *kv.CompactedError
+		if !errors.As(err, &compacted) || compacted.Oldest != last {
+			t.Errorf("%v says that %v is the oldest revision, want %d", err, compacted, last)
+		}
+		// And from there one can watch.
+		again := read(t, store.Watch(ctx, kv.Prefix("/k/"), compacted.Oldest-1))
+		if b := again.batch(); b.Revision != last || len(b.Events) != 4 {
+			t.Errorf("got %d events up to %d, want 4 up to %d", len(b.Events), b.Revision, last)
+		}
+	})
 }
 
 // Fragmented, a catch-up passes a client that takes no large messages, and still no revision is torn apart.
 func TestARevisionInManyMessagesComesWhole(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	cluster := etcdtest.Start(t, 1)
-	config := cluster.ClientConfig()
-	config.MaxCallSendMsgSize = 2 << 20
-	config.MaxCallRecvMsgSize = 2 << 20
-	client := must(clientv3.New(config))(t)
-	defer client.Close()
-	store := etcd.New(client)
-	before := must(store.Put(ctx, "/a", nil))(t)
-	live := read(t, store.Watch(ctx, kv.Prefix("/k/"), before))
-	const size = 45 // of a revision: together they are near what etcd takes in one request
-	var last kv.Revision
-	for range 5 {
-		var ops []kv.Op
-		for i := range size {
-			ops = append(ops, kv.PutOp(fmt.Sprintf("/k/%02d", i), make([]byte, 30<<10)))
-		}
-		last = must(store.Commit(ctx, ops...))(t)
-	}
-	late := read(t, store.Watch(ctx, kv.Prefix("/k/"), before))
-	for name, r := range map[string]*reader{"live": live, "late": late} {
-		count := make(map[kv.Revision]int)
-		for at := before; at < last; {
-			b := r.batch()
-			at = b.Revision
-			for _, e := range b.Events {
-				count[e.ModRevision]++
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		config := cluster.ClientConfig()
+		config.MaxCallSendMsgSize = 2 << 20
+		config.MaxCallRecvMsgSize = 2 << 20
+		client := must(clientv3.New(config))(t)
+		defer client.Close()
+		store := etcd.New(client)
+		before := must(store.Put(ctx, "/a", nil))(t)
+		live := read(t, store.Watch(ctx, kv.Prefix("/k/"), before))
+		const size = 45 // of a revision: together they are near what etcd takes in one request
+		var last kv.Revision
+		for range 5 {
+			var ops []kv.Op
+			for i := range size {
+				ops = append(ops, kv.PutOp(fmt.Sprintf("/k/%02d", i), make([]byte, 30<<10)))
 			}
-			for rev, n := range count {
-				if n != size {
-					t.Errorf("%s: revision %d came with %d of its %d events", name, rev, n, size)
+			last = must(store.Commit(ctx, ops...))(t)
+		}
+		late := read(t, store.Watch(ctx, kv.Prefix("/k/"), before))
+		for name, r := range map[string]*reader{"live": live, "late": late} {
+			count := make(map[kv.Revision]int)
+			for at := before; at < last; {
+				b := r.batch()
+				at = b.Revision
+				for _, e := range b.Events {
+					count[e.ModRevision]++
+				}
+				for rev, n := range count {
+					if n != size {
+						t.Errorf("%s: revision %d came with %d of its %d events", name, rev, n, size)
+					}
 				}
 			}
+			if len(count) != 5 {
+				t.Errorf("%s: %d revisions came, want 5", name, len(count))
+			}
 		}
-		if len(count) != 5 {
-			t.Errorf("%s: %d revisions came, want 5", name, len(count))
-		}
-	}
+	})
 }

@@ -7,7 +7,6 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -15,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
-	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
 // stream returns the metadata that etcd's client chooses the gRPC stream of a watch by.
@@ -189,23 +188,21 @@ func TestAnEndedContextIsSaidBeforeAReset(t *testing.T) {
 }
 
 func TestBookmarksTellOfWhatHappensOutsideTheRange(t *testing.T) {
-	leaktest.Check(t)
-	ctx := within(t, patience)
-	cluster := etcdtest.Start(t, 1, etcdtest.WithConfig(func(_ int, config *embed.Config) {
-		config.WatchProgressNotifyInterval = 100 * time.Millisecond
-	}))
-	store := etcd.New(cluster.Client())
-	rev := must(store.Put(ctx, "/k", nil))(t)
-	other := must(store.Put(ctx, "/other", nil))(t)
-	for b, err := range store.Watch(ctx, kv.Key("/k"), rev) {
-		if err != nil || !b.IsBookmark() {
-			t.Fatalf("got %v, %v, want a bookmark", b, err)
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, time.Hour)
+		store := etcd.New(cluster.Client())
+		rev := must(store.Put(ctx, "/k", nil))(t)
+		other := must(store.Put(ctx, "/other", nil))(t)
+		for b, err := range store.Watch(ctx, kv.Key("/k"), rev) {
+			if err != nil || !b.IsBookmark() {
+				t.Fatalf("got %v, %v, want a bookmark", b, err)
+			}
+			if b.Revision > other {
+				t.Errorf("a bookmark is at %d, the store at %d", b.Revision, other)
+			}
+			if b.Revision == other {
+				break
+			}
 		}
-		if b.Revision > other {
-			t.Errorf("a bookmark is at %d, the store at %d", b.Revision, other)
-		}
-		if b.Revision == other {
-			break
-		}
-	}
+	}, bookmarksOften)
 }

@@ -138,7 +138,7 @@ func copyData(to, from string) error {
 	})
 }
 
-// copySparse copies a file but leaves holes for zeros: etcd's log is a file of 64 MiB that is nearly empty.
+// copySparse copies a file but leaves holes for zeros: etcd sets space aside in its files, which are nearly empty.
 func copySparse(to, from string) (err error) {
 	in, err := os.Open(from)
 	if err != nil {

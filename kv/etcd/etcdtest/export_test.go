@@ -24,3 +24,10 @@ func NewNetwork(sockets ...string) (*Network, func()) {
 
 // Window bounds what a connection holds in one direction.
 const Window = window
+
+// Pid returns which process a member is.
+func (c *Cluster) Pid(member int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.members[member].server.(*childServer).cmd.Process.Pid
+}

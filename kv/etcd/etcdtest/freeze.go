@@ -1,11 +1,17 @@
 package etcdtest
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+)
 
 // Freeze stops the processes of the given members, all if none is given, where they are: with SIGSTOP, as a machine
 // does that has run out of memory or is being moved. Connections to them stay open and nothing answers. A frozen
 // leader learns that it was deposed only after [Cluster.Thaw]. Members that are stopped or frozen stay so; Stop ends
 // a frozen member.
+//
+// On Linux, Freeze returns when every thread of the processes has stopped: a request sent later is not answered before
+// Thaw. An answer that was sent earlier may still arrive. Elsewhere a member may run for some milliseconds longer.
 //
 // It is for clusters [WithProcesses] and fails on others, and where there are no such signals.
 func (c *Cluster) Freeze(members ...int) error { return c.signal(true, members) }
@@ -16,7 +22,7 @@ func (c *Cluster) Thaw(members ...int) error { return c.signal(false, members) }
 func (c *Cluster) signal(freeze bool, members []int) error {
 	send, verb := thaw, "thaw"
 	if freeze {
-		send, verb = stop, "freeze"
+		send, verb = stopAndWait, "freeze"
 	}
 	members = c.chosen(members)
 	c.mu.Lock()
@@ -38,4 +44,11 @@ func (c *Cluster) signal(freeze bool, members []int) error {
 	c.applyCuts() // to those that were frozen when a link was cut or mended
 	c.announce()
 	return nil
+}
+
+func stopAndWait(p *os.Process) error {
+	if err := stop(p); err != nil {
+		return err
+	}
+	return waitFrozen(p)
 }

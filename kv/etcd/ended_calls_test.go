@@ -1,0 +1,141 @@
+package etcd_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
+)
+
+// Nothing tells a client that no member is in reach: it is the context that ends a call then.
+func TestCutOffFromEtcdAnEndedContextEndsEveryCallAtOnce(t *testing.T) {
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		for name, client := range map[string]etcd.Client{
+			"plain":     cluster.Client(),
+			"namespace": namespaced(cluster.Client(), "/space/"),
+		} {
+			store := etcd.New(client)
+			ctx, cancel := context.WithCancel(within(t, patience))
+			rev := must(store.Put(ctx, "k", nil))(t)
+			running := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+			running.batch()
+			broken := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+			broken.batch()
+			cluster.Stop()
+			fresh := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+			another := read(t, etcd.New(client).Watch(ctx, kv.Key("j"), 0))
+
+			type ended struct {
+				what string
+				err  error
+			}
+			ends := make(chan ended)
+			for what, r := range map[string]*reader{"a running watch": running, "a new watch": fresh, "another watch": another} {
+				go func() {
+					_, err, _ := r.pull()
+					ends <- ended{what, err}
+				}()
+			}
+			go func() {
+				_, err := store.Get(ctx, kv.Key("k"))
+				ends <- ended{"a get", err}
+			}()
+			go func() {
+				_, err := store.Put(ctx, "k", nil)
+				ends <- ended{"a put", err}
+			}()
+			start := time.Now()
+			broken.stop()
+			if took := time.Since(start); took > atOnce {
+				t.Errorf("%s: breaking off a watch took %v", name, took)
+			}
+			start = time.Now()
+			cancel()
+			for range 5 {
+				e := <-ends
+				if took := time.Since(start); took > atOnce {
+					t.Errorf("%s: %s ended after %v", name, e.what, took)
+				}
+				if !errors.Is(e.err, context.Canceled) && e.what != "a put" {
+					t.Errorf("%s: %s ended with %v, want %v", name, e.what, e.err, context.Canceled)
+				}
+			}
+			if err := cluster.Restart(within(t, patience)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestAClientThatIsClosedEndsEveryCall(t *testing.T) {
+	for name, test := range map[string]struct {
+		wrap    func(*clientv3.Client) etcd.Client
+		running error // of a watch that was delivering
+	}{
+		"a whole client": {func(c *clientv3.Client) etcd.Client { return c }, kv.ErrClosed},
+		// Its parts do not tell that they are closed, so a watch that ends so may have had another reason. The request
+		// that a watch makes to find out may still be answered while they are being closed.
+		"parts of one": {func(c *clientv3.Client) etcd.Client { return namespaced(c, "/space/") }, kv.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+				ctx := within(t, patience)
+				cfg := cluster.ClientConfig()
+				cfg.MaxUnaryRetries = 5 // what is part of a client that is closed tries again as often
+				client := must(clientv3.New(cfg))(t)
+				store := etcd.New(test.wrap(client))
+				rev := must(store.Put(ctx, "k", nil))(t)
+				idle := read(t, store.Watch(ctx, kv.Key("k"), rev))
+				ends := make(chan error)
+				go func() {
+					_, err, _ := idle.pull()
+					ends <- err
+				}()
+				running := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+				running.batch()
+				client.Close()
+				running.end(test.running)
+				if err := <-ends; !errors.Is(err, kv.ErrClosed) && !errors.Is(err, test.running) {
+					t.Errorf("a watch that was waiting: %v, want %v or %v", err, kv.ErrClosed, test.running)
+				}
+				if _, err := store.Get(ctx, kv.Key("k")); !errors.Is(err, kv.ErrClosed) {
+					t.Errorf("a get: %v, want %v", err, kv.ErrClosed)
+				}
+				if _, err := store.Put(ctx, "k", nil); !errors.Is(err, kv.ErrClosed) {
+					t.Errorf("a put: %v, want %v", err, kv.ErrClosed)
+				}
+				read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrClosed)
+			})
+		})
+	}
+}
+
+func TestAClientThatIsClosedEndsAGetUnderWay(t *testing.T) {
+	onCluster(t, 3, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		client := cluster.Client(0)
+		must(etcd.New(client).Get(ctx, kv.Key("k")))(t)
+		begun := make(chan struct{})
+		store := etcd.New(&hookedClient{Client: client, beforeGet: func() { close(begun) }})
+		cluster.Stop(1, 2) // member 0 is in reach, and has no answer
+		got := make(chan error)
+		go func() {
+			_, err := store.Get(ctx, kv.Key("k"))
+			got <- err
+		}()
+		<-begun
+		start := time.Now()
+		client.Close()
+		err := <-got
+		checkError(t, "the get", err, kv.ErrClosed, nil) // and not a cancellation, though that is how it is done
+		if took := time.Since(start); took > atOnce {
+			t.Errorf("it took %v", took)
+		}
+	})
+}

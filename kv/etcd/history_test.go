@@ -1,0 +1,135 @@
+package etcd_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"testing"
+
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/watchkv/watchkv/internal/leaktest"
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
+	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
+)
+
+func TestACompactedPastIsSaidWithTheOldestRevisionKept(t *testing.T) {
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		store := etcd.New(cluster.Client())
+		first := must(store.Put(ctx, "k", nil))(t)
+		must(store.Put(ctx, "k", nil))(t)
+		deleted := must(store.Delete(ctx, "k"))(t)
+		if err := cluster.Compact(ctx, int64(deleted)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := read(t, store.Watch(ctx, kv.Key("k"), first)).end(kv.ErrCompacted)
+		var compacted *kv.CompactedError
+		if !errors.As(err, &compacted) || compacted.Oldest != deleted {
+			t.Errorf("%v, want %d as the oldest revision", err, deleted)
+		}
+		// The revision of the compaction itself is still there, even where it is a deletion.
+		b := read(t, store.Watch(ctx, kv.Key("k"), deleted-1)).batch()
+		if b.Revision != deleted || len(b.Events) != 1 || b.Events[0].Type != kv.EventDelete {
+			t.Errorf("got %+v, want the deletion at %d", b, deleted)
+		}
+	})
+}
+
+// A member that has missed more than the others keep is sent their state, not what led to it.
+func TestAMemberThatCaughtUpByASnapshotEndsItsWatchesAsCompacted(t *testing.T) {
+	leaktest.Check(t)
+	ctx := within(t, patience)
+	cluster := etcdtest.Start(t, 3, snapshotsSoon, etcdtest.WithConfig(func(_ int, config *embed.Config) {
+		config.ElectionMs = 3000 // so that a member is slow to notice that it is cut off
+	}))
+	if err := cluster.MoveLeader(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	store, others := etcd.New(cluster.Client(0)), etcd.New(cluster.Client(1, 2))
+	rev := must(store.Put(ctx, "k", nil))(t)
+	must(store.Put(ctx, "idle", nil))(t)
+	r := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+	idle := read(t, store.Watch(ctx, kv.Key("idle"), rev))
+	r.batch()
+	idle.batch()
+	cluster.Partition(0)
+	var last kv.Revision
+	for range 30 {
+		last = must(others.Put(ctx, "k", nil))(t)
+	}
+	if err := cluster.Compact(ctx, int64(last)); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Heal()
+	for name, w := range map[string]*reader{"k": r, "idle": idle} { // the one has missed something, the other has not
+		_, err := w.end(kv.ErrCompacted)
+		var compacted *kv.CompactedError
+		if !errors.As(err, &compacted) || compacted.Oldest != last {
+			t.Errorf("%s: %v, want %d as the oldest revision", name, err, last)
+		}
+	}
+	if got := read(t, store.Watch(ctx, kv.Key("k"), last-1)).batch().Revision; got != last {
+		t.Errorf("got revision %d, want %d", got, last)
+	}
+}
+
+// For an idle watch etcd's client remembers where it began, not how far it has heard that nothing happened.
+func TestAnIdleWatchThatIsCutOffMayEndAsCompacted(t *testing.T) {
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		store := etcd.New(cluster.Client())
+		rev := must(store.Put(ctx, "k", nil))(t)
+		idle := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+		idle.batch()
+		must(store.Put(ctx, "other", nil))(t)
+		last := must(store.Put(ctx, "other", nil))(t)
+		if err := cluster.Compact(ctx, int64(last)); err != nil {
+			t.Fatal(err)
+		}
+		cluster.Stop()
+		if err := cluster.Restart(ctx); err != nil {
+			t.Fatal(err)
+		}
+		_, err := idle.end(kv.ErrCompacted)
+		var compacted *kv.CompactedError
+		if !errors.As(err, &compacted) || compacted.Oldest != last {
+			t.Errorf("%v, want %d as the oldest revision", err, last)
+		}
+	})
+}
+
+func TestAWatchInTheFutureWaits(t *testing.T) {
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		store := etcd.New(cluster.Client())
+		now := must(store.Put(ctx, "k", nil))(t)
+		r := read(t, store.Watch(ctx, kv.Key("k"), now+3))
+		endless, cancel := context.WithCancel(ctx)
+		defer cancel()
+		last := make(chan error, 1)
+		go func() {
+			for _, err := range store.Watch(endless, kv.Key("k"), math.MaxInt64) {
+				last <- err
+				return
+			}
+		}()
+		for range 5 {
+			must(store.Put(ctx, "k", nil))(t)
+		}
+		if b := r.batch(); b.Events[0].ModRevision != now+4 {
+			t.Errorf("the first event is of revision %d, want %d", b.Events[0].ModRevision, now+4)
+		}
+		select {
+		case err := <-last:
+			t.Errorf("a watch after the last revision there can be yielded %v", err)
+		default:
+		}
+		cancel()
+		if err := <-last; !errors.Is(err, context.Canceled) {
+			t.Errorf("it ended with %v, want %v", err, context.Canceled)
+		}
+	})
+}

@@ -1,6 +1,0 @@
-//go:build race
-
-package etcd_test
-
-// raceDetector: what is measured takes ten times as long.
-const raceDetector = true
