@@ -56,6 +56,12 @@ func (l List) Last() kv.Entry {
 // Entries returns what exists after the last event, by key.
 func (l List) Entries() map[string]kv.Entry {
 	entries := make(map[string]kv.Entry)
+	l.Apply(entries)
+	return entries
+}
+
+// Apply makes entries, by key, what exists after the last event, if they are what existed before the first.
+func (l List) Apply(entries map[string]kv.Entry) {
 	for _, e := range l {
 		if e.Type == kv.EventPut {
 			entries[e.Key] = e.Entry
@@ -63,7 +69,6 @@ func (l List) Entries() map[string]kv.Entry {
 			delete(entries, e.Key)
 		}
 	}
-	return entries
 }
 
 // Sorted returns entries in the order of their keys, nil if there is none.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/watchkv/watchkv/internal/events"
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/memory"
@@ -20,36 +21,15 @@ import (
 type model struct {
 	revision, compacted kv.Revision
 	lost                kv.Revision // the newest revision of any history that a restore replaced
-	events              []kv.Event
+	events              events.List
 }
 
 func (m *model) get(r kv.Range) kv.Snapshot {
-	live := make(map[string]kv.Entry)
-	for _, event := range m.events {
-		if event.Type == kv.EventPut {
-			live[event.Key] = event.Entry
-		} else {
-			delete(live, event.Key)
-		}
-	}
-	snapshot := kv.Snapshot{Revision: m.revision}
-	for _, key := range slices.Sorted(func(yield func(string) bool) {
-		for key := range live {
-			if r.Contains(key) && !yield(key) {
-				return
-			}
-		}
-	}) {
-		snapshot.Entries = append(snapshot.Entries, live[key])
-	}
-	return snapshot
+	return kv.Snapshot{Revision: m.revision, Entries: events.Sorted(m.events.In(r).Entries())}
 }
 
 func (m *model) commit(ops []kv.Op) (kv.Revision, error) {
-	before := make(map[string]kv.Entry)
-	for _, entry := range m.get(kv.All()).Entries {
-		before[entry.Key] = entry
-	}
+	before := m.events.Entries()
 	for _, op := range ops {
 		for _, c := range op.Conditions {
 			if !c.Holds(before[op.Key].ModRevision) {
@@ -57,25 +37,11 @@ func (m *model) commit(ops []kv.Op) (kv.Revision, error) {
 			}
 		}
 	}
-	revision := m.revision
-	for _, op := range ops {
-		old, exists := before[op.Key]
-		switch {
-		case op.Type == kv.EventPut:
-			if !exists {
-				old.CreateRevision = m.revision + 1
-			}
-			m.events = append(m.events, kv.Event{Type: kv.EventPut, Entry: kv.Entry{
-				Key: op.Key, Value: op.Value, CreateRevision: old.CreateRevision, ModRevision: m.revision + 1, Version: old.Version + 1,
-			}})
-			revision = m.revision + 1
-		case exists:
-			m.events = append(m.events, kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: op.Key, ModRevision: m.revision + 1}})
-			revision = m.revision + 1
-		}
+	if made := events.Written(before, m.revision+1, ops...); len(made) > 0 {
+		m.events = append(m.events, made...)
+		m.revision++
 	}
-	m.revision = revision
-	return revision, nil
+	return m.revision, nil
 }
 
 func (m *model) compact(revision kv.Revision) error {
@@ -90,19 +56,14 @@ func (m *model) compact(revision kv.Revision) error {
 }
 
 // watch returns the events that a watch must deliver, or the error that it must end with.
-func (m *model) watch(r kv.Range, after kv.Revision) (events []kv.Event, end error) {
+func (m *model) watch(r kv.Range, after kv.Revision) (missed events.List, end error) {
 	switch {
 	case after+1 < m.compacted:
 		return nil, kv.ErrCompacted
 	case after > m.revision && after <= m.lost:
 		return nil, kv.ErrReset
 	}
-	for _, event := range m.events {
-		if event.ModRevision > after && r.Contains(event.Key) {
-			events = append(events, event)
-		}
-	}
-	return events, nil
+	return m.events.After(after).In(r), nil
 }
 
 func (m *model) copy() model {
@@ -123,8 +84,8 @@ type running struct {
 	r      kv.Range
 	from   kv.Revision
 	cancel context.CancelFunc
-	events []kv.Event
-	want   []kv.Event
+	events events.List
+	want   events.List
 	err    error
 }
 
@@ -194,11 +155,7 @@ func compareWithModel(t *rapid.T) {
 		rev, err := do()
 		same(t, what, rev, err, want, wantErr)
 		for _, w := range watches {
-			for _, event := range m.events[n:] {
-				if event.ModRevision >= w.from && w.r.Contains(event.Key) {
-					w.want = append(w.want, event)
-				}
-			}
+			w.want = append(w.want, m.events[n:].After(w.from-1).In(w.r)...)
 		}
 	}
 	stopAll := func(t *rapid.T, want error) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/watchkv/watchkv/internal/events"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -57,64 +58,33 @@ func (l *ledger) Last() kv.Revision {
 	return last
 }
 
-// replay calls each with every event there was, in order of revision, and within one in order of key.
-// Deletions of what did not exist were acknowledged, but made none.
-func (l *ledger) replay(each func(kv.Event)) {
+// events returns every event there was, in order of revision, and within one in order of key. Deletions of what did not exist were
+// acknowledged, but made none.
+func (l *ledger) events() events.List {
 	l.mu.Lock()
 	changes := slices.Clone(l.changes)
 	l.mu.Unlock()
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.rev, b.rev) })
+	var all events.List
 	live := make(map[string]kv.Entry)
 	for _, c := range changes {
 		ops := slices.Clone(c.ops)
 		slices.SortFunc(ops, func(a, b kv.Op) int { return strings.Compare(a.Key, b.Key) })
-		for _, op := range ops {
-			old, exists := live[op.Key]
-			switch {
-			case op.Type == kv.EventPut:
-				entry := kv.Entry{Key: op.Key, Value: op.Value, CreateRevision: c.rev, ModRevision: c.rev, Version: 1}
-				if exists {
-					entry.CreateRevision, entry.Version = old.CreateRevision, old.Version+1
-				}
-				live[op.Key] = entry
-				each(kv.Event{Type: kv.EventPut, Entry: entry})
-			case exists:
-				delete(live, op.Key)
-				each(kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: op.Key, ModRevision: c.rev}})
-			}
-		}
+		made := events.Written(live, c.rev, ops...)
+		made.Apply(live)
+		all = append(all, made...)
 	}
+	return all
 }
 
 // EventsAfter returns the events in r after the revision after.
 func (l *ledger) EventsAfter(r kv.Range, after kv.Revision) []kv.Event {
-	var events []kv.Event
-	l.replay(func(event kv.Event) {
-		if event.ModRevision > after && r.Contains(event.Key) {
-			events = append(events, event)
-		}
-	})
-	return events
+	return l.events().After(after).In(r)
 }
 
 // EntriesAt returns what r held at revision rev, sorted by key.
 func (l *ledger) EntriesAt(r kv.Range, rev kv.Revision) []kv.Entry {
-	live := make(map[string]kv.Entry)
-	l.replay(func(event kv.Event) {
-		switch {
-		case event.ModRevision > rev || !r.Contains(event.Key):
-		case event.Type == kv.EventPut:
-			live[event.Key] = event.Entry
-		default:
-			delete(live, event.Key)
-		}
-	})
-	entries := make([]kv.Entry, 0, len(live))
-	for _, entry := range live {
-		entries = append(entries, entry)
-	}
-	slices.SortFunc(entries, func(a, b kv.Entry) int { return strings.Compare(a.Key, b.Key) })
-	return entries
+	return events.Sorted(l.events().UpTo(rev).In(r).Entries())
 }
 
 // Forget drops what was written after rev, which the store has lost.
