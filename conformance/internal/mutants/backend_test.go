@@ -115,6 +115,41 @@ func TestPatienceEndsNeitherABackupNorARestore(t *testing.T) {
 	})
 }
 
+// To write a long history takes a slow store much longer than one call may take.
+func TestPatienceIsWithEachWriteOfTheLongHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := backendOf(breakage{put: func(m *mutant, ctx context.Context, key string, value []byte, conditions []kv.Condition) (kv.Revision, error) {
+			time.Sleep(patience / 2)
+			return m.Store.Put(ctx, key, value, conditions...)
+		}})
+		begin := time.Now()
+		if err := conformance.Check(t.Context(), b, "W6/catch-up"); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took < 5*patience {
+			t.Errorf("the check took %v, which shows nothing", took)
+		}
+	})
+}
+
+// A history that could not be written is not tried again by every check that reads it.
+func TestALongHistoryThatCannotBeWrittenIsTriedOnce(t *testing.T) {
+	tries := 0
+	b := backendOf(breakage{})
+	open := b.Open
+	b.Open = func(c conformance.T) conformance.Store {
+		if c.Name() == "long history" {
+			tries++
+			c.Fatalf("no room for a long history")
+		}
+		return open(c)
+	}
+	err := conformance.Check(t.Context(), b, "W2/catch-up", "W3/catch-up", "W6/catch-up")
+	if err == nil || strings.Count(err.Error(), "no room for a long history") != 3 || tries != 1 {
+		t.Errorf("it was tried %d times, and three checks that read it report: %v", tries, err)
+	}
+}
+
 func TestTheContextOfTHasEndedWhenCleanupsRun(t *testing.T) {
 	b := backendOf(breakage{})
 	open := b.Open
