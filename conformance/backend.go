@@ -68,26 +68,31 @@ type Backend struct {
 	// the check has failed.
 	Cut func(ctx context.Context, s Store) (heal func(context.Context) error, err error)
 
-	// EndStreams makes every running watch of s fail, as a server does that is shut down, and returns when s can be used
-	// again. The watches end with [kv.ErrUnavailable] soon, or survive and lose nothing: both are right. Writes of others,
-	// through s or another store, must not fail meanwhile. So restart a server only if its clients do not notice, and
-	// otherwise break their connections.
+	// EndStreams makes every running watch of s fail, as a server does that is shut down. The watches end with
+	// [kv.ErrUnavailable] soon, or survive and lose nothing: both are right. Calls of s that are under way may fail with
+	// kv.ErrUnavailable too. Calls of other stores over the same data must not fail. So break the connections of s rather than
+	// restart the server.
+	//
+	// EndStreams returns when s can be used again: the next Get, Put and Watch succeed at their first attempt. So it waits for
+	// a client that needs time to reconnect.
 	EndStreams func(ctx context.Context, s Store) error
 
 	// Backup remembers the contents of the store. restore takes the store back to them, as an operator does after a
 	// disaster: the entries, with their metadata, are those of the backup, and later writes are gone. Revisions may go back
-	// too, or go on rising. Both functions return when s can be used again.
+	// too, or go on rising. Both functions return when s can be used again. Their contexts end with the run: they may take
+	// longer than Patience.
 	//
-	// Both may restart the server while watches of s run. No check writes meanwhile. After the restore, at the latest when s
-	// has been read, a watch that has delivered changes that are gone ends with [kv.ErrReset]. It may end with
-	// [kv.ErrUnavailable] before that, if the next watch of s after the same revision then ends with ErrReset. So s has to
-	// remember the history to which the revisions belong that it has returned. A watch that has delivered nothing that is
-	// gone may do the same, or go on.
+	// Both may restart the server while watches of s run, which then end with [kv.ErrUnavailable]. No check writes meanwhile.
+	// After the restore, at the latest when s has been read, a watch that has delivered changes that are gone ends with
+	// [kv.ErrReset]. If it has ended with ErrUnavailable before that, the next watch of s after the same revision ends with
+	// ErrReset, as long as the new history has not reached that revision. So s has to remember the history to which the
+	// revisions belong that it has returned. A watch that has delivered nothing that is gone may do the same, or go on.
 	Backup func(ctx context.Context, s Store) (restore func(context.Context) error, err error)
 
 	// WaitIdle returns when the store serves no watch of s any more, or fails when ctx ends. It shows that an ended watch is
-	// gone from the server too: count what the server holds for watches, such as subscriptions, cursors or connections.
-	// Leave it nil if no server holds anything.
+	// gone from the server too: count what the server holds for watches, such as subscriptions, cursors or connections. If no
+	// server holds anything for a watch, as when a file or a table is polled, return nil at once. Leave it nil if the server
+	// does not tell.
 	WaitIdle func(ctx context.Context, s Store) error
 
 	// Close closes s, so that using it is [kv.ErrClosed].
@@ -102,12 +107,14 @@ type Backend struct {
 	NotClaimed map[string]string
 
 	// Patience is how long a check waits for something that must come before the check fails: 30 seconds unless set. With a
-	// store that keeps the contract, no check waits that long.
+	// store that keeps the contract, no check waits that long. It is also the limit of each call of a store and of the
+	// functions above, but for Backup and its restore.
 	Patience time.Duration
 }
 
-// T is the part of [*testing.T] that checks use, and that a Backend's Open may use. Fatalf ends the check, not the
-// run. Context is done when the check is over.
+// T is the part of [*testing.T] that checks use, and that a Backend's Open and Again may use. Fatalf ends the check, not the
+// run. Context is done when the check is over, and so before the functions are called that Cleanup was given, as with testing.T.
+// A cleanup that needs a context makes one.
 type T = interface {
 	Helper()
 	Name() string

@@ -33,14 +33,14 @@ func checkWith(ctx context.Context, b conformance.Backend, newValue values.NewVa
 	return broken, err
 }
 
-// summary is what conformance.Run logs at its end.
-func summary(ctx context.Context, b conformance.Backend) string {
+// summary is what conformance.Run logs at its end, or would if it ran only the given checks.
+func summary(ctx context.Context, b conformance.Backend, only ...string) string {
 	s, err := suite.New(ctx, suite.Backend(b), allChecks(nil))
 	if err != nil {
 		return err.Error()
 	}
 	defer s.Close()
-	outcomes, err := s.Check()
+	outcomes, err := s.Check(only...)
 	if err != nil {
 		return err.Error()
 	}

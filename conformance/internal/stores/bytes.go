@@ -140,7 +140,7 @@ var byteChecks = []check{
 		w := e.Watch(e.All(), start)
 		var last kv.Revision
 		for i, value := range []string{
-			"", "\x00", "\xff", "null", " ", "\n", `\`, `\\`, `\x41`, `\101`, "%41", "dg==", `"v"`, "'", "\r\n", string(every[:]), "\xc3\x28", strings.Repeat("m", 1<<20), strings.Repeat("\x00", 1<<20), "",
+			"", "\x00", "\xff", "null", " ", "\n", `\`, `\\`, `\x41`, `\101`, "%41", "dg==", `"v"`, "'", "\r\n", string(every[:]), "\xc3\x28", strings.Repeat("m", 1<<20), "", strings.Repeat("\x00", 1<<20), "",
 		} {
 			last = e.Put(e.Key("same"), value)
 			if i%2 == 0 {

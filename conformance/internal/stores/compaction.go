@@ -66,7 +66,7 @@ var compactionChecks = []check{
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		w.Through(e.Put(e.Key("first"), "v"))
-		e.fillHistory(80, 50<<10)
+		e.fillHistory(40, 50<<10)
 		e.Compact(e.Put(e.Key("middle"), "v"))
 		last := e.Put(e.Key("last"), "v")
 		for w.Position() < last {
@@ -148,8 +148,8 @@ var compactionChecks = []check{
 		last := e.Get(e.All()).Revision
 		for round := range 8 {
 			start := last
-			for i := range 20 {
-				last = e.someWrite(round*20 + i)
+			for i := range 12 {
+				last = e.someWrite(round*12 + i)
 			}
 			compacted := e.Background(1, func(int) error {
 				e.Compact(last)

@@ -106,7 +106,8 @@ var errorChecks = []check{
 		e.underWay(watches...)
 		watches[0].Through(e.Ledger.Last())
 		e.EndStreams()
-		last := e.Put(e.Key("k"), "last")
+		last, err := e.TryPut(e.Store, e.Key("k"), "last")
+		e.Must("a put through the store whose streams were ended, which Backend.EndStreams should wait for until it can be used again,", err)
 		for _, w := range watches {
 			for w.Position() < last {
 				if _, err, ok := w.TryNext(); !ok {

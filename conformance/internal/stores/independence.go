@@ -45,7 +45,7 @@ var independenceChecks = []check{
 			}
 			watches = append(watches, e.Watch(r, start))
 		}
-		for i := range 50 {
+		for i := range 30 {
 			e.Put(e.Key(fmt.Sprint(i%10)), fmt.Sprint(i))
 		}
 		for _, slow := range []bool{false, true} {

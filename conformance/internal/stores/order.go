@@ -27,7 +27,7 @@ var gapChecks = []check{
 		key := e.Key("here")
 		start := e.Get(kv.Key(key)).Revision
 		e.Parallel(8, func(w int) error {
-			for i := range 40 {
+			for i := range 25 {
 				to := e.Key(fmt.Sprint("elsewhere ", w))
 				if i%10 == 0 {
 					to = key

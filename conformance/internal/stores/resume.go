@@ -35,7 +35,7 @@ var resumeChecks = []check{
 	{"W6", "large-values", "reads a past of large values, and stops and watches again after each batch", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		large := make([]byte, 256<<10)
-		for i := range 12 {
+		for i := range 8 {
 			e.Put(e.Key(fmt.Sprint(i%3)), string(large)+fmt.Sprint(i))
 		}
 		e.resumeUntil(start, e.Put(e.Key("last"), "v"))

@@ -169,15 +169,22 @@ func (e *Env) Patience() time.Duration { return e.Backend.patience() }
 // AtOnce is how soon that has to happen which waits for nothing.
 func (e *Env) AtOnce() time.Duration { return min(atOnce, e.Backend.patience()) }
 
-// Await waits for done as long as anything may take, and reports whether it came.
+// Await waits for done, and reports whether it came. It gives up when the check has done nothing for longer than one thing may
+// take: many things may take longer together.
 func (e *Env) Await(done <-chan struct{}) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.Context()), 2*e.Backend.patience())
-	defer cancel()
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-		return false
+	limit := 2 * e.Backend.patience()
+	for begin := time.Now(); ; {
+		idle := min(e.Trace.idle(), time.Since(begin))
+		if idle >= limit {
+			return false
+		}
+		timer := time.NewTimer(limit - idle)
+		select {
+		case <-done:
+			timer.Stop()
+			return true
+		case <-timer.C:
+		}
 	}
 }
 

@@ -61,18 +61,17 @@ func (e *Env) detached() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(e.Context()), e.Backend.patience())
 }
 
-// Backup remembers what the store holds, and returns what takes it back.
+// Backup remembers what the store holds, and returns what takes it back. Both copy data and may restart servers, so patience
+// says nothing about how long they take.
 func (e *Env) Backup() (restore func()) {
-	ctx, cancel := e.Bounded()
-	defer cancel()
+	defer e.Trace.unhurried()()
 	e.suite.long = nil // it may be of the same store
 	e.Trace.Mark("back the store up")
-	back, err := e.Backend.Backup(ctx, e.Store)
+	back, err := e.Backend.Backup(e.Context(), e.Store)
 	e.Must("Backend.Backup", err)
 	return func() {
-		ctx, cancel := e.Bounded()
-		defer cancel()
+		defer e.Trace.unhurried()()
 		e.Trace.Mark("restore the backup")
-		e.Must("the restore of Backend.Backup", back(ctx))
+		e.Must("the restore of Backend.Backup", back(e.Context()))
 	}
 }

@@ -84,25 +84,29 @@ func (c Check) Promised() string {
 func (c Check) Path() string { return c.Guarantee + "/" + c.Name }
 
 // InTurn returns the guarantees in the order in which their checks run: first those that take a store back to a
-// backup, while it holds little, and last those that forget history, which others share. What holds of Values
-// comes after what it rests on.
+// backup, while it holds little, and last those that forget history, so that the long one is written once. What holds of
+// Values comes after what it rests on.
 func InTurn() []guarantee {
-	turn := func(g guarantee) int {
-		switch {
-		case g.ID == "W13":
-			return 0
-		case g.ID == "V5":
-			return 1
-		case g.ID == "W7": // its first check
-			return 2
-		case g.ID == "W8", g.ID == "W11": // whose last check does so too
-			return 4
-		case strings.HasPrefix(g.ID, "V"):
-			return 5
-		}
-		return 3
-	}
 	sorted := slices.Clone(Guarantees)
-	slices.SortStableFunc(sorted, func(a, b guarantee) int { return turn(a) - turn(b) })
+	slices.SortStableFunc(sorted, func(a, b guarantee) int { return turn(a.ID) - turn(b.ID) })
 	return sorted
+}
+
+// turn orders guarantees by when their checks run.
+func turn(id string) int {
+	switch {
+	case id == "W13":
+		return 0
+	case id == "V5":
+		return 1
+	case id == "W7": // its first check restores a backup
+		return 2
+	case id == "W11": // its last check compacts
+		return 4
+	case id == "W8":
+		return 5
+	case strings.HasPrefix(id, "V"):
+		return 6
+	}
+	return 3
 }

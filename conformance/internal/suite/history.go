@@ -8,8 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// longHistory is a store with several thousand revisions, as checks see it that read it. It costs much to make, so
-// they share one.
+// longHistory is a store with a long history, as checks see it that read it. It costs much to make, so they share one.
 type longHistory struct {
 	*Env
 	Start, Last kv.Revision // the history is after start, up to last
@@ -25,14 +24,8 @@ func (e *Env) LongHistory() *longHistory {
 		s.release = cancel
 		s.recorder = &recorder{name: "long history", ctx: ctx, moved: time.Now()}
 	}
-	if s.long == nil {
-		s.recorder.guarded(func() {
-			long := &longHistory{Env: s.open(s.recorder, "long")}
-			long.Start = long.Get(long.All()).Revision
-			long.make()
-			long.Last = long.Put(long.Key("last"), "v")
-			s.long = long
-		})
+	if s.long == nil && !s.recorder.failed() {
+		e.writeLongHistory()
 	}
 	if s.long == nil {
 		e.Fatalf("the history that this check reads could not be written:%s", s.recorder.report())
@@ -43,10 +36,23 @@ func (e *Env) LongHistory() *longHistory {
 	return &longHistory{Env: &seen, Start: s.long.Start, Last: s.long.Last}
 }
 
+// writeLongHistory makes the store that checks share. That is many writes, each of which may take as long as any other.
+func (e *Env) writeLongHistory() {
+	defer e.Trace.unhurried()()
+	s := e.suite
+	s.recorder.guarded(func() {
+		long := &longHistory{Env: s.open(s.recorder, "long")}
+		long.Start = long.Get(long.All()).Revision
+		long.make()
+		long.Last = long.Put(long.Key("last"), "v")
+		s.long = long
+	})
+}
+
 // make writes: most keys over and over, some once, with deletions in between and now and then a commit. The values are so large
 // that it shows in memory who holds all of them.
 func (l *longHistory) make() {
-	const writers = 16
+	const writers = 32
 	value := func(i int) string { return fmt.Sprintf("%-512d", i) }
 	l.Parallel(writers, func(w int) error {
 		for i := w; i < longRevisions; i += writers {

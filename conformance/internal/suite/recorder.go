@@ -24,6 +24,7 @@ type recorder struct {
 	earlier  int    // how many more steps there were
 	marked   []step // those of them that are marked
 	moved    time.Time
+	patient  bool // what is done may take as long as it takes
 	failures []string
 	mooted   string // why there is nothing to check
 	cleanups []func()
@@ -48,6 +49,17 @@ func (r *recorder) Context() context.Context { return r.ctx }
 
 // Logf adds to what was done, until something has failed.
 func (r *recorder) Logf(format string, args ...any) { r.did(step{text: fmt.Sprintf(format, args...)}) }
+
+// unhurried lets what is done take as long as it takes, until the function is called that it returns.
+func (r *recorder) unhurried() (hurry func()) {
+	set := func(patient bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.patient, r.moved = patient, time.Now()
+	}
+	set(true)
+	return func() { set(false) }
+}
 
 // Mark is Logf for what is done to the store rather than asked of it: everything after it may be due to it.
 func (r *recorder) Mark(format string, args ...any) {
@@ -170,9 +182,7 @@ func record(ctx context.Context, name string, patience time.Duration, f func(*re
 			return r
 		case <-timer.C:
 		}
-		r.mu.Lock()
-		idle := time.Since(r.moved)
-		r.mu.Unlock()
+		idle := r.idle()
 		if idle >= limit {
 			r.Errorf("hangs since %v, in the last step below or after it: the store does not heed its context", idle.Round(time.Second))
 			r.end()
@@ -180,6 +190,16 @@ func record(ctx context.Context, name string, patience time.Duration, f func(*re
 		}
 		timer.Reset(limit - idle)
 	}
+}
+
+// idle is for how long nothing has been done.
+func (r *recorder) idle() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.patient {
+		return 0
+	}
+	return time.Since(r.moved)
 }
 
 func (r *recorder) end() {

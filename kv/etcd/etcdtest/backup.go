@@ -154,6 +154,9 @@ func copySparse(to, from string) (err error) {
 	chunk, zeros := make([]byte, 256<<10), make([]byte, 256<<10)
 	var size int64
 	for {
+		if size, err = skipHole(in, size); err != nil {
+			return err
+		}
 		n, err := io.ReadFull(in, chunk)
 		if !bytes.Equal(chunk[:n], zeros[:n]) {
 			if _, err := out.WriteAt(chunk[:n], size); err != nil {
