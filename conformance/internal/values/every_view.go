@@ -89,7 +89,6 @@ var everyViewChecks = []check{
 		}
 		e.nextKeyArrives(r)
 	}},
-	{"V5", "range-restored", "reads a range, is cut off, and a backup with other keys is restored: the next View is the backup's", suite.Backup, (*env).replaceRange},
 	{"V12", "range", "opens two hundred watchers of one Map, and puts: they share one watch and one read, and each value is decoded once", 0, func(e *env) {
 		decoder := new(counted)
 		e.Put(e.in("a"), "1")

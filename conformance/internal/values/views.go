@@ -8,7 +8,6 @@ import (
 	"github.com/watchkv/watchkv/conformance/internal/suite"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
-	"github.com/watchkv/watchkv/value"
 )
 
 // firstViewChecks are those of M1.
@@ -246,30 +245,8 @@ func (e *env) putFirstAndLast(v string) error {
 	return err
 }
 
-// replaceRange takes the store back to a backup in which the range held something else.
-func (e *env) replaceRange() {
-	e.Put(e.in("a"), "backup")
-	e.Put(e.in("same"), "1")
-	for range 10 {
-		e.setOther()
-	}
-	was := e.Get(e.All())
-	restore := e.Backup()
-	for range 20 {
-		e.setOther()
-	}
-	e.Put(e.in("a"), "lost")
-	e.Put(e.in("b"), "lost")
-	newest, every := e.readBoth(e.newMap(value.WithCheck(checkEvery)))
-	e.holds(newest.next(), "a=lost b=lost same=1")
-	e.holds(every.next(), "a=lost b=lost same=1")
-	e.Streaming(1)
-	e.Trace.Mark("cut the Map off from the store")
-	e.faults.Cut()
-	restore()
-	e.Ledger.Forget(was.Revision)
-	e.Trace.Mark("heal it")
-	e.faults.Heal()
+// rangeIsRestored requires the Views of what a backup held, after those of what was lost, and then the next change.
+func (e *env) rangeIsRestored(newest, every *mapReader) {
 	v := newest.next()
 	e.holds(v, "a=backup same=1")
 	e.changed(v, "b:lost->none", "a:lost->backup")
