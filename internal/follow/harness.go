@@ -48,7 +48,7 @@ type Watching interface {
 	Open(Mode)
 	OpenAll()
 	CloseOne(n int)
-	Values() int
+	Watches() (least, most int)
 	Counts() Counts
 	Close()
 }

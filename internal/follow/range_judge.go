@@ -51,24 +51,30 @@ func (j *rangeJudge) take(s sight) *Violation {
 		return broken("M5", "Get of a Map returned an error of the range's values")
 	}
 	era, v := j.eraOf(s)
-	if v == nil && !s.dropped {
-		v = j.follows(s, era)
-	}
 	if v == nil {
 		j.era, j.last, j.gap = era, s, false
 	}
 	return v
 }
 
-// eraOf returns the earliest era in which the range held, at the revision of s, what s shows. While events are lost, what is shown may be
-// wrong until that is noticed.
-func (j *rangeJudge) eraOf(s sight) (int, *Violation) {
+// eraOf returns the earliest era in which s was so and follows what was returned last. While events are lost, what is shown may be wrong
+// until that is noticed.
+func (j *rangeJudge) eraOf(s sight) (era int, v *Violation) {
 	for era := j.era; era < s.eras; era++ {
-		if s.shows(j.h.Eras[era].at(s.revision)) && (era > j.era || s.revision > j.last.revision) {
+		if !s.shows(j.h.Eras[era].at(s.revision)) || era == j.era && s.revision <= j.last.revision {
+			continue
+		}
+		err := j.follows(s, era)
+		if err == nil || s.dropped {
 			return era, nil
+		}
+		if v == nil {
+			v = err
 		}
 	}
 	switch {
+	case v != nil:
+		return 0, v
 	case s.dropped:
 		return j.era, nil
 	case j.last.what != Nothing && s.revision <= j.last.revision:

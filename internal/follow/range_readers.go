@@ -121,31 +121,40 @@ func (c *RangeWatchers) CloseOne(n int) {
 	f.closed = true
 }
 
-// Values returns how many Values are watched now, each of which may have one watch of the store (V12).
-func (c *RangeWatchers) Values() int {
+// Watches returns how many watches of the store there may be now that nothing happens (V12): one for the Map, one for the bundle, and
+// one for each watcher of every update that still reads history. On a store without bookmarks that ends with the next event only, where it
+// is to read up to a revision at which nothing in the range changed.
+func (c *RangeWatchers) Watches() (least, most int) {
 	watched := map[bool]int{}
 	for _, f := range c.open() {
 		watched[f.mode.Bundle] = 1
+		if f.mode.Every {
+			most++
+		}
 	}
-	return watched[false] + watched[true]
+	least = watched[false] + watched[true]
+	return least, least + most
 }
 
 // Settle waits until every watcher that is open has returned what the range holds, then writes once more and waits again, as
-// [Watchers.Settle] does.
+// [Watchers.Settle] does. Where streams have lost events, it first puts every key: the next event of a key is what proves that one was lost
+// (V16).
 func (c *RangeWatchers) Settle(ctx context.Context) error {
 	c.hurried.Do(func() { close(c.hurry) })
+	if _, dropped := c.writer.now(); dropped {
+		for n := range rangeKeys {
+			if err := c.writer.putKey(ctx, n); err != nil {
+				return err
+			}
+		}
+	}
 	if err := c.settled(ctx); err != nil {
 		return err
 	}
-	for {
-		err := c.writer.Put(ctx)
-		if err == nil {
-			return c.settled(ctx)
-		}
-		if ctx.Err() != nil || !errors.Is(err, kv.ErrUnavailable) {
-			return err
-		}
+	if err := c.writer.putKey(ctx, 0); err != nil {
+		return err
 	}
+	return c.settled(ctx)
 }
 
 // settled waits until every watcher has returned what the range holds. A write whose outcome was unknown may happen meanwhile.

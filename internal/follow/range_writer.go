@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -93,6 +94,16 @@ func (w *RangeWriter) Commit(ctx context.Context) error {
 		}
 	}
 	return w.write(ctx, ops...)
+}
+
+// putKey puts a key until that is acknowledged.
+func (w *RangeWriter) putKey(ctx context.Context, n int) error {
+	for {
+		err := w.write(ctx, w.put(n, Good))
+		if err == nil || ctx.Err() != nil || !errors.Is(err, kv.ErrUnavailable) {
+			return err
+		}
+	}
 }
 
 func (w *RangeWriter) draw(n int) int {

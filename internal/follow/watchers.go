@@ -125,6 +125,9 @@ func (c *Watchers) Values() int {
 	return watched[false] + watched[true]
 }
 
+// Watches returns how many watches of the store there may be now that nothing happens.
+func (c *Watchers) Watches() (least, most int) { return c.Values(), c.Values() }
+
 // Settle waits until every watcher that is open has returned what the key is, then writes once more and waits
 // again. All faults have to be healed, and no other writer may write. When ctx ends before, it says who is
 // waiting for what; [Watchers.Judge] then says which guarantee is broken.
