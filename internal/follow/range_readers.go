@@ -204,9 +204,11 @@ func (c *RangeWatchers) Judge() error {
 func (c *RangeWatchers) Counts() Counts {
 	n := Counts{Watchers: len(c.all)}
 	for _, f := range c.all {
-		for _, s := range f.record().seen {
+		r := f.record()
+		for _, s := range r.seen {
 			n.count(s.what)
 		}
+		n.Cancelled += r.cancelled
 	}
 	return n
 }
@@ -224,10 +226,11 @@ type rangeReader struct {
 	stop     context.CancelFunc
 	done     chan struct{} // closed when nothing more is returned
 
-	mu      sync.Mutex
-	seen    []sight
-	changed chan struct{} // closed when seen changes
-	closed  bool          // by the will of the watchers, before the end
+	mu        sync.Mutex
+	seen      []sight
+	cancelled int           // Gets that are not in seen
+	changed   chan struct{} // closed when seen changes
+	closed    bool          // by the will of the watchers, before the end
 }
 
 // run reads until the reader is stopped.
@@ -265,6 +268,7 @@ func (f *rangeReader) note(s sight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if s.what == Cancelled {
+		f.cancelled++
 		return
 	}
 	f.seen = append(f.seen, s)
@@ -309,7 +313,7 @@ func (f *rangeReader) lastLocked() sight {
 func (f *rangeReader) record() rangeRecord {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return rangeRecord{mode: f.mode, seen: f.seen, open: !f.closed}
+	return rangeRecord{mode: f.mode, seen: f.seen, cancelled: f.cancelled, open: !f.closed}
 }
 
 // close closes the watcher and waits until its reader has ended.

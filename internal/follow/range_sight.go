@@ -28,9 +28,10 @@ type sight struct {
 
 // rangeRecord is what one watcher was returned, in order. Cancelled Gets are not in it.
 type rangeRecord struct {
-	mode Mode
-	seen []sight
-	open bool // the watcher was open, and read, until there was nothing left to tell
+	mode      Mode
+	seen      []sight
+	cancelled int  // Gets
+	open      bool // the watcher was open, and read, until there was nothing left to tell
 }
 
 // whatOf says what a Get came to that returned err.
