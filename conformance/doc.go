@@ -18,10 +18,10 @@
 //
 // # Values on top
 //
-// The checks of V1 to V16 put a [github.com/watchkv/watchkv/value.Value] on top of the store. They test what a program gets
-// while the store is cut off, its watches fail and its history is compacted. Package
-// [github.com/watchkv/watchkv/kv/fault] stands between the Value and the store, and stops or breaks calls at the exact moment
-// that a check needs. If the Backend has a Cut, the check uses that. If only these checks fail, the store passes every other
+// The checks of V1 to V16 put a [github.com/watchkv/watchkv/value.Value] on top of the store, and those of M1 to M8 a
+// [github.com/watchkv/watchkv/value.Map] or a bundle. They test what a program gets while the store is cut off, its watches fail
+// and its history is compacted. Package [github.com/watchkv/watchkv/kv/fault] stands between the Value and the store, and stops or
+// breaks calls at the exact moment that a check needs. If the Backend has a Cut, the check uses that. If only these checks fail, the store passes every other
 // check and still misleads programs: look at the first of these that fails.
 //
 // # What is claimed

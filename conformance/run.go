@@ -81,7 +81,9 @@ func Check(ctx context.Context, b Backend, only ...string) error {
 }
 
 // allChecks returns every check, in the order in which they run.
-func allChecks() []suite.Check { return append(stores.Checks(), values.Checks(values.Sound)...) }
+func allChecks() []suite.Check {
+	return append(stores.Checks(), values.Checks(values.Sound, values.Maps{})...)
+}
 
 // Broken is a guarantee that a check found broken.
 type Broken struct {

@@ -39,7 +39,7 @@ func TestSoak(t *testing.T) {
 		cluster: cluster,
 		harm:    nemesis.New(etcdmem.Any(cluster), nemesis.OfMembers, *soakSeed, 300*time.Millisecond),
 		arena:   newArena(cluster, *soakSeed),
-		ground:  newClusterGround(cluster),
+		ground:  newClusterGround(etcdmem.Any(cluster)),
 		watched: etcd.New(cluster.Client()),
 	}
 	for reported := s.began; time.Since(s.began) < *soakFor; {

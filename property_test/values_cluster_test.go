@@ -11,21 +11,25 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/watchkv/watchkv/internal/follow"
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 	"github.com/watchkv/watchkv/value"
 )
 
-// clusterGround is a cluster of etcd.
+// clusterGround is a cluster of etcd, or of etcd in memory.
 type clusterGround struct {
 	*etcd.Store
-	cluster *etcdtest.Cluster
+	cluster  etcdmem.AnyCluster
+	inMemory bool
 }
 
-func newClusterGround(cluster *etcdtest.Cluster) *clusterGround {
+func newClusterGround(cluster etcdmem.AnyCluster) *clusterGround {
 	return &clusterGround{Store: etcd.New(cluster.Client()), cluster: cluster}
 }
 
@@ -43,6 +47,13 @@ func (g *clusterGround) Delete(ctx context.Context, key string, c ...kv.Conditio
 	limited, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	revision, err := g.Store.Delete(limited, key, c...)
+	return revision, givenUp(ctx, limited, err)
+}
+
+func (g *clusterGround) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
+	limited, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	revision, err := g.Store.Commit(limited, ops...)
 	return revision, givenUp(ctx, limited, err)
 }
 
@@ -80,12 +91,23 @@ func (g *clusterGround) disturb(ctx context.Context, harnesses []*follow.Harness
 		func(int) error { g.cluster.Stop(); return g.cluster.Restart(ctx) },
 		func(int) error { return g.compact(ctx, harnesses) },
 	}
+	if network := g.cluster.Network(); g.inMemory {
+		things = append(things,
+			func(member int) error { network.Swallow(member); return nil },
+			func(member int) error { network.SwallowAnswers(member); return nil },
+			func(member int) error { network.Reset(member); return nil },
+			func(member int) error { network.Delay(50*time.Millisecond, member); return nil },
+		)
+	}
 	for range times {
 		if err := things[random.IntN(len(things))](random.IntN(g.cluster.Size())); err != nil {
 			return err
 		}
 		g.Pass(ctx, time.Duration(random.Int64N(int64(time.Minute))))
 		g.cluster.Heal()
+		if g.inMemory {
+			g.cluster.Network().Mend()
+		}
 		if err := g.cluster.Restart(ctx); err != nil {
 			return err
 		}
@@ -115,35 +137,44 @@ var onClusters = []string{
 	"pass", "pass", "pass",
 }
 
-// V3 to V8 over a real cluster whose members stop, restart, are cut off, change their leader and forget history, while
-// programs are played on many keys at once. There are as many rounds as the hundredth part of -rapid.checks:
+// V3 to V8, and M2 to M8, over a real cluster whose members stop, restart, are cut off, change their leader and forget history, while
+// programs are played on many keys and ranges at once. There are as many rounds as the hundredth part of -rapid.checks:
 //
 //	go test ./property_test -run TestValuesUnderFaultsOnACluster -v -timeout 1h -rapid.checks=5000
 func TestValuesUnderFaultsOnACluster(t *testing.T) {
 	leaktest.Check(t)
 	ctx, cancel := context.WithTimeout(t.Context(), deadline(t))
 	defer cancel()
-	ground := newClusterGround(etcdtest.Start(t, 3))
+	ground := newClusterGround(etcdmem.Any(etcdtest.Start(t, 3)))
 	seed := rapidFlag[uint64]("rapid.seed")
 	if seed == 0 {
 		seed = rand.Uint64N(1 << 32)
 	}
 	for round := range max(rapidFlag[int]("rapid.checks")/100, 1) {
-		if err := playOnCluster(ctx, t, ground, round, seed+uint64(round)); err != nil {
+		if err := playOnCluster(ctx, t, ground, round, seed+uint64(round), crowd{keys: 6, ranges: 4, disturbances: 10}); err != nil {
 			t.Fatalf("%v\nto play these programs again: -run '^%s$' -rapid.checks=1 -rapid.seed=%d", err, t.Name(), seed+uint64(round))
 		}
 	}
 }
 
+// crowd is how much happens in a round.
+type crowd struct{ keys, ranges, disturbances int }
+
 // playOnCluster plays one round: some programs at once.
-func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, round int, seed uint64) error {
-	const keys, disturbances = 6, 10
+func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, round int, seed uint64, c crowd) error {
 	began := time.Now()
-	programs := follow.Programs(append(onClusters, usual...))
-	harnesses, played := make([]*follow.Harness, keys), make([]follow.Program, keys)
+	actions := append(onClusters, usual...)
+	programs := []*rapid.Generator[follow.Program]{follow.Programs(actions), follow.RangePrograms(actions)}
+	makers := []makeHarness{follow.NewHarness, follow.NewRangeHarness}
+	n := c.keys + c.ranges
+	harnesses, played := make([]*follow.Harness, n), make([]follow.Program, n)
 	for i := range harnesses {
-		p := programs.Example(int(seed)*keys + i)
-		s, err := follow.NewHarness(ctx, ground, fmt.Sprintf("/%d/%d", round, i), follow.Config{
+		kind := 0
+		if i >= c.keys {
+			kind = 1
+		}
+		p := programs[kind].Example(int(seed)*n + i)
+		s, err := makers[kind](ctx, ground, fmt.Sprintf("/%d/%d", round, i), follow.Config{
 			Seed: p.Seed, Pace: 10 * time.Millisecond,
 			Options: []value.Option{value.WithRetry(5*time.Millisecond, 200*time.Millisecond), value.WithCheck(500 * time.Millisecond)},
 		})
@@ -154,7 +185,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 		s.Watchers.OpenAll() // a program costs seconds, a watcher nothing
 		harnesses[i], played[i] = s, p
 	}
-	if err := runAll(ctx, ground, harnesses, played, seed, disturbances); err != nil {
+	if err := runAll(ctx, ground, harnesses, played, seed, c.disturbances); err != nil {
 		return err
 	}
 	var counts follow.Counts
@@ -162,7 +193,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 	for i, s := range harnesses {
 		settled := s.Settle(ctx)
 		s.Watchers.Close()
-		err := errors.Join(s.Watchers.Judge(s.Writer), settled)
+		err := errors.Join(s.Judge(), settled)
 		if left := s.Faults.Counts(); err == nil && (left.Streams != 0 || left.Blocked != 0) {
 			err = fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)
 		}
@@ -179,7 +210,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 		}
 	}
 	t.Logf("seed %d: %d programs, %d disturbances of the cluster, %d writes and %d of unknown outcome, in %v; %v",
-		seed, keys, disturbances, writes, unknown, time.Since(began).Round(time.Millisecond), counts)
+		seed, n, c.disturbances, writes, unknown, time.Since(began).Round(time.Millisecond), counts)
 	return nil
 }
 

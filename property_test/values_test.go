@@ -46,22 +46,29 @@ func TestValuesUnderFaultsInABubble(t *testing.T) {
 	for _, theme := range themes {
 		t.Run(theme.name, func(t *testing.T) {
 			t.Parallel()
-			programs := follow.Programs(append(theme.actions, usual...))
-			c := course{failed: make(map[string]error), ways: make(map[uint64]bool)}
-			rapid.Check(t, func(t *rapid.T) {
-				if err := c.verdict(t, programs.Draw(t, "program")); err != nil {
-					t.Log(err)
-					t.Fatal("a guarantee was broken")
-				}
-			})
-			t.Logf("%d programs were played %d times and went %d different ways, of %d observable steps on average; %v",
-				c.programs, c.played, len(c.ways), c.steps/max(c.played, 1), c.counts)
+			playAll(t, follow.Programs(append(theme.actions, usual...)), follow.NewHarness, 4)
 		})
 	}
 }
 
+// playAll plays as many programs as rapid is asked for, each with a number of schedules.
+func playAll(t *testing.T, programs *rapid.Generator[follow.Program], harness makeHarness, schedules int) {
+	c := course{harness: harness, schedules: schedules, failed: make(map[string]error), ways: make(map[uint64]bool)}
+	rapid.Check(t, func(t *rapid.T) {
+		if err := c.verdict(t, programs.Draw(t, "program")); err != nil {
+			t.Log(err)
+			t.Fatal("a guarantee was broken")
+		}
+	})
+	t.Logf("%d programs were played %d times and went %d different ways, of %d observable steps on average; %v",
+		c.programs, c.played, len(c.ways), c.steps/max(c.played, 1), c.counts)
+}
+
 // course is many programs.
 type course struct {
+	harness   makeHarness
+	schedules int // with which a program is played
+
 	failed   map[string]error // by program: what failed once has failed
 	programs int
 	played   int
@@ -70,10 +77,8 @@ type course struct {
 	counts   follow.Counts
 }
 
-const (
-	schedules = 4  // with which a program is played
-	chances   = 40 // the same, when rapid makes one smaller that has failed, and with another schedule may not
-)
+// chances is how many schedules a program is played with when rapid makes one smaller that has failed, and with another schedule may not.
+const chances = 40
 
 // verdict plays p and returns what was broken.
 func (c *course) verdict(t *rapid.T, p follow.Program) error {
@@ -81,13 +86,13 @@ func (c *course) verdict(t *rapid.T, p follow.Program) error {
 	if err := c.failed[text]; err != nil {
 		return err
 	}
-	times := schedules
+	times := c.schedules
 	if len(c.failed) > 0 {
 		times = chances
 	}
 	c.programs++
 	for range times {
-		r := playInBubble(t, p)
+		r := playInBubble(t, p, c.harness)
 		c.played++
 		c.steps += r.steps
 		c.ways[r.sum] = true

@@ -120,7 +120,7 @@ func (w *world) broken(format string, args ...any) {
 	w.Helper()
 	documented := promises.All(w.TB)
 	var quoted strings.Builder
-	for _, number := range regexp.MustCompile(`V\d+`).FindAllString(w.promise, -1) {
+	for _, number := range regexp.MustCompile(`[VM]\d+`).FindAllString(w.promise, -1) {
 		fmt.Fprintf(&quoted, "\n          %s: %s", number, documented[number])
 	}
 	var name []string

@@ -15,6 +15,7 @@ var actions = map[string]Action{
 	"put bad":                 write(func(ctx context.Context, h *Harness, _ int) error { return h.Writer.PutBad(ctx) }),
 	"delete":                  write(func(ctx context.Context, h *Harness, _ int) error { return h.Writer.Delete(ctx) }),
 	"put many":                write(putMany),
+	"commit":                  write(commit),
 	"put other":               write(func(ctx context.Context, h *Harness, _ int) error { _, err := h.Writer.mark(ctx); return err }),
 	"lose a request":          write(lose()),
 	"lose an acknowledgement": write(lose(fault.Answered)),
@@ -41,7 +42,7 @@ var actions = map[string]Action{
 		return nil
 	},
 	"delay": func(_ context.Context, h *Harness, n int) error {
-		h.Faults.Delay(time.Duration(n)*h.Watchers.config.Pace/10, some(n)...)
+		h.Faults.Delay(time.Duration(n)*h.pace/10, some(n)...)
 		return nil
 	},
 	"hold": func(_ context.Context, h *Harness, n int) error {
@@ -57,7 +58,11 @@ var actions = map[string]Action{
 	"duplicate": func(_ context.Context, h *Harness, n int) error { h.Faults.Duplicate(1 + n%3); return nil },
 	"drop":      dropDeletion,
 
-	"open":  func(_ context.Context, h *Harness, n int) error { h.Watchers.Open(Modes()[n%len(Modes())]); return nil },
+	"open": func(_ context.Context, h *Harness, n int) error {
+		modes := h.Watchers.Modes()
+		h.Watchers.Open(modes[n%len(modes)])
+		return nil
+	},
 	"close": func(_ context.Context, h *Harness, n int) error { h.Watchers.CloseOne(n); return nil },
 	"quiet": func(_ context.Context, h *Harness, _ int) error { h.ground.Quiet(); return nil },
 	"pass": func(ctx context.Context, h *Harness, n int) error {
@@ -89,13 +94,23 @@ func putMany(ctx context.Context, h *Harness, n int) error {
 	return nil
 }
 
+// committer is what is written if it is a range.
+type committer interface{ Commit(context.Context) error }
+
+// commit writes several keys of a range at once.
+func commit(ctx context.Context, h *Harness, _ int) error { return h.Writer.(committer).Commit(ctx) }
+
 // lose is a write whose outcome is unknown.
 func lose(when ...fault.Match) Action {
 	return func(ctx context.Context, h *Harness, n int) error {
-		h.writes.Fail(1, kv.ErrUnavailable, append(when, fault.On(kv.Key(h.key)))...)
+		h.writes.Fail(1, kv.ErrUnavailable, append(when, fault.On(h.written))...)
 		defer h.writes.Clear()
-		if n%4 == 0 {
+		several, ok := h.Writer.(committer)
+		switch {
+		case n%4 == 0:
 			return h.Writer.Delete(ctx)
+		case n%4 == 1 && ok:
+			return several.Commit(ctx)
 		}
 		return h.Writer.Put(ctx)
 	}

@@ -21,4 +21,7 @@
 //	err = watchers.Judge(writer)
 //
 // A [Program] is a random course of writes and faults for that, and a [Harness] what it is played on.
+//
+// For a range of keys there are a [RangeWriter] and [RangeWatchers], of a Map and a bundle of the range, which judge M2 to M8. A Harness
+// plays a program on either.
 package follow

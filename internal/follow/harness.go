@@ -12,7 +12,7 @@ import (
 
 // Ground is what a [Harness] stands on: a store, and what can be done to it in addition to writing.
 type Ground interface {
-	Store
+	RangeStore
 	Compact(ctx context.Context, revision kv.Revision) error
 	// Pass lets time go by. In a bubble it is as much as is asked for, elsewhere a small part of it.
 	Pass(ctx context.Context, d time.Duration)
@@ -25,15 +25,48 @@ type Ground interface {
 // Action does one thing to a harness. The error is one of the harness's own: faults are no errors.
 type Action func(ctx context.Context, h *Harness, n int) error
 
-// Harness runs one program. It has a key, the watchers of the key, and the faults between them and the store.
+// Written is what a program writes: a key, by a [Writer], or a range of keys, by a [RangeWriter].
+type Written interface {
+	Put(context.Context) error
+	PutBad(context.Context) error
+	Delete(context.Context) error
+	Resolve(context.Context) (upTo kv.Revision, err error)
+	Forget(ctx context.Context, compact func(context.Context, kv.Revision) error) error
+	Excuse(before kv.Revision)
+	Lied(context.Context) error
+	Dropped()
+	Refuse()
+	Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error
+	Writes() (acknowledged, unknown int)
+
+	mark(context.Context) (kv.Revision, error)
+}
+
+// Watching is who watches what is written: [Watchers] of a key, or [RangeWatchers].
+type Watching interface {
+	Modes() []Mode
+	Open(Mode)
+	OpenAll()
+	CloseOne(n int)
+	Watches() (least, most int)
+	Counts() Counts
+	Close()
+}
+
+// Harness runs one program. It has a key or a range of keys, the watchers of that, and the faults between them and the store.
 type Harness struct {
-	Writer   *Writer
-	Watchers *Watchers
+	Writer   Written
+	Watchers Watching
 	Faults   *fault.Store // between the watchers and the ground
+
+	settle   func(context.Context) error
+	judge    func() error
+	unsteady *unsteady // the watchers'
+	pace     time.Duration
 
 	ground  Ground
 	writes  *fault.Store // between the writer and the ground; it only loses requests and acknowledgements
-	key     string
+	written kv.Range
 	random  *rand.Rand
 	actions map[string]Action
 	holds   []*fault.Hold
@@ -46,21 +79,43 @@ type Harness struct {
 
 // NewHarness returns a harness for one key, which has no faults and no watchers yet. The watchers have to be closed.
 func NewHarness(ctx context.Context, ground Ground, key string, config Config) (*Harness, error) {
-	h := &Harness{
-		ground: ground, key: key, Faults: fault.New(ground), writes: fault.New(ground),
-		random: rand.New(rand.NewPCG(config.Seed, 0)), actions: ground.Actions(),
-	}
-	var err error
-	if h.Writer, err = NewWriter(ctx, h.writes, key); err != nil {
+	h := newHarness(ground, config)
+	writer, err := NewWriter(ctx, h.writes, key)
+	if err != nil {
 		return nil, err
 	}
-	h.Watchers = NewWatchers(h.Faults, key, config)
+	watchers := NewWatchers(h.Faults, key, config)
+	h.Writer, h.Watchers, h.written = writer, watchers, kv.Key(key)
+	h.unsteady, h.pace = watchers.unsteady, watchers.config.Pace
+	h.settle = func(ctx context.Context) error { return watchers.Settle(ctx, writer) }
+	h.judge = func() error { return watchers.Judge(writer) }
 	return h, nil
+}
+
+// NewRangeHarness returns a harness for the range of the keys below name, of which there are none. Otherwise it is a [NewHarness].
+func NewRangeHarness(ctx context.Context, ground Ground, name string, config Config) (*Harness, error) {
+	h := newHarness(ground, config)
+	writer, err := NewRangeWriter(ctx, h.writes, name, config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	watchers := NewRangeWatchers(h.Faults, writer, config)
+	h.Writer, h.Watchers, h.written = writer, watchers, writer.Range()
+	h.unsteady, h.pace = watchers.unsteady, watchers.config.Pace
+	h.settle, h.judge = watchers.Settle, watchers.Judge
+	return h, nil
+}
+
+func newHarness(ground Ground, config Config) *Harness {
+	return &Harness{
+		ground: ground, Faults: fault.New(ground), writes: fault.New(ground),
+		random: rand.New(rand.NewPCG(config.Seed, 0)), actions: ground.Actions(),
+	}
 }
 
 // Play does what the program says, heals everything, and waits until all watchers that are open have returned what
 // there is. An error is a broken promise of the store, a failure of the harness's own, or of the watchers to settle:
-// what of, [Watchers.Judge] says. Closing the watchers comes after it.
+// what of, [Harness.Judge] says. Closing the watchers comes after it.
 func (h *Harness) Play(ctx context.Context, p Program) error {
 	if err := h.Run(ctx, p); err != nil {
 		return err
@@ -71,13 +126,13 @@ func (h *Harness) Play(ctx context.Context, p Program) error {
 // Run does what the program says.
 func (h *Harness) Run(ctx context.Context, p Program) error {
 	for _, name := range p.Watchers {
-		h.Watchers.Open(modeNamed(name))
+		h.Watchers.Open(modeNamed(h.Watchers.Modes(), name))
 	}
 	for i, step := range p.Steps {
 		if err := h.Do(ctx, step); err != nil {
 			return fmt.Errorf("step %d, %s %d: %w", i, step.Action, step.N, err)
 		}
-		h.Watchers.unsteady.jostle(ctx, h.random)
+		h.unsteady.jostle(ctx, h.random)
 	}
 	return h.noticed(ctx)
 }
@@ -86,8 +141,11 @@ func (h *Harness) Run(ctx context.Context, p Program) error {
 // what there is. The ground has to be whole.
 func (h *Harness) Settle(ctx context.Context) error {
 	h.Heal()
-	return h.Watchers.Settle(ctx, h.Writer)
+	return h.settle(ctx)
 }
+
+// Judge returns every guarantee that was broken, at most one a watcher, or nil. [Harness.Settle] comes first.
+func (h *Harness) Judge() error { return h.judge() }
 
 // Do does one step.
 func (h *Harness) Do(ctx context.Context, step Step) error {

@@ -34,13 +34,20 @@ func (p Program) String() string {
 	return b.String()
 }
 
-// Programs generates programs of the given actions. One that is named twice is taken twice as often.
-func Programs(actions []string) *rapid.Generator[Program] {
+// Programs generates programs of the given actions, for a key. One that is named twice is taken twice as often.
+func Programs(actions []string) *rapid.Generator[Program] { return programs(actions, Modes()) }
+
+// RangePrograms generates programs for a range. They also commit several keys in one revision.
+func RangePrograms(actions []string) *rapid.Generator[Program] {
+	return programs(slices.Concat(actions, []string{"commit", "commit", "commit"}), RangeModes())
+}
+
+func programs(actions []string, modes []Mode) *rapid.Generator[Program] {
 	step := rapid.Custom(func(t *rapid.T) Step {
 		return Step{Action: rapid.SampledFrom(actions).Draw(t, "action"), N: rapid.IntRange(0, 99).Draw(t, "n")}
 	})
 	var names []string
-	for _, m := range Modes() {
+	for _, m := range modes {
 		names = append(names, m.Name)
 	}
 	watchers := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 5, rapid.ID)
@@ -56,7 +63,6 @@ func Programs(actions []string) *rapid.Generator[Program] {
 }
 
 // modeNamed returns the mode of a name. It panics if there is none.
-func modeNamed(name string) Mode {
-	modes := Modes()
+func modeNamed(modes []Mode, name string) Mode {
 	return modes[slices.IndexFunc(modes, func(m Mode) bool { return m.Name == name })]
 }

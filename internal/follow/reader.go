@@ -42,20 +42,14 @@ func (f *reader) run() {
 		}
 		f.note(t)
 		if f.mode.Slow {
-			f.rest()
+			rest(f.ctx, f.random, f.watchers.config.Pace, f.watchers.hurry)
 		}
 	}
 }
 
 // get is one Get, which impatient followers give up soon, and more than once.
 func (f *reader) get() Returned {
-	ctx, cancel := f.ctx, context.CancelFunc(func() {})
-	if f.mode.Impatient && f.random.IntN(3) > 0 {
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(f.random.Int64N(int64(f.watchers.config.Pace))))
-		if f.random.IntN(4) == 0 {
-			cancel() // before it is begun
-		}
-	}
+	ctx, cancel := f.mode.limit(f.ctx, f.random, f.watchers.config.Pace)
 	defer cancel()
 	var opts []value.GetOption[int]
 	if f.mode.Filter {
@@ -63,6 +57,18 @@ func (f *reader) get() Returned {
 	}
 	got, err := f.watcher.Get(ctx, opts...)
 	return returned(ctx, f.mode, got, err, f.watcher.Revision())
+}
+
+// limit returns the context of one Get.
+func (m Mode) limit(ctx context.Context, random *rand.Rand, pace time.Duration) (context.Context, context.CancelFunc) {
+	if !m.Impatient || random.IntN(3) == 0 {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(random.Int64N(int64(pace))))
+	if random.IntN(4) == 0 {
+		cancel() // before it is begun
+	}
+	return ctx, cancel
 }
 
 // returned describes what a Get returned.
@@ -100,14 +106,14 @@ func (f *reader) note(t Returned) {
 	f.changed = make(chan struct{})
 }
 
-// rest waits for a while, unless the watchers is in a hurry.
-func (f *reader) rest() {
-	timer := time.NewTimer(time.Duration(f.random.Int64N(int64(f.watchers.config.Pace) * 5)))
+// rest waits for a while, unless there is a hurry.
+func rest(ctx context.Context, random *rand.Rand, pace time.Duration, hurry <-chan struct{}) {
+	timer := time.NewTimer(time.Duration(random.Int64N(int64(pace) * 5)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-f.watchers.hurry:
-	case <-f.ctx.Done():
+	case <-hurry:
+	case <-ctx.Done():
 	}
 }
 

@@ -78,6 +78,7 @@ type Mode struct {
 	Filter    bool // reads with value.Where(Wanted)
 	Slow      bool // takes its time between two Gets
 	Impatient bool // cancels many of its Gets
+	Bundle    bool // of a range: of its bundle, and not of its Map
 }
 
 // Modes are those of all watchers that a [Watchers] has.
@@ -93,6 +94,20 @@ func Modes() []Mode {
 		{Name: "filtered every", Every: true, Filter: true},
 		{Name: "newest with a default", Default: true},
 		{Name: "every with a default", Every: true, Default: true},
+	}
+}
+
+// RangeModes are those of all watchers that a [RangeWatchers] has.
+func RangeModes() []Mode {
+	return []Mode{
+		{Name: "newest"},
+		{Name: "every", Every: true},
+		{Name: "slow newest", Slow: true},
+		{Name: "slow every", Every: true, Slow: true},
+		{Name: "impatient newest", Impatient: true},
+		{Name: "impatient every", Every: true, Impatient: true},
+		{Name: "newest of a bundle", Bundle: true},
+		{Name: "every of a bundle", Every: true, Bundle: true},
 	}
 }
 

@@ -2,7 +2,7 @@ package follow
 
 import "fmt"
 
-// promises are the guarantees of package value that a [Judge] knows, in its words.
+// promises are the guarantees of package value that [Judge] and [JudgeRange] know, in their words.
 var promises = map[string]string{
 	"V3":  "newest wins: a watcher returns what the key is, and in the end the newest",
 	"V4":  "every update: each once, in order, or one GapError where the store's history is gone",
@@ -12,12 +12,18 @@ var promises = map[string]string{
 	"V8":  "cancelling a Get loses nothing",
 	"V11": "outages are ridden out: they are no error of Get",
 	"V13": "what is unchanged is not news",
+	"M2":  "one revision: a View is exactly what the range held at its revision, and so is a bundle",
+	"M3":  "changes add up: the View before, with the changes made, is this View",
+	"M4":  "removals are reported, and come first",
+	"M5":  "a bad value harms its key alone, which keeps its last good value",
+	"M6":  "unchanged is no change, and is not decoded again",
+	"M8":  "every revision: each that changed the range is one View, or there is one GapError where the store's history is gone",
 }
 
 // Violation is a guarantee that was broken.
 type Violation struct {
 	Guarantee string // its number: "V4"
-	Watcher   string // the name of the watcher's mode
+	Watcher   string // the watcher's mode, by name
 	Happened  string
 	Returned  string // what the watcher returned before; last, what broke the guarantee
 }

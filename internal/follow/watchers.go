@@ -24,12 +24,26 @@ type Config struct {
 	Trace *Trace
 }
 
+func (c *Config) setDefaults() {
+	if c.Pace == 0 {
+		c.Pace = time.Millisecond
+	}
+}
+
+func (c *Config) unsteady(store kv.Store) *unsteady {
+	return &unsteady{Store: store, seed: c.Seed, trace: c.Trace, most: c.Pace}
+}
+
+// options are those of the Values.
+func (c *Config) options() []value.Option {
+	return append([]value.Option{value.WithBacklog(1 + rand.New(rand.NewPCG(c.Seed, 1)).IntN(8))}, c.Options...)
+}
+
 // Watchers is a set of watchers of one key. Only one goroutine may call its methods. It must close the set.
 type Watchers struct {
 	config   Config
 	key      string
 	unsteady *unsteady
-	random   *rand.Rand
 	plain    *value.Value[int]
 	fallback *value.Value[int] // with a default
 	all      []*reader
@@ -39,19 +53,16 @@ type Watchers struct {
 
 // NewWatchers returns an empty set. The store is the one that has faults.
 func NewWatchers(store kv.Store, key string, config Config) *Watchers {
-	if config.Pace == 0 {
-		config.Pace = time.Millisecond
-	}
-	random := rand.New(rand.NewPCG(config.Seed, 1))
-	c := &Watchers{
-		config: config, key: key, random: random, hurry: make(chan struct{}),
-		unsteady: &unsteady{Store: store, seed: config.Seed, trace: config.Trace, most: config.Pace},
-	}
-	opts := append([]value.Option{value.WithBacklog(1 + random.IntN(8))}, config.Options...)
+	config.setDefaults()
+	c := &Watchers{config: config, key: key, hurry: make(chan struct{}), unsteady: config.unsteady(store)}
+	opts := config.options()
 	c.plain = value.New(c.unsteady, key, Decode, opts...)
 	c.fallback = value.New(c.unsteady, key, Decode, append(opts, value.WithDefault(Default))...)
 	return c
 }
+
+// Modes are [Modes].
+func (c *Watchers) Modes() []Mode { return Modes() }
 
 // Open opens a watcher and begins to read it.
 func (c *Watchers) Open(mode Mode) {
@@ -113,6 +124,9 @@ func (c *Watchers) Values() int {
 	}
 	return watched[false] + watched[true]
 }
+
+// Watches returns how many watches of the store there may be now that nothing happens.
+func (c *Watchers) Watches() (least, most int) { return c.Values(), c.Values() }
 
 // Settle waits until every watcher that is open has returned what the key is, then writes once more and waits
 // again. All faults have to be healed, and no other writer may write. When ctx ends before, it says who is
@@ -192,6 +206,21 @@ func (n *Counts) Add(m Counts) {
 	n.Cancelled += m.Cancelled
 }
 
+func (n *Counts) count(what What) {
+	switch what {
+	case Value:
+		n.Updates++
+	case Deleted:
+		n.Deletions++
+	case BadValue:
+		n.Bad++
+	case Gap:
+		n.Gaps++
+	case Cancelled:
+		n.Cancelled++
+	}
+}
+
 func (n Counts) String() string {
 	return fmt.Sprintf("%d watchers returned %d values, %d deletions, %d bad values and %d gaps; %d Gets were cancelled",
 		n.Watchers, n.Updates, n.Deletions, n.Bad, n.Gaps, n.Cancelled)
@@ -202,18 +231,7 @@ func (c *Watchers) Counts() Counts {
 	n := Counts{Watchers: len(c.all)}
 	for _, f := range c.all {
 		for _, t := range f.record().Returned {
-			switch t.What {
-			case Value:
-				n.Updates++
-			case Deleted:
-				n.Deletions++
-			case BadValue:
-				n.Bad++
-			case Gap:
-				n.Gaps++
-			case Cancelled:
-				n.Cancelled++
-			}
+			n.count(t.What)
 		}
 	}
 	return n

@@ -133,8 +133,13 @@ func (w *Writer) Resolve(ctx context.Context) (upTo kv.Revision, err error) {
 
 // mark writes another key than the Writer's. A watch of both passes its revision.
 func (w *Writer) mark(ctx context.Context) (revision kv.Revision, err error) {
+	return putMark(ctx, w.store, w.key+"/mark")
+}
+
+// putMark puts a key until that has happened.
+func putMark(ctx context.Context, store Store, key string) (revision kv.Revision, err error) {
 	for {
-		revision, err = w.store.Put(ctx, w.key+"/mark", nil)
+		revision, err = store.Put(ctx, key, nil)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, kv.ErrUnavailable) {
 			return revision, err
 		}

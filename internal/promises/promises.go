@@ -1,8 +1,9 @@
-// Package promises reads the numbered guarantees from the documentation of packages kv and value, which is where they are
-// written. Tests use it, so that what a failure quotes is what users read.
+// Package promises reads the numbered guarantees from the documentation of packages kv and value, and of value.Map, which is where they
+// are written. Tests use it, so that what a failure quotes is what users read.
 package promises
 
 import (
+	"go/ast"
 	"go/doc/comment"
 	"go/parser"
 	"go/token"
@@ -17,7 +18,7 @@ import (
 func All(t testing.TB) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
-	for _, file := range []string{"kv/doc.go", "value/doc.go"} {
+	for _, file := range []string{"kv/doc.go", "value/doc.go", "value/map.go"} {
 		for id, text := range read(t, filepath.Join(root(t), file)) {
 			if _, ok := all[id]; ok {
 				t.Fatalf("%s promises %s, which was promised before", file, id)
@@ -41,13 +42,34 @@ func root(t testing.TB) string {
 var numbered = regexp.MustCompile(`(?s)^([SWVM]\d+), (.*?)\.?$`)
 
 func read(t testing.TB, path string) map[string]string {
-	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.PackageClauseOnly)
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := make(map[string]string)
+	for _, doc := range docsOf(file) {
+		readDoc(doc, found)
+	}
+	if len(found) == 0 {
+		t.Fatalf("%s promises nothing", path)
+	}
+	return found
+}
+
+// docsOf returns the documentation of the package and of its declared types.
+func docsOf(file *ast.File) []*ast.CommentGroup {
+	docs := []*ast.CommentGroup{file.Doc}
+	for _, d := range file.Decls {
+		if d, ok := d.(*ast.GenDecl); ok {
+			docs = append(docs, d.Doc)
+		}
+	}
+	return docs
+}
+
+func readDoc(doc *ast.CommentGroup, found map[string]string) {
 	p := comment.Parser{LookupSym: func(string, string) bool { return true }} // [Name] is a link
-	for _, block := range p.Parse(file.Doc.Text()).Content {
+	for _, block := range p.Parse(doc.Text()).Content {
 		list, ok := block.(*comment.List)
 		if !ok {
 			continue
@@ -58,10 +80,6 @@ func read(t testing.TB, path string) map[string]string {
 			}
 		}
 	}
-	if len(found) == 0 {
-		t.Fatalf("%s promises nothing", path)
-	}
-	return found
 }
 
 // textOf is what an item says, in one line and without links.

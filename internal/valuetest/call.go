@@ -35,8 +35,14 @@ func Describe(v any, err error) string {
 	return Brief(v)
 }
 
-// Brief returns v in Go's syntax, shortened where it is long.
+// Brief returns v in Go's syntax, shortened where it is long, or says what a [value.View] is of.
 func Brief(v any) string {
+	if view, ok := v.(interface {
+		Revision() kv.Revision
+		Len() int
+	}); ok {
+		return fmt.Sprintf("a View of %d keys at revision %d", view.Len(), view.Revision())
+	}
 	text := fmt.Sprintf("%#v", v)
 	if len(text) > 80 {
 		return fmt.Sprintf("%s... (%d bytes)", text[:60], len(text))

@@ -11,13 +11,14 @@ import (
 
 	"github.com/watchkv/watchkv/conformance"
 	"github.com/watchkv/watchkv/conformance/internal/suite"
+	"github.com/watchkv/watchkv/conformance/internal/values"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 )
 
 // checksThatNeed returns the paths of the checks that need an ability of a Backend.
 func checksThatNeed(ability suite.Ability) (paths []string) {
-	for _, c := range allChecks(nil) {
+	for _, c := range allChecks(nil, values.Maps{}) {
 		if c.Needs&ability != 0 {
 			paths = append(paths, c.Path())
 		}

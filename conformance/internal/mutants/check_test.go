@@ -9,17 +9,17 @@ import (
 	"github.com/watchkv/watchkv/conformance/internal/values"
 )
 
-// allChecks are those of the suite, with Values that newValue makes; sound ones if it is nil.
-func allChecks(newValue values.NewValue) []suite.Check {
+// allChecks are those of the suite, with Values that newValue makes, sound ones if it is nil, and with Maps that maps makes.
+func allChecks(newValue values.NewValue, maps values.Maps) []suite.Check {
 	if newValue == nil {
 		newValue = values.Sound
 	}
-	return append(stores.Checks(), values.Checks(newValue)...)
+	return append(stores.Checks(), values.Checks(newValue, maps)...)
 }
 
-// checkWith is conformance.Check with Values that newValue makes. It returns what each broken check has seen.
-func checkWith(ctx context.Context, b conformance.Backend, newValue values.NewValue, only ...string) (broken []string, err error) {
-	s, err := suite.New(ctx, suite.Backend(b), allChecks(newValue))
+// checkWith is conformance.Check with Values and Maps that a mutation makes. It returns what each broken check has seen.
+func checkWith(ctx context.Context, b conformance.Backend, m mutation, only ...string) (broken []string, err error) {
+	s, err := suite.New(ctx, suite.Backend(b), allChecks(m.value, m.maps))
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func checkWith(ctx context.Context, b conformance.Backend, newValue values.NewVa
 
 // summary is what conformance.Run logs at its end, or would if it ran only the given checks.
 func summary(ctx context.Context, b conformance.Backend, only ...string) string {
-	s, err := suite.New(ctx, suite.Backend(b), allChecks(nil))
+	s, err := suite.New(ctx, suite.Backend(b), allChecks(nil, values.Maps{}))
 	if err != nil {
 		return err.Error()
 	}
@@ -49,7 +49,7 @@ func summary(ctx context.Context, b conformance.Backend, only ...string) string 
 
 // checksOf returns the paths of the checks of a guarantee.
 func checksOf(guarantee string) (paths []string) {
-	for _, c := range allChecks(nil) {
+	for _, c := range allChecks(nil, values.Maps{}) {
 		if c.Guarantee == guarantee {
 			paths = append(paths, c.Path())
 		}

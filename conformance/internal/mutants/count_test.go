@@ -13,7 +13,7 @@ func TestTheGuideCountsTheMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("[%d stores and Values]", len(mutants)); !strings.Contains(string(guide), want) {
+	if want := fmt.Sprintf("[%d stores, Values and Maps]", len(mutants)); !strings.Contains(string(guide), want) {
 		t.Errorf("docs/writing-a-backend.md does not have %q", want)
 	}
 }

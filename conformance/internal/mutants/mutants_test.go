@@ -250,7 +250,7 @@ func TestEveryMutantIsCaught(t *testing.T) {
 			turns <- struct{}{}
 			defer func() { <-turns }()
 			for _, path := range checksOf(m.guarantee) {
-				if broken, _ := checkWith(t.Context(), backendOf(m.broken), m.value, path); broken != nil {
+				if broken, _ := checkWith(t.Context(), backendOf(m.broken), m.mutation, path); broken != nil {
 					m.caught = path
 					return
 				}
@@ -264,7 +264,7 @@ func TestEveryMutantIsCaught(t *testing.T) {
 		fmt.Fprintf(columns, "%s\t%s\t%s\n", m.guarantee, m.name, m.caught)
 		t.Run(m.guarantee+"/"+m.name, func(t *testing.T) {
 			if m.caught == "" {
-				t.Errorf("a store or Value that %s passes the checks of %s", strings.ReplaceAll(m.name, "-", " "), m.guarantee)
+				t.Errorf("a store, Value or Map that %s passes the checks of %s", strings.ReplaceAll(m.name, "-", " "), m.guarantee)
 			}
 		})
 	}
@@ -283,7 +283,7 @@ func TestAWatchThatRepeatsItselfEndsEachCheck(t *testing.T) {
 		}
 		running.Go(func() {
 			for _, path := range checksOf(g) {
-				broken, err := checkWith(ctx, withPatience(backendOf(repeating)), nil, path)
+				broken, err := checkWith(ctx, withPatience(backendOf(repeating)), mutation{}, path)
 				if err != nil || strings.Contains(strings.Join(broken, "\n"), "hangs") {
 					t.Errorf("%s, of a store whose watches deliver their first events for ever: %q, %v", path, broken, err)
 				}

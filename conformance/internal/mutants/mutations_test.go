@@ -11,14 +11,15 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// mutation is a way to break one guarantee: a store, or for what no store can break, a Value.
+// mutation is a way to break one guarantee: a store, or for what no store can break, a Value or a Map.
 type mutation struct {
 	guarantee, name string
 	broken          breakage
 	value           values.NewValue // sound if nil
+	maps            values.Maps     // sound where nil
 }
 
-var mutants = slices.Concat(readMutants, watchMutants, resumeMutants, misleadingMutants, valueMutants,
+var mutants = slices.Concat(readMutants, watchMutants, resumeMutants, misleadingMutants, valueMutants, mapMutants,
 	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants, optionalMutants, raceMutants, heldMutants)
 
 type watchFunc = func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error]

@@ -11,7 +11,7 @@ type guarantee struct {
 	words string
 }
 
-// Guarantees are those that checks are about, in the words of the documentation of packages kv and value.
+// Guarantees are those that checks are about, in the words of the documentation of packages kv and value, and of value.Map.
 var Guarantees = []guarantee{
 	{"S1", "linearizable: a Get sees every write that was acknowledged before the Get began"},
 	{"S2", "one revision: all entries are as they were at Snapshot.Revision. None is newer and none is missing. They are sorted by key, however many there are"},
@@ -48,6 +48,14 @@ var Guarantees = []guarantee{
 	{"V14", "Latest: Value.Latest is the newest good value at hand, for the price of an atomic load. It is kept current while a watcher is open"},
 	{"V15", "read your own write: AtLeast asks Get for the value at a given revision or later. Such a Get makes a read, so that a history that was replaced cannot answer it"},
 	{"V16", "the watch is audited: each put raises the version of its key by one, so the next event proves that one was lost. The loss is logged, counted in Status and repaired by reading the key again"},
+	{"M1", "complete at once: the first View is the whole range as of a linearizable read begun after the call. An empty range is an empty View, at once. So no Get returns ErrDeleted, and a Map takes no WithDefault"},
+	{"M2", "one revision: a View is exactly what the range held at its Revision. It never shows half of a commit"},
+	{"M3", "changes add up: the View that the watcher returned before, with View.Changes made, is this View. Each key is in Changes once"},
+	{"M4", "removals are reported, also of keys that were deleted during an outage or whose deletion was compacted away. They come first"},
+	{"M5", "a bad value harms its key alone: the key's Item has the *DecodeError and the last good value, and all other keys are as they are. Get returns no DecodeError. Status.BadValue is that of the newest bad value in the range"},
+	{"M6", "unchanged is no change: after the range was read again, Changes has only what differs. The Item of a key that did not change has the same decoded value: it was not decoded again. A watcher of every update decodes what it reads of the store's history itself"},
+	{"M7", "Views are values: immutable, and shared at no cost"},
+	{"M8", "newest or every revision: by default the changes that a slow reader has missed are merged. With EveryUpdate each revision that changed the range is one View, once and in order. Where the store no longer has the history, Get returns a *GapError once, and the next View's Changes are those since the View that the watcher returned last"},
 	{"Writer", "writes: each makes one new revision and returns it, conditions are checked in the same step, all or nothing happens"},
 	{"Stater", "reads without values: a Stat promises what a Get promises, and every Value is nil"},
 	{"Acknowledger", "acknowledged watches: once, when the watch has begun and before its first batch; one that is refused is not"},
@@ -56,8 +64,7 @@ var Guarantees = []guarantee{
 
 // title is the name of the guarantee, which its words begin with.
 func (g guarantee) title() string {
-	title, _, _ := strings.Cut(g.words, ":")
-	return title
+	return g.words[:strings.IndexAny(g.words, ":,")]
 }
 
 // Check is one way to find out whether a guarantee is held.
@@ -85,7 +92,7 @@ func (c Check) Path() string { return c.Guarantee + "/" + c.Name }
 
 // InTurn returns the guarantees in the order in which their checks run: first those that take a store back to a
 // backup, while it holds little, and last those that forget history, so that the long one is written once. What holds of
-// Values comes after what it rests on.
+// Values and Maps comes after what it rests on.
 func InTurn() []guarantee {
 	sorted := slices.Clone(Guarantees)
 	slices.SortStableFunc(sorted, func(a, b guarantee) int { return turn(a.ID) - turn(b.ID) })
@@ -105,7 +112,7 @@ func turn(id string) int {
 		return 4
 	case id == "W8":
 		return 5
-	case strings.HasPrefix(id, "V"):
+	case strings.HasPrefix(id, "V"), strings.HasPrefix(id, "M"):
 		return 6
 	}
 	return 3

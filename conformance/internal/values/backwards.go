@@ -12,7 +12,7 @@ import (
 
 // backwardsChecks are those of V5: revisions that rise, and the one case in which they need not.
 var backwardsChecks = []check{
-	{"V5", "Restored", "reads, is cut off, and a backup with another value is restored: Get returns the backup's value", suite.Backup, func(e *env) {
+	{"V5", "Restored", "reads a key and a range, is cut off, and a backup with other values is restored: Get returns the backup's", suite.Backup, func(e *env) {
 		e.replaceHistory(func(kv.Revision) {})
 	}},
 	{"V5", "RestoredAhead", "the same, but when the store can be reached again it has passed the revision of the read", suite.Backup, func(e *env) {
@@ -102,6 +102,8 @@ func (e *env) rises(happens func(i int)) {
 // can.
 func (e *env) replaceHistory(more func(read kv.Revision)) {
 	e.set("backup")
+	e.Put(e.in("a"), "backup")
+	e.Put(e.in("same"), "1")
 	for range 20 {
 		e.setOther()
 	}
@@ -110,14 +112,19 @@ func (e *env) replaceHistory(more func(read kv.Revision)) {
 	for range 30 {
 		e.setOther()
 	}
+	e.Put(e.in("a"), "lost")
+	e.Put(e.in("b"), "lost")
+	newestView, everyView := e.readBoth(e.newMap(value.WithCheck(checkEvery)))
+	e.holds(newestView.next(), "a=lost b=lost same=1")
+	e.holds(everyView.next(), "a=lost b=lost same=1")
 	e.set("lost")
 	followers := e.both(e.value(value.WithCheck(checkEvery)))
 	var read kv.Revision
 	for _, f := range followers {
 		read = f.Gives("lost").Revision
 	}
-	e.Streaming(1)
-	e.Trace.Mark("cut the Value off from the store")
+	e.Streaming(2)
+	e.Trace.Mark("cut the Value and the Map off from the store")
 	e.faults.Cut()
 	restore()
 	e.Ledger.Forget(was.Revision)
@@ -131,6 +138,7 @@ func (e *env) replaceHistory(more func(read kv.Revision)) {
 	}
 	every.Gives("backup")
 	e.nextArrives(followers...)
+	e.rangeIsRestored(newestView, everyView)
 }
 
 // unchangedChecks are those of V13: reading again.

@@ -18,6 +18,7 @@ type env struct {
 	faults   *fault.Store
 	at       string // the key of the Values
 	newValue NewValue
+	maps     Maps
 }
 
 // Live is a [value.Value] as checks use it, and Reader one of its watchers. Tests of the suite put wrong ones in
@@ -33,10 +34,10 @@ type (
 	call    = valuetest.Call[string]
 )
 
-func newEnv(e *suite.Env, newValue NewValue) *env {
+func newEnv(e *suite.Env, newValue NewValue, maps Maps) *env {
 	faults, at := fault.New(e.Store), e.Key("value")
 	return &env{
-		Env: e, faults: faults, at: at, newValue: newValue,
+		Env: e, faults: faults, at: at, newValue: newValue, maps: maps.withDefaults(),
 		Harness: valuetest.New(valuetest.Config{T: e, Key: at, Faults: faults, Patience: e.Patience(), AtOnce: e.AtOnce(), Log: e.Logf}),
 	}
 }
@@ -65,8 +66,12 @@ func (e *env) decoded(decode func([]byte) (string, error), opts ...value.Option)
 }
 
 func (e *env) valueOf(s kv.Store, key string, decode func([]byte) (string, error), opts ...value.Option) Live {
-	opts = append([]value.Option{value.WithRetry(retryFirst, retryMost), value.WithCheck(0)}, opts...)
-	return e.newValue(s, key, decode, opts...)
+	return e.newValue(s, key, decode, append(quickly(), opts...)...)
+}
+
+// quickly are the options that every check begins with.
+func quickly() []value.Option {
+	return []value.Option{value.WithRetry(retryFirst, retryMost), value.WithCheck(0)}
 }
 
 // set, unset and setOther write past the faults.

@@ -1,0 +1,159 @@
+package follow
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/value"
+)
+
+// told is a range with what watchers were returned of it, one thing after each write.
+type told struct {
+	*testing.T
+	store  *memory.Store
+	writer *RangeWriter
+	views  []*value.Watcher[value.View[*int]]
+	record []rangeRecord // one for each of views, and the last of a bundle
+	bundle *value.Watcher[bundled]
+}
+
+// newTold writes a range: two puts, a commit, a deletion, a bad value, and a good one. The watchers are of three kinds: of every update, of
+// the newest, and of the newest of another Map, which decodes for itself.
+func newTold(t *testing.T, half bool) *told {
+	store := memory.New()
+	writer, err := NewRangeWriter(t.Context(), store, "/r", 1)
+	d := &told{T: t, store: store, writer: writer}
+	d.must(err)
+	one, other := value.NewMap(store, writer.Range(), decodeOne), value.NewMap(store, writer.Range(), decodeOne)
+	d.views = []*value.Watcher[value.View[*int]]{one.Watch(value.EveryUpdate()), one.Watch(), other.Watch()}
+	d.bundle = value.NewBundle(store, writer.Range(), decodeAll).Watch()
+	t.Cleanup(func() {
+		for _, w := range d.views {
+			w.Close()
+		}
+		d.bundle.Close()
+	})
+	for i := range d.views {
+		d.record = append(d.record, rangeRecord{mode: Mode{Name: "of a test", Every: i == 0}, open: true})
+	}
+	d.record = append(d.record, rangeRecord{mode: Mode{Name: "of a test", Bundle: true}, open: true})
+	commit := []kv.Op{writer.put(0, Good), writer.put(1, Good)}
+	if half {
+		commit = commit[:1]
+	}
+	for _, ops := range [][]kv.Op{
+		{writer.put(0, Good)}, {writer.put(1, Good)}, commit, {kv.DeleteOp(writer.key(0))}, {writer.put(1, Bad)}, {writer.put(1, Good)},
+	} {
+		d.must(writer.write(t.Context(), ops...))
+		d.look()
+	}
+	_, err = writer.Resolve(t.Context())
+	d.must(err)
+	return d
+}
+
+func (d *told) must(err error) {
+	d.Helper()
+	if err != nil {
+		d.Fatal(err)
+	}
+}
+
+// look has each watcher return what there is.
+func (d *told) look() {
+	time.Sleep(time.Second)
+	synctest.Wait()
+	for i, w := range d.views {
+		v, err := w.TryGet()
+		d.note(i, sight{revision: v.Revision(), view: v}, err)
+	}
+	b, err := d.bundle.TryGet()
+	d.note(len(d.views), sight{revision: d.bundle.Revision(), bundle: b}, err)
+}
+
+func (d *told) note(i int, s sight, err error) {
+	s.mode, s.what, s.err, s.eras = d.record[i].mode, whatOf(d.Context(), err), err, 1
+	d.record[i].seen = append(d.record[i].seen, s)
+}
+
+// The places of the records of a told.
+const (
+	every = iota
+	newest
+	ofAnother
+	ofBundle
+)
+
+// gapped is what a GapError is recorded as.
+func gapped(why error) sight {
+	return sight{what: Gap, err: &value.GapError{From: 3, To: 4, Err: why}, eras: 1}
+}
+
+// Each record is right but for one thing, and is rejected with the name of what that breaks.
+func TestTheJudgeRejectsWhatWatchersOfARangeMayNotReturn(t *testing.T) {
+	type seen = []sight
+	for _, c := range []struct {
+		name      string
+		guarantee string // "" where nothing is wrong
+		of        int
+		change    func(s seen, d, half *told) seen
+	}{
+		{"nothing", "", every, func(s seen, _, _ *told) seen { return s }},
+		{"nothing of the newest", "", newest, func(s seen, _, _ *told) seen { return s }},
+		{"nothing of a bundle", "", ofBundle, func(s seen, _, _ *told) seen { return s }},
+		{"a View is missing", "M8", every, func(s seen, _, _ *told) seen { return slices.Delete(s, 2, 3) }},
+		{"its changes are missing", "M3", newest, func(s seen, _, _ *told) seen { return slices.Delete(s, 2, 3) }},
+		{"the last View is missing", "V3", newest, func(s seen, _, _ *told) seen { return s[:len(s)-1] }},
+		{"the last bundle is missing", "V3", ofBundle, func(s seen, _, _ *told) seen { return s[:len(s)-1] }},
+		{"a View comes twice", "V5", newest, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, s[1]) }},
+		{"two Views come in another order", "M8", every, func(s seen, _, _ *told) seen { s[1], s[2] = s[2], s[1]; return s }},
+		{"half of a commit is seen", "M2", newest, func(s seen, _, half *told) seen { s[2] = half.record[newest].seen[2]; return s }},
+		{"half of a commit is seen in a bundle", "M2", ofBundle, func(s seen, _, half *told) seen { s[2] = half.record[ofBundle].seen[2]; return s }},
+		{"a View is of another revision", "M2", newest, func(s seen, _, _ *told) seen { s[1].revision++; return s }},
+		{"a value is decoded twice", "M6", newest, func(s seen, d, _ *told) seen { s[1] = d.record[ofAnother].seen[1]; return s }},
+		{"a bad value is an error of the Map", "M5", newest, func(s seen, d, _ *told) seen { s[4] = d.record[ofBundle].seen[4]; return s }},
+		{"a gap that has no reason", "M8", every, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, gapped(kv.ErrCompacted)) }},
+		{"a gap of a replaced history", "M8", every, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, gapped(kv.ErrReset)) }},
+		{"a gap of a lost event", "M8", every, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, gapped(value.ErrLostEvent)) }},
+		{"a gap of the newest", "V3", newest, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, gapped(kv.ErrCompacted)) }},
+		{"a refusal", "V11", newest, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, sight{what: Refused, err: kv.ErrPermission}) }},
+		{"an outage", "V11", newest, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, sight{what: Failed, err: kv.ErrUnavailable}) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, half := newTold(t, false), newTold(t, true)
+				r := d.record[c.of]
+				r.seen = c.change(slices.Clone(r.seen), d, half)
+				err := judgeRange(d.writer.History(), r)
+				broken, ok := errors.AsType[*Violation](err)
+				switch {
+				case c.guarantee == "" && err != nil:
+					t.Errorf("the judge says %v of a record that is right", err)
+				case c.guarantee != "" && (!ok || broken.Guarantee != c.guarantee):
+					t.Errorf("the judge says %v, want that %s was broken", err, c.guarantee)
+				default:
+					t.Log(err)
+				}
+			})
+		})
+	}
+}
+
+// A gap is right where the store has forgotten, and what is missing before it then is no violation.
+func TestAGapIsRightWhereHistoryIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newTold(t, false)
+		d.writer.Excuse(4)
+		r := d.record[every]
+		r.seen = slices.Insert(slices.Delete(slices.Clone(r.seen), 1, 2), 1, gapped(kv.ErrCompacted))
+		err := judgeRange(d.writer.History(), r)
+		if broken, ok := errors.AsType[*Violation](err); !ok || broken.Guarantee != "M3" { // the Changes after it are since the View before it
+			t.Errorf("the judge says %v, want that M3 was broken by the Changes alone", err)
+		}
+	})
+}
