@@ -50,6 +50,7 @@ var Guarantees = []guarantee{
 	{"V16", "the watch is audited: each put raises the version of its key by one, so the next event proves that one was lost. The loss is logged, counted in Status and repaired by reading the key again"},
 	{"Writer", "writes: each makes one new revision and returns it, conditions are checked in the same step, all or nothing happens"},
 	{"Stater", "reads without values: a Stat promises what a Get promises, and every Value is nil"},
+	{"Summarizer", "summaries: the number of keys and those that were put since a revision, as a Get would show them at the same revision, without values"},
 	{"Acknowledger", "acknowledged watches: once, when the watch has begun and before its first batch; one that is refused is not"},
 	{"Errors", "errors: every failure matches the error of package kv that says what it is, and names the operation and the key"},
 }
