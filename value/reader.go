@@ -64,6 +64,15 @@ func (r *reader[T]) revision() kv.Revision {
 	return r.last.Revision
 }
 
+// condition holds while the key is as last.
+func (r *reader[T]) condition() kv.Condition {
+	const never = -1
+	if _, isKey := r.state.subject.Range.Key(); !isKey || r.last == nil {
+		return kv.IfRevision(never)
+	}
+	return kv.IfRevision(r.last.Entry.ModRevision)
+}
+
 // request is one Get, or what a channel waits for.
 type request[T any] struct {
 	asked    getConfig[T]

@@ -12,30 +12,30 @@ import (
 const (
 	// manyKeys is how many keys a range must have for a read to ask for its summary. Fewer keys are read as fast.
 	manyKeys = 100
-	// auditEvery is how often the keys and revisions of such a range are read nevertheless, if the watch has brought something since.
-	auditEvery = 10 * time.Minute
+	// wholeReadEvery is how often the keys and revisions of such a range are read nevertheless, if the watch has brought something since.
+	wholeReadEvery = 10 * time.Minute
 )
 
-// audit remembers what the last read of a whole range has shown. A summary proves that nothing has changed since the watch brought what
+// wholeRead is what the last read of a whole range has shown. A summary proves that nothing has changed since the watch brought what
 // it has, but not that the watch has brought everything before that. So a summary takes the place of a whole read while nothing was
 // brought since the last one, and for a limited time after that.
-type audit struct {
+type wholeRead struct {
 	shown *contents.Contents
 	at    time.Time // when the read began
 }
 
-func (a *audit) took(shown *contents.Contents, at time.Time) { a.shown, a.at = shown, at }
+func (w *wholeRead) took(shown *contents.Contents, at time.Time) { w.shown, w.at = shown, at }
 
 // isDue reports whether a summary is not enough for a range that is expected to hold c.
-func (a *audit) isDue(c *contents.Contents) bool {
-	return a.shown != c && time.Since(a.at) >= auditEvery
+func (w *wholeRead) isDue(c *contents.Contents) bool {
+	return w.shown != c && time.Since(w.at) >= wholeReadEvery
 }
 
 // expected is what a read will find if nothing has changed, and how it may find out.
 func (u *upstream) expected() Expected {
 	e := u.feed.Expected()
 	if c := e.Place.Contents; e.Known && c != nil && c.Len() > manyKeys {
-		e.briefly = !u.audit.isDue(c)
+		e.briefly = !u.whole.isDue(c)
 	}
 	return e
 }

@@ -139,8 +139,8 @@ func TestASummaryFindsThatTheNewestEntryWasUndone(t *testing.T) {
 
 func TestAWholeReadIsDueSomeTimeAfterTheWatchHasBroughtSomething(t *testing.T) {
 	one, other := contents.Empty(), contents.Empty().Replace([]*contents.Item{{Key: "/a", ModRevision: 2}})
-	var a audit
-	if !a.isDue(one) {
+	var w wholeRead
+	if !w.isDue(one) {
 		t.Error("promised: a range that was never read whole is read so; it is not")
 	}
 	for _, c := range []struct {
@@ -150,12 +150,12 @@ func TestAWholeReadIsDueSomeTimeAfterTheWatchHasBroughtSomething(t *testing.T) {
 		due  bool
 	}{
 		{"nothing brought, just now", one, 0, false},
-		{"nothing brought, long ago", one, 100 * auditEvery, false},
-		{"something brought, just now", other, auditEvery / 2, false},
-		{"something brought, long ago", other, auditEvery, true},
+		{"nothing brought, long ago", one, 100 * wholeReadEvery, false},
+		{"something brought, just now", other, wholeReadEvery / 2, false},
+		{"something brought, long ago", other, wholeReadEvery, true},
 	} {
-		a.took(one, time.Now().Add(-c.ago))
-		if got := a.isDue(c.is); got != c.due {
+		w.took(one, time.Now().Add(-c.ago))
+		if got := w.isDue(c.is); got != c.due {
 			t.Errorf("%s: due is %t, want %t", c.name, got, c.due)
 		}
 	}

@@ -22,7 +22,7 @@ type upstream struct {
 	health   *Health
 	fresh    *Freshness
 	lag      time.Duration // how long a watch may be behind what a read has shown
-	audit    audit
+	whole    wholeRead     // the last one
 }
 
 func New(store kv.Store, subject *Subject, settings *Settings, feed Sink, health *Health, fresh *Freshness) *upstream {
@@ -293,7 +293,7 @@ func (u *upstream) readAgainAfter(e Expected) (d time.Duration, most int) {
 // confirm tells those who wait for a read that r, which the feed has taken, is one.
 func (u *upstream) confirm(r reading) {
 	if r.shown != nil && !r.briefly {
-		u.audit.took(r.shown, r.began)
+		u.whole.took(r.shown, r.began)
 	}
 	upTo, epoch := u.feed.Known()
 	u.fresh.confirm(r.ticket, r.began, upTo, epoch)
