@@ -24,7 +24,7 @@ func newWatcher[T any](s *supply[T], opts []WatchOption) *Watcher[T] {
 	}
 	w := &Watcher[T]{supply: s}
 	w.reader.init(s.state, c)
-	if s.state.misuse == nil {
+	if w.reader.misuse == nil {
 		w.reader.ticket = s.open()
 	}
 	return w
@@ -66,7 +66,7 @@ func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq
 	return func(yield func(T, error) bool) {
 		for {
 			v, err := w.Get(ctx, opts...)
-			if !yield(v, err) || err != nil && isLast(ctx, err, w.reader.state.misuse) {
+			if !yield(v, err) || err != nil && isLast(ctx, err, w.reader.misuse) {
 				return
 			}
 		}
@@ -114,7 +114,7 @@ func (w *Watcher[T]) Close() error {
 	}
 	defer close(done)
 	w.reader.close()
-	if w.supply.state.misuse == nil {
+	if w.reader.misuse == nil {
 		w.supply.close()
 	}
 	return nil
