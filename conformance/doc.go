@@ -12,9 +12,9 @@
 //	}
 //
 // Several checks test each guarantee of the contract: S1 to S6, W1 to W13, those of writes and errors, and those of a
-// kv.Stater and a kv.Acknowledger if the store is one. Each check is a subtest: go test -run 'Conformance/^W5$' runs those of
-// W5. A check that fails reports what was promised, what it did, what it saw, and the command that runs it again alone. One
-// run reports every guarantee that is broken.
+// kv.Stater, a kv.Summarizer and a kv.Acknowledger if the store is one. Each check is a subtest: go test -run
+// 'Conformance/^W5$' runs those of W5. A check that fails reports what was promised, what it did, what it saw, and the command
+// that runs it again alone. One run reports every guarantee that is broken.
 //
 // # Values on top
 //
@@ -30,8 +30,8 @@
 // test -v shows it). A guarantee is "not claimed" if all its checks were skipped, and "held in part" if only some were run. If
 // a backend cannot give a guarantee at all, list it in Backend.NotClaimed, with the reason.
 //
-// Some checks have nothing to check: those about commits if the store has none, and those of kv.Stater, kv.Acknowledger and
-// kv.ProgressRequester if the store is none of them. The summary lists them as "nothing to check". They count neither way. A
+// Some checks have nothing to check: those about commits if the store has none, and those of kv.Stater, kv.Summarizer,
+// kv.Acknowledger and kv.ProgressRequester if the store is none of them. The summary lists them as "nothing to check". They count neither way. A
 // wrapper that Open returns has to pass these methods on.
 //
 // docs/writing-a-backend.md in the repository takes a store from an empty file to a green run. It gives the reason for each

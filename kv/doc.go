@@ -83,11 +83,13 @@
 //
 // # What a store may offer beyond that
 //
-// Three small interfaces are optional. A reader asks with [As], or calls the function of the same name, which works with any
-// Store. A wrapper of a store should pass all three on.
+// Four small interfaces are optional. A reader asks with [As], or calls the function of the same name, which works with any
+// Store. A wrapper of a store should pass all four on.
 //
 //   - [Stater] reads a range without the values. Readers use it to check that a silent watch still works. Offer it where the
 //     backend can leave out the values: without it, each check transfers all of them. S1, S2, S3 and S4 hold for Stat too.
+//   - [Summarizer] counts the keys of a range, and reads only those that were put since a revision. Readers use it for the same check of
+//     a range with many keys. Offer it where the backend can do that itself: without it, each check transfers all keys.
 //   - [Acknowledger] reports when a server has accepted a watch. Readers use it to report that they are connected only when
 //     they are. Offer it where a request for a watch can wait for a server that is gone.
 //   - [ProgressRequester] asks the running watches for bookmarks. Programs use it to learn that nothing is missing up to now,

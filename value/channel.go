@@ -23,9 +23,9 @@ func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[
 // send is one Get whose outcome counts as returned when it was received from out: until then, what comes after it takes its place. It
 // reports whether there may be more.
 func (r *reader[T]) send(ctx context.Context, out chan<- Result[T]) bool {
-	if r.state.misuse != nil {
+	if r.misuse != nil {
 		select {
-		case out <- Result[T]{Err: r.state.misuse}:
+		case out <- Result[T]{Err: r.misuse}:
 		case <-ctx.Done():
 		}
 		return false

@@ -70,8 +70,13 @@
 // # More than one key
 //
 // [NewMap] follows a range of keys. It is a Value whose value is a [View] of the range, and promises M1 to M8 besides: see [Map].
-// [NewBundle] makes one value of all keys of a range. Both have one watch, like the Value of a key. But the check of a silent watch reads
-// the keys and revisions of the whole range, without the values if the store can leave them out.
+// [NewBundle] makes one value of all keys of a range. Both have one watch, like the Value of a key.
+//
+// The check of a silent watch reads the keys and revisions of the whole range, without the values if the store can leave them out. If
+// there are more than 100 keys and the store is a [kv.Summarizer], as all stores of this module are, it reads the number of keys and the
+// newest ones, which takes a few bytes. These prove that nothing has changed since the watch was last heard of. They do not prove that the
+// watch lost no event before that. So if the watch has brought something, such a check reads all keys and revisions again, but at most
+// once in ten minutes.
 //
 // # To change a value
 //

@@ -16,6 +16,8 @@ type everyUpdate[T any] struct {
 
 	// Of the Get under way.
 	begun  bool
+	after  *kv.Revision      // of EveryUpdateAfter; nil to begin with the newest state
+	readTo kv.Revision       // everything after at and up to here has to be read from the store's history
 	epoch  uint64            // the history that at is of
 	at     upstream.Position // what the key was when next returned it last; everything up to here was returned
 	queue  stretch[T]        // comes next
@@ -32,8 +34,8 @@ type stretch[T any] struct {
 	upTo    upstream.Position
 }
 
-func newEveryUpdate[T any](s *state[T]) *everyUpdate[T] {
-	e := &everyUpdate[T]{state: s}
+func newEveryUpdate[T any](s *state[T], after *kv.Revision) *everyUpdate[T] {
+	e := &everyUpdate[T]{state: s, after: after}
 	e.history.init(s)
 	s.backlog.join(&e.cursor)
 	return e
@@ -50,7 +52,9 @@ func (e *everyUpdate[T]) next(now *published[T], confirmed *upstream.Confirmatio
 	switch {
 	case !e.begun:
 		e.begun = true
-		e.goOnFrom(e.newest(now, confirmed))
+		if err := e.begin(now, confirmed); err != nil {
+			return nil, err
+		}
 	case e.epoch != now.newest.epoch:
 		if err := e.startOver(now, confirmed, kv.ErrReset); err != nil {
 			return nil, err
@@ -113,6 +117,9 @@ func (e *everyUpdate[T]) fromBacklog() (u *update[T], readTo kv.Revision) {
 	if u, e.beyond = e.beyond, nil; u != nil && u.epoch == e.epoch && (u.Revision > e.at.Revision || u.Revision == e.at.Revision && !u.SameAs(&e.at)) {
 		return u, 0
 	}
+	if e.at.Revision < e.readTo {
+		return nil, e.readTo
+	}
 	return e.state.backlog.next(&e.cursor, e.at.Revision, e.epoch)
 }
 
@@ -142,7 +149,7 @@ func (e *everyUpdate[T]) dequeue() *update[T] {
 // goOnFrom has u come next, and then what follows the position upTo.
 func (e *everyUpdate[T]) goOnFrom(u *update[T], upTo upstream.Position) {
 	e.history.drop()
-	e.epoch = u.epoch
+	e.epoch, e.readTo = u.epoch, 0
 	e.enqueue(stretch[T]{[]*update[T]{u}, upTo})
 }
 

@@ -15,6 +15,11 @@ type update[T any] struct {
 	epoch             uint64 // how often history was replaced before it
 }
 
+// isAfter reports whether u is newer than other.
+func (u *update[T]) isAfter(other *update[T]) bool {
+	return u.epoch > other.epoch || u.epoch == other.epoch && u.Revision > other.Revision
+}
+
 // bad is why what u shows is not the newest good value; nil if it is.
 func (u *update[T]) bad() error {
 	if u.err == nil && u.Contents != nil {

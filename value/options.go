@@ -95,6 +95,7 @@ type WatchOption func(*watchConfig)
 
 type watchConfig struct {
 	every       bool
+	after       *kv.Revision // of EveryUpdateAfter
 	absence     bool
 	previous    bool
 	quiet, most time.Duration
@@ -106,6 +107,18 @@ type watchConfig struct {
 // history was compacted, the watcher gets one [*GapError] and continues from the newest value. After a restore to the very entry
 // that it returned last, it returns nothing (V5), even if it has not returned all of what was undone.
 func EveryUpdate() WatchOption { return func(c *watchConfig) { c.every = true } }
+
+// EveryUpdateAfter is [EveryUpdate] for a program that stores the revision of the last update that it has processed, and continues after it
+// when it starts again: the first Get returns the first update after rev, and waits if there is none. Before its first start the program
+// reads the key with EveryUpdate, or passes a rev of 0 to have all of the history that the store still has.
+//
+// The updates come from the store's own history, as V4 says. If that was compacted, the first Get returns a [*GapError] from rev, and the
+// watcher continues from the newest value. The same holds if the store has not reached rev: then it was restored to an older state, and the
+// Err of the GapError matches [kv.ErrReset]. A restored store that has reached rev again cannot be distinguished. A rev below zero,
+// and a [Map] or a bundle, are refused: each Get fails and reports that.
+func EveryUpdateAfter(rev kv.Revision) WatchOption {
+	return func(c *watchConfig) { c.every, c.after = true, &rev }
+}
 
 // ReportAbsence makes the first Get of the watcher return at once if the key is absent, with an error that matches [kv.ErrNotFound]. Without it
 // that Get waits until the key exists.

@@ -29,17 +29,22 @@ type reader[T any] struct {
 	limit *stalenessLimit // where there is a limit to staleness
 	quiet *quiet[T]       // where a burst is waited out
 	every *everyUpdate[T] // of an EveryUpdate watcher
+
+	misuse error // why every Get fails; nil if all arguments are right
 }
 
 func (r *reader[T]) init(s *state[T], c watchConfig) {
 	r.state, r.notifier = s, s.notifiers.join()
 	r.absence, r.previous = c.absence, c.previous
+	if r.misuse = s.misuse; r.misuse == nil && c.after != nil {
+		r.misuse = wrongAfter(*c.after, s.subject.Range)
+	}
 	if most := s.config.MaxStaleness; most > 0 {
 		r.limit = &stalenessLimit{most: most, opened: time.Now()}
 	}
 	switch {
 	case c.every:
-		r.every = newEveryUpdate(s)
+		r.every = newEveryUpdate(s, c.after)
 	case c.quiet > 0:
 		r.quiet = &quiet[T]{quiet: c.quiet, most: c.most}
 		s.timed.Store(true)
@@ -62,6 +67,15 @@ func (r *reader[T]) revision() kv.Revision {
 		return 0
 	}
 	return r.last.Revision
+}
+
+// condition holds while the key is as last.
+func (r *reader[T]) condition() kv.Condition {
+	const never = -1
+	if _, isKey := r.state.subject.Range.Key(); !isKey || r.last == nil {
+		return kv.IfRevision(never)
+	}
+	return kv.IfRevision(r.last.Entry.ModRevision)
 }
 
 // request is one Get, or what a channel waits for.
@@ -99,8 +113,8 @@ const (
 
 // get is one Get: look, and wait until there is something to return.
 func (r *reader[T]) get(ctx context.Context, asked getConfig[T], wait bool) (v T, err error) {
-	if r.state.misuse != nil {
-		return v, r.state.misuse
+	if r.misuse != nil {
+		return v, r.misuse
 	}
 	if !r.getting.CompareAndSwap(false, true) {
 		return v, fmt.Errorf("value: get %v: %w", r.state.subject.Range, ErrConcurrentGet)
@@ -224,7 +238,7 @@ func (r *reader[T]) isNews(u *update[T]) bool {
 	if r.last != nil {
 		return u != r.last && !u.SameAs(&r.last.Position)
 	}
-	return r.state.exists(u) || r.absence
+	return r.state.exists(u) || r.absence || r.every.continues()
 }
 
 // wants reports whether u is to be returned. If it is a value that was not asked for, it is passed over.
@@ -256,7 +270,7 @@ func (r *reader[T]) answer(o *outcome[T]) (v T, err error) {
 	case r.state.exists(u):
 		v, o.given = r.state.face.since(u, r.given)
 		return v, nil
-	case r.last == nil:
+	case r.last == nil && !r.every.continues():
 		return v, fmt.Errorf("value: get %v: %w", r.state.subject.Range, kv.ErrNotFound)
 	}
 	return v, fmt.Errorf("value: %v: %w", r.state.subject.Range, ErrDeleted)

@@ -13,7 +13,15 @@ type Reading[T any] struct {
 	Revision kv.Revision
 	// Confirmed is when the store last confirmed what is known of the key, as in [Status].
 	Confirmed time.Time
+	// ModRevision is that of the key's newest entry, as far as it is known, also if that does not decode and Value is an older one. It is
+	// zero if the key is absent, also if Value is the default. In a reading of a [Map] or a bundle it is zero: see [Item].
+	ModRevision kv.Revision
 }
+
+// Condition holds while the key is as the reading knows it: a write on this condition does not overwrite what the program has not seen.
+// It also replaces a value that does not decode, and creates an absent key that reads as a default. In a reading of a [Map] or a bundle it
+// holds for keys that do not exist.
+func (r Reading[T]) Condition() kv.Condition { return kv.IfRevision(r.ModRevision) }
 
 // Age is how long ago the store confirmed the reading.
 func (r Reading[T]) Age() time.Duration { return time.Since(r.Confirmed) }

@@ -167,5 +167,5 @@ func reading[T any](w *write, v T, err error) (Reading[T], error) {
 	if err != nil {
 		return Reading[T]{}, err
 	}
-	return Reading[T]{Value: v, Revision: w.revision, Confirmed: w.began}, nil
+	return Reading[T]{Value: v, Revision: w.revision, Confirmed: w.began, ModRevision: w.revision}, nil
 }

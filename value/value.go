@@ -70,11 +70,16 @@ func (v *Value[T]) Get(ctx context.Context) (T, error) {
 // first good value, and, without a default or [WithLatestAfterDeletion], while the key is deleted.
 func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	confirmed := v.state.fresh.Confirmed.Load() // first: what it confirms is in what is loaded after it
-	u := v.state.latest.good.Load()
+	newest := v.state.published.Load().newest
+	u := v.state.latest.good.Load() // last: there is no newer good value up to newest
 	if u == nil || confirmed.Began.IsZero() {
 		return r, false // or the first read is just being taken
 	}
-	return Reading[T]{Value: u.value, Revision: u.Revision, Confirmed: confirmed.Began}, true
+	r = Reading[T]{Value: u.value, Revision: u.Revision, Confirmed: confirmed.Began, ModRevision: u.Entry.ModRevision}
+	if newest != nil && newest.isAfter(u) {
+		r.ModRevision = newest.Entry.ModRevision
+	}
+	return r, true
 }
 
 // KeepCurrent keeps Latest current until stop is called, for programs that read nothing but Latest. It is a watcher that nobody reads, and

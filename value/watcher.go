@@ -24,7 +24,7 @@ func newWatcher[T any](s *supply[T], opts []WatchOption) *Watcher[T] {
 	}
 	w := &Watcher[T]{supply: s}
 	w.reader.init(s.state, c)
-	if s.state.misuse == nil {
+	if w.reader.misuse == nil {
 		w.reader.ticket = s.open()
 	}
 	return w
@@ -66,7 +66,7 @@ func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq
 	return func(yield func(T, error) bool) {
 		for {
 			v, err := w.Get(ctx, opts...)
-			if !yield(v, err) || err != nil && isLast(ctx, err, w.reader.state.misuse) {
+			if !yield(v, err) || err != nil && isLast(ctx, err, w.reader.misuse) {
 				return
 			}
 		}
@@ -86,6 +86,11 @@ func isLast(ctx context.Context, err, misuse error) bool {
 func (w *Watcher[T]) Revision() kv.Revision {
 	return w.reader.revision()
 }
+
+// Condition holds while the key is as the Get before has shown it: as the value that it returned, a value that does not decode, or absent,
+// also if the default stands in. A write on this condition replaces what the program has seen, and nothing newer. Before the first Get
+// has returned, and for a [Map] or a bundle, it never holds. Call it from the goroutine that calls Get.
+func (w *Watcher[T]) Condition() kv.Condition { return w.reader.condition() }
 
 // Previous returns the good value that the watcher returned before what Get returned last: the value before the change, the deletion
 // or the bad value. ok is false if there is none: the value is the first one, or the first since a deletion. It is also false without the
@@ -109,7 +114,7 @@ func (w *Watcher[T]) Close() error {
 	}
 	defer close(done)
 	w.reader.close()
-	if w.supply.state.misuse == nil {
+	if w.reader.misuse == nil {
 		w.supply.close()
 	}
 	return nil

@@ -37,6 +37,7 @@ var (
 	_ kv.Committer = (*Store)(nil)
 
 	_ kv.Stater            = (*Store)(nil)
+	_ kv.Summarizer        = (*Store)(nil)
 	_ kv.Acknowledger      = (*Store)(nil)
 	_ kv.ProgressRequester = (*Store)(nil)
 	_ kv.SelfReader        = (*Store)(nil)

@@ -352,3 +352,32 @@ func TestAStoreLooksAfterItsReadsWhileNoFaultKeepsThemFromIt(t *testing.T) {
 		}
 	}
 }
+
+func TestSummariesMeetTheFaultsOfGets(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
+		put(t, under, "/a", "1")
+		summarize := func() <-chan result {
+			done := make(chan result, 1)
+			go func() {
+				summary, err := s.Summarize(ctx, kv.Prefix("/"), 2, 1)
+				done <- result{fmt.Sprintf("%d keys at %d, %d since, more: %t", summary.Count, summary.Revision, len(summary.Since), summary.More), err}
+			}()
+			return done
+		}
+		want(t, "without a fault", finished(t, summarize()).value, "1 keys at 2, 1 since, more: false")
+
+		s.Fail(1, kv.ErrUnavailable, fault.Gets, fault.On(kv.Key("/a")))
+		wantError(t, finished(t, summarize()).err, kv.ErrUnavailable)
+
+		s.Cut(fault.Gets)
+		asking := summarize()
+		hangs(t, asking)
+		put(t, under, "/b", "2")
+		s.Heal()
+		want(t, "after the heal", finished(t, asking).value, "2 keys at 3, 1 since, more: true")
+
+		_, err := s.Summarize(ctx, kv.Key(""), 1, 1)
+		wantError(t, err, kv.ErrInvalidKey)
+		want(t, "counts", s.Counts().String(), "gets 3")
+	})
+}

@@ -10,8 +10,8 @@ import (
 
 // Store is a [kv.Store] that fails on request. Otherwise it does what the wrapped store does. It is a [kv.Writer], a
 // [kv.Committer] and a [kv.ProgressRequester]. If the wrapped store is not, these methods fail with [kv.ErrUnsupported]. It
-// is a [kv.Stater] and a [kv.Acknowledger]. If the wrapped store is not, these methods do what [kv.Stat] and
-// [kv.WatchAcknowledged] do. While no fault is in force, it is a [kv.SelfReader] if the wrapped store is one.
+// is a [kv.Stater], a [kv.Summarizer] and a [kv.Acknowledger]. If the wrapped store is not, these methods do what [kv.Stat],
+// [kv.Summarize] and [kv.WatchAcknowledged] do. While no fault is in force, it is a [kv.SelfReader] if the wrapped store is one.
 //
 // All methods may be called concurrently.
 type Store struct {
@@ -27,6 +27,7 @@ type Store struct {
 
 var (
 	_ kv.Stater            = (*Store)(nil)
+	_ kv.Summarizer        = (*Store)(nil)
 	_ kv.Acknowledger      = (*Store)(nil)
 	_ kv.ProgressRequester = (*Store)(nil)
 	_ kv.SelfReader        = (*Store)(nil)
@@ -58,6 +59,15 @@ func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 	call := Call{Op: Gets, Range: r}
 	return answer(ctx, s, call, func() (kv.Snapshot, error) { return kv.Stat(ctx, s.store, r) })
+}
+
+// Summarize calls [kv.Summarize] of the wrapped store, with the faults that match. For faults it is a Get.
+func (s *Store) Summarize(ctx context.Context, r kv.Range, since kv.Revision, limit int) (kv.Summary, error) {
+	if r.Validate() != nil {
+		return kv.Summarize(ctx, s.store, r, since, limit)
+	}
+	call := Call{Op: Gets, Range: r}
+	return answer(ctx, s, call, func() (kv.Summary, error) { return kv.Summarize(ctx, s.store, r, since, limit) })
 }
 
 // ReadsAgain implements [kv.SelfReader]. Without faults, the wrapped store answers. While a fault is in force, it returns

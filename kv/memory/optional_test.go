@@ -70,3 +70,27 @@ func TestAWatchIsAcknowledgedOnceItHasBegun(t *testing.T) {
 	watch(t.Context(), kv.Key("/a"), 3)
 	diff(t, steps, []string{"error"})
 }
+
+func TestASummaryIsThatOfAGet(t *testing.T) {
+	leaktest.Check(t)
+	s := memory.New()
+	for i := range 1000 {
+		put(t, s, fmt.Sprintf("/%03d", i%700), "value")
+	}
+	remove(t, s, "/007")
+	for _, r := range []kv.Range{kv.Key("/003"), kv.Key("/007"), kv.Prefix("/0"), kv.Interval("/5", "/6"), kv.Prefix("none"), kv.All()} {
+		for _, since := range []kv.Revision{0, 990, 1002, 1003} {
+			for _, limit := range []int{-1, 1, 5, 1000} {
+				want, err := kv.Summarize(t.Context(), struct{ kv.Store }{s}, r, since, limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := s.Summarize(t.Context(), r, since, limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				diff(t, got, want)
+			}
+		}
+	}
+}

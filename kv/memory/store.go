@@ -10,6 +10,7 @@ import (
 
 var (
 	_ kv.Stater            = (*Store)(nil)
+	_ kv.Summarizer        = (*Store)(nil)
 	_ kv.Acknowledger      = (*Store)(nil)
 	_ kv.ProgressRequester = (*Store)(nil)
 	_ kv.Writer            = (*Store)(nil)
@@ -17,7 +18,7 @@ var (
 )
 
 // Store is a [kv.Store], [kv.Writer] and [kv.Committer] in memory. It also has the optional interfaces [kv.Stater],
-// [kv.Acknowledger] and [kv.ProgressRequester]. Make one with [New]. Its methods may be called concurrently.
+// [kv.Summarizer], [kv.Acknowledger] and [kv.ProgressRequester]. Make one with [New]. Its methods may be called concurrently.
 type Store struct {
 	settings settings
 

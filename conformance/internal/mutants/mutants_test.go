@@ -99,6 +99,7 @@ type breakage struct {
 	compact func(m *mutant, ctx context.Context, rev kv.Revision) error
 
 	stat        func(m *mutant, ctx context.Context, r kv.Range) (kv.Snapshot, error)
+	summarize   summarizing
 	acknowledge func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error]
 	progress    func(m *mutant, ctx context.Context) error
 }
@@ -125,6 +126,16 @@ func (m *mutant) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 		return kv.Stat(ctx, struct{ kv.Store }{m}, r)
 	}
 	return m.Store.Stat(ctx, r)
+}
+
+func (m *mutant) Summarize(ctx context.Context, r kv.Range, since kv.Revision, limit int) (kv.Summary, error) {
+	switch {
+	case m.broken.summarize != nil:
+		return m.broken.summarize(m, ctx, r, since, limit)
+	case m.broken.get != nil:
+		return kv.Summarize(ctx, struct{ kv.Store }{m}, r, since, limit)
+	}
+	return m.Store.Summarize(ctx, r, since, limit)
 }
 
 func (m *mutant) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {

@@ -31,7 +31,7 @@ func Checks() []suite.Check {
 		resetChecks, readChecks, entryChecks, byteChecks,
 		gapChecks, orderChecks, atomicChecks, resumeChecks, bookmarkChecks, progressChecks,
 		futureChecks, rangeChecks, independenceChecks, endChecks,
-		writerChecks, interruptedChecks, statChecks, acknowledgeChecks, errorChecks, contextChecks,
+		writerChecks, interruptedChecks, statChecks, summaryChecks, acknowledgeChecks, errorChecks, contextChecks,
 	} {
 		add(group, false)
 	}

@@ -58,6 +58,7 @@ var Guarantees = []guarantee{
 	{"M8", "newest or every revision: by default the changes that a slow reader has missed are merged. With EveryUpdate each revision that changed the range is one View, once and in order. Where the store no longer has the history, Get returns a *GapError once, and the next View's Changes are those since the View that the watcher returned last"},
 	{"Writer", "writes: each makes one new revision and returns it, conditions are checked in the same step, all or nothing happens"},
 	{"Stater", "reads without values: a Stat promises what a Get promises, and every Value is nil"},
+	{"Summarizer", "summaries: the number of keys and those that were put since a revision, as a Get would show them at the same revision, without values"},
 	{"Acknowledger", "acknowledged watches: once, when the watch has begun and before its first batch; one that is refused is not"},
 	{"Errors", "errors: every failure matches the error of package kv that says what it is, and names the operation and the key"},
 }

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tidwall/btree"
 	"github.com/watchkv/watchkv/kv"
@@ -70,10 +71,11 @@ func (i *Item) identity() uint64 {
 type Contents struct {
 	copying sync.Mutex // a copy marks the tree that it is made of
 	tree    *btree.BTreeG[*Item]
-	sum     uint64    // of the identities of all items, in any order
-	size    int       // of all values
-	bad     *badItems // nil if all are good
-	step    *step     // how it came from the Contents before it
+	sum     uint64                  // of the identities of all items, in any order
+	size    int                     // of all values
+	bad     *badItems               // nil if all are good
+	step    *step                   // how it came from the Contents before it
+	newest  atomic.Pointer[[]*Item] // see Newest; nil before its first call
 }
 
 // degree is that of the tree: an update copies one node of each level, so nodes are small.

@@ -35,17 +35,17 @@ func (p *Position) follow(ev kv.Event) error {
 	if ev.ModRevision < was.Revision {
 		return fmt.Errorf("%w: revision %d follows revision %d", ErrLostEvent, ev.ModRevision, was.Revision)
 	}
-	p.Revision = ev.ModRevision
+	p.Revision, p.unknown = ev.ModRevision, false
 	if ev.Type == kv.EventDelete {
 		p.delete()
-		if !was.Present {
+		if !was.Present && !was.unknown {
 			return fmt.Errorf("%w: deleted at revision %d a key that was absent at %d", ErrLostEvent, ev.ModRevision, was.Revision)
 		}
 		return nil
 	}
 	p.Put(ev.Entry)
-	if ev.Version == 0 {
-		return nil // the store does not count versions
+	if ev.Version == 0 || was.unknown {
+		return nil // the store does not count versions, or there is none to compare with
 	}
 	want, created := int64(1), ev.ModRevision
 	if was.Present {

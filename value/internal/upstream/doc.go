@@ -6,6 +6,7 @@
 //   - position.go is the audit: what a key was at a revision, which event can follow, and what proves a lost event or a replaced history.
 //   - freshness.go connects those who want a read with the read that serves them.
 //   - health.go keeps what Status reports, and logs outages.
+//   - summary.go lets a summary take the place of a read of many keys.
 //   - too_large.go finds which value was larger than the store's client accepts.
 //   - settings.go has the options and the bounds of time and size.
 package upstream

@@ -12,7 +12,11 @@ type Position struct {
 	Entry    kv.Entry           // of one key, without its bytes; zero where the key is absent
 	sum      uint64             // of the entry's bytes, or of the Contents
 	Contents *contents.Contents // of a range; nil for one key
+	unknown  bool               // what the key was is not known, so any event can follow
 }
+
+// UnknownAt is a position of one key at a revision at which it was never read.
+func UnknownAt(revision kv.Revision) Position { return Position{Revision: revision, unknown: true} }
 
 // positionOf is where a key of a range is that has the item i, or none.
 func positionOf(i *contents.Item, revision kv.Revision) Position {

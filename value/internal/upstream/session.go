@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/contents"
 )
 
 // session is one connection of an upstream: a read, then a watch, with reads beside it, until something fails.
@@ -39,11 +40,13 @@ type session struct {
 type reading struct {
 	snapshot kv.Snapshot
 	err      error
-	ticket   uint64      // watchers that asked for a read up to this ticket are served by it
-	began    time.Time   // the snapshot is no older than this
-	unread   *Position   // where the value was not transferred, because this is what it is
-	tooLarge error       // why the value could not be transferred
-	floor    kv.Revision // the snapshot cannot be of an older revision, if history is what it was
+	ticket   uint64             // watchers that asked for a read up to this ticket are served by it
+	began    time.Time          // the snapshot is no older than this
+	unread   *Position          // where the value was not transferred, because this is what it is
+	tooLarge error              // why the value could not be transferred
+	briefly  bool               // and neither were the keys: a summary has proved it
+	shown    *contents.Contents // of a range, once that is known
+	floor    kv.Revision        // the snapshot cannot be of an older revision, if history is what it was
 }
 
 // Found is what a read has found, and where the subject is according to it.
@@ -59,10 +62,12 @@ func (u *upstream) found(r *reading) Found {
 	if r.unread != nil {
 		f.Place = *r.unread
 		f.Place.Revision = r.snapshot.Revision
+		r.shown = f.Place.Contents
 		return f
 	}
 	newest, streamed := u.feed.Newest(), u.feed.Streamed()
 	f.Place = u.subject.Place(r.snapshot, &newest, &streamed)
+	r.shown = f.Place.Contents
 	return f
 }
 
@@ -73,7 +78,7 @@ var ErrRefused = errors.New("the watch was refused")
 // session reads, then watches until something fails. It reports whether the watch was of use: it came further, or
 // lasted longer than the longest delay between two attempts.
 func (u *upstream) session(ctx context.Context) (progress bool, err error) {
-	r := u.read(ctx, u.feed.Expected())
+	r := u.read(ctx, u.expected())
 	if r.err != nil {
 		return false, u.readFailed(ctx, r.err)
 	}
@@ -206,7 +211,7 @@ func (s *session) read() {
 	}
 	s.reading = true
 	floor, _ := s.feed.Known()
-	expected := s.feed.Expected()
+	expected := s.expected()
 	s.running.Go(func() {
 		r := s.upstream.read(s.ctx, expected)
 		r.floor = floor

@@ -22,6 +22,7 @@ type upstream struct {
 	health   *Health
 	fresh    *Freshness
 	lag      time.Duration // how long a watch may be behind what a read has shown
+	whole    wholeRead     // the last one
 }
 
 func New(store kv.Store, subject *Subject, settings *Settings, feed Sink, health *Health, fresh *Freshness) *upstream {
@@ -239,10 +240,18 @@ func (u *upstream) askIfAlive(ctx context.Context, alive chan<- struct{}) {
 	}
 }
 
-// readOnce is one request, or two: a large value is not transferred again while its metadata says that it is the same.
+// readOnce is one request, or two: a large value is not transferred again while its metadata says that it is the same, and neither are
+// many keys while a summary says so.
 func (u *upstream) readOnce(ctx context.Context, e Expected) (r reading) {
 	r.ticket, r.began = u.fresh.wanted.Load(), time.Now()
-	if s, ok := kv.As[kv.Stater](u.store); ok && e.Size > StatAbove {
+	changed := false
+	if e.briefly {
+		var done bool
+		if done, changed = u.readBriefly(ctx, &e, &r); done {
+			return r
+		}
+	}
+	if s, ok := kv.As[kv.Stater](u.store); ok && e.Size > StatAbove && !changed {
 		r.snapshot, r.err = s.Stat(ctx, u.subject.Range)
 		if r.err != nil || u.subject.isIn(r.snapshot, &e) {
 			r.unread = &e.Place
@@ -261,6 +270,8 @@ type Expected struct {
 	Place Position
 	Size  int  // of the values; zero where the key is absent
 	Known bool // there is anything to expect
+
+	briefly bool // a summary that says so is enough
 }
 
 // readAgainAfter is how long a read may be without an answer before another is begun, and how many may be under way. A store that
@@ -281,6 +292,9 @@ func (u *upstream) readAgainAfter(e Expected) (d time.Duration, most int) {
 
 // confirm tells those who wait for a read that r, which the feed has taken, is one.
 func (u *upstream) confirm(r reading) {
+	if r.shown != nil && !r.briefly {
+		u.whole.took(r.shown, r.began)
+	}
 	upTo, epoch := u.feed.Known()
 	u.fresh.confirm(r.ticket, r.began, upTo, epoch)
 }

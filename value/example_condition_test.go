@@ -1,0 +1,30 @@
+package value_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/value"
+)
+
+// The key does not exist yet. The write makes it, unless somebody else has made it meanwhile.
+func ExampleReading_Condition() {
+	ctx := context.Background()
+	store := memory.New()
+	limit := value.New(store, "/limit", value.JSON[int], value.WithDefault(10))
+	w := limit.Watch()
+	defer w.Close()
+	w.Get(ctx)
+
+	reading, _ := limit.Latest()
+	next := fmt.Sprint(reading.Value + 1)
+	_, err := store.Put(ctx, "/limit", []byte(next), reading.Condition())
+	fmt.Println(next, err)
+
+	_, err = store.Put(ctx, "/limit", []byte(next), reading.Condition())
+	fmt.Println(err)
+	// Output:
+	// 11 <nil>
+	// kv/memory: put "/limit": conflict
+}

@@ -1,0 +1,181 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/value"
+)
+
+// transfers is a store that counts the entries which its reads send.
+type transfers struct {
+	*fault.Store
+	entries atomic.Int64
+}
+
+func (s *transfers) Itself() kv.Store { return s }
+
+func (s *transfers) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	snapshot, err := s.Store.Get(ctx, r)
+	s.entries.Add(int64(len(snapshot.Entries)))
+	return snapshot, err
+}
+
+func (s *transfers) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
+	snapshot, err := s.Store.Stat(ctx, r)
+	s.entries.Add(int64(len(snapshot.Entries)))
+	return snapshot, err
+}
+
+func (s *transfers) Summarize(ctx context.Context, r kv.Range, since kv.Revision, limit int) (kv.Summary, error) {
+	summary, err := s.Store.Summarize(ctx, r, since, limit)
+	s.entries.Add(int64(len(summary.Since)))
+	return summary, err
+}
+
+const largeMap = 1000 // keys
+
+// onLargeMap runs a test of a Map of many keys.
+func onLargeMap(t *testing.T, test func(b *mapBed, s *transfers), opts ...value.Option) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		s := &transfers{Store: fault.New(store)}
+		b := &mapBed{T: t, Store: s.Store, memory: store}
+		for i := range largeMap {
+			b.put(fmt.Sprintf("/m/%04d", i), "1")
+		}
+		b.m = value.NewMap(s, kv.Prefix("/m/"), strict, opts...)
+		test(b, s)
+	})
+}
+
+func TestAnIdleMapOfManyKeysCostsOneEntryAMinute(t *testing.T) {
+	onLargeMap(t, func(b *mapBed, s *transfers) {
+		b.wantView(b.watch())
+		s.entries.Store(0)
+		before := b.Counts().Gets
+		time.Sleep(time.Hour)
+		if reads := b.Counts().Gets - before; reads < 59 || reads > 60 {
+			t.Errorf("promised: a silent watch is checked once a minute; in an hour there were %d reads", reads)
+		}
+		if n := s.entries.Load(); n > 60 {
+			t.Errorf("promised: a check of %d keys that have not changed reads one of them; in an hour %d entries were read", largeMap, n)
+		}
+	})
+}
+
+func TestAMapOfManyKeysThatIsReadForItsStalenessCostsLittle(t *testing.T) {
+	onLargeMap(t, func(b *mapBed, s *transfers) {
+		b.wantView(b.watch())
+		s.entries.Store(0)
+		before := b.Counts().Gets
+		time.Sleep(time.Second / 2) // no put comes while a read is under way
+		for i := range 360 {        // an hour
+			b.put("/m/0000", fmt.Sprint(i))
+			time.Sleep(10 * time.Second)
+		}
+		reads, whole := b.Counts().Gets-before, int64(7)
+		if n := s.entries.Load(); reads < 1000 || n > whole*largeMap+int64(reads) {
+			t.Errorf("promised: a whole read every ten minutes and summaries between; in an hour %d reads had %d entries", reads, n)
+		}
+	}, value.WithMaxStaleness(6*time.Second))
+}
+
+// wantView takes the first View.
+func (b *mapBed) wantView(w *value.Watcher[value.View[string]]) {
+	b.Helper()
+	if v, err := w.Get(b.Context()); err != nil || v.Len() != largeMap {
+		b.Fatalf("Get = %d keys, %v, want %d", v.Len(), err, largeMap)
+	}
+}
+
+func TestTheCheckOfManyKeysFindsWhatADeadStreamDidNotBring(t *testing.T) {
+	for name, c := range map[string]struct {
+		happens func(b *mapBed)
+		want    []string
+	}{
+		"a put":       {func(b *mapBed) { b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
+		"a deletion":  {func(b *mapBed) { b.delete("/m/0500") }, []string{"/m/0500: 1 -> none"}},
+		"a new key":   {func(b *mapBed) { b.put("/m/x", "1") }, []string{"/m/x: none -> 1"}},
+		"made anew":   {func(b *mapBed) { b.delete("/m/0500"); b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
+		"the newest":  {func(b *mapBed) { b.delete("/m/0999") }, []string{"/m/0999: 1 -> none"}},
+		"one for one": {func(b *mapBed) { b.delete("/m/0999"); b.put("/m/x", "1") }, []string{"/m/0999: 1 -> none", "/m/x: none -> 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onLargeMap(t, func(b *mapBed, _ *transfers) {
+				w := b.watch()
+				b.wantView(w)
+				time.Sleep(10 * time.Minute) // checked before
+				b.Silence()
+				c.happens(b)
+				time.Sleep(61 * time.Second)
+				b.wantChanges(w, c.want...)
+			})
+		})
+	}
+}
+
+// The summary cannot find this, as the watch brought something that is newer: the whole read does, which is made now and then.
+func TestTheCheckOfManyKeysFindsAnEventThatWasLostBeforeOthers(t *testing.T) {
+	onLargeMap(t, func(b *mapBed, _ *transfers) {
+		w := b.watch()
+		b.wantView(w)
+		b.Drop(1)
+		b.put("/m/0500", "2")
+		b.put("/m/0600", "2")
+		b.wantChanges(w, "/m/0600: 1 -> 2")
+		time.Sleep(12 * time.Minute)
+		b.wantChanges(w, "/m/0500: 1 -> 2")
+		if s := b.m.Status(); !errors.Is(s.LastError, value.ErrLostEvent) {
+			t.Errorf("a lost event was found, and Status is %+v", s)
+		}
+	})
+}
+
+// The store is restored while its watch is dead, and is past the revision that the Map has seen when it is checked.
+func TestTheCheckOfManyKeysFindsThatTheNewestChangeWasUndone(t *testing.T) {
+	onLargeMap(t, func(b *mapBed, _ *transfers) {
+		backup := b.memory.Backup()
+		b.put("/m/0500", "2")
+		w := b.watch()
+		b.wantView(w)
+		b.Silence()
+		if err := b.memory.Restore(backup); err != nil {
+			t.Fatal(err)
+		}
+		for range 9 {
+			b.put("/elsewhere", "1")
+		}
+		time.Sleep(61 * time.Second)
+		b.wantChanges(w, "/m/0500: 2 -> 1")
+		if s := b.m.Status(); s.Resets != 1 {
+			t.Errorf("history was replaced, and Status is %+v", s)
+		}
+	})
+}
+
+// onlyStat has the ability to leave out values, and no other.
+type onlyStat struct{ kv.Stater }
+
+func (s onlyStat) Itself() kv.Store { return s }
+
+func TestTheCheckOfManyKeysWorksWithoutSummaries(t *testing.T) {
+	onLargeMap(t, func(b *mapBed, s *transfers) {
+		b.m = value.NewMap(onlyStat{s}, kv.Prefix("/m/"), strict)
+		w := b.watch()
+		b.wantView(w)
+		b.Silence()
+		b.delete("/m/0500")
+		time.Sleep(61 * time.Second)
+		b.wantChanges(w, "/m/0500: 1 -> none")
+	})
+}
