@@ -13,6 +13,8 @@ import (
 //	codec := value.JSONCodec[Limits]()
 //	limits := value.New(store, key, codec.Decode)
 //
+// A codec for protocol buffers is ten lines, in examples/manykeys/protobuf_test.go.
+//
 // A field can be replaced: codec.Decode = value.StrictJSON[Limits] refuses members that Limits has no field for.
 type Codec[T any] struct {
 	// Encode returns the bytes of a value. It should return the same bytes for the same value. Otherwise a change that changes
