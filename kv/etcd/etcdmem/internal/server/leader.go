@@ -38,7 +38,10 @@ func (s *Server) interceptUnary(ctx context.Context, req any, _ *grpc.UnaryServe
 	return handler(ctx, req)
 }
 
-func (s *Server) interceptStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+func (s *Server) interceptStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if info.FullMethod == rangeStreamMethod {
+		handler = s.rangeStream
+	}
 	required, err := requiresLeader(stream.Context())
 	if err != nil {
 		return err
