@@ -34,7 +34,8 @@ type pipe struct {
 	mu      sync.Mutex
 	changed sync.Cond // on mu: anything below has changed
 	passage passage
-	data    []byte // the unread bytes begin at off
+	buffer  *[]byte // of buffers, that data is in; nil while nothing is unread
+	data    []byte  // the unread bytes begin at off
 	off     int
 	written int64 // by the writer
 	arrived int64 // in the kernel of the reader
@@ -123,8 +124,15 @@ func (p *pipe) write(b []byte) (n int, bounced bool, err error) {
 	}
 }
 
+// buffers are for bytes on their way.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // push sends a part that fits into the window. The caller holds mu.
 func (p *pipe) push(part []byte) {
+	if p.buffer == nil {
+		p.buffer = buffers.Get().(*[]byte)
+		p.data = *p.buffer
+	}
 	if p.off > 0 && len(p.data)+len(part) > cap(p.data) {
 		p.data = p.data[:copy(p.data, p.data[p.off:])]
 		p.off = 0
@@ -250,10 +258,9 @@ func (p *pipe) pop(b []byte) {
 	p.off += len(b)
 	p.read += int64(len(b))
 	if p.off == len(p.data) {
-		p.data, p.off = p.data[:0], 0
-		if cap(p.data) > window/4 {
-			p.data = nil // most connections are idle
-		}
+		*p.buffer = p.data[:0]
+		buffers.Put(p.buffer) // most connections are idle
+		p.buffer, p.data, p.off = nil, nil, 0
 	}
 	if !p.passage.unheard {
 		full := p.written-p.acked >= window

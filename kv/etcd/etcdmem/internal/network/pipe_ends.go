@@ -88,7 +88,7 @@ func (p *pipe) fail(err error) {
 	p.failEnd(&p.reader, err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.data, p.off, p.marks = nil, 0, nil
+	p.buffer, p.data, p.off, p.marks = nil, nil, 0, nil
 	p.read, p.arrived = p.written, p.written
 }
 

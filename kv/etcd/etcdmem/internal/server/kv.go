@@ -30,7 +30,7 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 	var f found
 	s.read(func(v view) {
 		if err = s.state.auth.mayRead(c, r.Key, r.RangeEnd); err == nil {
-			f, err = v.read(r)
+			f, err = v.read(r, true)
 		}
 	})
 	if err != nil {

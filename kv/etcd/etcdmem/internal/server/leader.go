@@ -19,14 +19,11 @@ func (r *requiring) Context() context.Context { return r.ctx }
 
 // requiresLeader reports whether a request says that it is to fail without a leader, and checks what else it says of itself.
 func requiresLeader(ctx context.Context) (bool, error) {
-	md, ok := metadata.FromIncomingContext(ctx)
-	if !ok {
-		return false, nil
-	}
-	if versions := md.Get(rpctypes.MetadataClientAPIVersionKey); len(versions) > 0 && !utf8.ValidString(versions[0]) {
+	versions := metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataClientAPIVersionKey)
+	if len(versions) > 0 && !utf8.ValidString(versions[0]) {
 		return false, rpctypes.ErrGRPCInvalidClientAPIVersion
 	}
-	require := md[rpctypes.MetadataRequireLeaderKey]
+	require := metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataRequireLeaderKey)
 	return len(require) > 0 && require[0] == rpctypes.MetadataHasLeader, nil
 }
 
@@ -41,7 +38,10 @@ func (s *Server) interceptUnary(ctx context.Context, req any, _ *grpc.UnaryServe
 	return handler(ctx, req)
 }
 
-func (s *Server) interceptStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+func (s *Server) interceptStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if info.FullMethod == rangeStreamMethod {
+		handler = s.rangeStream
+	}
 	required, err := requiresLeader(stream.Context())
 	if err != nil {
 		return err

@@ -43,8 +43,9 @@ type found struct {
 	noLease  bool
 }
 
-// read reads the records of a range. The state is locked, but not while the answer is made of what is found.
-func (v view) read(r *pb.RangeRequest) (found, error) {
+// read reads the records of a range. The state is locked, but not while the answer is made of what is found. The count is that of what was
+// found, if total is not set.
+func (v view) read(r *pb.RangeRequest, total bool) (found, error) {
 	if err := v.check(r.Revision); err != nil {
 		return found{}, err
 	}
@@ -63,7 +64,7 @@ func (v view) read(r *pb.RangeRequest) (found, error) {
 		if !r.CountOnly && !(limited && int64(len(f.records)) > r.Limit) {
 			f.records = append(f.records, rec)
 		}
-		return true
+		return total || !limited || int64(len(f.records)) <= r.Limit
 	})
 	if filtered {
 		f.records = slices.DeleteFunc(f.records, func(rec *mvcc.Record) bool {

@@ -35,20 +35,39 @@ func (r *response) findBefore(v view) {
 	}
 }
 
-// events returns the changes.
-func (r *response) events() []*mvccpb.Event {
+// events returns the changes. Those of one revision are the same for all watches of a stream, which e shares.
+func (r *response) events(e *lastEvent) []*mvccpb.Event {
+	if len(r.records) == 1 && r.before == nil {
+		return e.of(r.records[0])
+	}
 	events := make([]*mvccpb.Event, len(r.records))
 	for i, rec := range r.records {
-		if rec.Deletion() {
-			events[i] = &mvccpb.Event{Type: deleted, Kv: &mvccpb.KeyValue{Key: []byte(rec.Key), ModRevision: rec.Modify}}
-		} else {
-			events[i] = &mvccpb.Event{Kv: keyValue(rec)}
-		}
+		events[i] = eventOf(rec)
 		if r.before != nil && r.before[i] != nil {
 			events[i].PrevKv = keyValue(r.before[i])
 		}
 	}
 	return events
+}
+
+// lastEvent is the last change that was sent alone. What it has returned is not changed any more.
+type lastEvent struct {
+	record *mvcc.Record
+	events []*mvccpb.Event
+}
+
+func (e *lastEvent) of(rec *mvcc.Record) []*mvccpb.Event {
+	if e.record != rec {
+		e.record, e.events = rec, []*mvccpb.Event{eventOf(rec)}
+	}
+	return e.events
+}
+
+func eventOf(rec *mvcc.Record) *mvccpb.Event {
+	if rec.Deletion() {
+		return &mvccpb.Event{Type: deleted, Kv: &mvccpb.KeyValue{Key: []byte(rec.Key), ModRevision: rec.Modify}}
+	}
+	return &mvccpb.Event{Kv: keyValue(rec)}
 }
 
 // deleted is the type of the event of a deletion, whose name is not the same in all versions of the API.

@@ -38,6 +38,8 @@ type watchStream struct {
 	slow    []*watch // their responses wait for room in the queue, in this order
 	closed  bool
 
+	last lastEvent // of the goroutine that sends
+
 	filled chan struct{} // has a token when there may be something in the queue
 	sent   chan struct{} // has a token when a message was taken from the queue
 }
@@ -268,7 +270,7 @@ func (ws *watchStream) sendOne(r *response, stream pb.Watch_WatchServer) error {
 	status := ws.server.member.Status()
 	answer := r.message
 	if answer == nil {
-		answer = &pb.WatchResponse{Header: &pb.ResponseHeader{Revision: r.revision}, WatchId: r.watch.id, Events: r.events()}
+		answer = &pb.WatchResponse{Header: &pb.ResponseHeader{Revision: r.revision}, WatchId: r.watch.id, Events: r.events(&ws.last)}
 	}
 	answer.Header.ClusterId, answer.Header.MemberId, answer.Header.RaftTerm = status.ClusterID, ws.server.id, status.Term
 	if r.watch == nil || !r.watch.fragment {

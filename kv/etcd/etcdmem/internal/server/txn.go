@@ -103,7 +103,7 @@ func (t *txn) do(now func() view, w *write) *pb.TxnResponse {
 		resp.Responses[i] = new(pb.ResponseOp)
 		switch op := op.Request.(type) {
 		case *pb.RequestOp_RequestRange:
-			f, _ := now().read(op.RequestRange)
+			f, _ := now().read(op.RequestRange, true)
 			resp.Responses[i].Response = &pb.ResponseOp_ResponseRange{ResponseRange: f.response()}
 		case *pb.RequestOp_RequestPut:
 			resp.Responses[i].Response = &pb.ResponseOp_ResponsePut{ResponsePut: w.put(op.RequestPut)}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+)
+
+// ErrNotLeading is the error of a job that came after its term.
+var ErrNotLeading = errors.New("another program may lead by now")
+
+// A Term is the time in which a program leads.
+type Term struct {
+	client   *clientv3.Client
+	election *concurrency.Election
+}
+
+// Lead calls work each time the program named name leads, one term after the other. The context of work ends when the term ends, as far
+// as the program can know. Lead returns when ctx ends, and hands over.
+func Lead(ctx context.Context, client *clientv3.Client, name string, ttl time.Duration, work func(ctx context.Context, t *Term)) error {
+	for {
+		err := leadOnce(ctx, client, name, int64(ttl.Seconds()), work)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			time.Sleep(time.Second) // etcd cannot be reached, and that was not the first attempt
+		}
+	}
+}
+
+func leadOnce(ctx context.Context, client *clientv3.Client, name string, ttl int64, work func(ctx context.Context, t *Term)) error {
+	lease, err := client.Grant(ctx, ttl)
+	if err != nil {
+		return err
+	}
+	// The session lasts longer than ctx, so that it can hand over at the end.
+	session, err := concurrency.NewSession(client, concurrency.WithLease(lease.ID), concurrency.WithTTL(int(ttl)))
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		defer stop()
+		select {
+		case <-session.Done():
+		case <-ctx.Done():
+		}
+	}()
+	if err := prepare(ctx, client, session); err != nil {
+		return err
+	}
+	election := concurrency.NewElection(session, "/jobs/leader")
+	if err := election.Campaign(ctx, name); err != nil {
+		return err
+	}
+	work(ctx, &Term{client, election})
+	return nil
+}
+
+// prepare makes what all programs need. A mutex has only one of them at it at a time.
+func prepare(ctx context.Context, client *clientv3.Client, session *concurrency.Session) error {
+	mutex := concurrency.NewMutex(session, "/jobs/setup")
+	if err := mutex.Lock(ctx); err != nil {
+		return err
+	}
+	defer mutex.Unlock(ctx)
+	r, err := client.Get(ctx, "/jobs/done")
+	if err != nil || len(r.Kvs) > 0 {
+		return err
+	}
+	_, err = client.Put(ctx, "/jobs/done", "0")
+	return err
+}
+
+// Do notes that a job is done, and returns how many are. It does so only if the term lasts, in one transaction: what a program believes
+// about its term can be old.
+func (t *Term) Do(ctx context.Context, job string) (done int, err error) {
+	_, err = concurrency.NewSTM(t.client, func(stm concurrency.STM) error {
+		if stm.Rev(t.election.Key()) != t.election.Rev() {
+			return ErrNotLeading
+		}
+		before, err := strconv.Atoi(stm.Get("/jobs/done"))
+		if err != nil {
+			return err
+		}
+		done = before + 1
+		stm.Put("/jobs/done", strconv.Itoa(done))
+		stm.Put("/jobs/last", job)
+		return nil
+	}, concurrency.WithAbortContext(ctx))
+	return done, err
+}

@@ -1,0 +1,11 @@
+package shop
+
+import (
+	"testing"
+
+	"github.com/watchkv/watchkv/internal/pagetest"
+)
+
+func TestThePageShowsThisCode(t *testing.T) {
+	pagetest.ShowsCode(t, "../../docs/testing-your-app.md", ".", "../leaderelection")
+}
