@@ -2,9 +2,11 @@ package property_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,59 +20,114 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/workload"
 )
 
-// For long:
+// For long, and the bubble of one seed:
 //
 //	go test ./property_test -run '^TestEtcdInMemoryIsLinearizableUnderFaults$' -bubbles=20000 -timeout=0 -v
-var bubbles = flag.Int("bubbles", 40, "how many clusters TestEtcdInMemoryIsLinearizableUnderFaults harms")
+//	go test ./property_test -run '^TestEtcdInMemoryIsLinearizableUnderFaults$' -bubbles=1 -bubble=4711
+var (
+	bubbles     = flag.Int("bubbles", 40, "how many clusters TestEtcdInMemoryIsLinearizableUnderFaults harms")
+	firstBubble = flag.Uint64("bubble", 0, "the seed of the first of them")
+)
 
 // The adapter, etcd's client, a faulty network and faulty members, in virtual time: each seed is ten seconds of concurrent reads, writes and
-// watches while members are killed, frozen and cut off, and the network loses what it carries.
+// watches while members are killed, frozen and cut off, and the network loses what it carries. What is done, and how long each packet
+// travels, follows from the seed.
 func TestEtcdInMemoryIsLinearizableUnderFaults(t *testing.T) {
 	var sum tally
 	counts := make(map[nemesis.Fault]int)
-	for seed := range uint64(*bubbles) {
+	ways, steps := make(map[uint64]bool), 0
+	for seed := *firstBubble; seed < *firstBubble+uint64(*bubbles); seed++ {
 		var run history.Run
-		var harm *nemesis.Nemesis
-		synctest.Test(t, func(t *testing.T) { run, harm = harmInMemory(t, seed) })
+		h := newHarm(seed)
+		synctest.Test(t, func(t *testing.T) { run = h.run(t) })
 		sum.add(run)
-		for fault, n := range harm.Counts() {
-			counts[fault] += n
+		for _, n := range h.nemeses {
+			for fault, times := range n.Counts() {
+				counts[fault] += times
+			}
 		}
+		ways[h.way.sum] = true
+		steps += h.way.steps
 		if t.Failed() || !run.Check(t) {
-			t.Fatalf("with the seed %d, after %v", seed, harm.Done())
+			t.Fatalf("with the seed %d, after %v; again: -bubbles=1 -bubble=%d", seed, h.done(), seed)
 		}
 	}
-	t.Logf("%v; %v", sum, counts)
-	if sum.done == 0 || sum.unknown == 0 || sum.cut == 0 || len(counts) != len(nemesis.OfMembers)+len(nemesis.OfNetwork) {
+	t.Logf("%d programs went %d different ways, of %d faults and failures on average: %v; %v", *bubbles, len(ways), steps / *bubbles, sum, counts)
+	if *bubbles > 30 && (sum.done == 0 || sum.unknown == 0 || sum.cut == 0 || len(counts) != len(nemesis.OfMembers)+len(nemesis.OfNetwork)) {
 		t.Errorf("the test itself: the faults harm nobody: %v; %v", sum, counts)
 	}
 }
 
-func harmInMemory(t *testing.T, seed uint64) (history.Run, *nemesis.Nemesis) {
-	cluster := etcdmem.Start(t, 3, etcdmem.WithSeed(seed), etcdmem.WithTimes(50*time.Millisecond, 500*time.Millisecond))
-	harm := nemesis.New(etcdmem.Any(cluster), slices.Concat(nemesis.OfMembers, nemesis.OfNetwork), seed, 300*time.Millisecond)
-	harm.Delay = time.Millisecond // so that calls take time and overlap
-	cluster.Network().Delay(harm.Delay)
-	store := func(members ...int) *etcd.Store {
+// harm is what is done to one cluster.
+type harm struct {
+	seed    uint64
+	way     *way
+	nemeses []*nemesis.Nemesis
+}
+
+func newHarm(seed uint64) *harm { return &harm{seed: seed, way: new(way)} }
+
+// run harms a cluster in a bubble while clients use it.
+func (h *harm) run(t *testing.T) history.Run {
+	cluster := etcdmem.Start(t, 3, etcdmem.WithSeed(h.seed), etcdmem.WithTimes(50*time.Millisecond, 500*time.Millisecond))
+	// Calls take time and overlap, and who is first depends on the seed.
+	travel := func(members ...int) { cluster.Network().DelayAround(time.Millisecond, time.Millisecond, members...) }
+	travel()
+	h.choose(etcdmem.Any(cluster), func(member int) { travel(member) })
+	store := func(who string, members ...int) history.Store {
 		client, err := clientv3.New(etcd.KeepAlive(cluster.ClientConfig(members...)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { client.Close() })
-		return etcd.New(client)
+		return h.way.of(who, etcd.New(client))
 	}
-	w := workload.Workload{Prefix: "/", Seed: seed, Operations: 100, Timeout: 2 * time.Second, Pause: 100 * time.Millisecond}
+	w := workload.Workload{Prefix: "/", Seed: h.seed, Operations: 100, Timeout: 2 * time.Second, Pause: 100 * time.Millisecond}
 	var watchers []workload.Watcher
 	for i := range 3 {
-		w.Stores = append(w.Stores, store())
-		watchers = append(watchers, workload.Watcher{Name: fmt.Sprintf("a watch on member %d", i), Store: store(i), Every: 20})
+		w.Stores = append(w.Stores, store(fmt.Sprintf("client %d", i)))
+		name := fmt.Sprintf("a watch on member %d", i)
+		watchers = append(watchers, workload.Watcher{Name: name, Store: store(name, i), Every: 20})
 	}
-	watchers = append(watchers, workload.Watcher{Name: "a watch of one key", Store: store(), Every: 1000, Key: true})
+	const one = "a watch of one key"
+	watchers = append(watchers, workload.Watcher{Name: one, Store: store(one), Every: 1000, Key: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	run, err := w.Record(ctx, watchers, harm.Run)
+	run, err := w.Record(ctx, watchers, h.harm)
 	if err != nil {
-		t.Errorf("the seed %d: %v", seed, err)
+		t.Errorf("the seed %d: %v", h.seed, err)
 	}
-	return run, harm
+	return run
+}
+
+// choose has one nemesis do all faults, or two do those of members and those of the network at the same time.
+func (h *harm) choose(cluster etcdmem.AnyCluster, mended func(member int)) {
+	kinds := [][]nemesis.Fault{slices.Concat(nemesis.OfMembers, nemesis.OfNetwork)}
+	if h.seed%2 == 1 {
+		kinds = [][]nemesis.Fault{nemesis.OfMembers, nemesis.OfNetwork}
+	}
+	for i, faults := range kinds {
+		n := nemesis.New(cluster, faults, 2*h.seed+uint64(i), 300*time.Millisecond)
+		n.Mended = mended
+		n.Note = func(text string) { h.way.note("nemesis", text) }
+		h.nemeses = append(h.nemeses, n)
+	}
+}
+
+func (h *harm) harm(ctx context.Context) error {
+	errs := make([]error, len(h.nemeses))
+	var running sync.WaitGroup
+	for i, n := range h.nemeses {
+		running.Go(func() { errs[i] = n.Run(ctx) })
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// done returns what each nemesis has done.
+func (h *harm) done() (all [][]string) {
+	for _, n := range h.nemeses {
+		all = append(all, n.Done())
+	}
+	return all
 }

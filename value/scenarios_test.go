@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
@@ -15,11 +16,11 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// The scenarios are what the project was founded on. Each runs on memory and on a real etcd cluster of three
-// members:
+// The scenarios are what the project was founded on. Each runs on memory, on etcd in memory in virtual time, and on a real etcd
+// cluster, both of three members:
 //
 //	go test ./value -run 'Scenarios/ClientPartition'
-//	go test ./value -run 'Scenarios/.*/etcd'
+//	go test ./value -run 'Scenarios/.*/etcd$'
 func TestScenarios(t *testing.T) {
 	for _, s := range []struct {
 		name string
@@ -57,7 +58,12 @@ func TestScenarios(t *testing.T) {
 			for _, on := range sites {
 				t.Run(on.name, func(t *testing.T) {
 					leaktest.Check(t)
-					s.run(t, on.make(t))
+					run := func(t *testing.T) { s.run(t, on.make(t)) }
+					if on.bubble {
+						synctest.Test(t, run)
+					} else {
+						run(t)
+					}
 				})
 			}
 		})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
@@ -37,11 +38,13 @@ type client struct {
 
 // sites are what every scenario runs on.
 var sites = []struct {
-	name string
-	make func(t *testing.T) site
+	name   string
+	bubble bool
+	make   func(t *testing.T) site
 }{
-	{"memory", func(*testing.T) site { return newMemorySite() }},
-	{"etcd", func(t *testing.T) site { return &etcdSite{cluster: etcdtest.Start(t, 3)} }},
+	{"memory", false, func(*testing.T) site { return newMemorySite() }},
+	{"etcdmem", true, func(t *testing.T) site { return &etcdSite{etcdmem.Any(etcdmem.Start(t, 3))} }},
+	{"etcd", false, func(t *testing.T) site { return &etcdSite{etcdmem.Any(etcdtest.Start(t, 3))} }},
 }
 
 // memorySite has one store, and clients that are cut off from it when no member they know is up and in the
@@ -115,8 +118,8 @@ func (m *memorySite) backup(t *testing.T) (restore func()) {
 	return func() { must(t, m.store.Restore(b)) }
 }
 
-// etcdSite is a real cluster.
-type etcdSite struct{ cluster *etcdtest.Cluster }
+// etcdSite is a cluster of etcd, real or in memory.
+type etcdSite struct{ cluster etcdmem.AnyCluster }
 
 func (e *etcdSite) client(t *testing.T, members ...int) *client {
 	config := e.cluster.ClientConfig(members...)

@@ -2,7 +2,6 @@ package etcdmem_test
 
 import (
 	"context"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,7 +36,7 @@ func unread(t *testing.T, client *clientv3.Client, watches, puts, size int) pb.W
 
 func TestAWatchThatIsNotReadGetsAllLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const watches, puts = 3, 2500
+		const watches, puts = 3, 1200
 		stream := unread(t, etcdmem.Start(t, 1).Client(), watches, puts, 1<<10)
 		next := map[int64]int64{0: 2, 1: 2, 2: 2}
 		for got := 0; got < watches*puts; {
@@ -58,24 +57,17 @@ func TestAWatchThatIsNotReadGetsAllLater(t *testing.T) {
 
 func TestAWatchThatIsNotReadHoldsLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		heap := func() uint64 {
-			runtime.GC()
-			runtime.GC()
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			return m.HeapAlloc
-		}
 		cluster := etcdmem.Start(t, 1)
 		client := cluster.Client()
 		last := put(t, client, "/b", "")
 		before := heap()
-		const puts = 5000 // 50 MB
-		stream := unread(t, client, 20, puts, 10<<10)
+		const puts, size = 1000, 50 << 10 // 50 MB
+		stream := unread(t, client, 20, puts, size)
 		if err := cluster.Compact(t.Context(), last+puts); err != nil {
 			t.Fatal(err)
 		}
-		if held := int64(heap()) - int64(before); held > 10<<20 {
-			t.Errorf("%d MB are held for watches that are not read, of %d MB that were put", held>>20, puts*10>>10)
+		if held := heap() - before; held > 10<<20 {
+			t.Errorf("%d MB are held for watches that are not read, of %d MB that were put", held>>20, puts*size>>20)
 		}
 		ended := 0
 		for ended < 20 {

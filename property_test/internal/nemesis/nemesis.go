@@ -38,8 +38,10 @@ var (
 // A Nemesis harms a cluster, one fault at a time, so that there is always a majority that could work. Members can be frozen only in
 // memory or if each has a process.
 type Nemesis struct {
-	// Delay is that of the network when it works.
-	Delay time.Duration
+	// Mended, if it is set, is called after harm to the network to a member: what the network is like when it works.
+	Mended func(member int)
+	// Note, if it is set, is called for each fault when it begins and when it ends.
+	Note func(text string)
 
 	cluster etcdmem.AnyCluster
 	faults  []Fault
@@ -108,8 +110,11 @@ func (n *Nemesis) do(ctx context.Context, fault Fault) error {
 	if leader, ok := n.cluster.Leader(); ok && n.random.IntN(2) == 0 && fault != Move {
 		member = leader
 	}
-	n.done = append(n.done, fmt.Sprintf("%s %d", fault, member))
+	text := fmt.Sprintf("%s %d", fault, member)
+	n.done = append(n.done, text)
 	n.counts[fault]++
+	n.note(text)
+	defer n.note(text + " is over")
 	switch fault {
 	case Kill:
 		n.cluster.Stop(member)
@@ -155,7 +160,15 @@ func (n *Nemesis) harmNetwork(ctx context.Context, fault Fault, member int) {
 	}
 	n.wait(ctx, 2*faultTime)
 	network.Mend(member)
-	network.Delay(n.Delay, member)
+	if n.Mended != nil {
+		n.Mended(member)
+	}
+}
+
+func (n *Nemesis) note(text string) {
+	if n.Note != nil {
+		n.Note(text)
+	}
 }
 
 func (n *Nemesis) restart(member int) error {

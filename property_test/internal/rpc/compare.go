@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"slices"
 	"testing/synctest"
 	"time"
 
@@ -85,7 +84,7 @@ func (s *stream) progresses(ctx context.Context) bool {
 	defer cancel()
 	for {
 		s.mu.Lock()
-		over, changed := s.err != nil || slices.ContainsFunc(s.came, isProgress), s.changed
+		over, changed := s.err != nil || s.progressed, s.changed
 		s.mu.Unlock()
 		if over {
 			return true

@@ -24,11 +24,13 @@ type run struct {
 // stream is a watch stream, and what has come on it.
 type stream struct {
 	pb.Watch_WatchClient
+	own bool // it has one watch, and the runner asks for its progress
 
-	mu      sync.Mutex
-	came    []*pb.WatchResponse
-	err     error
-	changed chan struct{} // closed and replaced when something comes
+	mu         sync.Mutex
+	came       []*pb.WatchResponse
+	progressed bool // an own stream has been told of progress, which is no answer of the program
+	err        error
+	changed    chan struct{} // closed and replaced when something comes
 }
 
 // runOn runs p. settle waits, after each step, until all has come that the step is to bring.
@@ -57,7 +59,7 @@ func (r *run) stream(n int) *stream {
 	if s := r.streams[n]; s != nil {
 		return s
 	}
-	s := &stream{changed: make(chan struct{})}
+	s := &stream{own: n >= sharedStreams, changed: make(chan struct{})}
 	var err error
 	if s.Watch_WatchClient, err = pb.NewWatchClient(r.conn).Watch(r.ctx); err != nil {
 		panic(fmt.Sprintf("a stream cannot be opened: %v", err))
@@ -74,9 +76,12 @@ func (s *stream) read() {
 			continue // all members in a process have the same period, which other tests change
 		}
 		s.mu.Lock()
-		if err != nil {
+		switch {
+		case err != nil:
 			s.err = err
-		} else {
+		case s.own && isProgress(resp):
+			s.progressed = true
+		default:
 			s.came = append(s.came, resp)
 		}
 		close(s.changed)
@@ -95,9 +100,6 @@ func (r *run) take() map[int][]string {
 		s.mu.Lock()
 		slices.SortStableFunc(s.came, func(a, b *pb.WatchResponse) int { return cmp.Compare(a.WatchId, b.WatchId) })
 		for _, resp := range s.came {
-			if n >= sharedStreams && isProgress(resp) {
-				continue // it answers awaitSynced, which asks more than once
-			}
 			plain(resp.Header)
 			all[n] = append(all[n], text(resp))
 		}

@@ -33,9 +33,15 @@ type Answer struct {
 	late time.Duration // how long the member took to find that it has no leader, if it was to find that
 }
 
+// A loss is that a member finds that it has no leader.
+type loss struct {
+	found chan struct{} // closed when it has
+	late  time.Duration // since the faults
+}
+
 // Play plays a scenario and returns what was answered.
 func (s *Scenario) Play(t *testing.T, w World) []Answer {
-	p := &play{t: t, world: w, began: time.Now(), happened: make(map[time.Duration]chan struct{})}
+	p := &play{t: t, world: w, began: time.Now(), happened: make(map[time.Duration]chan struct{}), losses: make(map[Role]*loss)}
 	l := w.Led()
 	p.numbers = [...]int{Leader: l, Follower: (l + 1) % 3, Other: (l + 2) % 3}
 	for _, f := range s.Faults {
@@ -43,6 +49,13 @@ func (s *Scenario) Play(t *testing.T, w World) []Answer {
 	}
 	answers := make([]Answer, len(s.Calls))
 	var running sync.WaitGroup
+	for _, e := range s.Calls {
+		if e.leaderless && p.losses[e.at] == nil {
+			l := &loss{found: make(chan struct{})}
+			p.losses[e.at] = l
+			running.Go(func() { p.find(l, e.at) })
+		}
+	}
 	for i, e := range s.Calls {
 		opened := make(chan struct{})
 		running.Go(func() { answers[i] = p.ask(e, sync.OnceFunc(func() { close(opened) })) })
@@ -72,15 +85,27 @@ type play struct {
 	numbers  [3]int // of the roles
 	began    time.Time
 	happened map[time.Duration]chan struct{} // closed when the faults of a time have happened
+	losses   map[Role]*loss
+}
+
+// find asks a member after the first faults until it says that it has no leader. Nothing tells a client.
+func (p *play) find(l *loss, at Role) {
+	defer close(l.found)
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	defer cancel()
+	<-p.happened[0]
+	began := time.Now()
+	for text(p.world.Call(ctx, Strict, p.numbers[at], func() {})) != noLeader && ctx.Err() == nil {
+		time.Sleep(askAgain)
+	}
+	l.late = time.Since(began)
 }
 
 // ask makes a call when it is to be made.
 func (p *play) ask(e Expectation, opened func()) Answer {
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
-	a, member := Answer{Expectation: e}, p.numbers[e.at]
-	call := func(what Call) string { return text(p.world.Call(ctx, what, member, opened)) }
-	began := p.began
+	a, began := Answer{Expectation: e}, p.began
 	if e.call != Watch {
 		time.Sleep(e.after - time.Since(p.began))
 		if ch := p.happened[e.after]; ch != nil {
@@ -89,12 +114,11 @@ func (p *play) ask(e Expectation, opened func()) Answer {
 		began = time.Now()
 	}
 	if e.leaderless {
-		for call(Strict) != noLeader {
-			time.Sleep(askAgain) // nothing tells a client
-		}
-		a.late, began = time.Since(began), time.Now()
+		l := p.losses[e.at]
+		<-l.found
+		a.late, began = l.late, time.Now()
 	}
-	a.text = call(e.call)
+	a.text = text(p.world.Call(ctx, e.call, p.numbers[e.at], opened))
 	a.took = time.Since(began)
 	opened() // if the watch never was
 	return a
@@ -112,11 +136,20 @@ func text(err error) string {
 	return fmt.Sprintf("%v: %s", s.Code(), s.Message())
 }
 
-// Check reports an answer that is not as expected. A real machine may take a little longer.
+// CheckText reports an answer that is not as expected, whenever it came.
+func (a *Answer) CheckText(t *testing.T) {
+	t.Helper()
+	if !slices.Contains(a.answers, a.text) {
+		t.Errorf("%v\n  promised: %q", a, a.answers)
+	}
+}
+
+// Check also reports an answer that came too early or too late. A real machine may take a little longer.
 func (a *Answer) Check(t *testing.T, slack time.Duration) {
 	t.Helper()
-	if !slices.Contains(a.answers, a.text) || a.took < a.min-slack/10 || a.took > a.max+slack {
-		t.Errorf("%v\n  promised: %q within %v to %v", a, a.answers, a.min, a.max)
+	a.CheckText(t)
+	if a.took < a.min-slack/10 || a.took > a.max+slack {
+		t.Errorf("%v\n  promised: within %v to %v", a, a.min, a.max)
 	}
 	if a.leaderless && (a.late < lostFrom-slack/10 || a.late > lostTo+slack) {
 		t.Errorf("%v\n  promised: the member finds that it has no leader within %v to %v\n  happened: it took %v", a, lostFrom, lostTo, a.late)

@@ -78,13 +78,18 @@ func (l *lessor) refresh(lease *lease, more time.Duration) {
 	l.wait()
 }
 
-// wait sets the timer to the next lease that expires. Holds the state's mutex.
+// wait sets the timer to the next lease that expires. One that was left at a tick, as there were too many, waits for the next tick. Holds
+// the state's mutex.
 func (l *lessor) wait() {
 	next, ok := l.deadlines.next()
 	if !ok {
 		return
 	}
-	d := l.server.ticks(expiryPeriod, next.due)
+	at := time.Now().Add(1)
+	if next.due.After(at) {
+		at = next.due
+	}
+	d := l.server.ticks(expiryPeriod, at)
 	if l.timer == nil {
 		l.timer = time.AfterFunc(d, l.tick)
 	} else {

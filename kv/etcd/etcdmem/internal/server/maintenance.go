@@ -134,9 +134,10 @@ func (st *State) hashAt(v view, revision int64) (kvHash, error) {
 }
 
 // hash returns a checksum of the keys at a revision. Members that hold the same have the same one. It is not the number that
-// etcd computes, which depends on how etcd stores what it has.
+// etcd computes, which depends on how etcd stores what it has. As in etcd it is not zero if there are no keys: it begins with a name.
 func (v view) hash(revision int64) uint32 {
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum.Write([]byte("key"))
 	var buf []byte
 	v.data.EachAt(mvcc.Prefix(""), revision, func(rec *mvcc.Record) bool {
 		buf = buf[:0]
