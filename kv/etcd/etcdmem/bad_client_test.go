@@ -22,14 +22,6 @@ import (
 //	go test ./kv/etcd/etcdmem -run ManyLeases -leases=1000000 -timeout=0 -v
 var manyLeases = flag.Int("leases", 5000, "how many leases a client takes in the test of many")
 
-// heap returns how many bytes are held.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
 
 // http2 is how a client of gRPC begins, and what it sends then.
 func http2(frames ...string) string {
