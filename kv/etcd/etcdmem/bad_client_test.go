@@ -22,7 +22,6 @@ import (
 //	go test ./kv/etcd/etcdmem -run ManyLeases -leases=1000000 -timeout=0 -v
 var manyLeases = flag.Int("leases", 5000, "how many leases a client takes in the test of many")
 
-
 // http2 is how a client of gRPC begins, and what it sends then.
 func http2(frames ...string) string {
 	text := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
