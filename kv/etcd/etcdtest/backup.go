@@ -1,12 +1,9 @@
 package etcdtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -47,7 +44,7 @@ func (c *Cluster) copyAll() (*Backup, error) {
 	c.backups++
 	b := &Backup{cluster: c, dir: filepath.Join(c.dir, fmt.Sprintf("backup-%d", c.backups))}
 	for i, m := range c.members {
-		if err := copyData(b.member(i), m.dir); err != nil {
+		if err := os.CopyFS(b.member(i), os.DirFS(m.dir)); err != nil {
 			return nil, err
 		}
 	}
@@ -65,7 +62,7 @@ func (c *Cluster) Restore(ctx context.Context, b *Backup) error {
 	if b.cluster != c {
 		return errors.New("etcdtest: restore: the backup is of another cluster")
 	}
-	err := c.renew(ctx, func(i int, m *member) error { return copyData(m.dir, b.member(i)) })
+	err := c.renew(ctx, func(i int, m *member) error { return os.CopyFS(m.dir, os.DirFS(b.member(i))) })
 	if err != nil {
 		return fmt.Errorf("etcdtest: restore: %w", err)
 	}
@@ -114,61 +111,4 @@ func (c *Cluster) running() []int {
 		}
 	}
 	return running
-}
-
-// copyData copies a member's data directory.
-func copyData(to, from string) error {
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		below, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, below)
-		switch {
-		case entry.IsDir():
-			return os.MkdirAll(target, 0o700)
-		case filepath.Ext(path) == ".tmp":
-			return nil // space that etcd has set aside for its log's next file
-		default:
-			return copySparse(target, path)
-		}
-	})
-}
-
-// copySparse copies a file but leaves holes for zeros: etcd sets space aside in its files, which are nearly empty.
-func copySparse(to, from string) (err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-
-	chunk, zeros := make([]byte, 256<<10), make([]byte, 256<<10)
-	var size int64
-	for {
-		if size, err = skipHole(in, size); err != nil {
-			return err
-		}
-		n, err := io.ReadFull(in, chunk)
-		if !bytes.Equal(chunk[:n], zeros[:n]) {
-			if _, err := out.WriteAt(chunk[:n], size); err != nil {
-				return err
-			}
-		}
-		size += int64(n)
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return out.Truncate(size)
-		case err != nil:
-			return err
-		}
-	}
 }

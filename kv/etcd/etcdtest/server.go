@@ -32,8 +32,7 @@ type server interface {
 // electionMs is how long without a heartbeat a member waits before it stands for election.
 const electionMs = 500
 
-// Each member sets this much space aside for its log, twice. etcd's default is 64 MB, which a backup has to read although
-// nearly all of it is zeros.
+// Each member sets this much space aside for its log, twice, and each backup copies it. etcd's default is 64 MB.
 func init() { wal.SegmentSizeBytes = 1 << 20 }
 
 // newConfig returns the configuration of a server that runs as the member described.
