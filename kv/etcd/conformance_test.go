@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,26 +129,29 @@ func direct(client *clientv3.Client) etcd.Client { return client }
 // inNamespace gives a client keys of its own, the way etcd's documentation says.
 func inNamespace(client *clientv3.Client) etcd.Client {
 	client.KV = namespace.NewKV(client.KV, "/app/")
-	client.Watcher = &ordered{Watcher: namespace.NewWatcher(client.Watcher, "/app/")}
+	client.Watcher = &ordered{Watcher: namespace.NewWatcher(client.Watcher, "/app/"), inner: client.Watcher}
 	return client
 }
 
-// ordered lets the race detector see that a watch was begun before Close was called. A Watcher in a namespace counts its
-// watches with a sync.WaitGroup, which Close waits for, and nothing else tells the two apart.
+// ordered has no watch begin while a Watcher in a namespace is closed. That counts its watches with a sync.WaitGroup, which its Close
+// waits for, and the race detector finds a watch that is counted at that moment.
 type ordered struct {
 	clientv3.Watcher
-	begun atomic.Int64
+	inner     clientv3.Watcher // what Watcher is over
+	beginning sync.RWMutex
 }
 
 func (o *ordered) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
-	responses := o.Watcher.Watch(ctx, key, opts...)
-	o.begun.Add(1)
-	return responses
+	o.beginning.RLock()
+	defer o.beginning.RUnlock()
+	return o.Watcher.Watch(ctx, key, opts...)
 }
 
 func (o *ordered) Close() error {
-	o.begun.Load()
-	return o.Watcher.Close()
+	err := o.inner.Close() // ends the calls that begin watches
+	o.beginning.Lock()
+	defer o.beginning.Unlock()
+	return errors.Join(err, o.Watcher.Close())
 }
 
 // network is how one client reaches the cluster. It can be cut.

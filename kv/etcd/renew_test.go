@@ -2,19 +2,13 @@ package etcd_test
 
 import (
 	"context"
-	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc"
-
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
-	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
 func TestAnEndpointIsSpelledOtherwise(t *testing.T) {
@@ -36,9 +30,8 @@ func TestAnEndpointIsSpelledOtherwise(t *testing.T) {
 
 // clientv3's Dial panics on a client without endpoints, and a request that begins then fails.
 func TestAClientThatConnectsAnewAlwaysHasEndpoints(t *testing.T) {
-	cluster := etcdmem.Start(t, 1)
-	var dials atomic.Int64
-	client := countingDials(t, cluster, &dials)
+	cluster := newCounting(t, 1)
+	client := cluster.client(plain)
 	ctx, cancel := context.WithCancel(t.Context())
 	var looking sync.WaitGroup
 	looking.Go(func() {
@@ -53,12 +46,12 @@ func TestAClientThatConnectsAnewAlwaysHasEndpoints(t *testing.T) {
 		if _, err := client.Put(ctx, "/a", ""); err != nil {
 			t.Fatalf("a put after %d times: %v", i, err)
 		}
-		before := dials.Load()
+		before := cluster.dials.Load()
 		etcd.ConnectAnew(client)
 		if _, err := client.Put(ctx, "/a", ""); err != nil {
 			t.Fatalf("a put right after the client connected anew: %v", err)
 		}
-		if dials.Load() == before {
+		if cluster.dials.Load() == before {
 			t.Fatal("the client did not connect anew")
 		}
 	}
@@ -69,15 +62,13 @@ func TestAClientThatConnectsAnewAlwaysHasEndpoints(t *testing.T) {
 func TestAHundredSlowReadsRenewAClientOnce(t *testing.T) {
 	const reads = 100
 	synctest.Test(t, func(t *testing.T) {
-		cluster := etcdmem.Start(t, 1)
-		var dials atomic.Int64
-		client := countingDials(t, cluster, &dials)
-		store := etcd.New(client)
+		cluster := newCounting(t, 1)
+		store := etcd.New(cluster.client(plain))
 		if _, err := store.Put(t.Context(), "/a", []byte("one")); err != nil {
 			t.Fatal(err)
 		}
 		cluster.Network().Forget()
-		before := dials.Load()
+		before := cluster.dials.Load()
 		var reading sync.WaitGroup
 		for range reads {
 			reading.Go(func() {
@@ -90,24 +81,8 @@ func TestAHundredSlowReadsRenewAClientOnce(t *testing.T) {
 		}
 		reading.Wait()
 		// One to ask whether a new connection works, and one that the client uses. Another is begun to the endpoint as it is spelled meanwhile.
-		if n := dials.Load() - before; n > 3 {
+		if n := cluster.dials.Load() - before; n > 3 {
 			t.Errorf("promised: a client whose connection has died gets a new one, however many reads wait\nhappened: %d connections for %d reads", n, reads)
 		}
 	})
-}
-
-// countingDials returns a client without keep-alive that counts how often it connects.
-func countingDials(t *testing.T, cluster *etcdmem.Cluster, dials *atomic.Int64) *clientv3.Client {
-	cfg := cluster.ClientConfig()
-	cfg.DialKeepAliveTime = 0
-	cfg.DialOptions = append(cfg.DialOptions, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-		dials.Add(1)
-		return cluster.Network().Dial(ctx, address)
-	}))
-	client, err := clientv3.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return client
 }
