@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// await returns when look may come to something else, or when offer, if there is one, was sent to out, which it reports. The first time it
-// returns at once: it has asked to be notified, and nothing reports what came before that.
+// await returns when look may return something else, or when offer was sent to out. sent reports the second. The first call for q returns at
+// once: it only asks to be notified, and what came before it would be missed.
 func (r *reader[T]) await(ctx context.Context, q *request[T], due time.Duration, out chan<- Result[T], offer *Result[T]) (sent bool) {
 	if q.notified == nil {
 		q.notified = r.notifier.wait()
@@ -22,9 +22,9 @@ func (r *reader[T]) await(ctx context.Context, q *request[T], due time.Duration,
 	}
 	var confirm, history <-chan struct{}
 	if !r.started || q.asked.atLeast > 0 || r.limit != nil {
-		confirm = q.confirmed.Next // to the others a read that shows nothing new is nothing to wake for
+		confirm = q.confirmed.Next // the others need not wake for a read that shows nothing new
 	}
-	if r.every != nil && offer == nil && !q.stale && r.started && !q.asksRead { // or what was read would not be taken, and this would spin
+	if r.every != nil && offer == nil && !q.stale && r.started && !q.asksRead { // otherwise look would not take what was read, and this would be a busy loop
 		history = r.every.history.done()
 	}
 	if offer != nil {

@@ -35,11 +35,11 @@ type face[T any] interface {
 	stepped(s upstream.Step, epoch uint64, made ...*update[T]) *update[T]
 	// found returns the update that a read has found.
 	found(f upstream.Found, epoch uint64, made ...*update[T]) *update[T]
-	// since returns the value of u as a watcher returns it that has returned the good value of before, or none if that is nil. given is what
-	// the watcher has then returned: u, or an update in its place.
+	// since returns the value of u for a watcher that has returned the good value of before; before is nil if it has returned none. given is
+	// what the watcher has returned then: u, or an update in place of u.
 	since(u, before *update[T]) (v T, given *update[T])
-	// asOf returns the value of u, which is also the value at a later revision, as it is returned at that.
+	// asOf returns the value of u for a later revision, up to which nothing has changed.
 	asOf(u *update[T], revision kv.Revision) T
-	// each reports whether the updates between the newest and the one before count for Latest.
+	// each reports whether Latest may need an update that is not the last of its batch, as the last one may be bad.
 	each() bool
 }

@@ -9,8 +9,8 @@ import (
 // rangeFace shows a range.
 type rangeFace[T any] struct {
 	show func(c *contents.Contents, at kv.Revision) (T, error) // what a range is that holds c at a revision
-	// compare returns v as it is returned after before, and what the watcher has then returned, if that is not v itself. It is nil if a value
-	// does not depend on the one before.
+	// compare returns v for a watcher that has returned before. instead is what the watcher has returned then, if that is not v. compare is
+	// nil if a value does not depend on the one before.
 	compare   func(v, before T, sameHistory bool) (compared T, instead *T)
 	moved     func(v T, to kv.Revision) T // nil if a value does not know its revision
 	wantsEach bool

@@ -107,7 +107,7 @@ type historyRead[T any] struct {
 	size    int
 }
 
-// run reads until it has come far enough, has enough, or meets an error that is not to be ridden out.
+// run reads until it has come far enough, has enough, or meets an error against which trying again does not help.
 func (r *historyRead[T]) run(ctx context.Context) {
 	retry := upstream.NewRetry(&r.state.config.Settings)
 	audit := upstream.NewAudit(r.state.health)
@@ -207,9 +207,9 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 	return upstream.ErrEnded
 }
 
-// follow moves over a batch, and returns what is news in it. It goes no further than where the reading is to come: only
-// the upstream notices that history was replaced, so no watcher may be ahead of it. What comes after that is looked at
-// all the same, as it may prove that something before it was lost.
+// follow moves over a batch, and returns what is new in it. It moves no further than the revision that the reading has to reach: only the
+// upstream notices that history was replaced, so no watcher may be ahead of it. But the audit sees the whole batch, because a later event may
+// prove that an earlier one was lost.
 func (r *historyRead[T]) follow(b kv.Batch) ([]upstream.Step, error) {
 	at := r.at
 	news, err := r.state.subject.Follow(&at, b, true, nil)

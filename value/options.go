@@ -26,7 +26,7 @@ const (
 	defaultCheckEvery = time.Minute
 	defaultBacklog    = 1024
 
-	// backlogBytes bounds the backlog by the encoded size of its updates, beside their number.
+	// backlogBytes bounds the backlog by the encoded size of its updates, in addition to their number.
 	backlogBytes = 16 << 20
 )
 

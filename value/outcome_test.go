@@ -57,6 +57,21 @@ var (
 	lostAnswer  = []fault.Match{fault.Puts, fault.Answered}
 )
 
+// wantInTheEnd checks what the key holds when all is over, "" for nothing, and how many writes were sent.
+func (w *world) wantInTheEnd(holds string, sent, want int) {
+	w.Helper()
+	entry, err := kv.GetKey(w.Context(), w.backend, w.key)
+	if !errors.Is(err, kv.ErrNotFound) {
+		w.must(err)
+	}
+	if got := string(entry.Value); got != holds {
+		w.broken("the key holds %q in the end, want %q", got, holds)
+	}
+	if sent != want {
+		w.broken("%d writes were sent, want %d", sent, want)
+	}
+}
+
 func TestUpdateFindsOutWhatBecameOfALostWrite(t *testing.T) {
 	distinct := []value.UpdateOption{value.Distinct()}
 	idempotent := []value.UpdateOption{value.Idempotent()}
@@ -104,14 +119,7 @@ func TestUpdateFindsOutWhatBecameOfALostWrite(t *testing.T) {
 				} else if err != nil || r.Revision != first+c.at {
 					w.broken("Update returned %d of revision %d and the error %v; want revision %d", r.Value, r.Revision, err, first+c.at)
 				}
-				got, err := w.backend.Get(w.Context(), kv.Key(w.key))
-				w.must(err)
-				if holds := text(got); holds != c.want {
-					w.broken("the key holds %q in the end, want %q", holds, c.want)
-				}
-				if n := w.Counts().Puts; n != c.puts {
-					w.broken("Update has sent %d writes, want %d", n, c.puts)
-				}
+				w.wantInTheEnd(c.want, w.Counts().Puts, c.puts)
 			})
 		})
 	}
@@ -195,13 +203,6 @@ func TestALostWriteOfAValueThatWasChangedInPlaceIsSentAgain(t *testing.T) {
 	})
 }
 
-func text(s kv.Snapshot) string {
-	if len(s.Entries) == 0 {
-		return ""
-	}
-	return string(s.Entries[0].Value)
-}
-
 func TestACreationThatWasLostIsNotSentAgain(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -230,14 +231,7 @@ func TestACreationThatWasLostIsNotSentAgain(t *testing.T) {
 				} else if err != nil || r.Value != 1 {
 					w.broken("Update returned %d and the error %v, want 1", r.Value, err)
 				}
-				got, err := w.backend.Get(w.Context(), kv.Key(w.key))
-				w.must(err)
-				if holds := text(got); holds != c.want {
-					w.broken("the key holds %q in the end, want %q", holds, c.want)
-				}
-				if n := w.Counts().Puts; n != c.puts {
-					w.broken("Update has sent %d writes, want %d", n, c.puts)
-				}
+				w.wantInTheEnd(c.want, w.Counts().Puts, c.puts)
 			})
 		})
 	}
@@ -329,14 +323,7 @@ func TestDeleteSaysWhetherALostDeletionHasHappened(t *testing.T) {
 				} else {
 					w.must(err)
 				}
-				got, err := w.backend.Get(w.Context(), kv.Key(w.key))
-				w.must(err)
-				if holds := text(got); holds != c.want {
-					w.broken("the key holds %q in the end, want %q", holds, c.want)
-				}
-				if n := w.Counts().Deletes; n != c.sent {
-					w.broken("Delete has sent %d deletions, want %d", n, c.sent)
-				}
+				w.wantInTheEnd(c.want, w.Counts().Deletes, c.sent)
 			})
 		})
 	}

@@ -11,8 +11,8 @@ type quiet[T any] struct {
 	last    time.Time  // when waiting came
 }
 
-// settle takes the newest update, which came at a time, or nil if there is no news. It returns the update when it has been quiet long
-// enough, and otherwise in how long to look again, if that is before due.
+// settle takes the newest update and when it came; nil if there is nothing new. It returns the update if nothing has come for long enough.
+// Otherwise it returns in how long to look again, which is due or earlier.
 func (q *quiet[T]) settle(u *update[T], at time.Time, first bool, due time.Duration) (*update[T], time.Duration) {
 	if u == nil || first {
 		q.over()

@@ -91,7 +91,7 @@ type request[T any] struct {
 	stale     bool
 }
 
-// outcome is what a request comes to. It counts as returned when the watcher has committed it.
+// outcome is the result of a request. It counts as returned when the reader has committed it.
 type outcome[T any] struct {
 	kind   outcomeKind
 	update *update[T]
@@ -148,8 +148,8 @@ func (r *reader[T]) request(asked getConfig[T], wait bool) request[T] {
 	return q
 }
 
-// look returns what q comes to by now, and by when to look again if nothing happens. It returns the same until that is committed or
-// something else has happened.
+// look returns the outcome of q as of now, and in how long to look again if nothing happens. It returns the same outcome until that is
+// committed or something else happens.
 func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due time.Duration) {
 	if r.closing.Load() != nil {
 		return outcome[T]{err: r.errClosed(), kind: isOver}, 0
@@ -241,7 +241,7 @@ func (r *reader[T]) isNews(u *update[T]) bool {
 	return r.state.exists(u) || r.absence || r.every.continues()
 }
 
-// wants reports whether u is to be returned. If it is a value that was not asked for, it is passed over.
+// wants reports whether the Get should return u. If u is a value that the Get did not ask for, it counts as passed over.
 func (r *reader[T]) wants(u *update[T], asked *getConfig[T]) bool {
 	r.state.offerLatest(u)
 	if !r.state.isValue(u) || len(asked.keep) == 0 && asked.equal == nil {

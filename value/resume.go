@@ -37,7 +37,7 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 	case replaced:
 		f.epoch++
 		f.state.health.Reset(now.Revision)
-		f.state.health.Log(slog.LevelWarn, "the store's history was replaced; reading afresh", "revision", now.Revision)
+		f.state.health.Log(slog.LevelWarn, "the store's history was replaced; reading again", "revision", now.Revision)
 		backlog.clear(now.Since())
 		f.jump(now, s)
 	case !backlog.recording(), f.streamed.SameAs(&now) && f.streamed.NothingBetween(now):

@@ -1,6 +1,6 @@
 package mvcc
 
-// These are etcd's limits, where it has been told no others.
+// These are the limits of an etcd that is configured with no others.
 const (
 	MaxRequestBytes = 3 << 19 // of a request that writes
 	MaxTxnOps       = 128     // of a transaction, in each of its parts

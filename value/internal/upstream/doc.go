@@ -3,7 +3,8 @@
 //
 //   - upstream.go is the loop: one session after the other, with delays between them, and how a read is made.
 //   - session.go is one session: a read, then a watch, with the check of silence and other reads at the same time.
-//   - position.go is the audit: what a key was at a revision, which event can follow, and what proves a lost event or a replaced history.
+//   - position.go is a point in the history of a key or a range: what it was at a revision.
+//   - audit.go is the audit: which event can follow a position, and what proves a lost event or a replaced history.
 //   - freshness.go connects those who want a read with the read that serves them.
 //   - health.go keeps what Status reports, and logs outages.
 //   - summary.go lets a summary take the place of a read of many keys.

@@ -7,8 +7,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Freshness connects those who want a linearizable read begun after they asked with the upstream that makes
-// it. Everybody takes a ticket; one read serves all tickets taken before it began.
+// Freshness connects the watchers that want a linearizable read with the upstream that makes it. The read must begin after they asked.
+// Each watcher takes a ticket, and one read serves all tickets that were taken before it began.
 type Freshness struct {
 	wanted    atomic.Uint64 // the last ticket taken
 	demand    chan struct{} // a ticket was taken
@@ -25,7 +25,7 @@ type Confirmation struct {
 	Next     chan struct{} // closed when there is another confirmation
 }
 
-// UpTo is the revision up to which an update of a revision and an epoch that is the newest is known to be so.
+// UpTo takes the revision and the epoch of the newest update. It returns the revision up to which no other update is known to follow.
 func (c *Confirmation) UpTo(revision kv.Revision, epoch uint64) kv.Revision {
 	if c.epoch != epoch {
 		return revision
@@ -33,8 +33,8 @@ func (c *Confirmation) UpTo(revision kv.Revision, epoch uint64) kv.Revision {
 	return max(c.revision, revision)
 }
 
-// Reaches reports whether an update that is the newest is known to be so at the revision wanted. A history that has
-// replaced another, and is not there yet, is not one that the revision wanted is of.
+// Reaches takes the revision and the epoch of the newest update, and reports whether it is known to be the newest at the revision wanted.
+// After a history was replaced and before the new one has come that far, it reports true: wanted was a revision of the old history.
 func (c *Confirmation) Reaches(revision kv.Revision, epoch uint64, wanted kv.Revision) bool {
 	return c.UpTo(revision, epoch) >= wanted || c.epoch == epoch && epoch > 0
 }
@@ -65,8 +65,8 @@ func (f *Freshness) calm() {
 	}
 }
 
-// confirm says that a read for ticket, begun then, was answered, and that the watchers can see everything
-// up to revision of the history epoch. Only the upstream calls it.
+// confirm takes that a read for ticket was answered, when the read began, and up to which revision of the history epoch the watchers can
+// see everything. Only the upstream calls it.
 func (f *Freshness) confirm(ticket uint64, began time.Time, revision kv.Revision, epoch uint64) {
 	last := f.Confirmed.Load()
 	f.Confirmed.Store(&Confirmation{

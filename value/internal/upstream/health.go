@@ -35,7 +35,7 @@ type Health struct {
 	mu        sync.Mutex
 	condition condition
 	broken    bool          // a connection has failed that was not made again
-	changed   chan struct{} // closed at the next change; nil while nobody waits for one
+	changed   chan struct{} // closed at the next change; nil while no one waits for it
 	out       bool          // an outage was logged that has not ended
 	logged    string        // with this error, where that is not of a read: it may not say the cause
 }
@@ -64,10 +64,10 @@ func (h *Health) steady() {
 	}
 }
 
-// failed takes the end of a connection, or of an attempt at one. A passing one is met by trying again at once. In an outage, the
-// error of a read that failed is its cause: silence does not hide it, and the log has it, also if it is known only later.
+// failed takes the end of a connection, or of an attempt to connect. passing says that the upstream tries again at once. In an outage, the
+// error of a failed read is the cause: a later silence does not replace it in the Status, and it is logged even if it comes late.
 func (h *Health) failed(err error, passing bool) {
-	told := IsReturned(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, kv.ErrTooLarge)
+	returned := IsReturned(err) && !errors.Is(err, ErrRefused) && !errors.Is(err, kv.ErrTooLarge)
 	silent := errors.Is(err, errNoAnswer)
 	h.mu.Lock()
 	h.broken = h.broken || h.condition.Connected
@@ -76,7 +76,7 @@ func (h *Health) failed(err error, passing bool) {
 		h.condition.LastError = err
 		h.changedLocked()
 	}
-	begins := !h.out && !passing && !told
+	begins := !h.out && !passing && !returned
 	explains := h.out && h.logged != "" && explains(err, h.logged)
 	switch {
 	case begins && (silent || !errors.Is(err, errReadFailed)):

@@ -6,12 +6,12 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// isTold reports whether err, of a read, is for the program to know. Everything else is ridden out.
+// IsReturned reports whether a Get returns err, the error of a read. The upstream survives every other error by trying again.
 func IsReturned(err error) bool {
-	for _, told := range []error{
+	for _, returned := range []error{
 		kv.ErrPermission, kv.ErrClosed, kv.ErrInvalidKey, kv.ErrInvalidRange, kv.ErrTooLarge, kv.ErrUnsupported,
 	} {
-		if errors.Is(err, told) {
+		if errors.Is(err, returned) {
 			return true
 		}
 	}

@@ -10,10 +10,10 @@ import (
 	"github.com/watchkv/watchkv/value/internal/contents"
 )
 
-// session is one connection of an upstream: a read, then a watch, with reads beside it, until something fails.
+// session is one connection of an upstream: a read, then a watch and reads concurrent with it, until something fails.
 //
-// It has two goroutines. The upstream's own takes what the watch brings, so that an update takes no way round; another minds
-// what happens beside that. What either does, it does in its turn, and the first error of either ends both.
+// It has two goroutines. The upstream's goroutine takes what the watch delivers, so that an update needs no other goroutine. The second
+// one does everything else. They take turns, and the first error of either ends both.
 type session struct {
 	*upstream
 	ctx     context.Context // ends both goroutines, and the reads
@@ -147,7 +147,7 @@ func (s *session) watch(after kv.Revision) {
 	s.do(func() error { return s.watchFailed(ErrEnded) })
 }
 
-// mind does what is to be done beside the watch, until the session is over, and then ends that.
+// mind does everything else while the watch runs, until the session is over. Then it ends the watch.
 func (s *session) mind() {
 	defer s.cancel()
 	for {
@@ -204,7 +204,7 @@ func (s *session) take(b kv.Batch) error {
 	return nil
 }
 
-// read begins a read beside the watch, unless there is one.
+// read begins a read while the watch runs, unless a read is under way.
 func (s *session) read() {
 	if s.reading {
 		return
@@ -219,7 +219,7 @@ func (s *session) read() {
 	})
 }
 
-// readIfWanted begins one if somebody waits for it that the last one did not serve.
+// readIfWanted begins a read if a watcher waits for one that the last read did not serve.
 func (s *session) readIfWanted() error {
 	if s.fresh.isWanted() {
 		s.read()
@@ -227,7 +227,7 @@ func (s *session) readIfWanted() error {
 	return nil
 }
 
-// readIfSilent begins one if nothing has been heard for too long.
+// readIfSilent begins a read if the watch has been silent for too long.
 func (s *session) readIfSilent() error {
 	if left := s.checkInterval() - time.Since(s.heard); left > 0 {
 		s.check.Reset(left)
@@ -282,7 +282,7 @@ func (l *lagWatch) start() {
 	}
 }
 
-// moved is told after each batch whether the stream is still behind.
+// moved takes, after each batch, whether the stream is still behind.
 func (l *lagWatch) moved(behind bool) {
 	switch {
 	case l.timer == nil:

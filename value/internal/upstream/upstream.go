@@ -11,9 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// upstream keeps a feed supplied from a store: it reads, watches, and when that fails does so again, for as long
-// as its context lasts. Beside a running watch it reads again when a watcher asks for a fresh read, and when the
-// watch has been silent for long.
+// upstream keeps a feed supplied from a store: it reads and watches, and when that fails it does so again, for as long as its context
+// lasts. While a watch runs, it reads again when a watcher asks for a fresh read, and when the watch has been silent for long.
 type upstream struct {
 	store    kv.Store
 	subject  *Subject
@@ -29,7 +28,7 @@ func New(store kv.Store, subject *Subject, settings *Settings, feed Sink, health
 	return &upstream{store: store, subject: subject, settings: settings, feed: feed, health: health, fresh: fresh}
 }
 
-// feeder is the [feed] of an upstream, without its type parameter.
+// Sink takes what an upstream reads and what its watch delivers. It knows the type of the values, which the upstream does not.
 type Sink interface {
 	Begin(s Found) (after kv.Revision)
 	Deliver(b kv.Batch) error
@@ -46,7 +45,7 @@ type Sink interface {
 	LogWaiting()
 }
 
-// Why a session ends, beside the store's own errors. All of them pass.
+// Why a session ends, in addition to the store's own errors. All of these pass.
 var (
 	errNoAnswer = fmt.Errorf("%w: no answer to a read within %v", kv.ErrUnavailable, AnswerTimeout)
 	ErrBehind   = fmt.Errorf("%w: the watch is silent about what a read has shown", kv.ErrUnavailable)
@@ -65,8 +64,8 @@ func (e readError) Unwrap() error        { return e.error }
 // Run supplies the feed until ctx is done.
 func (u *upstream) Run(ctx context.Context) {
 	retry := NewRetry(u.settings)
-	atOnce := true         // the next failure is met by trying again at once, if it is of the kind that helps
-	var earliest time.Time // or then, where one was a moment ago: progress between them or not, that is no spin
+	atOnce := true         // after the next failure it is tried again at once, if that helps against such a failure
+	var earliest time.Time // but not before this time, so that many failures in a row make no busy loop
 	u.lag = LagTimeout
 	for {
 		progress, err := u.session(ctx)
@@ -112,7 +111,7 @@ func (u *upstream) untilRead(d time.Duration, err error) time.Duration {
 	return min(d, max(time.Until(u.fresh.Confirmed.Load().Began.Add(stale/2)), u.settings.RetryFirst))
 }
 
-// helpedByReading reports whether err, which ended a watch, is no sign of trouble: reading afresh is the answer.
+// helpedByReading reports whether err, which ended a watch, is no sign of trouble: a new read is the answer to it.
 func helpedByReading(err error) bool {
 	return errors.Is(err, kv.ErrCompacted) || errors.Is(err, kv.ErrReset) || errors.Is(err, ErrLostEvent) ||
 		errors.Is(err, ErrRefused) || errors.Is(err, ErrBehind) ||
@@ -229,7 +228,7 @@ func (u *upstream) read(ctx context.Context, e Expected) reading {
 // givenUp is the error of a read that another one has taken the place of.
 type givenUp struct{ error }
 
-// askIfAlive asks for a key without its value, and tells alive of the answer.
+// askIfAlive asks for a key without its value, and sends to alive when there is an answer.
 func (u *upstream) askIfAlive(ctx context.Context, alive chan<- struct{}) {
 	if _, err := kv.Stat(ctx, u.store, u.subject.probe()); err != nil {
 		return
@@ -290,7 +289,7 @@ func (u *upstream) readAgainAfter(e Expected) (d time.Duration, most int) {
 	return d, most
 }
 
-// confirm tells those who wait for a read that r, which the feed has taken, is one.
+// confirm reports r, which the feed has taken, to those who wait for a read.
 func (u *upstream) confirm(r reading) {
 	if r.shown != nil && !r.briefly {
 		u.whole.took(r.shown, r.began)
