@@ -40,6 +40,7 @@ type RangeWriter struct {
 	acked    []acked         // since resolved
 	resolved kv.Revision
 	eras     []Era
+	coming   int // eras that are about to begin
 	refused  bool
 	dropped  bool
 }
@@ -267,12 +268,16 @@ func (w *RangeWriter) Restore(ctx context.Context, restore func(context.Context)
 	if _, err := w.Resolve(ctx); err != nil {
 		return err
 	}
+	w.mu.Lock()
+	w.coming = 1 // a watcher may know of it before restore returns
+	w.mu.Unlock()
 	base, err := restore(ctx)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.coming = 0
 	old := &w.eras[len(w.eras)-1]
 	w.eras = append(w.eras, Era{Base: base, Forgotten: old.Forgotten, held: slices.Clone(old.held[:old.index(base)+1])})
 	w.resolved = base
@@ -301,5 +306,5 @@ func (w *RangeWriter) Writes() (acknowledged, unknown int) {
 func (w *RangeWriter) now() (eras int, dropped bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.eras), w.dropped
+	return len(w.eras) + w.coming, w.dropped
 }
