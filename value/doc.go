@@ -24,7 +24,8 @@
 // Tests and messages use the numbers. "The store" is one that keeps the contract of package [kv].
 //
 //   - V1, first Get: it returns the value that a linearizable read finds which begins after the call. If the key is absent, the
-//     Get waits until the key exists. With [WithDefault], an absent key reads as the default.
+//     Get waits until the key exists. With [WithDefault], an absent key reads as the default. With [WithLastKnown], a store that
+//     does not answer reads as what was last known of it.
 //   - V2, later Gets: each waits until there is something newer than what the watcher returned last.
 //   - V3, newest wins: a slow reader skips to the newest value. The memory that a watcher holds does not grow with the number
 //     of updates.
