@@ -79,6 +79,11 @@
 // watch lost no event before that. So if the watch has brought something, such a check reads all keys and revisions again, but at most
 // once in ten minutes.
 //
+// # A start without the store
+//
+// With [WithLastKnown] a Value saves what it knows, and begins with that when its store does not answer, or when the newest value is bad at
+// a restart. Package [github.com/watchkv/watchkv/value/lastknown] keeps it in files.
+//
 // # To change a value
 //
 // [Update], [Create] and [Delete] change a key on the condition that it is as it was read, and report [ErrOutcomeUnknown] if nobody

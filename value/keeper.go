@@ -134,10 +134,7 @@ func (k *keeper[T]) use() {
 	if u == nil || !k.state.exists(u) || most > 0 && time.Since(u.kept.confirmed) >= most {
 		return
 	}
-	if k.state.remember(u) {
-		k.state.health.Remembers(true)
-		k.state.health.Log(slog.LevelWarn, "the store has not answered; using what was last known", "confirmed", u.kept.confirmed)
-	}
+	k.state.remember(u)
 }
 
 // known is the position that was loaded, or none. A load that takes longer than the watchers are to wait is not waited for.
@@ -152,6 +149,11 @@ func (k *keeper[T]) known() (p upstream.Position) {
 }
 
 func (k *keeper[T]) await() *update[T] {
+	select {
+	case <-k.loaded:
+		return k.last
+	default: // also if it is late: then it is not waited for
+	}
 	late := time.NewTimer(time.Until(k.began.Add(max(k.state.config.lastKnownAfter, loadTimeout))))
 	defer late.Stop()
 	select {

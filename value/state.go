@@ -1,6 +1,7 @@
 package value
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,19 +78,20 @@ func (s *state[T]) healed() {
 	s.notifiers.notify()
 }
 
-// remember shows the watchers what was last known, unless the store has answered. It reports whether it does.
-func (s *state[T]) remember(u *update[T]) bool {
+// remember shows the watchers what was last known, unless the store has answered. What is said of it is said before an answer can end it.
+func (s *state[T]) remember(u *update[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := *s.published.Load()
 	if next.reached {
-		return false
+		return
 	}
 	s.latest.offerLastKnown(u)
 	next.instead = u
 	s.published.Store(&next)
+	s.health.Remembers(true)
+	s.health.Log(slog.LevelWarn, "the store has not answered; using what was last known", "confirmed", u.kept.confirmed)
 	s.notifiers.notify()
-	return true
 }
 
 // offerLatest makes u the Latest, unless u is bad or older than what was offered. It is called before a watcher can return u.

@@ -48,11 +48,11 @@ func (s *supply[T]) open() (ticket uint64) {
 // run is the upstream of the watchers that are open, from the first to the last.
 func (s *supply[T]) run(ctx context.Context) {
 	s.state.publish(nil, nil, nil)
+	defer s.state.health.Stopped()
 	k := startKeeper(s.state, s.epoch)
 	defer k.close()
 	f := newFeed(s.state, k, s.epoch)
 	defer func() { s.epoch = f.epoch }()
-	defer s.state.health.Stopped()
 	upstream.New(s.state.store, s.state.subject, &s.state.config.Settings, f, s.state.health, s.state.fresh).Run(ctx)
 }
 
