@@ -38,6 +38,7 @@ func NewBundle[T any](store kv.Store, r kv.Range, decode func([]kv.Entry) (T, er
 			return errorOf(safely(func() (T, error) { return decode(entries(c)) }, DecodeError{Range: r, Revision: at}))
 		},
 		wantsEach: true,
+		saves:     entries,
 	}
 	return newValue("NewBundle", store, subject, face, c, wrong)
 }

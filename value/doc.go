@@ -24,7 +24,8 @@
 // Tests and messages use the numbers. "The store" is one that keeps the contract of package [kv].
 //
 //   - V1, first Get: it returns the value that a linearizable read finds which begins after the call. If the key is absent, the
-//     Get waits until the key exists. With [WithDefault], an absent key reads as the default.
+//     Get waits until the key exists. With [WithDefault], an absent key reads as the default. With [WithLastKnown], a store that
+//     does not answer reads as what was last known of it.
 //   - V2, later Gets: each waits until there is something newer than what the watcher returned last.
 //   - V3, newest wins: a slow reader skips to the newest value. The memory that a watcher holds does not grow with the number
 //     of updates.
@@ -77,6 +78,11 @@
 // newest ones, which takes a few bytes. These prove that nothing has changed since the watch was last heard of. They do not prove that the
 // watch lost no event before that. So if the watch has brought something, such a check reads all keys and revisions again, but at most
 // once in ten minutes.
+//
+// # A start without the store
+//
+// With [WithLastKnown] a Value saves what it knows, and begins with that when its store does not answer, or when the newest value is bad at
+// a restart. Package [github.com/watchkv/watchkv/value/lastknown] keeps it in files.
 //
 // # To change a value
 //

@@ -2,8 +2,10 @@ package value_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
 )
@@ -23,8 +25,8 @@ func ExampleReading_Condition() {
 	fmt.Println(next, err)
 
 	_, err = store.Put(ctx, "/limit", []byte(next), reading.Condition())
-	fmt.Println(err)
+	fmt.Println("again: conflict", errors.Is(err, kv.ErrConflict))
 	// Output:
 	// 11 <nil>
-	// kv/memory: put "/limit": conflict
+	// again: conflict true
 }

@@ -1,6 +1,8 @@
 package value
 
 import (
+	"time"
+
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/value/internal/upstream"
 )
@@ -12,12 +14,31 @@ type update[T any] struct {
 	err               error  // a *DecodeError
 	size              int    // of the encoded value
 	gap               error  // why updates may be lost between the one before and this one; nil if none are
+	kept              *kept  // nil unless the last known is kept
 	epoch             uint64 // how often history was replaced before it
 }
 
 // isAfter reports whether u is newer than other.
 func (u *update[T]) isAfter(other *update[T]) bool {
 	return u.epoch > other.epoch || u.epoch == other.epoch && u.Revision > other.Revision
+}
+
+// kept is what an update has in addition if the last known is kept.
+type kept struct {
+	entry     kv.Entry  // of one key, with its bytes
+	confirmed time.Time // when the store confirmed an update that was loaded; zero for any other
+}
+
+// isLastKnown reports whether u was loaded.
+func (u *update[T]) isLastKnown() bool { return u.kept != nil && !u.kept.confirmed.IsZero() }
+
+// isAnOlder reports whether u, which was loaded, is a value that the store had before a newer one of the same life of the key. Of a range
+// only the revisions are compared.
+func (u *update[T]) isAnOlder(newest *update[T]) bool {
+	if u.Contents != nil {
+		return u.Revision <= newest.Revision
+	}
+	return u.Present && newest.Present && u.Entry.CreateRevision == newest.Entry.CreateRevision && u.Entry.ModRevision < newest.Entry.ModRevision
 }
 
 // bad is why what u shows is not the newest good value; nil if it is.
@@ -40,6 +61,8 @@ type face[T any] interface {
 	since(u, before *update[T]) (v T, given *update[T])
 	// asOf returns the value of u for a later revision, up to which nothing has changed.
 	asOf(u *update[T], revision kv.Revision) T
+	// entries returns the good entries of u, with bytes that nobody changes, if the last known is kept.
+	entries(u *update[T]) []kv.Entry
 	// each reports whether Latest may need an update that is not the last of its batch, as the last one may be bad.
 	each() bool
 }

@@ -8,7 +8,8 @@ import (
 // keyFace shows one key as its decoded value.
 type keyFace[T any] struct {
 	decode   func([]byte) (T, error)
-	fallback T // of the absent key
+	fallback T    // of the absent key
+	keeps    bool // the bytes of what it decodes
 }
 
 func (k *keyFace[T]) each() bool { return true }
@@ -16,6 +17,13 @@ func (k *keyFace[T]) each() bool { return true }
 func (k *keyFace[T]) since(u, _ *update[T]) (T, *update[T]) { return u.value, u }
 
 func (k *keyFace[T]) asOf(u *update[T], _ kv.Revision) T { return u.value }
+
+func (k *keyFace[T]) entries(u *update[T]) []kv.Entry {
+	if !u.Present || u.kept == nil {
+		return nil
+	}
+	return []kv.Entry{u.kept.entry}
+}
 
 func (k *keyFace[T]) stepped(s upstream.Step, epoch uint64, made ...*update[T]) *update[T] {
 	if s.Event.Type == kv.EventDelete {
@@ -43,6 +51,9 @@ func (k *keyFace[T]) present(e kv.Entry, epoch uint64, made []*update[T]) *updat
 		return u
 	}
 	u := &update[T]{size: len(e.Value), epoch: epoch}
+	if k.keeps {
+		u.kept = &kept{entry: e.Clone()}
+	}
 	u.Put(e) // first: the decoder may do with the bytes what it likes
 	u.Revision = e.ModRevision
 	u.value, u.err = decodeEntry(k.decode, e)

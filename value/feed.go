@@ -16,6 +16,7 @@ import (
 // what the watch delivers.
 type feed[T any] struct {
 	state    *state[T]
+	keeper   *keeper[T]
 	audit    upstream.Audit
 	started  bool
 	streamed upstream.Position
@@ -33,8 +34,8 @@ type feed[T any] struct {
 	hasWaited bool // the log has said what is waited for
 }
 
-func newFeed[T any](s *state[T], epoch uint64) *feed[T] {
-	return &feed[T]{state: s, epoch: epoch, audit: upstream.NewAudit(s.health)}
+func newFeed[T any](s *state[T], k *keeper[T], epoch uint64) *feed[T] {
+	return &feed[T]{state: s, keeper: k, epoch: epoch, audit: upstream.NewAudit(s.health)}
 }
 
 // Deliver takes the next batch of the watch. An error means that the watch cannot be relied on.
@@ -173,14 +174,30 @@ func (f *feed[T]) keepLatest(news []upstream.Step, updates []*update[T]) {
 }
 
 func (f *feed[T]) publish() {
-	f.state.publish(f.shown, nil)
+	f.publishWith(nil)
+	f.keeper.offer(f.shown)
 	if f.shown != nil {
 		f.state.health.Newest(f.shown.bad())
 	}
 }
 
 // Fault shows the watchers an error that a Get returns.
-func (f *feed[T]) Fault(err error) { f.state.publish(f.shown, err) }
+func (f *feed[T]) Fault(err error) { f.publishWith(err) }
+
+// publishWith publishes what is shown, and what was last known if it stands in for that. Any answer ends the use of what was last known,
+// also that the store refuses the read.
+func (f *feed[T]) publishWith(fault error) {
+	instead := f.keeper.standIn(f.shown)
+	if instead != nil {
+		f.state.latest.offerLastKnown(instead)
+	} else if f.keeper != nil {
+		f.state.latest.forgetLastKnown()
+	}
+	f.state.publish(f.shown, instead, fault)
+	if f.keeper != nil {
+		f.state.health.Remembers(instead != nil)
+	}
+}
 
 func (f *feed[T]) Position() kv.Revision { return f.streamed.Revision }
 
@@ -189,7 +206,14 @@ func (f *feed[T]) IsBehind() bool {
 	return !f.streamed.SameAs(&f.newest) || f.streamed.Revision < f.awaited
 }
 
-func (f *feed[T]) Newest() upstream.Position { return f.newest }
+// Newest is what the watchers can see, or before the first read what was last known, so that it is not decoded twice, and a bad value of
+// a range has its last good one.
+func (f *feed[T]) Newest() upstream.Position {
+	if !f.started {
+		return f.keeper.known()
+	}
+	return f.newest
+}
 
 func (f *feed[T]) Streamed() upstream.Position { return f.streamed }
 

@@ -38,6 +38,20 @@ func (l *latest[T]) offer(u *update[T], exists bool) {
 	}
 }
 
+// offerLastKnown takes u, which was loaded, if no value was seen.
+func (l *latest[T]) offerLastKnown(u *update[T]) {
+	if good := l.good.Load(); good == nil || good.isLastKnown() {
+		l.good.CompareAndSwap(good, u)
+	}
+}
+
+// forgetLastKnown leaves no update that was loaded.
+func (l *latest[T]) forgetLastKnown() {
+	if u := l.good.Load(); u != nil && u.isLastKnown() {
+		l.good.CompareAndSwap(u, nil)
+	}
+}
+
 // since returns the revision, in the history epoch, of what was offered last. It is -1 if that is of another history.
 func (l *latest[T]) since(epoch uint64) kv.Revision {
 	l.mu.Lock()

@@ -60,7 +60,7 @@ func newMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error),
 	subject := &upstream.Subject{
 		Range: r,
 		Decode: func(e kv.Entry, was *contents.Item) (contents.Decoded, kv.Revision) {
-			return decodeItem(decode, e, was)
+			return decodeItem(decode, e, was, c.lastKnown != nil)
 		},
 	}
 	face := &rangeFace[View[T]]{
@@ -80,19 +80,25 @@ func newMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error),
 			compared.before = before.now
 			return compared, instead
 		},
+		saves: goodEntries[T],
 	}
 	return newValue("NewMap", store, subject, face, c, wrong)
 }
 
 // decodeItem decodes the value of e. If it is bad, the good value before it is kept, but not that of a key that was deleted since.
-func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *contents.Item) (d *decoded[T], good kv.Revision) {
+func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *contents.Item, keeps bool) (d *decoded[T], good kv.Revision) {
+	var entry *kv.Entry
+	if keeps {
+		entry = new(e.Clone()) // first: the decoder may do with the bytes what it likes
+	}
 	v, err := safely(func() (T, error) { return decode(e) }, DecodeError{Key: e.Key, Range: kv.Key(e.Key), Revision: e.ModRevision})
 	if err == nil {
-		return &decoded[T]{value: v}, e.ModRevision
+		return &decoded[T]{value: v, entry: entry}, e.ModRevision
 	}
 	d = &decoded[T]{err: err}
 	if was != nil && was.CreateRevision == e.CreateRevision && was.GoodRevision <= e.ModRevision { // or it is of a history that was undone
-		d.value, good = was.Decoded.(*decoded[T]).value, was.GoodRevision
+		old := was.Decoded.(*decoded[T])
+		d.value, d.entry, good = old.value, old.entry, was.GoodRevision
 	}
 	return d, good
 }
@@ -110,10 +116,22 @@ func (v View[T]) keepGood(before View[T], sameHistory bool) *contents.Contents {
 		case c.Old == nil || c.New == nil || c.New.Bad() == nil || c.Old.GoodRevision <= c.New.GoodRevision:
 		case contents.Same(c.Old, c.New), sameHistory && c.Old.CreateRevision == c.New.CreateRevision:
 			i := *c.New
-			i.Decoded = &decoded[T]{value: c.Old.Decoded.(*decoded[T]).value, err: c.New.Decoded.(*decoded[T]).err}
+			old := c.Old.Decoded.(*decoded[T])
+			i.Decoded = &decoded[T]{value: old.value, entry: old.entry, err: c.New.Decoded.(*decoded[T]).err}
 			i.GoodRevision = c.Old.GoodRevision
 			edit.Put(&i)
 		}
 	}
 	return edit.Contents()
+}
+
+// goodEntries returns the entries of the newest good values.
+func goodEntries[T any](c *contents.Contents) []kv.Entry {
+	var all []kv.Entry
+	for i := range c.All(contents.Part{}) {
+		if e := i.Decoded.(*decoded[T]).entry; e != nil {
+			all = append(all, *e)
+		}
+	}
+	return all
 }

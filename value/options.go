@@ -18,6 +18,10 @@ type config struct {
 	hasFallback bool
 	keepLatest  bool
 	backlog     int
+
+	lastKnown      LastKnown // nil for none
+	lastKnownAfter time.Duration
+	keepsLastKnown bool // WithLastKnown was given, whatever its arguments
 }
 
 const (
@@ -89,6 +93,25 @@ func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.MaxSt
 // WithBacklog sets how many updates a Value keeps in memory for all its [EveryUpdate] watchers together, until each has read
 // them. A watcher that is further behind reads the store's own history. The default is 1024. In any case at most 16 MiB are kept.
 func WithBacklog(updates int) Option { return func(c *config) { c.backlog = updates } }
+
+// WithLastKnown makes the Value use what known has kept when a read of the store has not succeeded and not been refused within the time
+// after since the first watcher was opened. Then the first Get of each watcher returns the last known value, and so does
+// [Value.Latest]. The Reading and the Status report it as LastKnown. It ends when the store answers, whatever the answer is. If the store
+// then has another entry, or none, that is news for those watchers, also if its revision is lower.
+//
+// If the store answers, and the newest value does not decode and no good one has been seen, the last known value comes first too: the
+// first Get of a watcher returns it, the next Get the [*DecodeError]. That is so while the key has not been deleted since. For a [Map] the
+// last known value is that of the one bad key.
+//
+// While a watcher is open, each good value is saved, by a goroutine of the Value, so that no Get waits for it: at most once a second, and
+// less often if saving is slow. If several come meanwhile, the newest is saved. The last [Watcher.Close] waits until that has ended. Errors
+// are logged and reported in [Status].LastKnownError; they never end anything.
+//
+// Watchers for [EveryUpdate], and a Get with [AtLeast], wait for the store. With [WithMaxStaleness], a value is not used that the store
+// confirmed longer ago than that. A Map with this option keeps the bytes of all values in memory.
+func WithLastKnown(known LastKnown, after time.Duration) Option {
+	return func(c *config) { c.lastKnown, c.lastKnownAfter, c.keepsLastKnown = known, after, true }
+}
 
 // WatchOption configures one [Watcher].
 type WatchOption func(*watchConfig)

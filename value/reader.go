@@ -165,6 +165,9 @@ func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due 
 	}
 	stale, due := r.limit.check(confirmed)
 	q.confirmed, q.stale = confirmed, stale
+	if u := r.lastKnown(now, q); u != nil && !stale {
+		return outcome[T]{update: u, kind: anUpdate}, due
+	}
 	switch {
 	case stale && (due <= 0 || !q.wait):
 		return outcome[T]{err: r.limit.err(r.state.subject.Range, confirmed), kind: isStale}, 0
@@ -194,6 +197,15 @@ func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due 
 	}
 	r.faults = now.faults // those were healed
 	return o, due
+}
+
+// lastKnown returns what was last known, if it stands in for what the watcher would return first.
+func (r *reader[T]) lastKnown(now *published[T], q *request[T]) *update[T] {
+	u := now.instead
+	if u == nil || r.last != nil || r.every != nil || q.asked.atLeast > 0 || !r.isNews(u) || !r.wants(u, &q.asked) {
+		return nil
+	}
+	return u
 }
 
 // newest returns the newest update if it is news and was asked for.

@@ -16,6 +16,8 @@ type Reading[T any] struct {
 	// ModRevision is that of the key's newest entry, as far as it is known, also if that does not decode and Value is an older one. It is
 	// zero if the key is absent, also if Value is the default. In a reading of a [Map] or a bundle it is zero: see [Item].
 	ModRevision kv.Revision
+	// LastKnown reports that the value is not from the store, but what was last known of it: see [WithLastKnown].
+	LastKnown bool
 }
 
 // Condition holds while the key is as the reading knows it: a write on this condition does not overwrite what the program has not seen.

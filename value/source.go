@@ -42,6 +42,8 @@ func (c *config) validate(store kv.Store, r kv.Range) error {
 		return fmt.Errorf("WithMaxStaleness(%v): want 0 or at least %v, as a read takes its time", c.MaxStaleness, upstream.LeastStaleness)
 	case c.backlog < 1:
 		return fmt.Errorf("WithBacklog(%d): want at least 1", c.backlog)
+	case c.keepsLastKnown && (c.lastKnown == nil || c.lastKnownAfter < 0):
+		return fmt.Errorf("WithLastKnown(%v, %v): want something that keeps it, and a time of at least 0", c.lastKnown, c.lastKnownAfter)
 	}
 	return r.Validate()
 }

@@ -1,6 +1,8 @@
 package value
 
 import (
+	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +18,7 @@ type state[T any] struct {
 	published atomic.Pointer[published[T]]
 	notifiers notifiers // notified after published has changed
 	latest    latest[T]
+	mu        sync.Mutex // for those who publish
 	backlog   backlog[T]
 	timed     atomic.Bool // a watcher wants to know when the newest update was published
 }
@@ -23,6 +26,8 @@ type state[T any] struct {
 // published is what the feed has published last. It is immutable: the next one takes its place.
 type published[T any] struct {
 	newest  *update[T] // nil before the first read
+	instead *update[T] // what was last known, where it stands in for newest; nil otherwise
+	reached bool       // the store has answered the upstream that runs
 	changed time.Time  // when newest was published first, if a watcher wants to know
 	fault   error      // the last error that is for the watchers; nil when a read has succeeded since
 	faults  uint64     // how many there have been
@@ -41,9 +46,13 @@ func (s *state[T]) init(from source[T]) {
 	}
 }
 
-// publish shows the watchers a newest update, and a fault if there is one. Only the feed calls it.
-func (s *state[T]) publish(newest *update[T], fault error) {
+// publish shows the watchers a newest update with what stands in for it, if anything does, and a fault if there is one. Only the feed calls
+// it.
+func (s *state[T]) publish(newest, instead *update[T], fault error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	next := *s.published.Load()
+	next.instead, next.reached = instead, newest != nil || fault != nil
 	if newest != next.newest && s.timed.Load() {
 		next.changed = time.Now()
 	}
@@ -58,6 +67,8 @@ func (s *state[T]) publish(newest *update[T], fault error) {
 
 // healed takes back a fault: a watcher that has not returned it does not return it any more. Only the feed calls it.
 func (s *state[T]) healed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	next := *s.published.Load()
 	if next.fault == nil {
 		return
@@ -67,9 +78,25 @@ func (s *state[T]) healed() {
 	s.notifiers.notify()
 }
 
+// remember shows the watchers what was last known, unless the store has answered. What is said of it is said before an answer can end it.
+func (s *state[T]) remember(u *update[T]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := *s.published.Load()
+	if next.reached {
+		return
+	}
+	s.latest.offerLastKnown(u)
+	next.instead = u
+	s.published.Store(&next)
+	s.health.Remembers(true)
+	s.health.Log(slog.LevelWarn, "the store has not answered; using what was last known", "confirmed", u.kept.confirmed)
+	s.notifiers.notify()
+}
+
 // offerLatest makes u the Latest, unless u is bad or older than what was offered. It is called before a watcher can return u.
 func (s *state[T]) offerLatest(u *update[T]) {
-	if u.err == nil {
+	if u.err == nil && !u.isLastKnown() {
 		s.latest.offer(u, s.exists(u))
 	}
 }

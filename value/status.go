@@ -43,6 +43,11 @@ type Status struct {
 	DecodeErrors int
 	// Reconnections is how often a lost connection was made again.
 	Reconnections int
+	// LastKnown reports that watchers get what was last known, because the store has not answered or the newest value is bad: see
+	// [WithLastKnown].
+	LastKnown bool
+	// LastKnownError is why what was last known could not be loaded, or what is known not be saved the last time; nil if it could.
+	LastKnownError error
 	// Resyncs is how often a read had to replace what the watch could not bring: after a compaction, a lost event or a replaced history.
 	Resyncs int
 }
@@ -57,18 +62,20 @@ func (v *Value[T]) Status() Status {
 func (v *Value[T]) status() (s Status, staleAt time.Time) {
 	c := v.state.health.Load()
 	s = Status{
-		Connected:     c.Connected,
-		Since:         c.Since,
-		LastError:     c.LastError,
-		BadValue:      c.BadValue,
-		Revision:      c.Revision,
-		Holes:         c.Holes,
-		Resets:        c.Resets,
-		Updates:       c.Updates,
-		DecodeErrors:  c.DecodeErrors,
-		Reconnections: c.Reconnections,
-		Resyncs:       c.Resyncs,
-		Confirmed:     v.state.fresh.Confirmed.Load().Began,
+		Connected:      c.Connected,
+		Since:          c.Since,
+		LastError:      c.LastError,
+		BadValue:       c.BadValue,
+		Revision:       c.Revision,
+		Holes:          c.Holes,
+		Resets:         c.Resets,
+		Updates:        c.Updates,
+		DecodeErrors:   c.DecodeErrors,
+		Reconnections:  c.Reconnections,
+		Resyncs:        c.Resyncs,
+		LastKnown:      c.LastKnown,
+		LastKnownError: c.LastKnownError,
+		Confirmed:      v.state.fresh.Confirmed.Load().Began,
 	}
 	var opened time.Time
 	s.Watchers, opened = v.supply.users()
@@ -83,7 +90,7 @@ func (v *Value[T]) status() (s Status, staleAt time.Time) {
 	return s, staleAt
 }
 
-// StatusChanges yields the Status: first the present one, then each change of Connected, LastError, BadValue, Stale, Holes, Resets, Resyncs
+// StatusChanges yields the Status: first the present one, then each change of Connected, LastError, BadValue, Stale, LastKnown, Holes, Resets, Resyncs
 // or whether a watcher is open, until ctx ends or the loop stops. If several changes come while the loop is busy, it gets the newest Status. The
 // sequence may be iterated more than once and concurrently. It keeps nothing open: while no watcher is open, it reports that nothing is
 // connected.
@@ -128,7 +135,7 @@ func (v *Value[T]) awaitStatus(ctx context.Context, s Status, staleAt time.Time,
 // differs reports whether the Status has changed, other than by what changes all the time.
 func (s *Status) differs(last *Status) bool {
 	return s.Connected != last.Connected || textOf(s.LastError) != textOf(last.LastError) || s.BadValue != last.BadValue ||
-		s.Stale != last.Stale || s.Holes != last.Holes || s.Resets != last.Resets || s.Resyncs != last.Resyncs ||
+		s.Stale != last.Stale || s.LastKnown != last.LastKnown || textOf(s.LastKnownError) != textOf(last.LastKnownError) || s.Holes != last.Holes || s.Resets != last.Resets || s.Resyncs != last.Resyncs ||
 		(s.Watchers > 0) != (last.Watchers > 0)
 }
 

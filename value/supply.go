@@ -47,10 +47,12 @@ func (s *supply[T]) open() (ticket uint64) {
 
 // run is the upstream of the watchers that are open, from the first to the last.
 func (s *supply[T]) run(ctx context.Context) {
-	s.state.publish(nil, nil)
-	f := newFeed(s.state, s.epoch)
-	defer func() { s.epoch = f.epoch }()
+	s.state.publish(nil, nil, nil)
 	defer s.state.health.Stopped()
+	k := startKeeper(s.state, s.epoch)
+	defer k.close()
+	f := newFeed(s.state, k, s.epoch)
+	defer func() { s.epoch = f.epoch }()
 	upstream.New(s.state.store, s.state.subject, &s.state.config.Settings, f, s.state.health, s.state.fresh).Run(ctx)
 }
 

@@ -26,7 +26,7 @@ func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts
 	if decode == nil {
 		wrong = errors.New("nil decoder")
 	}
-	return newValue("New", store, upstream.OfKey(key), &keyFace[T]{decode: decode, fallback: fallback}, c, wrong)
+	return newValue("New", store, upstream.OfKey(key), &keyFace[T]{decode: decode, fallback: fallback, keeps: c.lastKnown != nil}, c, wrong)
 }
 
 // newValue returns the Value of a subject. If an argument is wrong, every Get fails and reports that.
@@ -72,10 +72,13 @@ func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	confirmed := v.state.fresh.Confirmed.Load() // first: what it confirms is in what is loaded after it
 	newest := v.state.published.Load().newest
 	u := v.state.latest.good.Load() // last: there is no newer good value up to newest
-	if u == nil || confirmed.Began.IsZero() {
+	if u == nil || confirmed.Began.IsZero() && !u.isLastKnown() {
 		return r, false // or the first read is just being taken
 	}
 	r = Reading[T]{Value: u.value, Revision: u.Revision, Confirmed: confirmed.Began, ModRevision: u.Entry.ModRevision}
+	if u.isLastKnown() {
+		r.LastKnown, r.Confirmed = true, u.kept.confirmed
+	}
 	if newest != nil && newest.isAfter(u) {
 		r.ModRevision = newest.Entry.ModRevision
 	}

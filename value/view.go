@@ -127,6 +127,7 @@ func itemOf[T any](i *contents.Item) Item[T] {
 type decoded[T any] struct {
 	value T            // the newest good one
 	err   *DecodeError // of the newest value; nil if that is good
+	entry *kv.Entry    // of value, with its bytes; nil unless the last known is kept
 }
 
 // Bad is the error of the newest value.

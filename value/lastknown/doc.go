@@ -1,14 +1,17 @@
 // Package lastknown keeps what a program last knew of its keys, for a start at which their store does not answer.
 //
 // A program that reads its configuration from a store cannot start while the store is down, although the configuration has
-// probably not changed since yesterday. So it saves what it knows:
+// probably not changed since yesterday. So a Value, a Map or a bundle saves what it knows, and begins with that at a start without an answer
+// from the store:
 //
-//	saved := lastknown.NewDir("/var/lib/app/lastknown")
-//	err := saved.Save(ctx, lastknown.Record{Range: kv.Key("/app/limits"), Snapshot: snapshot})
+//	saved := lastknown.Of(lastknown.NewDir("/var/lib/app/lastknown"), []byte("production"))
+//	limits := value.New(store, "/app/limits", value.JSON[Limits], value.WithLastKnown(saved, 5*time.Second))
 //
-// and at a start without an answer from the store, it reads that:
+// A program that uses package kv alone saves and loads by itself:
 //
-//	record, err := saved.Load(ctx, kv.Key("/app/limits"))
+//	dir := lastknown.NewDir("/var/lib/app/lastknown")
+//	err := dir.Save(ctx, lastknown.Record{Range: kv.Key("/app/limits"), Snapshot: snapshot})
+//	record, err := dir.Load(ctx, kv.Key("/app/limits"))
 //
 // No error of this package is a reason to end a program. After an error of Save, the record before is still there. After an
 // error of Load, the program waits for its store as it would without this package. Log the error.

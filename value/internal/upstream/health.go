@@ -21,6 +21,9 @@ type condition struct {
 	Holes     int
 	Resets    int
 
+	LastKnown      bool  // the watchers get what was last known
+	LastKnownError error // of loading or saving it
+
 	Updates       int // that reads and watches have brought
 	DecodeErrors  int // newest values that could not be decoded
 	Reconnections int
@@ -137,7 +140,7 @@ func (h *Health) Stopped() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.setLocked(false)
-	h.out, h.broken = false, false
+	h.out, h.broken, h.condition.LastKnown = false, false, false
 	h.changedLocked()
 }
 
@@ -166,6 +169,30 @@ func (h *Health) changedLocked() {
 	if h.changed != nil {
 		close(h.changed)
 		h.changed = nil
+	}
+}
+
+// Remembers says whether the watchers get what was last known.
+func (h *Health) Remembers(is bool) {
+	h.mu.Lock()
+	was := h.condition.LastKnown
+	h.condition.LastKnown = is
+	if is != was {
+		h.changedLocked()
+	}
+	h.mu.Unlock()
+	if was && !is {
+		h.Log(slog.LevelInfo, "the store has answered; what was last known is not used any more")
+	}
+}
+
+// NotKept takes the error of loading or saving what is known, nil for none.
+func (h *Health) NotKept(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil || h.condition.LastKnownError != nil {
+		h.condition.LastKnownError = err
+		h.changedLocked()
 	}
 }
 

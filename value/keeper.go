@@ -1,0 +1,235 @@
+package value
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value/internal/upstream"
+)
+
+const (
+	// saveEvery is the shortest time between two saves.
+	saveEvery = time.Second
+	// saveShare bounds the part of the time that saves take.
+	saveShare = 20
+	// loadTimeout is how long the first read waits for what was last known, if the watchers do not wait longer.
+	loadTimeout = time.Second
+)
+
+// keeper loads what was last known of a Value, and saves what becomes known, in a goroutine of its own while an upstream runs. A nil keeper
+// is that of a Value without [WithLastKnown].
+type keeper[T any] struct {
+	state *state[T]
+	epoch uint64
+	began time.Time
+	said  bool // the log has said that it stands in
+	over  bool // the feed has shown a good value, or one that has nothing to do with what was loaded
+
+	loaded chan struct{} // closed when last is final
+	last   *update[T]    // nil if there is nothing that can be used
+
+	mu      sync.Mutex
+	pending *update[T] // the newest good one that is to be saved
+	wake    chan struct{}
+
+	failure string // that was logged last
+	cancel  context.CancelFunc
+	ended   chan struct{}
+}
+
+// startKeeper starts the keeper of the upstream that begins.
+func startKeeper[T any](s *state[T], epoch uint64) *keeper[T] {
+	if s.config.lastKnown == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	k := &keeper[T]{
+		state: s, epoch: epoch, began: time.Now(), cancel: cancel,
+		loaded: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	go k.run(ctx)
+	return k
+}
+
+// close saves what is to be saved, and waits for that.
+func (k *keeper[T]) close() {
+	if k != nil {
+		k.cancel()
+		<-k.ended
+	}
+}
+
+func (k *keeper[T]) run(ctx context.Context) {
+	defer close(k.ended)
+	k.load(ctx)
+	close(k.loaded)
+	use := time.NewTimer(time.Until(k.began.Add(k.state.config.lastKnownAfter)))
+	defer use.Stop()
+	s := saver[T]{keeper: k, saved: k.last}
+	var due <-chan time.Time
+	for {
+		select {
+		case <-use.C:
+			k.use()
+		case <-k.wake:
+			if due == nil {
+				due = time.After(time.Until(s.next))
+			}
+		case <-due:
+			due = nil
+			s.save(k.take(), false)
+		case <-ctx.Done():
+			s.save(k.take(), true)
+			return
+		}
+	}
+}
+
+// load makes last what was saved last, unless that cannot be used.
+func (k *keeper[T]) load(ctx context.Context) {
+	s := k.state
+	snapshot, confirmed, err := s.config.lastKnown.Load(ctx, s.subject.Range)
+	if errors.Is(err, kv.ErrNotFound) || ctx.Err() != nil {
+		return
+	}
+	for _, e := range snapshot.Entries {
+		if err == nil && !s.subject.Range.Contains(e.Key) {
+			err = fmt.Errorf("%q is not in %v", e.Key, s.subject.Range)
+		}
+	}
+	var u *update[T]
+	if err == nil {
+		place := s.subject.Place(snapshot, &upstream.Position{}, &upstream.Position{})
+		u = s.face.found(upstream.Found{Snapshot: snapshot, Place: place}, k.epoch)
+		err = u.err
+	}
+	if err != nil {
+		k.failed("what was last known cannot be loaded", err)
+		return
+	}
+	known := *u
+	known.kept = &kept{confirmed: confirmed}
+	if u.kept != nil {
+		known.kept.entry = u.kept.entry
+	}
+	k.last = &known
+}
+
+func (k *keeper[T]) failed(text string, err error) {
+	k.state.health.NotKept(err)
+	if now := err.Error(); now != k.failure {
+		k.failure = now
+		k.state.health.Log(slog.LevelWarn, text, "error", err)
+	}
+}
+
+// use shows the watchers what was last known, unless the store has answered.
+func (k *keeper[T]) use() {
+	u, most := k.last, k.state.config.MaxStaleness
+	if u == nil || !k.state.exists(u) || most > 0 && time.Since(u.kept.confirmed) >= most {
+		return
+	}
+	k.state.remember(u)
+}
+
+// known is the position that was loaded, or none. A load that takes longer than the watchers are to wait is not waited for.
+func (k *keeper[T]) known() (p upstream.Position) {
+	if k == nil || k.state.subject.Decode == nil { // of one key nothing is shared
+		return p
+	}
+	if u := k.await(); u != nil {
+		p = u.Position
+	}
+	return p
+}
+
+func (k *keeper[T]) await() *update[T] {
+	select {
+	case <-k.loaded:
+		return k.last
+	default: // also if it is late: then it is not waited for
+	}
+	late := time.NewTimer(time.Until(k.began.Add(max(k.state.config.lastKnownAfter, loadTimeout))))
+	defer late.Stop()
+	select {
+	case <-k.loaded:
+		return k.last
+	case <-late.C:
+		return nil
+	}
+}
+
+// standIn returns what was last known if it stands in for newest, which the store has. Only the feed calls it.
+func (k *keeper[T]) standIn(newest *update[T]) *update[T] {
+	if k == nil || k.over || newest == nil {
+		return nil
+	}
+	if newest.err != nil {
+		if u := k.await(); u != nil && u.isAnOlder(newest) {
+			if !k.said {
+				k.said = true
+				k.state.health.Log(slog.LevelWarn, "the newest value is bad; using what was last known", "confirmed", u.kept.confirmed)
+			}
+			return u
+		}
+	}
+	k.over = true
+	return nil
+}
+
+// offer has u saved, if it is good. It does not wait.
+func (k *keeper[T]) offer(u *update[T]) {
+	if k == nil || u == nil || u.err != nil {
+		return
+	}
+	k.mu.Lock()
+	k.pending = u
+	k.mu.Unlock()
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (k *keeper[T]) take() *update[T] {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	u := k.pending
+	k.pending = nil
+	return u
+}
+
+// saver saves, in the keeper's goroutine.
+type saver[T any] struct {
+	*keeper[T]
+	saved *update[T] // what was saved last
+	known *update[T] // what was to be saved last
+	next  time.Time  // no save before
+}
+
+// save saves u, or the last one again if it is the last save: the store may have confirmed it since.
+func (s *saver[T]) save(u *update[T], last bool) {
+	if u != nil {
+		s.known = u
+	}
+	u = s.known
+	if u == nil || !last && s.saved != nil && u.SameAs(&s.saved.Position) {
+		return
+	}
+	state := s.state
+	began := time.Now()
+	snapshot := kv.Snapshot{Revision: u.Revision, Entries: state.face.entries(u)}
+	err := state.config.lastKnown.Save(context.Background(), state.subject.Range, snapshot, state.fresh.Confirmed.Load().Began)
+	s.next = time.Now().Add(max(saveEvery, saveShare*time.Since(began)))
+	if err != nil {
+		s.failed("what is known cannot be saved", err)
+		return
+	}
+	s.saved, s.failure = u, ""
+	state.health.NotKept(nil)
+}

@@ -1,0 +1,519 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/fault"
+	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/value"
+	"github.com/watchkv/watchkv/value/lastknown"
+)
+
+// lastBed is a store, what is kept of it, and the log of the Values on top.
+type lastBed struct {
+	*testing.T
+	*fault.Store
+	memory *memory.Store
+	kept   value.LastKnown
+	log    logbook
+}
+
+const lastAfter = 5 * time.Second
+
+// onLastKnown runs a test in a bubble. The records are in files.
+func onLastKnown(t *testing.T, test func(b *lastBed)) {
+	t.Helper()
+	dir := lastknown.NewDir(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		test(&lastBed{T: t, Store: fault.New(store), memory: store, kept: lastknown.Of(dir, []byte("here"))})
+	})
+}
+
+func (b *lastBed) value(opts ...value.Option) *value.Value[int] {
+	return value.New(b.Store, "/a", value.JSON[int], append([]value.Option{value.WithLastKnown(b.kept, lastAfter), b.log.option()}, opts...)...)
+}
+
+func (b *lastBed) put(text string) kv.Revision {
+	b.Helper()
+	rev, err := b.memory.Put(b.Context(), "/a", []byte(text))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return rev
+}
+
+// runs is one run of a program that gets this value, and ends a moment later.
+func (b *lastBed) runs(want int) {
+	b.Helper()
+	w := b.value().Watch()
+	defer w.Close()
+	b.gives(w, want)
+	time.Sleep(2 * time.Second)
+}
+
+func (b *lastBed) gives(w *value.Watcher[int], want int) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
+	if got, err := w.Get(ctx); err != nil || got != want {
+		b.Fatalf("Get = %d, %v, want %d", got, err, want)
+	}
+}
+
+func (b *lastBed) isBad(w *value.Watcher[int]) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
+	if got, err := w.Get(ctx); !errors.As(err, new(*value.DecodeError)) {
+		b.Fatalf("Get = %d, %v, want a DecodeError", got, err)
+	}
+}
+
+func (b *lastBed) nothing(w *value.Watcher[int]) {
+	b.Helper()
+	synctest.Wait()
+	if got, err := w.TryGet(); !errors.Is(err, value.ErrNothingNew) {
+		b.Fatalf("TryGet = %d, %v, want nothing new", got, err)
+	}
+}
+
+// isMarked requires Latest and Status to agree about whether the value is the last known one.
+func (b *lastBed) isMarked(v *value.Value[int], want int, marked bool) {
+	b.Helper()
+	r, ok := v.Latest()
+	if s := v.Status(); !ok || r.Value != want || r.LastKnown != marked || s.LastKnown != marked {
+		b.Fatalf("promised: the last known value is marked: %t\nhappened: Latest = %+v, %t; Status = %+v", marked, r, ok, s)
+	}
+}
+
+func TestLastKnownIsUsedWhenTheStoreDoesNotAnswer(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		rev := b.put("7")
+		confirmed := time.Now()
+		b.runs(7)
+		time.Sleep(time.Hour)
+		b.Cut()
+		v := b.value()
+		w := v.Watch()
+		defer w.Close()
+		time.Sleep(lastAfter - time.Millisecond)
+		b.nothing(w)
+		if _, ok := v.Latest(); ok || v.Status().LastKnown {
+			t.Errorf("promised: nothing is used before the time; Status = %+v", v.Status())
+		}
+		time.Sleep(time.Millisecond)
+		b.gives(w, 7)
+		b.isMarked(v, 7, true)
+		if r, _ := v.Latest(); !r.Confirmed.Equal(confirmed) || r.Revision != rev || w.Revision() != rev {
+			t.Errorf("promised: a reading says of when it is, %v, and of which revision, %d; it is %+v", confirmed, rev, r)
+		}
+		b.nothing(w)
+		other := v.Watch()
+		defer other.Close()
+		b.gives(other, 7)
+
+		b.Heal()
+		time.Sleep(time.Minute)
+		b.isMarked(v, 7, false)
+		b.nothing(w) // it is the very same
+		rev = b.put("8")
+		b.gives(w, 8)
+		b.gives(other, 8)
+		b.isMarked(v, 8, false)
+		if b.log.count("using what was last known") != 1 || b.log.count("not used any more") != 1 {
+			t.Errorf("the log says:\n%s", &b.log)
+		}
+	})
+}
+
+func TestLastKnownEndsAtTheFirstAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers func(b *lastBed)
+		then    func(b *lastBed, w *value.Watcher[int])
+	}{
+		"a newer value": {func(b *lastBed) { b.put("8") }, func(b *lastBed, w *value.Watcher[int]) { b.gives(w, 8) }},
+		"a deletion": {func(b *lastBed) { b.memory.Delete(b.Context(), "/a") }, func(b *lastBed, w *value.Watcher[int]) {
+			if _, err := w.Get(b.Context()); !errors.Is(err, value.ErrDeleted) {
+				b.Errorf("Get: %v, want ErrDeleted", err)
+			}
+		}},
+		"another store, whose revision is lower": {func(b *lastBed) {
+			empty := memory.New().Backup()
+			if err := b.memory.Restore(empty); err != nil {
+				b.Fatal(err)
+			}
+			b.put("9")
+		}, func(b *lastBed, w *value.Watcher[int]) { b.gives(w, 9) }},
+		"a refusal": {func(b *lastBed) { b.Fail(-1, kv.ErrPermission, fault.Gets) }, func(b *lastBed, w *value.Watcher[int]) {
+			if _, err := w.Get(b.Context()); !errors.Is(err, kv.ErrPermission) {
+				b.Errorf("Get: %v, want ErrPermission", err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onLastKnown(t, func(b *lastBed) {
+				b.put("0")
+				b.put("0")
+				b.put("7")
+				b.runs(7)
+				b.Cut()
+				v := b.value()
+				w := v.Watch()
+				defer w.Close()
+				b.gives(w, 7)
+				b.isMarked(v, 7, true)
+				c.answers(b)
+				b.Heal()
+				time.Sleep(15 * time.Second)
+				c.then(b, w)
+				if r, _ := v.Latest(); r.LastKnown || v.Status().LastKnown {
+					t.Errorf("promised: the last known value is not used after an answer; Latest = %+v, Status = %+v", r, v.Status())
+				}
+			})
+		})
+	}
+}
+
+func TestLastKnownStandsInForABadNewestValueAtARestart(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		bad := b.put("bad")
+		v := b.value()
+		w := v.Watch()
+		defer w.Close()
+		b.gives(w, 7)
+		b.isMarked(v, 7, true)
+		if s := v.Status(); s.BadValue == nil {
+			t.Errorf("promised: a bad newest value is in Status; it is %+v", s)
+		}
+		if r, _ := v.Latest(); r.ModRevision != bad {
+			t.Errorf("promised: a reading has the condition for a write; it is %+v, and the key is at %d", r, bad)
+		}
+		b.isBad(w)
+		b.put("8")
+		b.gives(w, 8)
+		b.isMarked(v, 8, false)
+		b.put("bad")
+		b.isBad(w)
+		b.isMarked(v, 8, false) // which was seen
+		late := v.Watch()
+		defer late.Close()
+		b.isBad(late)
+		if b.log.count("the newest value is bad; using what was last known") != 1 {
+			t.Errorf("the log says:\n%s", &b.log)
+		}
+	})
+}
+
+func TestLastKnownDoesNotStandInForAKeyThatWasDeletedSince(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		b.memory.Delete(b.Context(), "/a")
+		b.put("bad")
+		v := b.value()
+		w := v.Watch()
+		defer w.Close()
+		b.isBad(w)
+		if r, ok := v.Latest(); ok {
+			t.Errorf("promised: the value of a key that was deleted since is not used; Latest = %+v", r)
+		}
+	})
+}
+
+func TestLastKnownOfAnotherClusterIsNotBelieved(t *testing.T) {
+	dir := lastknown.NewDir(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		b := &lastBed{T: t, memory: memory.New(), kept: lastknown.Of(dir, []byte("there"))}
+		b.Store = fault.New(b.memory)
+		b.put("7")
+		b.runs(7)
+		b.Cut()
+		b.kept = lastknown.Of(dir, []byte("here"))
+		v := b.value()
+		w := v.Watch()
+		defer w.Close()
+		time.Sleep(time.Hour)
+		b.nothing(w)
+		if s := v.Status(); !errors.Is(s.LastKnownError, lastknown.ErrForeign) || b.log.count("cannot be loaded") != 1 {
+			t.Errorf("promised: a record that is not believed is in Status and in the log; Status = %+v, the log:\n%s", s, &b.log)
+		}
+		b.Heal()
+		b.gives(w, 7)
+		time.Sleep(2 * time.Second)
+		if s := v.Status(); s.LastKnownError != nil {
+			t.Errorf("promised: it is replaced once the store answers; Status = %+v", s)
+		}
+	})
+}
+
+func TestLastKnownIsNotUsedWhereItWouldBreakAPromise(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		b.Cut()
+		v := b.value()
+		every, newest := v.Watch(value.EveryUpdate()), v.Watch()
+		defer every.Close()
+		defer newest.Close()
+		time.Sleep(time.Minute)
+		b.nothing(every)
+		if _, err := newest.TryGet(value.AtLeast[int](1)); !errors.Is(err, value.ErrNothingNew) {
+			t.Errorf("TryGet of a revision: %v, want nothing new", err)
+		}
+		b.gives(newest, 7)
+
+		time.Sleep(time.Hour)
+		fresh := b.value(value.WithMaxStaleness(time.Minute)).Watch()
+		defer fresh.Close()
+		if got, err := fresh.Get(b.Context()); !errors.Is(err, value.ErrStale) {
+			t.Errorf("promised: nothing older than the limit is returned; Get = %d, %v", got, err)
+		}
+	})
+}
+
+func TestLastKnownOfADeletedKeyIsThatItIsAbsent(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		w := b.value().Watch()
+		b.gives(w, 7)
+		b.memory.Delete(b.Context(), "/a")
+		w.Get(b.Context())
+		w.Close()
+		b.Cut()
+		v := b.value()
+		w = v.Watch()
+		defer w.Close()
+		withDefault := b.value(value.WithDefault(1)).Watch()
+		defer withDefault.Close()
+		time.Sleep(time.Minute)
+		b.nothing(w)
+		b.gives(withDefault, 1)
+	})
+}
+
+func TestLastKnownOfAMap(t *testing.T) {
+	dir := lastknown.NewDir(t.TempDir())
+	onMap(t, func(b *mapBed) {
+		last := lastknown.Of(dir, nil)
+		decoded := 0
+		open := func() *value.Map[string] {
+			decoded = 0
+			return value.NewMap(b.Store, kv.Prefix("/m/"), func(v []byte) (string, error) { decoded++; return strict(v) }, value.WithLastKnown(last, lastAfter))
+		}
+		b.put("/m/a", "1")
+		b.put("/m/b", "1")
+		b.m = open()
+		w := b.watch()
+		b.wantChanges(w, "/m/a: none -> 1", "/m/b: none -> 1")
+		w.Close()
+
+		b.Cut()
+		b.m = open()
+		w = b.watch()
+		time.Sleep(time.Minute)
+		b.wantChanges(w, "/m/a: none -> 1", "/m/b: none -> 1")
+		if r, ok := b.m.Latest(); !ok || !r.LastKnown || !b.m.Status().LastKnown {
+			t.Errorf("promised: the last known View is marked; Latest = %+v, %t", r, ok)
+		}
+		b.put("/m/b", "bad") // which has its last good value
+		b.put("/m/c", "1")
+		b.Heal()
+		time.Sleep(time.Minute)
+		v, err := w.Get(b.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item, _ := v.Get("/m/b"); item.Err == nil || item.Value != "1" || v.Len() != 3 {
+			t.Errorf("promised: a bad value of a key has the last good one; it is %+v", item)
+		}
+		if decoded != 4 { // of each run: two that are known, and two that are new
+			t.Errorf("promised: what is known is not decoded twice; %d values were decoded, want 4", decoded)
+		}
+		w.Close()
+
+		b.m = open() // the good value of a key outlives a restart while the newest is bad
+		w = b.watch()
+		if v, err = w.Get(b.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if item, _ := v.Get("/m/b"); item.Err == nil || item.Value != "1" {
+			t.Errorf("promised: after a restart a bad value has the last good one; it is %+v", item)
+		}
+	})
+}
+
+func TestLastKnownOfABundle(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		open := func() *value.Value[string] {
+			return value.NewBundle(b.Store, kv.Prefix("/b/"), func(all []kv.Entry) (string, error) {
+				text := ""
+				for _, e := range all {
+					text += string(e.Value)
+				}
+				return strict([]byte(text))
+			}, value.WithLastKnown(b.kept, lastAfter))
+		}
+		want := func(w *value.Watcher[string], want string) {
+			t.Helper()
+			if got, err := w.Get(b.Context()); err != nil || got != want {
+				t.Fatalf("Get = %q, %v, want %q", got, err, want)
+			}
+		}
+		b.memory.Put(b.Context(), "/b/1", []byte("x"))
+		b.memory.Put(b.Context(), "/b/2", []byte("y"))
+		w := open().Watch()
+		want(w, "xy")
+		w.Close()
+		b.Cut()
+		w = open().Watch()
+		want(w, "xy")
+		w.Close()
+		b.Heal()
+		b.memory.Commit(b.Context(), kv.PutOp("/b/1", []byte("ba")), kv.PutOp("/b/2", []byte("d")))
+		w = open().Watch()
+		defer w.Close()
+		want(w, "xy")
+		if _, err := w.Get(b.Context()); !errors.As(err, new(*value.DecodeError)) {
+			t.Errorf("Get: %v, want a DecodeError", err)
+		}
+	})
+}
+
+// memo is a LastKnown whose saves can be made to fail, and to wait.
+type memo struct {
+	mu     sync.Mutex
+	saves  []kv.Snapshot
+	times  []time.Time
+	fail   error
+	takes  time.Duration
+	loaded kv.Snapshot
+}
+
+func (m *memo) Load(context.Context, kv.Range) (kv.Snapshot, time.Time, error) {
+	if m.loaded.Entries == nil {
+		return kv.Snapshot{}, time.Time{}, kv.ErrNotFound
+	}
+	return m.loaded, time.Now(), nil
+}
+
+func (m *memo) Save(_ context.Context, _ kv.Range, s kv.Snapshot, _ time.Time) error {
+	time.Sleep(m.takes)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	m.saves, m.times = append(m.saves, s), append(m.times, time.Now())
+	return nil
+}
+
+func (m *memo) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.saves)
+}
+
+func TestLastKnownIsSavedBesideTheGetsAndTheNewestWins(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := &memo{takes: 3 * time.Second}
+		b.kept = m
+		b.put("0")
+		w := b.value().Watch()
+		b.gives(w, 0)
+		time.Sleep(time.Second) // a save is under way
+		began := time.Now()
+		for i := 1; i <= 100; i++ {
+			b.put(fmt.Sprint(i))
+			b.gives(w, i)
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("promised: no Get waits for a save; a hundred took %v", d)
+		}
+		w.Close()
+		if n := m.count(); n != 2 || string(m.saves[1].Entries[0].Value) != "100" {
+			t.Errorf("promised: what is saved last is the newest, and Close waits for it; saved were %+v", m.saves)
+		}
+	})
+}
+
+func TestLastKnownIsSavedSeldomWhereSavesAreSlow(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := &memo{takes: 3 * time.Second}
+		b.kept = m
+		stop := b.value().KeepCurrent()
+		defer stop()
+		for i := range 3600 {
+			b.put(fmt.Sprint(i))
+			time.Sleep(time.Second)
+		}
+		if n := m.count(); n < 50 || n > 60 {
+			t.Errorf("promised: saves take a twentieth of the time; in an hour there were %d, each of %v", n, m.takes)
+		}
+	})
+}
+
+func TestAnErrorOfSavingEndsNothing(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := &memo{fail: errors.New("no space left")}
+		b.kept = m
+		b.put("0")
+		v := b.value()
+		w := v.Watch()
+		defer w.Close()
+		for i := range 10 {
+			b.put(fmt.Sprint(i))
+			b.gives(w, i)
+			time.Sleep(2 * time.Second)
+		}
+		if s := v.Status(); !errors.Is(s.LastKnownError, m.fail) || b.log.count("cannot be saved") != 1 {
+			t.Errorf("promised: the error is in Status, and once in the log; Status = %+v, the log:\n%s", s, &b.log)
+		}
+		m.mu.Lock()
+		m.fail = nil
+		m.mu.Unlock()
+		b.put("10")
+		time.Sleep(2 * time.Second)
+		if s := v.Status(); s.LastKnownError != nil || m.count() != 1 {
+			t.Errorf("promised: what is known later is saved; Status = %+v, saves %d", s, m.count())
+		}
+	})
+}
+
+func TestABadValueIsNotSaved(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := new(memo)
+		b.kept = m
+		b.put("7")
+		w := b.value().Watch()
+		b.gives(w, 7)
+		time.Sleep(2 * time.Second)
+		b.put("bad")
+		b.isBad(w)
+		w.Close()
+		if last := m.saves[len(m.saves)-1]; len(last.Entries) != 1 || string(last.Entries[0].Value) != "7" {
+			t.Errorf("promised: the last good value is kept; saved were %+v", m.saves)
+		}
+	})
+}
+
+func TestLastKnownThatIsNoneIsRefused(t *testing.T) {
+	for name, v := range map[string]*value.Value[int]{
+		"nil":      value.New(memory.New(), "/a", value.JSON[int], value.WithLastKnown(nil, time.Second)),
+		"negative": value.New(memory.New(), "/a", value.JSON[int], value.WithLastKnown(new(memo), -1)),
+	} {
+		if _, err := v.Get(t.Context()); !value.IsFinal(err) {
+			t.Errorf("%s: promised: a wrong argument is refused; Get: %v", name, err)
+		}
+	}
+}
