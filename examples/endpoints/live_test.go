@@ -123,7 +123,7 @@ func (s *scene) end(addr string) {
 }
 
 // tick is how often the list is compared with what etcd holds.
-const tick = 20 * time.Millisecond
+const tick = 50 * time.Millisecond
 
 // pass lets time pass, and compares the list all the time with what etcd holds.
 func (s *scene) pass(ctx context.Context, d time.Duration) error {
@@ -278,9 +278,9 @@ func steps() *rapid.Generator[[]step] {
 		return step{
 			what: rapid.SampledFrom(deeds).Draw(t, "what"),
 			addr: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "instance"),
-			wait: time.Duration(rapid.IntRange(0, 6000).Draw(t, "wait")) * time.Millisecond,
+			wait: time.Duration(rapid.IntRange(0, 5000).Draw(t, "wait")) * time.Millisecond,
 		}
-	}), 1, 10)
+	}), 1, 8)
 }
 
 // To run more of them: go test ./examples/endpoints -run RandomStories -rapid.checks 10000

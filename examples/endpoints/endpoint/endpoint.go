@@ -25,7 +25,7 @@ func Key(service, instance string) string { return Prefix(service) + instance }
 
 // maxAge is how old the list may be while the store can be asked. It costs two small reads a second. Without it, a client
 // that watches at a member which is cut off from the others learns nothing until that member ends its watch, after some
-// seconds.
+// seconds. If connections to two members of three are dead at the same time, it may take some moments longer.
 const maxAge = time.Second
 
 // NewMap returns the endpoints of a service. While the store is out of reach, its watchers get [value.ErrStale], and keep the list.
