@@ -34,12 +34,12 @@ type permission struct {
 	kind     authpb.Permission_Type
 }
 
-func newAuth() auth {
-	return auth{revision: 1, users: make(map[string]*user), roles: make(map[string][]permission)}
+func newAuth() *auth {
+	return &auth{revision: 1, users: make(map[string]*user), roles: make(map[string][]permission)}
 }
 
-func (a *auth) copy() auth {
-	c := auth{enabled: a.enabled, revision: a.revision, users: make(map[string]*user), roles: make(map[string][]permission)}
+func (a *auth) copy() *auth {
+	c := &auth{enabled: a.enabled, revision: a.revision, users: make(map[string]*user), roles: make(map[string][]permission)}
 	for name, u := range a.users {
 		c.users[name] = &user{u.password, u.noPassword, slices.Clone(u.roles)}
 	}
@@ -155,18 +155,26 @@ func covered(granted []permission, key, end string) bool {
 	return found && have.from <= want.from && (have.open || !want.open && want.to <= have.to)
 }
 
+// changesAuth reports whether a change may be one of users, roles and permissions.
+func changesAuth(r *pb.InternalRaftRequest) bool {
+	return r.AuthEnable != nil || r.AuthDisable != nil ||
+		r.AuthUserAdd != nil || r.AuthUserDelete != nil || r.AuthUserChangePassword != nil ||
+		r.AuthUserGrantRole != nil || r.AuthUserRevokeRole != nil ||
+		r.AuthRoleAdd != nil || r.AuthRoleDelete != nil || r.AuthRoleGrantPermission != nil || r.AuthRoleRevokePermission != nil
+}
+
 // permitted returns an error unless c may do the change r. Holds the state's mutex.
-func (st *State) permitted(c caller, r *pb.InternalRaftRequest) error {
-	a := &st.auth
+func (v view) permitted(c caller, r *pb.InternalRaftRequest) error {
+	a := v.auth
 	switch {
 	case r.Put != nil:
-		return st.mayPut(c, r.Put)
+		return v.mayPut(c, r.Put)
 	case r.DeleteRange != nil:
 		return mayDelete(a, c, r.DeleteRange)
 	case r.Txn != nil:
-		return st.mayTxn(c, r.Txn)
+		return v.mayTxn(c, r.Txn)
 	case r.LeaseRevoke != nil:
-		return st.mayEnd(c, r.LeaseRevoke.ID)
+		return v.mayEnd(c, r.LeaseRevoke.ID)
 	case r.AuthUserGet != nil:
 		if err := a.admin(c); err != nil && c.user != r.AuthUserGet.Name {
 			return err
@@ -183,13 +191,13 @@ func (st *State) permitted(c caller, r *pb.InternalRaftRequest) error {
 	return a.admin(c)
 }
 
-func (st *State) mayPut(c caller, r *pb.PutRequest) error {
-	err := st.auth.mayWrite(c, r.Key, nil)
+func (v view) mayPut(c caller, r *pb.PutRequest) error {
+	err := v.auth.mayWrite(c, r.Key, nil)
 	if err == nil {
-		err = st.mayEnd(c, r.Lease)
+		err = v.mayEnd(c, r.Lease)
 	}
 	if err == nil && r.PrevKv {
-		err = st.auth.mayRead(c, r.Key, nil)
+		err = v.auth.mayRead(c, r.Key, nil)
 	}
 	return err
 }
@@ -203,17 +211,17 @@ func mayDelete(a *auth, c caller, r *pb.DeleteRangeRequest) error {
 }
 
 // mayEnd returns an error unless c may write all keys of a lease, as ending the lease does.
-func (st *State) mayEnd(c caller, lease int64) error {
-	return st.mayAll(c, lease, st.auth.mayWrite)
+func (v view) mayEnd(c caller, lease int64) error {
+	return v.mayAll(c, lease, v.auth.mayWrite)
 }
 
 // mayAll returns an error unless c may do something with each key of a lease.
-func (st *State) mayAll(c caller, lease int64, may func(caller, []byte, []byte) error) error {
-	l := st.leases[lease]
-	if l == nil || st.auth.admin(c) == nil {
+func (v view) mayAll(c caller, lease int64, may func(caller, []byte, []byte) error) error {
+	l, ok := v.leases.Get(lease)
+	if !ok || v.auth.admin(c) == nil {
 		return nil
 	}
-	for _, key := range l.sortedKeys() {
+	for _, key := range v.attached(l) {
 		if err := may(c, []byte(key), nil); err != nil {
 			return err
 		}
@@ -222,9 +230,9 @@ func (st *State) mayAll(c caller, lease int64, may func(caller, []byte, []byte) 
 }
 
 // mayTxn looks at both branches, whichever will be taken.
-func (st *State) mayTxn(c caller, r *pb.TxnRequest) error {
+func (v view) mayTxn(c caller, r *pb.TxnRequest) error {
 	for _, compare := range r.Compare {
-		if err := st.auth.mayRead(c, compare.Key, compare.RangeEnd); err != nil {
+		if err := v.auth.mayRead(c, compare.Key, compare.RangeEnd); err != nil {
 			return err
 		}
 	}
@@ -233,13 +241,13 @@ func (st *State) mayTxn(c caller, r *pb.TxnRequest) error {
 			var err error
 			switch op := op.Request.(type) {
 			case *pb.RequestOp_RequestRange:
-				err = st.auth.mayRead(c, op.RequestRange.Key, op.RequestRange.RangeEnd)
+				err = v.auth.mayRead(c, op.RequestRange.Key, op.RequestRange.RangeEnd)
 			case *pb.RequestOp_RequestPut:
-				err = st.mayPut(c, op.RequestPut)
+				err = v.mayPut(c, op.RequestPut)
 			case *pb.RequestOp_RequestDeleteRange:
-				err = mayDelete(&st.auth, c, op.RequestDeleteRange)
+				err = mayDelete(v.auth, c, op.RequestDeleteRange)
 			case *pb.RequestOp_RequestTxn:
-				err = st.mayTxn(c, op.RequestTxn)
+				err = v.mayTxn(c, op.RequestTxn)
 			}
 			if err != nil {
 				return err

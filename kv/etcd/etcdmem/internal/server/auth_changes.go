@@ -23,7 +23,7 @@ var (
 func (a *auth) changed() { a.revision++ }
 
 func (w *write) authEnable() (*pb.AuthEnableResponse, error) {
-	a := &w.auth
+	a := w.auth
 	u := a.users[root]
 	switch {
 	case a.enabled:
@@ -40,9 +40,7 @@ func (w *write) authDisable() (*pb.AuthDisableResponse, error) {
 	if w.auth.enabled {
 		w.auth.enabled = false
 		w.auth.changed()
-		for _, s := range w.servers {
-			s.tokens.clear()
-		}
+		w.everywhere(func(s *Server) { s.tokens.clear() })
 	}
 	return &pb.AuthDisableResponse{Header: new(pb.ResponseHeader)}, nil
 }
@@ -61,9 +59,7 @@ func (w *write) authenticate(name, prefix string) (*pb.AuthenticateResponse, err
 		return nil, rpctypes.ErrGRPCAuthFailed
 	}
 	token := fmt.Sprintf("%s.%d", prefix, w.index)
-	for _, s := range w.servers {
-		s.tokens.assign(token, name)
-	}
+	w.everywhere(func(s *Server) { s.tokens.assign(token, name) })
 	return &pb.AuthenticateResponse{Header: new(pb.ResponseHeader), Token: token}, nil
 }
 
@@ -84,7 +80,7 @@ func (a *auth) checkPassword(name, password string) (uint64, error) {
 }
 
 func (w *write) userAdd(r *pb.AuthUserAddRequest) (*pb.AuthUserAddResponse, error) {
-	a := &w.auth
+	a := w.auth
 	switch {
 	case r.Name == "":
 		return nil, rpctypes.ErrGRPCUserEmpty
@@ -101,7 +97,7 @@ func (w *write) userAdd(r *pb.AuthUserAddRequest) (*pb.AuthUserAddResponse, erro
 }
 
 func (w *write) userDelete(r *pb.AuthUserDeleteRequest) (*pb.AuthUserDeleteResponse, error) {
-	a := &w.auth
+	a := w.auth
 	switch {
 	case a.enabled && r.Name == root:
 		return nil, rpctypes.ErrGRPCInvalidAuthMgmt
@@ -130,9 +126,7 @@ func (w *write) userChangePassword(r *pb.AuthUserChangePasswordRequest) (*pb.Aut
 }
 
 func (w *write) forgetTokens(name string) {
-	for _, s := range w.servers {
-		s.tokens.forget(name)
-	}
+	w.everywhere(func(s *Server) { s.tokens.forget(name) })
 }
 
 func (w *write) userGet(r *pb.AuthUserGetRequest) (*pb.AuthUserGetResponse, error) {
@@ -163,7 +157,7 @@ func (w *write) userGrantRole(r *pb.AuthUserGrantRoleRequest) (*pb.AuthUserGrant
 }
 
 func (w *write) userRevokeRole(r *pb.AuthUserRevokeRoleRequest) (*pb.AuthUserRevokeRoleResponse, error) {
-	a := &w.auth
+	a := w.auth
 	u := a.users[r.Name]
 	switch {
 	case a.enabled && r.Name == root && r.Role == root:
@@ -214,7 +208,7 @@ func (w *write) roleList() (*pb.AuthRoleListResponse, error) {
 }
 
 func (w *write) roleDelete(r *pb.AuthRoleDeleteRequest) (*pb.AuthRoleDeleteResponse, error) {
-	a := &w.auth
+	a := w.auth
 	if a.enabled && r.Role == root {
 		return nil, rpctypes.ErrGRPCInvalidAuthMgmt
 	}

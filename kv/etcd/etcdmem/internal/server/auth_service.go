@@ -20,9 +20,9 @@ func (s *authService) Authenticate(ctx context.Context, r *pb.AuthenticateReques
 		return nil, err
 	}
 	for {
-		s.state.mu.Lock()
-		checked, err := s.state.auth.checkPassword(r.Name, r.Password)
-		s.state.mu.Unlock()
+		var checked uint64
+		var err error
+		s.read(func(v view) { checked, err = v.auth.checkPassword(r.Name, r.Password) })
 		if err != nil {
 			return nil, err
 		}

@@ -15,8 +15,9 @@ type deadlines struct {
 type deadline struct {
 	id     int64
 	expiry time.Time
-	due    time.Time // the expiry, or a later time when what failed is tried again
-	at     int       // in the heap
+	due    time.Time     // the expiry, or a later time when what failed is tried again
+	at     int           // in the heap
+	gone   chan struct{} // closed when the lease is
 }
 
 // set gives a lease another time to expire.
@@ -26,7 +27,7 @@ func (d *deadlines) set(id int64, expiry time.Time) {
 	}
 	dl := d.byID[id]
 	if dl == nil {
-		dl = &deadline{id: id, due: expiry}
+		dl = &deadline{id: id, due: expiry, gone: make(chan struct{})}
 		d.byID[id] = dl
 		heap.Push(&d.first, dl)
 	}
@@ -43,6 +44,7 @@ func (d *deadlines) remove(id int64) {
 	if dl := d.byID[id]; dl != nil {
 		heap.Remove(&d.first, dl.at)
 		delete(d.byID, id)
+		close(dl.gone)
 	}
 }
 

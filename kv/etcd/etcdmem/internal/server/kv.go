@@ -29,7 +29,7 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 	}
 	var f found
 	s.read(func(v view) {
-		if err = s.state.auth.mayRead(c, r.Key, r.RangeEnd); err == nil {
+		if err = v.auth.mayRead(c, r.Key, r.RangeEnd); err == nil {
 			f, err = v.read(r, true)
 		}
 	})
@@ -89,7 +89,7 @@ func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnRespo
 	}
 	var resp *pb.TxnResponse
 	s.read(func(v view) {
-		if err = s.state.mayTxn(c, r); err == nil {
+		if err = v.mayTxn(c, r); err == nil {
 			resp, err = v.readTxn(r)
 		}
 	})
@@ -155,7 +155,10 @@ func request[A answer](ctx context.Context, s *Server, r *pb.InternalRaftRequest
 	err = s.propose(ctx, func(index uint64) {
 		var res result
 		if res.err = s.state.allowed(r); res.err == nil {
-			res.err = s.state.permitted(c, r)
+			res.err = s.state.begin(index).view().permitted(c, r)
+		}
+		if res.err == nil && changesAuth(r) {
+			s.state.changeAuth()
 		}
 		if res.err == nil {
 			res.resp, res.err = change(s.state.begin(index))

@@ -6,6 +6,10 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/tidwall/btree"
+
+	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
 // maxTTL is the longest time to live of a lease, in seconds.
@@ -13,39 +17,51 @@ const maxTTL = 9_000_000_000
 
 // lease is a lease that was granted and not revoked. When it ends is known to the member that leads, see [lessor].
 type lease struct {
-	id      int64
-	ttl     int64 // seconds
-	keys    map[string]struct{}
-	revoked chan struct{} // closed when it is
+	id   int64
+	ttl  int64               // seconds
+	keys map[string]struct{} // that are attached to it at the newest revision
 }
 
-func (l *lease) copy() *lease {
-	return &lease{id: l.id, ttl: l.ttl, keys: maps.Clone(l.keys), revoked: make(chan struct{})}
-}
+// leases are those that there are, by their identities.
+type leases = btree.Map[int64, *lease]
 
-// sortedKeys returns the keys that are attached to the lease.
+func (l *lease) copy() *lease { return &lease{id: l.id, ttl: l.ttl, keys: maps.Clone(l.keys)} }
+
+// sortedKeys returns the keys that are attached to the lease at the newest revision.
 func (l *lease) sortedKeys() []string { return slices.Sorted(maps.Keys(l.keys)) }
+
+// attached returns the keys that are attached to a lease.
+func (v view) attached(l *lease) (keys []string) {
+	if v.revision == v.data.Revision {
+		return l.sortedKeys()
+	}
+	v.data.EachAt(mvcc.Prefix(""), v.revision, func(rec *mvcc.Record) bool {
+		if rec.Lease == l.id {
+			keys = append(keys, rec.Key)
+		}
+		return true
+	})
+	return keys
+}
 
 // grant makes a lease.
 func (w *write) grant(r *pb.LeaseGrantRequest, minTTL int64) (*pb.LeaseGrantResponse, error) {
-	switch {
-	case r.TTL > maxTTL:
+	if r.TTL > maxTTL {
 		return nil, rpctypes.ErrGRPCLeaseTTLTooLarge
-	case w.leases[r.ID] != nil:
+	}
+	if _, exists := w.leases.Get(r.ID); exists {
 		return nil, rpctypes.ErrGRPCLeaseExist
 	}
-	l := &lease{id: r.ID, ttl: max(r.TTL, minTTL), keys: make(map[string]struct{}), revoked: make(chan struct{})}
-	w.leases[l.id] = l
-	for _, s := range w.servers {
-		s.lessor.granted(l)
-	}
+	l := &lease{id: r.ID, ttl: max(r.TTL, minTTL), keys: make(map[string]struct{})}
+	w.changeLeases().Set(l.id, l)
+	w.everywhere(func(s *Server) { s.lessor.granted(l) })
 	return &pb.LeaseGrantResponse{Header: &pb.ResponseHeader{Revision: w.data.Revision}, ID: l.id, TTL: l.ttl}, nil
 }
 
 // revoke ends a lease, and deletes the keys that are attached to it in one revision.
 func (w *write) revoke(id int64) (*pb.LeaseRevokeResponse, error) {
-	l := w.leases[id]
-	if l == nil {
+	l, ok := w.leases.Get(id)
+	if !ok {
 		return nil, rpctypes.ErrGRPCLeaseNotFound
 	}
 	for _, key := range l.sortedKeys() {
@@ -53,10 +69,7 @@ func (w *write) revoke(id int64) (*pb.LeaseRevokeResponse, error) {
 			w.delete(rec)
 		}
 	}
-	delete(w.leases, id)
-	close(l.revoked)
-	for _, s := range w.servers {
-		s.lessor.revoked(id)
-	}
+	w.changeLeases().Delete(id)
+	w.everywhere(func(s *Server) { s.lessor.revoked(id) })
 	return &pb.LeaseRevokeResponse{Header: &pb.ResponseHeader{Revision: w.data.Revision}}, nil
 }

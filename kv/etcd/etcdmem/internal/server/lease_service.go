@@ -42,35 +42,35 @@ func (s *leaseService) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest
 }
 
 func (s *leaseService) LeaseLeases(ctx context.Context, _ *pb.LeaseLeasesRequest) (*pb.LeaseLeasesResponse, error) {
-	err := s.check(ctx, func(a *auth, c caller) error {
-		for id := range s.state.leases {
-			if err := s.mayLookAt(c, id, a.mayRead); err != nil {
-				return err
-			}
+	resp := new(pb.LeaseLeasesResponse)
+	err := s.checkView(ctx, func(v view, c caller) (err error) {
+		v.leases.Scan(func(id int64, _ *lease) bool {
+			resp.Leases = append(resp.Leases, &pb.LeaseStatus{ID: id})
+			err = v.mayLookAt(c, id, v.auth.mayRead)
+			return err == nil
+		})
+		if err != nil {
+			return err
 		}
-		return a.known(c)
+		expiry := s.lessor.deadlines.expiry
+		slices.SortFunc(resp.Leases, func(a, b *pb.LeaseStatus) int {
+			return cmp.Or(expiry(a.ID).Compare(expiry(b.ID)), cmp.Compare(a.ID, b.ID))
+		})
+		return v.auth.known(c)
 	})
 	if err != nil {
 		return nil, err
 	}
-	resp := &pb.LeaseLeasesResponse{Header: s.header()}
-	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	for id := range s.state.leases {
-		resp.Leases = append(resp.Leases, &pb.LeaseStatus{ID: id})
-	}
-	slices.SortFunc(resp.Leases, func(a, b *pb.LeaseStatus) int {
-		return cmp.Or(s.lessor.deadlines.expiry(a.ID).Compare(s.lessor.deadlines.expiry(b.ID)), cmp.Compare(a.ID, b.ID))
-	})
+	resp.Header = s.header()
 	return resp, nil
 }
 
 func (s *leaseService) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
-	err := s.check(ctx, func(a *auth, c caller) error {
-		if err := a.known(c); err != nil || !r.Keys {
+	err := s.checkView(ctx, func(v view, c caller) error {
+		if err := v.auth.known(c); err != nil || !r.Keys {
 			return err
 		}
-		return s.mayLookAt(c, r.ID, a.mayRead)
+		return v.mayLookAt(c, r.ID, v.auth.mayRead)
 	})
 	if err != nil {
 		return nil, err
@@ -91,28 +91,26 @@ func (s *leaseService) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiv
 }
 
 // timeToLive answers for the leader, which s is.
-func (s *Server) timeToLive(r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
-	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	l := s.state.leases[r.ID]
-	switch {
-	case l == nil:
-		return nil, rpctypes.ErrGRPCLeaseNotFound
-	case s.lessor.demoted == nil:
-		return nil, rpctypes.ErrGRPCLeaderChanged
-	}
-	resp := &pb.LeaseTimeToLiveResponse{
-		Header:     new(pb.ResponseHeader),
-		ID:         l.id,
-		TTL:        int64(time.Until(s.lessor.deadlines.expiry(l.id)).Seconds()),
-		GrantedTTL: l.ttl,
-	}
-	if r.Keys {
-		for _, key := range l.sortedKeys() {
-			resp.Keys = append(resp.Keys, []byte(key))
+func (s *Server) timeToLive(r *pb.LeaseTimeToLiveRequest) (resp *pb.LeaseTimeToLiveResponse, err error) {
+	s.read(func(v view) {
+		l, ok := v.leases.Get(r.ID)
+		switch {
+		case !ok:
+			err = rpctypes.ErrGRPCLeaseNotFound
+			return
+		case s.lessor.demoted == nil:
+			err = rpctypes.ErrGRPCLeaderChanged
+			return
 		}
-	}
-	return resp, nil
+		left := time.Until(s.lessor.deadlines.expiry(l.id))
+		resp = &pb.LeaseTimeToLiveResponse{Header: new(pb.ResponseHeader), ID: l.id, TTL: int64(left.Seconds()), GrantedTTL: l.ttl}
+		if r.Keys {
+			for _, key := range v.attached(l) {
+				resp.Keys = append(resp.Keys, []byte(key))
+			}
+		}
+	})
+	return resp, err
 }
 
 func (s *leaseService) LeaseKeepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
@@ -157,11 +155,11 @@ func (s *leaseService) renew(ctx context.Context, id int64) (ttl int64, err erro
 	if s.member.Status().Leader == s.id && !s.member.ConfirmLeader(ctx) {
 		return 0, errNotPrimary
 	}
-	err = s.check(ctx, func(a *auth, c caller) error {
-		if err := a.known(c); err != nil {
+	err = s.checkView(ctx, func(v view, c caller) error {
+		if err := v.auth.known(c); err != nil {
 			return err
 		}
-		return s.mayLookAt(c, id, a.mayWrite)
+		return v.mayLookAt(c, id, v.auth.mayWrite)
 	})
 	if err != nil {
 		return 0, err
@@ -174,11 +172,11 @@ func (s *leaseService) renew(ctx context.Context, id int64) (ttl int64, err erro
 }
 
 // mayLookAt returns an error unless c may do something with each key of a lease. Holds the state's mutex.
-func (s *leaseService) mayLookAt(c caller, lease int64, may func(caller, []byte, []byte) error) error {
-	if !s.state.auth.enabled {
+func (v view) mayLookAt(c caller, lease int64, may func(caller, []byte, []byte) error) error {
+	if !v.auth.enabled {
 		return nil
 	}
-	return s.state.mayAll(c, lease, may)
+	return v.mayAll(c, lease, may)
 }
 
 // errNotPrimary is the answer of a member that was asked as the leader and is it no longer.
@@ -186,29 +184,30 @@ var errNotPrimary = status.Error(codes.Unknown, "not a primary lessor")
 
 // renew is for the leader. A lease that has expired is about to be revoked: the answer waits for that.
 func (l *lessor) renew(ctx context.Context, id int64) (ttl int64, err error) {
-	mu := &l.server.state.mu
-	mu.Lock()
-	defer mu.Unlock()
 	for {
-		lease := l.server.state.leases[id]
-		switch {
-		case l.demoted == nil:
-			return 0, errNotPrimary
-		case lease == nil:
-			return 0, rpctypes.ErrGRPCLeaseNotFound
-		case l.deadlines.expiry(id).After(time.Now()):
-			l.refresh(lease, 0)
-			return lease.ttl, nil
+		var expired *deadline
+		var demoted <-chan struct{}
+		l.server.read(func(v view) {
+			lease, ok := v.leases.Get(id)
+			switch demoted = l.demoted; {
+			case demoted == nil:
+				err = errNotPrimary
+			case !ok:
+				err = rpctypes.ErrGRPCLeaseNotFound
+			case l.deadlines.expiry(id).After(time.Now()):
+				l.refresh(lease, 0)
+				ttl = lease.ttl
+			default:
+				expired = l.deadlines.byID[id]
+			}
+		})
+		if expired == nil {
+			return ttl, err
 		}
-		demoted := l.demoted
-		mu.Unlock()
 		select {
-		case <-lease.revoked:
+		case <-expired.gone:
 		case <-demoted:
 		case <-l.server.ctx.Done():
-		}
-		mu.Lock()
-		if l.server.stopped() {
 			return 0, errNotPrimary
 		}
 	}

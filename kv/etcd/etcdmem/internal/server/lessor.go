@@ -31,7 +31,7 @@ func (l *lessor) minTTL() int64 {
 
 // follow makes the member the one that ends leases when it leads. Every lease then lives as long again as it was granted,
 // and an election longer. Holds the state's mutex.
-func (l *lessor) follow(status Status) {
+func (l *lessor) follow(status Status, v view) {
 	leads := status.Leader == l.server.id
 	switch {
 	case !leads:
@@ -40,9 +40,10 @@ func (l *lessor) follow(status Status) {
 		l.demote()
 		l.term = status.Term
 		l.demoted = make(chan struct{})
-		for _, lease := range l.server.state.leases {
+		v.leases.Scan(func(_ int64, lease *lease) bool {
 			l.refresh(lease, l.server.config.ElectionTimeout)
-		}
+			return true
+		})
 	}
 }
 

@@ -52,25 +52,18 @@ func (s *Server) rangeStream(_ any, stream grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
-	if err := s.allowedNow(func(a *auth) error { return a.mayRead(c, r.Key, r.RangeEnd) }); err != nil {
+	if s.read(func(v view) { err = v.auth.mayRead(c, r.Key, r.RangeEnd) }); err != nil {
 		return err
 	}
 	if err := s.sendParts(r, stream); err != nil {
 		return err
 	}
-	return s.allowedNow(func(a *auth) error {
-		if c.revision != 0 && c.revision != a.revision { // the rights may have changed meanwhile
-			return rpctypes.ErrGRPCAuthOldRevision
+	s.read(func(v view) {
+		if c.revision != 0 && c.revision != v.auth.revision { // the rights may have changed meanwhile
+			err = rpctypes.ErrGRPCAuthOldRevision
 		}
-		return nil
 	})
-}
-
-// allowedNow calls f with the state locked.
-func (s *Server) allowedNow(f func(a *auth) error) error {
-	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	return f(&s.state.auth)
+	return err
 }
 
 // sendParts answers r, which it changes. All parts are of the revision at which the first one was read. Only the last one has a header.

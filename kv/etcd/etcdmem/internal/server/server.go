@@ -56,7 +56,9 @@ type Server struct {
 	lessor lessor
 	tokens tokens // guarded by the state's mutex
 
-	restored uint64 // [Status.Restored], as far as the hub has been told; guarded by the state's mutex
+	effects  []effect      // of changes that the member has yet to apply, in order; guarded by the state's mutex
+	progress chan struct{} // closed and forgotten when the member has applied more; nil if nobody waits; guarded by the state's mutex
+	restored uint64        // [Status.Restored], as far as the hub has been told; guarded by the state's mutex
 
 	ctx        context.Context // ends when the server stops
 	stop       context.CancelFunc
@@ -161,14 +163,37 @@ func (s *Server) changed() {
 		return
 	}
 	s.advance(status)
-	s.lessor.follow(status)
+	s.lessor.follow(status, s.state.viewAt(status.Applied))
 }
+
+// effect is what a change does to a member that applies it, beside what all members have in the [State].
+type effect struct {
+	index uint64
+	do    func(s *Server)
+}
+
+// take has the effects of what the member has applied. Holds state.mu.
+func (s *Server) take(applied uint64) {
+	for len(s.effects) > 0 && s.effects[0].index <= applied {
+		do := s.effects[0].do
+		s.effects = s.effects[1:]
+		do(s)
+	}
+}
+
+// shown is what the member has shown to clients last. Holds state.mu.
+func (s *Server) shown() view { return s.state.viewAt(s.state.places[s.id]) }
 
 // advance shows clients what the member has applied. Holds state.mu.
 func (s *Server) advance(status Status) {
 	if status.Restored > s.restored {
 		s.restored = status.Restored
 		s.hub.restore()
+	}
+	s.take(status.Applied)
+	if s.progress != nil {
+		close(s.progress)
+		s.progress = nil
 	}
 	s.hub.advance(s.state.viewAt(status.Applied))
 	s.state.applied(s.id, status.Applied)
@@ -179,7 +204,30 @@ func (s *Server) read(f func(v view)) {
 	applied := s.member.Status().Applied // the member must not be asked for it with the state locked
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
+	s.take(applied)
 	f(s.state.viewAt(applied))
+}
+
+// waitApplied returns when the member has applied the log up to a place, or ctx ends.
+func (s *Server) waitApplied(ctx context.Context, index uint64) {
+	for s.member.Status().Applied < index {
+		s.state.mu.Lock()
+		if s.progress == nil {
+			s.progress = make(chan struct{})
+		}
+		progress := s.progress
+		s.state.mu.Unlock()
+		if s.member.Status().Applied >= index { // it has not been told yet
+			return
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return
+		case <-s.ctx.Done():
+			return
+		}
+	}
 }
 
 func (s *Server) stopped() bool { return s.ctx.Err() != nil }

@@ -14,26 +14,33 @@ import (
 type State struct {
 	mu      sync.Mutex // never held while waiting
 	data    *mvcc.Store
-	leases  map[int64]*lease
+	leases  *leases
 	alarms  alarms
-	auth    auth
+	auth    *auth
 	hashes  []kvHash           // of the last compactions, oldest first
 	marks   []mark             // in order; the first is at or before the place of every member
 	servers map[uint64]*Server // those that run, by member
 	places  map[uint64]uint64  // how far each member has applied the log, running or not
 }
 
-// mark is what a change in the log has made of the revisions.
+// mark is what the log has made up to a place.
 type mark struct {
-	index               uint64
+	index uint64
+	made
+}
+
+// made is what the log has made, beside the keys. What it points to does not change, as long as there is more than one member.
+type made struct {
 	revision, compacted int64
+	auth                *auth
+	leases              *leases
 }
 
 // NewState returns the state of a new cluster, which begins at a revision. Only if that is 1, nothing is compacted.
 func NewState(revision int64) *State {
 	st := &State{
 		data:    mvcc.New(true),
-		leases:  make(map[int64]*lease),
+		leases:  new(leases),
 		auth:    newAuth(),
 		servers: make(map[uint64]*Server),
 		places:  make(map[uint64]uint64),
@@ -41,7 +48,7 @@ func NewState(revision int64) *State {
 	if revision > 1 {
 		st.data.Revision, st.data.Compacted = revision, revision
 	}
-	st.marks = []mark{{0, st.data.Revision, st.data.Compacted}}
+	st.marks = []mark{{0, st.made()}}
 	return st
 }
 
@@ -53,11 +60,12 @@ func (st *State) Copy() *State {
 	c := NewState(1)
 	c.data = st.data.Copy()
 	c.data.Index()
-	for id, l := range st.leases {
-		c.leases[id] = l.copy()
-	}
+	st.leases.Scan(func(id int64, l *lease) bool {
+		c.leases.Set(id, l.copy())
+		return true
+	})
 	c.alarms, c.auth, c.hashes = st.alarms.copy(), st.auth.copy(), slices.Clone(st.hashes)
-	c.marks = []mark{{0, c.data.Revision, c.data.Compacted}}
+	c.marks = []mark{{0, c.made()}}
 	return c
 }
 
@@ -68,14 +76,18 @@ func (st *State) Revision() int64 {
 	return st.data.Revision
 }
 
-// apply has a change done, and notes what it has made of the revisions.
+// made returns what the log has made by now.
+func (st *State) made() made {
+	return made{st.data.Revision, st.data.Compacted, st.auth, st.leases}
+}
+
+// apply has a change done, and notes what it has made.
 func (st *State) apply(index uint64, change func(index uint64)) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	change(index)
-	last := st.marks[len(st.marks)-1]
-	if last.revision != st.data.Revision || last.compacted != st.data.Compacted {
-		st.marks = append(st.marks, mark{index, st.data.Revision, st.data.Compacted})
+	if now := st.made(); now != st.marks[len(st.marks)-1].made {
+		st.marks = append(st.marks, mark{index, now})
 	}
 }
 
@@ -86,7 +98,7 @@ func (st *State) viewAt(index uint64) view {
 		i := sort.Search(len(st.marks), func(i int) bool { return st.marks[i].index > index })
 		last = st.marks[max(i-1, 0)]
 	}
-	return view{st.data, last.revision, last.compacted}
+	return view{st.data, last.made}
 }
 
 // applied notes how far a member has applied the log, and forgets what no member needs any more. Holds mu.
@@ -109,8 +121,19 @@ func (st *State) Forget(member uint64) {
 	delete(st.places, member)
 }
 
-// view is the keys as they were at a revision, which was then the newest one.
+// changeLeases returns the leases, for a change. What members see that have yet to apply it stays as it is.
+func (st *State) changeLeases() *leases {
+	if len(st.places) > 1 {
+		st.leases = st.leases.Copy()
+	}
+	return st.leases
+}
+
+// changeAuth is called before a change of users, roles and permissions. What members see that have yet to apply it stays as it is.
+func (st *State) changeAuth() { st.auth = st.auth.copy() }
+
+// view is all as it was at a place in the log, which was then the newest one.
 type view struct {
-	data                *mvcc.Store
-	revision, compacted int64
+	data *mvcc.Store
+	made
 }

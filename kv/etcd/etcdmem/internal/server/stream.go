@@ -165,7 +165,7 @@ func (ws *watchStream) refused(r *pb.WatchCreateRequest, key []byte, c caller, u
 	if unknown != nil {
 		return unknown
 	}
-	if err := ws.server.state.auth.mayRead(c, key, r.RangeEnd); err != nil {
+	if err := ws.server.shown().auth.mayRead(c, key, r.RangeEnd); err != nil {
 		return err
 	}
 	if len(r.RangeEnd) > 0 && !(len(r.RangeEnd) == 1 && r.RangeEnd[0] == 0) && string(key) >= string(r.RangeEnd) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,35 +56,52 @@ func (t tokens) use(text string) (user string, ok bool) {
 	return token.user, true
 }
 
-// caller returns who makes a call. It is nobody if auth is not enabled, or if the call has no token.
-func (s *Server) caller(ctx context.Context) (caller, error) {
-	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	if !s.state.auth.enabled {
+// caller returns who makes a call. It is nobody if auth is not enabled, or if the call has no token. A token that the member has yet to
+// learn of is waited for: a token has the place in the log at which it was made.
+func (s *Server) caller(ctx context.Context) (c caller, err error) {
+	enabled := false
+	s.read(func(v view) { enabled = v.auth.enabled })
+	if !enabled {
 		return caller{}, nil
 	}
-	md, _ := metadata.FromIncomingContext(ctx)
-	texts := md[rpctypes.TokenFieldNameGRPC]
-	if len(texts) == 0 {
-		texts = md[rpctypes.TokenFieldNameSwagger]
-	}
-	if len(texts) == 0 {
-		return caller{}, nil
-	}
-	user, ok := s.tokens.use(strings.TrimPrefix(texts[0], "Bearer "))
+	text, ok := tokenOf(ctx)
 	if !ok {
-		return caller{}, rpctypes.ErrGRPCInvalidAuthToken
+		return caller{}, nil
 	}
-	return caller{user, s.state.auth.revision}, nil
+	if _, index, ok := strings.Cut(text, "."); ok {
+		if n, err := strconv.ParseUint(index, 10, 64); err == nil {
+			s.waitApplied(ctx, n)
+		}
+	}
+	s.read(func(v view) {
+		user, ok := s.tokens.use(text)
+		if c = (caller{user, v.auth.revision}); !ok {
+			c, err = caller{}, rpctypes.ErrGRPCInvalidAuthToken
+		}
+	})
+	return c, err
 }
 
-// check finds out who makes a call, and whether allowed lets him, with the state locked.
-func (s *Server) check(ctx context.Context, allowed func(a *auth, c caller) error) error {
-	c, err := s.caller(ctx)
-	if err != nil {
-		return err
+// tokenOf returns the token of a call, if it has one.
+func tokenOf(ctx context.Context) (text string, ok bool) {
+	for _, field := range []string{rpctypes.TokenFieldNameGRPC, rpctypes.TokenFieldNameSwagger} {
+		if texts := metadata.ValueFromIncomingContext(ctx, field); len(texts) > 0 {
+			return strings.TrimPrefix(texts[0], "Bearer "), true
+		}
 	}
-	s.state.mu.Lock()
-	defer s.state.mu.Unlock()
-	return allowed(&s.state.auth, c)
+	return "", false
+}
+
+// check finds out who makes a call, and whether allowed lets him.
+func (s *Server) check(ctx context.Context, allowed func(a *auth, c caller) error) error {
+	return s.checkView(ctx, func(v view, c caller) error { return allowed(v.auth, c) })
+}
+
+// checkView is check, for what depends on more than auth.
+func (s *Server) checkView(ctx context.Context, allowed func(v view, c caller) error) error {
+	c, err := s.caller(ctx)
+	if err == nil {
+		s.read(func(v view) { err = allowed(v, c) })
+	}
+	return err
 }

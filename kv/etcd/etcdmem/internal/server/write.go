@@ -7,6 +7,13 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
+// everywhere has f called for each member when that has applied the change, if its process runs now.
+func (w *write) everywhere(f func(s *Server)) {
+	for _, s := range w.servers {
+		s.effects = append(s.effects, effect{w.index, f})
+	}
+}
+
 // write is a change of the state in progress: its operations make one revision. The state is locked.
 type write struct {
 	*State
@@ -17,7 +24,7 @@ type write struct {
 func (st *State) begin(index uint64) *write { return &write{st, index, st.data.Revision + 1} }
 
 // view returns the keys as they are, with what the write has done so far.
-func (w *write) view() view { return view{w.data, w.data.Revision, w.data.Compacted} }
+func (w *write) view() view { return view{w.data, w.made()} }
 
 // put does r, which has been checked.
 func (w *write) put(r *pb.PutRequest) *pb.PutResponse {
@@ -66,11 +73,11 @@ func (w *write) delete(rec *mvcc.Record) {
 // reattach moves a key from the lease of the record that it had, if it had one, to another lease.
 func (w *write) reattach(key string, old *mvcc.Record, to int64) {
 	if old != nil && old.Lease != 0 && old.Lease != to {
-		if l := w.leases[old.Lease]; l != nil {
+		if l, ok := w.leases.Get(old.Lease); ok {
 			delete(l.keys, key)
 		}
 	}
-	if l := w.leases[to]; l != nil {
+	if l, ok := w.leases.Get(to); ok {
 		l.keys[key] = struct{}{}
 	}
 }
@@ -82,8 +89,10 @@ func (w *write) putFits(r *pb.PutRequest, leaseFirst bool) error {
 	if (r.IgnoreValue || r.IgnoreLease) && w.data.Get(string(r.Key)) == nil {
 		noKey = rpctypes.ErrGRPCKeyNotFound
 	}
-	if r.Lease != 0 && w.leases[r.Lease] == nil {
-		noLease = rpctypes.ErrGRPCLeaseNotFound
+	if r.Lease != 0 {
+		if _, ok := w.leases.Get(r.Lease); !ok {
+			noLease = rpctypes.ErrGRPCLeaseNotFound
+		}
 	}
 	if noLease != nil && (leaseFirst || noKey == nil) {
 		return noLease
