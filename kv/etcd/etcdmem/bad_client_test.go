@@ -20,7 +20,7 @@ import (
 // A million of them, in minutes:
 //
 //	go test ./kv/etcd/etcdmem -run ManyLeases -leases=1000000 -timeout=0 -v
-var manyLeases = flag.Int("leases", 5000, "how many leases a client takes in the test of many")
+var manyLeases = flag.Int("leases", 4000, "how many leases a client takes in the test of many")
 
 // http2 is how a client of gRPC begins, and what it sends then.
 func http2(frames ...string) string {
@@ -96,7 +96,7 @@ func TestManyLeasesHoldLittleAndAllExpire(t *testing.T) {
 			})
 		}
 		granting.Wait()
-		if held := heap() - before; held > int64(n)*1000+4<<20 {
+		if held := heap() - before; held > int64(n)*1000 {
 			t.Errorf("%d leases hold %d bytes", n, held)
 		} else {
 			t.Logf("%d leases hold %d bytes each", n, held/int64(n))
@@ -117,8 +117,10 @@ func TestManyLeasesHoldLittleAndAllExpire(t *testing.T) {
 		if got := left(); got != 0 {
 			t.Errorf("%d leases are left", got)
 		}
-		if held := heap() - before; held > 4<<20 {
+		if held := heap() - before; held > int64(n)*120+1<<20 { // maps keep the room that they had
 			t.Errorf("%d leases that have expired hold %d bytes", n, held)
+		} else {
+			t.Logf("when they have expired, they hold %d bytes", held)
 		}
 	})
 }
@@ -126,7 +128,7 @@ func TestManyLeasesHoldLittleAndAllExpire(t *testing.T) {
 // A client opens many streams, with a watch or for a lease each, and is never heard of again.
 func TestStreamsThatAreLeftEndWithTheirConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const streams = 500
+		const streams = 200
 		cluster := etcdmem.Start(t, 1)
 		put(t, cluster.Client(), "/a", "1")
 		synctest.Wait()

@@ -144,7 +144,7 @@ func TestAMirrorAndTheEndpointsOfAServiceAreFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		client := etcdmem.Start(t, 1).Client()
-		for i := range 1500 { // more than a mirror reads at once
+		for i := range 1100 { // more than a mirror reads at once
 			put(t, client, fmt.Sprintf("/m/%04d", i), "v")
 		}
 		syncer := mirror.NewSyncer(client, "/m/", 0)
@@ -153,7 +153,7 @@ func TestAMirrorAndTheEndpointsOfAServiceAreFollowed(t *testing.T) {
 		for r := range responses {
 			n += len(r.Kvs)
 		}
-		if err := <-errs; err != nil || n != 1500 {
+		if err := <-errs; err != nil || n != 1100 {
 			t.Errorf("a mirror reads %d keys, %v", n, err)
 		}
 		updates := syncer.SyncUpdates(ctx)

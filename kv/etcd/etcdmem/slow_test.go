@@ -61,12 +61,12 @@ func TestAWatchThatIsNotReadHoldsLittle(t *testing.T) {
 		client := cluster.Client()
 		last := put(t, client, "/b", "")
 		before := heap()
-		const puts, size = 1000, 50 << 10 // 50 MB
+		const puts, size = 400, 50 << 10 // 20 MB
 		stream := unread(t, client, 20, puts, size)
 		if err := cluster.Compact(t.Context(), last+puts); err != nil {
 			t.Fatal(err)
 		}
-		if held := heap() - before; held > 10<<20 {
+		if held := heap() - before; held > 5<<20 {
 			t.Errorf("%d MB are held for watches that are not read, of %d MB that were put", held>>20, puts*size>>20)
 		}
 		ended := 0
