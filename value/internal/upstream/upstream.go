@@ -318,12 +318,3 @@ func (u *upstream) watchFailed(err error) error {
 	}
 	return err
 }
-
-// checkInterval is how long a silence may last before the store is asked; zero for ever.
-func (u *upstream) checkInterval() time.Duration {
-	d := u.settings.CheckEvery
-	if stale := u.settings.MaxStaleness / 2; stale > 0 && (d == 0 || stale < d) {
-		d = stale
-	}
-	return d
-}

@@ -1,0 +1,24 @@
+package upstream
+
+import "time"
+
+// The check of silence: a watch that has delivered nothing for long may be dead, so the store is asked.
+
+// checkInterval is how long a silence may last before the store is asked; zero for ever.
+func (u *upstream) checkInterval() time.Duration {
+	d := u.settings.CheckEvery
+	if stale := u.settings.MaxStaleness / 2; stale > 0 && (d == 0 || stale < d) {
+		d = stale
+	}
+	return d
+}
+
+// readIfSilent begins a read if the watch has been silent for too long.
+func (s *session) readIfSilent() error {
+	if left := s.checkInterval() - time.Since(s.heard); left > 0 {
+		s.check.Reset(left)
+	} else {
+		s.read()
+	}
+	return nil
+}
