@@ -15,7 +15,7 @@ import (
 // demonstrate shows what the editor allows, and what it refuses.
 func demonstrate(ctx context.Context, out io.Writer) error {
 	s := memory.New()
-	p, end := newProgram(s, slog.New(slog.DiscardHandler))
+	p, end := newProgram(s, nil, slog.New(slog.DiscardHandler))
 	defer end()
 	h := handler(p, s)
 	for _, request := range []struct{ what, method, path, seen, body string }{

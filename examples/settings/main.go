@@ -2,7 +2,7 @@
 //
 //	go run ./examples/settings                                   a short demonstration, on the store in memory
 //	go run ./examples/settings -listen localhost:8080            serves, on the store in memory
-//	go run ./examples/settings -listen localhost:8080 -endpoints host:2379,...
+//	go run ./examples/settings -listen localhost:8080 -endpoints host:2379,... -lastknown /var/lib/settings
 //
 //	curl -i localhost:8080/settings
 //	curl -i -X PUT -H 'If-Match: "0-0"' -d '{"greeting":"Hello","perUser":5,"total":100}' localhost:8080/settings
@@ -27,20 +27,23 @@ import (
 
 	"github.com/watchkv/watchkv/kv/etcd"
 	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/value"
+	"github.com/watchkv/watchkv/value/lastknown"
 )
 
 func main() {
 	listen := flag.String("listen", "", "serve at this `address` instead of showing the demonstration")
 	endpoints := flag.String("endpoints", "", "the `addresses` of an etcd cluster, separated by commas, instead of the store in memory")
+	dir := flag.String("lastknown", "", "keep the last good configuration in this `directory`, for a start without the store")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Stdout, *listen, *endpoints); err != nil && ctx.Err() == nil {
+	if err := run(ctx, os.Stdout, *listen, *endpoints, *dir); err != nil && ctx.Err() == nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, out io.Writer, listen, endpoints string) error {
+func run(ctx context.Context, out io.Writer, listen, endpoints, dir string) error {
 	if listen == "" {
 		return demonstrate(ctx, out)
 	}
@@ -53,7 +56,11 @@ func run(ctx context.Context, out io.Writer, listen, endpoints string) error {
 		defer client.Close()
 		s = etcd.New(client)
 	}
-	p, end := newProgram(s, slog.Default())
+	var known value.LastKnown
+	if dir != "" {
+		known = lastknown.Of(lastknown.NewDir(dir), []byte(endpoints)) // another cluster has another configuration
+	}
+	p, end := newProgram(s, known, slog.Default())
 	defer end()
 	return serve(ctx, listen, handler(p, s))
 }

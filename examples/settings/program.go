@@ -17,11 +17,20 @@ type program struct {
 	config *value.Value[Config]
 }
 
-// newProgram returns the program, which follows its configuration until stop is called.
-func newProgram(s kv.Store, logger *slog.Logger) (p *program, stop func()) {
-	p = &program{config: value.NewBundle(s, kv.Prefix(prefix), decode,
+// startAfter is how long a start waits for the store before it takes what was last known.
+const startAfter = 5 * time.Second
+
+// newProgram returns the program, which follows its configuration until stop is called. known keeps the last good configuration, for a
+// start at which the store does not answer, or has a bad one; it may be nil.
+func newProgram(s kv.Store, known value.LastKnown, logger *slog.Logger) (p *program, stop func()) {
+	options := []value.Option{
 		value.WithLogger(logger),
-		value.WithLatestAfterDeletion())} // who deletes the configuration does not stop the program
+		value.WithLatestAfterDeletion(), // who deletes the configuration does not stop the program
+	}
+	if known != nil {
+		options = append(options, value.WithLastKnown(known, startAfter))
+	}
+	p = &program{config: value.NewBundle(s, kv.Prefix(prefix), decode, options...)}
 	return p, p.config.KeepCurrent()
 }
 
@@ -52,6 +61,7 @@ func (p *program) hello(w http.ResponseWriter, _ *http.Request) {
 type readiness struct {
 	Ready     bool        `json:"ready"`
 	Revision  kv.Revision `json:"revision,omitempty"`  // of the configuration that is in force
+	LastKnown bool        `json:"lastKnown,omitempty"` // it is what was last known, and not from the store
 	Connected bool        `json:"connected"`           // to the store
 	Confirmed string      `json:"confirmed,omitempty"` // how long ago the store has confirmed the configuration
 	Bad       string      `json:"bad,omitempty"`       // what is wrong with the newest configuration, which is not in force
@@ -63,7 +73,7 @@ type readiness struct {
 func (p *program) ready(w http.ResponseWriter, _ *http.Request) {
 	c, ok := p.config.Latest()
 	s := p.config.Status()
-	r := readiness{Ready: ok, Revision: c.Revision, Connected: s.Connected}
+	r := readiness{Ready: ok, Revision: c.Revision, LastKnown: s.LastKnown, Connected: s.Connected}
 	if !s.Confirmed.IsZero() {
 		r.Confirmed = time.Since(s.Confirmed).Round(time.Second).String()
 	}

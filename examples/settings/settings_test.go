@@ -13,6 +13,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
+	"github.com/watchkv/watchkv/value"
+	"github.com/watchkv/watchkv/value/lastknown"
 )
 
 const first = `{"greeting":"Hello","perUser":5,"total":100}`
@@ -21,24 +23,39 @@ const first = `{"greeting":"Hello","perUser":5,"total":100}`
 type scene struct {
 	t       *testing.T
 	store   *fault.Store
+	known   value.LastKnown
 	program *program
+	end     func()
 	handler http.Handler
 }
 
 // inBubble runs a test that begins with the first configuration, at revision 2.
 func inBubble(t *testing.T, test func(s *scene)) {
+	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{t: t, store: fault.New(memory.New())}
-		var end func()
-		s.program, end = newProgram(s.store, slog.New(slog.DiscardHandler))
-		defer end()
-		s.handler = handler(s.program, s.store)
+		s := &scene{t: t, store: fault.New(memory.New()), known: lastknown.Of(lastknown.NewDir(dir), nil)}
+		s.start()
+		defer func() { s.end() }()
 		s.want(s.ask("GET", "/ready", "", ""), 503)
 		s.want(s.ask("GET", "/settings", "", ""), 404)
 		s.want(s.ask("PUT", "/settings", `"0-0"`, first), 204)
 		synctest.Wait() // until the program has it
 		test(s)
 	})
+}
+
+// start starts the program.
+func (s *scene) start() {
+	s.program, s.end = newProgram(s.store, s.known, slog.New(slog.DiscardHandler))
+	s.handler = handler(s.program, s.store)
+}
+
+// restart ends the program, does what happens meanwhile, and starts the program again.
+func (s *scene) restart(meanwhile func()) {
+	time.Sleep(2 * time.Second) // until what is known is kept
+	s.end()
+	meanwhile()
+	s.start()
 }
 
 func (s *scene) ask(method, path, seen, body string) *answer {
@@ -251,6 +268,35 @@ func TestAnOutageStopsTheEditorAndNotTheProgram(t *testing.T) {
 		time.Sleep(time.Minute) // by then it has tried again
 		s.wantConfig("{Hello 5 100 map[search:true]}")
 		s.want(s.ask("GET", "/ready", "", ""), 200, `"connected":true`)
+	})
+}
+
+func TestAStartDuringAnOutageWorksWithWhatWasLastKnown(t *testing.T) {
+	inBubble(t, func(s *scene) {
+		s.restart(func() { s.store.Cut() })
+		time.Sleep(startAfter - time.Second)
+		s.want(s.ask("GET", "/ready", "", ""), 503)
+		time.Sleep(2 * time.Second)
+		s.wantConfig("{Hello 5 100 map[]}")
+		s.want(s.ask("GET", "/hello", "", ""), 200, "Hello")
+		s.want(s.ask("GET", "/ready", "", ""), 200, `"ready":true`, `"lastKnown":true`, `"connected":false`)
+
+		s.store.Heal()
+		s.put(greetingKey, "Good day")
+		time.Sleep(time.Minute) // by then it has tried again
+		s.wantConfig("{Good day 5 100 map[]}")
+		if a := s.ask("GET", "/ready", "", ""); strings.Contains(a.body.String(), "lastKnown") {
+			s.t.Errorf("the store answers, and the probe is told %s", &a.body)
+		}
+	})
+}
+
+func TestAStartWithABadConfigurationWorksWithTheLastGoodOne(t *testing.T) {
+	inBubble(t, func(s *scene) {
+		s.restart(func() { s.put(totalKey, "many") })
+		time.Sleep(time.Second)
+		s.wantConfig("{Hello 5 100 map[]}")
+		s.want(s.ask("GET", "/ready", "", ""), 200, `"lastKnown":true`, `"bad":`)
 	})
 }
 
