@@ -19,6 +19,7 @@ type State struct {
 	auth    *auth
 	hashes  []kvHash           // of the last compactions, oldest first
 	marks   []mark             // in order; the first is at or before the place of every member
+	last    uint64             // the place of the last change
 	servers map[uint64]*Server // those that run, by member
 	places  map[uint64]uint64  // how far each member has applied the log, running or not
 }
@@ -86,6 +87,7 @@ func (st *State) apply(index uint64, change func(index uint64)) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	change(index)
+	st.last = index
 	if now := st.made(); now != st.marks[len(st.marks)-1].made {
 		st.marks = append(st.marks, mark{index, now})
 	}

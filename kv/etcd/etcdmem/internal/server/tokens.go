@@ -57,10 +57,10 @@ func (t tokens) use(text string) (user string, ok bool) {
 }
 
 // caller returns who makes a call. It is nobody if auth is not enabled, or if the call has no token. A token that the member has yet to
-// learn of is waited for: a token has the place in the log at which it was made.
+// learn of is waited for: a token has the place in the log at which it was made. One of a log that a restore has taken away is refused.
 func (s *Server) caller(ctx context.Context) (c caller, err error) {
-	enabled := false
-	s.read(func(v view) { enabled = v.auth.enabled })
+	enabled, last := false, uint64(0)
+	s.read(func(v view) { enabled, last = v.auth.enabled, s.state.last })
 	if !enabled {
 		return caller{}, nil
 	}
@@ -69,7 +69,7 @@ func (s *Server) caller(ctx context.Context) (c caller, err error) {
 		return caller{}, nil
 	}
 	if _, index, ok := strings.Cut(text, "."); ok {
-		if n, err := strconv.ParseUint(index, 10, 64); err == nil {
+		if n, err := strconv.ParseUint(index, 10, 64); err == nil && n <= last {
 			s.waitApplied(ctx, n)
 		}
 	}
