@@ -124,7 +124,7 @@ func TestLastKnownIsUsedWhenTheStoreDoesNotAnswer(t *testing.T) {
 		time.Sleep(time.Minute)
 		b.isMarked(v, 7, false)
 		b.nothing(w) // it is the very same
-		rev = b.put("8")
+		b.put("8")
 		b.gives(w, 8)
 		b.gives(other, 8)
 		b.isMarked(v, 8, false)
