@@ -20,7 +20,7 @@ type mutation struct {
 }
 
 var mutants = slices.Concat(readMutants, watchMutants, resumeMutants, misleadingMutants, valueMutants, mapMutants,
-	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants, optionalMutants, summaryMutants, raceMutants, heldMutants)
+	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants, optionalMutants, summaryMutants, elsewhereMutants, raceMutants, heldMutants)
 
 type watchFunc = func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error]
 

@@ -139,6 +139,20 @@ var orderChecks = append(append(append(
 		e.WatchVia(ctx, sequence, e.All(), start).Through(third).ExpectAll()
 		b.Through(e.Put(e.Key("k"), "4")).ExpectAll()
 	}},
+	check{"W4", "written-elsewhere", "watches through a store that nobody uses meanwhile, while another store over the same data puts and deletes: every event comes", suite.Again, func(e *env) {
+		other := e.Backend.Again(e, e.Store)
+		w := e.Watch(e.All(), e.Get(e.All()).Revision)
+		e.underWay(w)
+		for i := range 5 { // the watch has delivered everything before each
+			rev, err := e.TryPut(other, e.Key("k"), fmt.Sprint(i))
+			e.Must("put", err)
+			w.Through(rev)
+			rev, err = e.TryDelete(other, e.Key("k"))
+			e.Must("delete", err)
+			w.Through(rev)
+		}
+		w.ExpectAll()
+	}},
 	check{"W4", "cut-and-healed", "cuts the store off while a watch runs and others write, and heals the cut: nothing is lost, or the watch ends with an error", suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		start := e.Get(e.All()).Revision
