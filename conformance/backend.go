@@ -29,9 +29,9 @@ type Backend struct {
 	// store each time, or another client of a store that all checks share: each check uses its own keys, and expects of
 	// revisions only that they rise. No other program may write to the store while a check runs.
 	//
-	// A backend that reads or watches in pages, or buffers, should open with small ones, so that their edges are tested. W11
-	// expects that a watch holds less than a megabyte for a consumer that is blocked, and no page of more than a thousand
-	// revisions. For what T does not have, such as a temporary directory, use the test's own [*testing.T].
+	// A backend that reads or watches in pages, or buffers, should open with small ones, so that their edges are tested. A watch
+	// should hold less than a megabyte for a consumer that is blocked, and no page of more than a thousand revisions. W11 measures
+	// that, and does not find every page that is somewhat larger. For what T does not have, such as a temporary directory, use the test's own [*testing.T].
 	Open func(t T) Store
 
 	// Again returns a second store over the same data as s, as another process would open it. It shares nothing with s but
