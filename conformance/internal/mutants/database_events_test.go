@@ -11,8 +11,9 @@ import (
 // databaseEventMutants do so with the events of a watch.
 var databaseEventMutants = []mutation{
 	{guarantee: "W1", name: "rides-out-a-cut-from-now-if-nothing-came-yet", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+		began := m.now()
 		return func(yield func(kv.Batch, error) bool) {
-			began, came := m.now(), false
+			came := false
 			for b, err := range m.Store.Watch(ctx, r, after) {
 				if healed, ok := m.known.Load("healed"); ok && !came && healed.(kv.Revision) > began {
 					missed := func(e kv.Event) bool { return e.ModRevision <= healed.(kv.Revision) }
