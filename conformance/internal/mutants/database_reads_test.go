@@ -5,7 +5,6 @@ import (
 	"iter"
 	"net/url"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -74,7 +73,7 @@ var databaseReadMutants = []mutation{
 		}
 	})}},
 	{guarantee: "S2", name: "reads-the-revision-in-a-second-statement", broken: breakage{get: got(func(m *mutant, _ kv.Range, s *kv.Snapshot) {
-		runtime.Gosched()
+		m.betweenStatements()
 		s.Revision = m.now()
 	})}},
 	{guarantee: "S2", name: "selects-a-prefix-with-LIKE", broken: patterned(like)},

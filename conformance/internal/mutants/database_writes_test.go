@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 
 	"github.com/watchkv/watchkv/kv"
@@ -64,7 +63,7 @@ var databaseWriteMutants = []mutation{
 		if err != nil {
 			return rev, err
 		}
-		runtime.Gosched()
+		m.betweenStatements()
 		return m.now(), nil
 	}}},
 	{guarantee: "Writer", name: "checks-the-condition-of-a-put-under-a-lock-of-its-own-process", broken: breakage{put: func(m *mutant, ctx context.Context, key string, value []byte, conditions []kv.Condition) (kv.Revision, error) {
@@ -179,7 +178,7 @@ func (m *mutant) checkThenAct(ctx context.Context, ops []kv.Op) error {
 			}
 		}
 	}
-	runtime.Gosched()
+	m.betweenStatements()
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -56,6 +57,16 @@ func newMutant(m *memory.Store, broken breakage) *mutant {
 func (m *mutant) now() kv.Revision {
 	s, _ := m.memory.Get(context.Background(), kv.Key("any"))
 	return s.Revision
+}
+
+// betweenStatements is the time between two statements to a server: others come to their turn, until one of them has written.
+func (m *mutant) betweenStatements() {
+	before := m.now()
+	for range 100 {
+		if runtime.Gosched(); m.now() != before {
+			return
+		}
+	}
 }
 
 // swapPage keeps a page, and returns the one kept before.
