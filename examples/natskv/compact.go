@@ -86,13 +86,14 @@ func (s *Store) before(ctx context.Context, rev uint64, state jetstream.StreamSt
 	return dead, nil
 }
 
-// compacted returns the error of a watch that has come to a gap.
-func (s *Store) compacted(ctx context.Context) error {
+// compacted returns the error of a watch that has come to a gap, behind which the first message is that with the number behind. A server
+// that is deleting may deliver past a message before its information lists it as deleted.
+func (s *Store) compacted(ctx context.Context, behind uint64) error {
 	info, err := s.info(ctx)
 	if err != nil {
 		return err
 	}
-	oldest := info.State.FirstSeq
+	oldest := max(behind, info.State.FirstSeq)
 	// A key that was not written for long keeps an old message, with gaps behind it: complete is only what is behind
 	// the last gap. Where there are too many to list, that is left unsaid.
 	if info.State.NumDeleted > 100_000 {

@@ -63,7 +63,7 @@ func (w *watching) read(ctx context.Context, after uint64) (backend.Page, error)
 		return backend.Page{}, err
 	}
 	if m.seq != after+1 {
-		return backend.Page{}, w.store.compacted(ctx)
+		return backend.Page{}, w.store.compacted(ctx, m.seq)
 	}
 	w.store.histories.See(w.history, m.point())
 	w.store.histories.Return(w.history, kv.Revision(m.seq))
@@ -87,7 +87,7 @@ func (w *watching) begin(ctx context.Context, after uint64) error {
 		return kv.ErrReset
 	}
 	if after+1 < state.FirstSeq {
-		return w.store.compacted(ctx)
+		return w.store.compacted(ctx, state.FirstSeq)
 	}
 	w.feed, err = w.store.follow(ctx, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
