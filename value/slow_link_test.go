@@ -32,6 +32,9 @@ const slowPromise = "V11, a slow link is no outage"
 func manyLargeValues(t *testing.T, cluster etcdmem.AnyCluster) {
 	const perSecond = 2 << 20
 	l := &slowLink{count: 100, size: 512 << 10, writer: etcd.New(cluster.Client(1))}
+	if testing.Short() {
+		l.count = 10
+	}
 	l.put(t, "a")
 	cluster.Network().Throttle(perSecond, 0)
 
