@@ -173,12 +173,13 @@ func (f *feed[T]) keepLatest(news []upstream.Step, updates []*update[T]) {
 	}
 }
 
+// publish shows the watchers the newest state. Status names its bad value by then: who has seen the state may ask.
 func (f *feed[T]) publish() {
-	f.publishWith(nil)
-	f.keeper.offer(f.shown)
 	if f.shown != nil {
 		f.state.health.Newest(f.shown.bad())
 	}
+	f.publishWith(nil)
+	f.keeper.offer(f.shown)
 }
 
 // Fault shows the watchers an error that a Get returns.

@@ -2,7 +2,6 @@ package values
 
 import (
 	"errors"
-	"time"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/value"
@@ -85,14 +84,12 @@ var badKeyChecks = []check{
 	}},
 }
 
-// badValueIs requires the Status to name the newest bad value of the range, at once. A Get may return a moment before that.
+// badValueIs requires the Status to name the newest bad value of the range.
 func (e *env) badValueIs(m LiveMap, key string, at kv.Revision) {
-	for end := time.Now().Add(e.AtOnce()); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if bad, ok := asDecodeError(m.Status().BadValue); ok && bad.Key == key && bad.Revision == at {
-			return
-		}
+	bad, ok := asDecodeError(m.Status().BadValue)
+	if !ok || bad.Key != key || bad.Revision != at {
+		e.Fatalf("the newest bad value is that of %s at revision %d, and Status has %v", e.Short(key), at, m.Status().BadValue)
 	}
-	e.Fatalf("the newest bad value is that of %s at revision %d, and Status has %v", e.Short(key), at, m.Status().BadValue)
 }
 
 func asDecodeError(err error) (*value.DecodeError, bool) {
