@@ -157,3 +157,35 @@ func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
 		}
 	})
 }
+
+func TestV11StatusNamesABadValueBeforeAGetReturnsIt(t *testing.T) {
+	inBubble(t, "V11, who has seen a bad value finds it in Status", func(w *world) {
+		w.put("1")
+		var v *value.Value[int]
+		var a, other *value.Watcher[int]
+		asked := 0
+		v = w.number(value.WithLogger(slog.New(asking{slog.DiscardHandler, func() { // the one record is of the bad value
+			asked++
+			if v.Status().BadValue == nil {
+				w.broken("the log reports a bad value, and Status has none")
+			}
+			if _, err := other.TryGet(); !errors.Is(err, value.ErrNothingNew) {
+				w.broken("TryGet returns %v before Status and the log are complete", err)
+			}
+		}})))
+		a, other = v.Watch(), v.Watch()
+		defer a.Close()
+		defer other.Close()
+		for _, x := range []*value.Watcher[int]{a, other} {
+			if got, err := x.Get(w.Context()); err != nil || got != 1 {
+				w.Fatalf("the first Get returned %d, %v", got, err)
+			}
+		}
+		w.Settle()
+		w.put("bad")
+		var bad *value.DecodeError
+		if _, err := a.Get(w.Context()); !errors.As(err, &bad) || asked != 1 {
+			w.broken("Get returned %v, and %d records were logged", err, asked)
+		}
+	})
+}
