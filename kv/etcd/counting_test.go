@@ -2,6 +2,7 @@ package etcd_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -21,7 +22,10 @@ type counting struct {
 	t     *testing.T
 	dials atomic.Int64 // attempts to connect
 	reads atomic.Int64 // since they were last taken
+	away  atomic.Bool  // they cannot connect
 }
+
+var errAway = errors.New("the network is away")
 
 func newCounting(t *testing.T, members int) *counting {
 	return &counting{Cluster: etcdmem.Start(t, members), t: t}
@@ -34,6 +38,9 @@ func (c *counting) client(configure func(clientv3.Config) clientv3.Config, membe
 		DialOptions: []grpc.DialOption{
 			grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 				c.dials.Add(1)
+				if c.away.Load() {
+					return nil, errAway
+				}
 				return c.Network().Dial(ctx, address)
 			}),
 			grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
