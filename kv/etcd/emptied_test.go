@@ -29,7 +29,7 @@ func TestAMemberThatHasLostItsDataIsAResetAndNotALostEvent(t *testing.T) {
 			m.put()
 		}
 		must(w.Get(t.Context()))(t)
-		synctest.Wait() // until the watch is open too
+		synctest.Wait()    // until the watch is open too
 		m.away.Store(true) // or the Value might be back before the put
 		m.restore(empty)
 		m.put()
