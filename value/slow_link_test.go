@@ -19,7 +19,8 @@ import (
 func TestV11ASlowLinkIsNoOutage(t *testing.T) {
 	for name, story := range map[string]func(t *testing.T, cluster etcdmem.AnyCluster){
 		"many large values are current within 1.5 times what a bare client takes": manyLargeValues,
-		"a read that takes a minute is answered":                                  slowRead,
+		"a read that takes eleven seconds is answered":                            slowRead(11 * time.Second),
+		"a read that takes a minute is answered":                                  slowRead(time.Minute),
 		"a check does not end a watch that works":                                 slowCheck,
 	} {
 		t.Run(name, func(t *testing.T) { inAWorld(t, story) })
@@ -51,26 +52,34 @@ func manyLargeValues(t *testing.T, cluster etcdmem.AnyCluster) {
 		what       string
 		took, bare time.Duration
 	}{{"all values", firstOfValues, first}, {"an update of all", updateOfValues, update}} {
-		if most := d.bare*3/2 + 400*time.Millisecond; d.took > most {
+		most := d.bare * 3 / 2
+		if *onRealMembers {
+			most += 400 * time.Millisecond // of a busy machine
+		}
+		if d.took > most {
 			t.Errorf("\npromised: %s\nhappened: to have %s took %v, and a bare client %v; want at most %v", slowPromise, d.what, d.took, d.bare, most)
 		}
 	}
 }
 
 // No fixed bound may end a read that makes progress, and nothing may begin it again.
-func slowRead(t *testing.T, cluster etcdmem.AnyCluster) {
-	const needs = time.Minute
-	l := &slowLink{count: 1, size: 1 << 20, writer: etcd.New(cluster.Client(1))}
-	l.put(t, "a")
-	cluster.Network().Throttle(l.size/int(needs/time.Second), 0)
-	v := value.New(etcd.New(cluster.Client(0)), l.key(0), value.String)
-	w := v.Watch()
-	defer w.Close()
-	began := time.Now()
-	got, err := w.Get(t.Context())
-	if took := time.Since(began); err != nil || got != l.text("a") || took > needs*3/2 {
-		t.Errorf("\npromised: %s\nhappened: Get returned %d bytes and the error %v after %v; want %d bytes after %v; the status is %+v",
-			slowPromise, len(got), err, took, l.size, needs, v.Status())
+func slowRead(needs time.Duration) func(t *testing.T, cluster etcdmem.AnyCluster) {
+	return func(t *testing.T, cluster etcdmem.AnyCluster) {
+		l := &slowLink{count: 1, size: 1 << 20, writer: etcd.New(cluster.Client(1))}
+		l.put(t, "a")
+		cluster.Network().Throttle(l.size/int(needs/time.Second), 0)
+		v := value.New(etcd.New(cluster.Client(0)), l.key(0), value.String)
+		w := v.Watch()
+		defer w.Close()
+		began := time.Now()
+		got, err := w.Get(t.Context())
+		if took := time.Since(began); err != nil || got != l.text("a") || took > needs*3/2 {
+			t.Errorf("\npromised: %s\nhappened: Get returned %d bytes and the error %v after %v; want %d bytes after %v; the status is %+v",
+				slowPromise, len(got), err, took, l.size, needs, v.Status())
+		}
+		if err := v.Status().LastError; needs < 15*time.Second && err != nil { // a longer silence is reported, while the read goes on
+			t.Errorf("\npromised: %s\nhappened: a read that made progress was given up: %v", slowPromise, err)
+		}
 	}
 }
 
