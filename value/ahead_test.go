@@ -49,6 +49,27 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingByAnError(t *testing.T)
 	})
 }
 
+// Where the key is absent in the end, nothing but the history says what it was meanwhile.
+func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingBeforeADeletion(t *testing.T) {
+	inBubble(t, noGap, func(w *world) {
+		v := w.number()
+		watch(w, v)
+		w.Streaming(1)
+		w.Cut(fault.Watches)
+		w.putNumbers(1, 1)
+		a := watch(w, v, value.EveryUpdate())
+		a.GivesEach(1)
+		w.compact()
+		w.putNumbers(2, 3)
+		w.delete()
+		w.Heal()
+		w.Settle()
+		a.GivesEach(2, 3)
+		a.Fails(value.ErrDeleted)
+		w.putsArrive(a, 4, 4)
+	})
+}
+
 // That history is gone too.
 func TestV4AWatcherAheadOfTheWatchThatIsLostReturnsOneGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {

@@ -98,14 +98,10 @@ func (e *everyUpdate[T]) nextOfBacklog() (*update[T], error) {
 	case u.gap == nil || e.at.NothingBetween(u.Position):
 		e.at = u.Position
 		return u, nil
-	case u.Present:
+	default:
 		// The watch that was lost may have been behind this watcher: the store may have what this one is to return.
 		e.beyond = u
 		e.history.read(e.at, u.Revision, e.epoch)
-	default:
-		err := e.gap(u.Revision, u.gap)
-		e.enqueue(stretch[T]{[]*update[T]{u}, u.Position})
-		return nil, err
 	}
 	return nil, nil
 }

@@ -47,6 +47,31 @@ func TestM8AKeyThatCameAndWentInALostHistoryIsAGap(t *testing.T) {
 	}
 }
 
+func TestM8AWatcherAheadOfTheWatchThatIsLostHasNoGap(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		b.watch()
+		synctest.Wait()
+		b.Cut(fault.Watches)
+		b.put("/other", "1")
+		at := b.put("/other", "2")
+		w := b.watch(value.EveryUpdate())
+		if v, err := w.Get(b.Context()); err != nil || v.Len() != 0 || v.Revision() != at {
+			b.Fatalf("the first Get = a View of %d keys at revision %d, %v; want an empty one at %d", v.Len(), v.Revision(), err, at)
+		}
+		if err := b.memory.Compact(b.Context(), at); err != nil {
+			b.Fatal(err)
+		}
+		from := b.put("/m/a", "1")
+		b.delete("/m/a")
+		b.EndStreams(kv.ErrUnavailable)
+		b.Heal()
+		time.Sleep(time.Minute)
+		b.gives(w, from, "/m/a: none -> 1")
+		b.gives(w, from+1, "/m/a: 1 -> none")
+		b.wantNothing(w)
+	})
+}
+
 // gives requires the next View to be of a revision and to have one change.
 func (b *mapBed) gives(w *value.Watcher[value.View[string]], at kv.Revision, change string) {
 	b.Helper()

@@ -181,9 +181,8 @@ func (j *rangeJudge) item(s sight, era int, key string, item value.Item[*int]) *
 
 // takeGap checks that there is a reason for a GapError.
 func (j *rangeJudge) takeGap(s sight) *Violation {
-	// That something was forgotten is all that can be asked: what a watcher begins with may be of a read that is ahead of the watch that all
-	// share, which is then lost from where it is.
-	forgotten := func(e Era) bool { return e.Forgotten > 0 }
+	gap, _ := errors.AsType[*value.GapError](s.err)
+	forgotten := func(e Era) bool { return gap.From <= e.Forgotten }
 	switch {
 	case !j.mode.Every:
 		return broken("V3", "a watcher of the newest returned a gap")
