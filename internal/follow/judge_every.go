@@ -74,10 +74,8 @@ func (j *judge) honest(p candidate, t Returned) *Violation {
 		return broken("V6", "returned %v, and not before that the key was absent where the last gap ended", t)
 	case t.Lost && !e.Dropped:
 		return broken("V4", "returned %v, where no event was lost", t)
-	case !t.Reset && !t.Lost && e.Forgotten == 0:
-		// That something was forgotten is all that can be asked: what a watcher begins with, or goes on with after a gap,
-		// may be of a read that is ahead of the watch, which is then lost from where it is.
-		return broken("V4", "returned %v, where the store has forgotten nothing", t)
+	case !t.Reset && !t.Lost && t.From >= e.Forgotten-1:
+		return broken("V4", "returned %v, where the store has forgotten nothing after revision %d", t, t.From)
 	}
 	if next, ok := j.next(p.epoch, p.seen); p.began && ok && next.Revision <= t.From {
 		return broken(j.loss(next), "returned %v, and not before that the key was %v", t, next)

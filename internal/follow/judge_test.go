@@ -146,6 +146,7 @@ func TestTheJudgeRejectsWhatIsWrong(t *testing.T) {
 		{"updates in another order", "V5", history(), every, but(0, all[1], all[0])},
 		{"a wanted update left out by a filter", "V4", history(), filteredEvery, []follow.Returned{isBad("bad 3", 4), gone(6), gone(10)}},
 		{"a gap where nothing was forgotten", "V4", history(), every, []follow.Returned{is("1", 2), gap(2, 9), is("6", 9), gone(10), is("7", 12)}},
+		{"a gap where all was returned that is forgotten", "V4", forgotten(), every, []follow.Returned{is("1", 2), is("2", 3), isBad("bad 3", 4), gone(6), is("4", 8), gap(8, 12), is("7", 12)}},
 		{"a gap and not what it leads to", "V4", forgotten(), every, []follow.Returned{is("1", 2), gap(2, 9), gone(10), is("7", 12)}},
 		{"a gap and more that is left out", "V6", forgotten(), every, []follow.Returned{is("1", 2), gap(2, 9), is("6", 9), is("7", 12)}},
 		{"a gap that claims what was not returned", "V4", forgotten(), every, []follow.Returned{is("1", 2), gap(3, 9), is("6", 9), gone(10), is("7", 12)}},

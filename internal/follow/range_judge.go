@@ -182,7 +182,7 @@ func (j *rangeJudge) item(s sight, era int, key string, item value.Item[*int]) *
 // takeGap checks that there is a reason for a GapError.
 func (j *rangeJudge) takeGap(s sight) *Violation {
 	gap, _ := errors.AsType[*value.GapError](s.err)
-	forgotten := func(e Era) bool { return gap.From <= e.Forgotten }
+	forgotten := func(e Era) bool { return gap.From < e.Forgotten-1 }
 	switch {
 	case !j.mode.Every:
 		return broken("V3", "a watcher of the newest returned a gap")

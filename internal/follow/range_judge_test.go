@@ -144,16 +144,21 @@ func TestTheJudgeRejectsWhatWatchersOfARangeMayNotReturn(t *testing.T) {
 	}
 }
 
-// A gap is right where the store has forgotten, and what is missing before it then is no violation.
+// A gap is right where the store has forgotten something that the watcher has not seen, and what is missing before it then is no violation.
 func TestAGapIsRightWhereHistoryIsForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newTold(t, false)
-		d.writer.Excuse(4)
-		r := d.record[every]
-		r.seen = slices.Insert(slices.Delete(slices.Clone(r.seen), 1, 2), 1, gapped(kv.ErrCompacted))
-		err := judgeRange(d.writer.History(), r)
-		if broken, ok := errors.AsType[*Violation](err); !ok || broken.Guarantee != "M3" { // the Changes after it are since the View before it
-			t.Errorf("the judge says %v, want that M3 was broken by the Changes alone", err)
-		}
-	})
+	for forgotten, guarantee := range map[kv.Revision]string{
+		5: "M3", // the Changes after it are since the View before it
+		4: "M8", // which has all before it
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newTold(t, false)
+			d.writer.Excuse(forgotten)
+			r := d.record[every]
+			r.seen = slices.Insert(slices.Delete(slices.Clone(r.seen), 1, 2), 1, gapped(kv.ErrCompacted))
+			err := judgeRange(d.writer.History(), r)
+			if broken, ok := errors.AsType[*Violation](err); !ok || broken.Guarantee != guarantee {
+				t.Errorf("what came before %d is forgotten, and the judge says %v; want that %s alone was broken", forgotten, err, guarantee)
+			}
+		})
+	}
 }
