@@ -100,9 +100,9 @@ func mapUpdates(
 			return []contender{{by: "watchkv", once: func() {
 				key := mapPrefix + strconv.Itoa(next)
 				next = (next + 7919) % n
-				revision, err := put(context.Background(), key, limitOf(next))
+				_, err := put(context.Background(), key, limitOf(next))
 				check(context.Background(), err)
-				view, err := w.Get(context.Background(), value.AtLeast[value.View[limit]](revision))
+				view, err := w.Get(context.Background())
 				check(context.Background(), err)
 				changes := 0
 				for range view.Changes() {

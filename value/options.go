@@ -182,8 +182,9 @@ func IfChanged[T any](equal func(a, b T) bool) GetOption[T] {
 // Older values are skipped, as with [Where]. Get still returns only what is newer than what the watcher returned before.
 //
 // Such a Get makes a read. The read shows whether the store's history is still the one that rev belongs to. If history was replaced and
-// has not reached rev, Get returns the newest value, because rev was a revision of the old history. The type must be given, as
-// in AtLeast[Limits](rev).
+// has not reached rev, Get returns the newest value, because rev was a revision of the old history. On a Map of many keys the read
+// transfers a few bytes if the watch brings the write, but the store looks at all keys of the range. The type must be given, as in
+// AtLeast[Limits](rev).
 func AtLeast[T any](rev kv.Revision) GetOption[T] {
 	return func(c *getConfig[T]) { c.atLeast = max(c.atLeast, rev) }
 }

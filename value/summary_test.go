@@ -19,6 +19,7 @@ import (
 type transfers struct {
 	*fault.Store
 	entries atomic.Int64
+	before  func() // is called before each summary
 }
 
 func (s *transfers) Itself() kv.Store { return s }
@@ -36,6 +37,9 @@ func (s *transfers) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 }
 
 func (s *transfers) Summarize(ctx context.Context, r kv.Range, since kv.Revision, limit int) (kv.Summary, error) {
+	if s.before != nil {
+		s.before()
+	}
 	summary, err := s.Store.Summarize(ctx, r, since, limit)
 	s.entries.Add(int64(len(summary.Since)))
 	return summary, err
@@ -88,6 +92,68 @@ func TestAMapOfManyKeysThatIsReadForItsStalenessCostsLittle(t *testing.T) {
 			t.Errorf("promised: a whole read every ten minutes and summaries between; in an hour %d reads had %d entries", reads, n)
 		}
 	}, value.WithMaxStaleness(6*time.Second))
+}
+
+// V15 of many keys: an own write is read as soon as the watch has brought it, and no other key is read for that.
+func TestV15AnOwnWriteAmongManyKeysCostsAFewEntries(t *testing.T) {
+	for name, meanwhile := range map[string]func(s *transfers){
+		"the watch brings it after the Get began": func(s *transfers) {
+			s.Freeze(fault.Watches)
+			time.AfterFunc(time.Millisecond, s.Heal) // the Get waits by then
+		},
+		"the watch has brought it": func(*transfers) { synctest.Wait() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onLargeMap(t, func(b *mapBed, s *transfers) {
+				w := b.watch()
+				b.wantView(w)
+				for n := range 20 {
+					revision := b.put("/m/0500", fmt.Sprint(n+2))
+					meanwhile(s)
+					s.entries.Store(0)
+					began := time.Now()
+					v, err := w.Get(b.Context(), value.AtLeast[value.View[string]](revision))
+					if item, ok := v.Get("/m/0500"); err != nil || !ok || item.Value != fmt.Sprint(n+2) {
+						b.Fatalf("promised: a Get with AtLeast returns the own write; it returned %v, %v", item, err)
+					}
+					if n := s.entries.Load(); n > 4 {
+						b.Fatalf("promised: an own write among %d keys is read without the others; %d entries were read", largeMap, n)
+					}
+					if took := time.Since(began); took > time.Millisecond {
+						b.Fatalf("promised: an own write is returned as soon as the watch has brought it; that took %v", took)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Where the watch does not bring it, or other keys change all the time, the keys are read.
+func TestV15AnOwnWriteAmongManyKeysThatTheWatchDoesNotBringIsRead(t *testing.T) {
+	for name, happens := range map[string]func(b *mapBed, s *transfers){
+		"the watch is silent": func(b *mapBed, _ *transfers) { b.Silence() },
+		"other keys change before each read": func(b *mapBed, s *transfers) {
+			n := 0
+			s.before = func() { n++; b.put("/m/0001", fmt.Sprint(n)) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onLargeMap(t, func(b *mapBed, s *transfers) {
+				w := b.watch()
+				b.wantView(w)
+				happens(b, s)
+				revision := b.put("/m/0500", "2")
+				began := time.Now()
+				v, err := w.Get(b.Context(), value.AtLeast[value.View[string]](revision))
+				if item, ok := v.Get("/m/0500"); err != nil || !ok || item.Value != "2" {
+					b.Fatalf("promised: a Get with AtLeast returns the own write; it returned %v, %v", item, err)
+				}
+				if took := time.Since(began); took > time.Second {
+					b.Errorf("promised: what the watch does not bring is read soon; that took %v", took)
+				}
+			})
+		})
+	}
 }
 
 // wantView takes the first View.

@@ -34,6 +34,7 @@ type session struct {
 	notice   *time.Timer // when
 	steady   *time.Timer // when the connection counts as one that lasts
 	lag      lagWatch
+	moved    chan struct{} // has a token if the watch has brought something since expectedNow
 }
 
 // reading is what a read found, and what it was begun for.
@@ -42,6 +43,7 @@ type reading struct {
 	err      error
 	ticket   uint64             // watchers that asked for a read up to this ticket are served by it
 	began    time.Time          // the snapshot is no older than this
+	changed  bool               // nothing was read but a summary, which shows a change
 	unread   *Position          // where the value was not transferred, because this is what it is
 	tooLarge error              // why the value could not be transferred
 	briefly  bool               // and neither were the keys: a summary has proved it
@@ -98,6 +100,7 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 		notice:   newTimer(0),
 		steady:   newTimer(0),
 		lag:      lagWatch{limit: u.lag},
+		moved:    make(chan struct{}, 1),
 	}
 	defer s.check.Stop()
 	defer s.notice.Stop()
@@ -194,6 +197,7 @@ func (s *session) take(b kv.Batch) error {
 		return err
 	}
 	if s.feed.Position() > before {
+		signal(s.moved)
 		s.progress = true
 		s.health.steady()
 	}
@@ -211,9 +215,13 @@ func (s *session) read() {
 	}
 	s.reading = true
 	floor, _ := s.feed.Known()
-	expected := s.expected()
+	read := s.upstream.read
+	if s.fresh.isWanted() {
+		read = s.readCatchingUp
+	}
+	expected := s.expectedNow()
 	s.running.Go(func() {
-		r := s.upstream.read(s.ctx, expected)
+		r := read(s.ctx, expected)
 		r.floor = floor
 		s.reads <- r
 	})

@@ -62,6 +62,56 @@ func (u *upstream) readBriefly(ctx context.Context, e *Expected, r *reading) (do
 	return true, false
 }
 
+// While the watch brings what a summary has shown to be changed, there is no need to read all keys.
+const (
+	mostSummaries = 4                      // before a whole read: other keys may change all the time
+	leastCatchUp  = 100 * time.Millisecond // that the watch is waited for, or as long as the summary took
+)
+
+// expectedNow is what a read will find if nothing changes from now on.
+func (s *session) expectedNow() Expected {
+	select {
+	case <-s.moved:
+	default:
+	}
+	return s.expected()
+}
+
+// readCatchingUp is a read that a watcher waits for, while the watch runs. A program that has put a key asks for it at once, when
+// the watch is about to bring it: what is expected then is out of date, and of many keys one has changed.
+func (s *session) readCatchingUp(ctx context.Context, e Expected) reading {
+	for range mostSummaries {
+		e.onlyBriefly = true
+		r := s.upstream.read(ctx, e)
+		if !r.changed {
+			return r
+		}
+		if !s.watchMoves(time.Since(r.began)) || !s.do(func() error { e = s.expectedNow(); return nil }) {
+			break
+		}
+	}
+	e.onlyBriefly = false
+	return s.upstream.read(ctx, e)
+}
+
+// watchMoves waits until the watch has brought something since expectedNow, and reports that. It does not wait long for it after a
+// summary that took so long.
+func (s *session) watchMoves(took time.Duration) bool {
+	limit := max(leastCatchUp, took)
+	if stale := s.settings.MaxStaleness / 8; stale > 0 {
+		limit = min(limit, stale)
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-s.moved:
+		return true
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
+	return false
+}
+
 // isOf reports whether a range that held p.Contents at p.Revision still holds them at the revision of a summary since the newest of them.
 //
 // Suppose that the summary has as many keys, and that the entries since are exactly the newest of p.Contents. Then no key has a

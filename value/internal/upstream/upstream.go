@@ -246,7 +246,8 @@ func (u *upstream) readOnce(ctx context.Context, e Expected) (r reading) {
 	changed := false
 	if e.briefly {
 		var done bool
-		if done, changed = u.readBriefly(ctx, &e, &r); done {
+		if done, changed = u.readBriefly(ctx, &e, &r); done || changed && e.onlyBriefly {
+			r.changed = changed
 			return r
 		}
 	}
@@ -270,7 +271,8 @@ type Expected struct {
 	Size  int  // of the values; zero where the key is absent
 	Known bool // there is anything to expect
 
-	briefly bool // a summary that says so is enough
+	briefly     bool // a summary that says so is enough
+	onlyBriefly bool // and where it says the opposite, nothing else is to be read
 }
 
 // readAgainAfter is how long a read may be without an answer before another is begun, and how many may be under way. A store that
