@@ -21,11 +21,11 @@ func (r *reader[T]) await(ctx context.Context, q *request[T], due time.Duration,
 		late = timer.C
 	}
 	var confirm, history <-chan struct{}
-	if !r.started || q.asked.atLeast > 0 || r.limit != nil {
+	if !r.started || q.asked.atLeast > 0 || r.special().limit != nil {
 		confirm = q.confirmed.Next // the others need not wake for a read that shows nothing new
 	}
-	if r.every != nil && offer == nil && !q.stale && r.started && !q.asksRead { // otherwise look would not take what was read, and this would be a busy loop
-		history = r.every.history.done()
+	if e := r.special().every; e != nil && offer == nil && !q.stale && r.started && !q.asksRead { // otherwise look would not take what was read, and this would be a busy loop
+		history = e.history.done()
 	}
 	if offer != nil {
 		select {

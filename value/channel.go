@@ -23,9 +23,9 @@ func (v *Value[T]) Chan(ctx context.Context, opts ...WatchOption) <-chan Result[
 // send is one Get whose outcome counts as returned when it was received from out: until then, what comes after it takes its place. It
 // reports whether there may be more.
 func (r *reader[T]) send(ctx context.Context, out chan<- Result[T]) bool {
-	if r.misuse != nil {
+	if err := r.special().misuse; err != nil {
 		select {
-		case out <- Result[T]{Err: r.misuse}:
+		case out <- Result[T]{Err: err}:
 		case <-ctx.Done():
 		}
 		return false

@@ -3,6 +3,7 @@ package value
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/value/internal/upstream"
@@ -42,7 +43,9 @@ func newFeed[T any](s *state[T], k *keeper[T], epoch uint64) *feed[T] {
 func (f *feed[T]) Deliver(b kv.Batch) error {
 	was := f.streamed
 	recording := f.state.backlog.recording()
-	news, err := f.state.subject.Follow(&f.streamed, b, recording || f.state.face.each(), &f.newest)
+	var step [1]upstream.Step // most batches are of one revision
+	var update [1]*update[T]
+	news, err := f.state.subject.Follow(&f.streamed, b, recording || f.state.face.each(), &f.newest, step[:0])
 	if err != nil {
 		f.hole(err, was.Revision)
 		return err
@@ -51,7 +54,7 @@ func (f *feed[T]) Deliver(b kv.Batch) error {
 		f.streamed, f.missed = was, err
 		return err
 	}
-	updates := make([]*update[T], len(news)) // those of news that are decoded
+	updates := slices.Grow(update[:0], len(news))[:len(news)] // those of news that are decoded
 	if recording {
 		for i, step := range news {
 			updates[i] = f.stepped(step)

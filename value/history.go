@@ -212,7 +212,7 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 // prove that an earlier one was lost.
 func (r *historyRead[T]) follow(b kv.Batch) ([]upstream.Step, error) {
 	at := r.at
-	news, err := r.state.subject.Follow(&at, b, true, nil)
+	news, err := r.state.subject.Follow(&at, b, true, nil, nil)
 	if err != nil || at.Revision <= r.to {
 		r.at = at
 		return news, err
@@ -221,5 +221,5 @@ func (r *historyRead[T]) follow(b kv.Batch) ([]upstream.Step, error) {
 	if i < 0 {
 		i = len(b.Events)
 	}
-	return r.state.subject.Follow(&r.at, kv.Batch{Revision: r.to, Events: b.Events[:i]}, true, nil)
+	return r.state.subject.Follow(&r.at, kv.Batch{Revision: r.to, Events: b.Events[:i]}, true, nil, nil)
 }

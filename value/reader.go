@@ -17,47 +17,64 @@ type reader[T any] struct {
 	ticket   uint64                        // of the first read, asked for when the watcher was opened
 	closing  atomic.Pointer[chan struct{}] // set by the first Close, which closes it when it is done
 
-	getting  atomic.Bool // a Get is under way; what follows is its own
-	started  bool        // a first read was answered
-	absence  bool        // that the key is absent is an answer of the first Get
-	previous bool        // before is kept
-	last     *update[T]  // the update last returned or passed over
-	given    *update[T]  // the good value last returned; nil after a deletion
-	before   *update[T]  // given as it was before the last update was returned
-	faults   uint64      // how many of the published faults were returned
+	getting atomic.Bool // a Get is under way; what follows is its own
+	started bool        // a first read was answered
+	absence bool        // that the key is absent is an answer of the first Get
+	last    *update[T]  // the update last returned or passed over
+	given   *update[T]  // the good value last returned; nil after a deletion
+	faults  uint64      // how many of the published faults were returned
+	extra   *special[T] // nil if it would be empty, for there may be many watchers
+}
 
-	limit *stalenessLimit // where there is a limit to staleness
-	quiet *quiet[T]       // where a burst is waited out
-	every *everyUpdate[T] // of an EveryUpdate watcher
-
-	misuse error // why every Get fails; nil if all arguments are right
+// special is what only some watchers have.
+type special[T any] struct {
+	misuse   error           // why every Get fails; nil if all arguments are right
+	limit    *stalenessLimit // where there is a limit to staleness
+	quiet    *quiet[T]       // where a burst is waited out
+	every    *everyUpdate[T] // of an EveryUpdate watcher
+	previous bool            // before is kept
+	before   *update[T]      // given as it was before the last update was returned
 }
 
 func (r *reader[T]) init(s *state[T], c watchConfig) {
 	r.state, r.notifier = s, s.notifiers.join()
-	r.absence, r.previous = c.absence, c.previous
-	if r.misuse = s.misuse; r.misuse == nil && c.after != nil {
-		r.misuse = wrongAfter(*c.after, s.subject.Range)
+	r.absence, r.faults = c.absence, s.published.Load().faults
+	if x := newSpecial(s, c); x != (special[T]{}) {
+		r.extra = &x
+	}
+}
+
+func (r *reader[T]) special() special[T] {
+	if r.extra == nil {
+		return special[T]{}
+	}
+	return *r.extra
+}
+
+func newSpecial[T any](s *state[T], c watchConfig) special[T] {
+	x := special[T]{misuse: s.misuse, previous: c.previous}
+	if x.misuse == nil && c.after != nil {
+		x.misuse = wrongAfter(*c.after, s.subject.Range)
 	}
 	if most := s.config.MaxStaleness; most > 0 {
-		r.limit = &stalenessLimit{most: most, opened: time.Now()}
+		x.limit = &stalenessLimit{most: most, opened: time.Now()}
 	}
 	switch {
 	case c.every:
-		r.every = newEveryUpdate(s, c.after)
+		x.every = newEveryUpdate(s, c.after)
 	case c.quiet > 0:
-		r.quiet = &quiet[T]{quiet: c.quiet, most: c.most}
+		x.quiet = &quiet[T]{quiet: c.quiet, most: c.most}
 		s.timed.Store(true)
 	}
-	r.faults = s.published.Load().faults
+	return x
 }
 
 // close ends what the reader has running. A Get that waits returns.
 func (r *reader[T]) close() {
 	r.notifier.notify()
 	r.state.notifiers.leave(r.notifier)
-	if r.every != nil {
-		r.every.close()
+	if e := r.special().every; e != nil {
+		e.close()
 	}
 }
 
@@ -113,8 +130,8 @@ const (
 
 // get is one Get: look, and wait until there is something to return.
 func (r *reader[T]) get(ctx context.Context, asked getConfig[T], wait bool) (v T, err error) {
-	if r.misuse != nil {
-		return v, r.misuse
+	if err := r.special().misuse; err != nil {
+		return v, err
 	}
 	if !r.getting.CompareAndSwap(false, true) {
 		return v, fmt.Errorf("value: get %v: %w", r.state.subject.Range, ErrConcurrentGet)
@@ -163,17 +180,17 @@ func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due 
 	if now.newest != nil && confirmed.Ticket >= q.ticket {
 		r.started, q.asksRead = true, false
 	}
-	stale, due := r.limit.check(confirmed)
+	stale, due := r.special().limit.check(confirmed)
 	q.confirmed, q.stale = confirmed, stale
 	if u := r.lastKnown(now, q); u != nil && !stale {
 		return outcome[T]{update: u, kind: anUpdate}, due
 	}
 	switch {
 	case stale && (due <= 0 || !q.wait):
-		return outcome[T]{err: r.limit.err(r.state.subject.Range, confirmed), kind: isStale}, 0
+		return outcome[T]{err: r.special().limit.err(r.state.subject.Range, confirmed), kind: isStale}, 0
 	case stale, !r.started, q.asksRead, now.newest == nil:
 		// What is known is too old to be returned, or was known before the call.
-	case r.every != nil:
+	case r.special().every != nil:
 		u, err := r.nextOfEvery(now, confirmed, &q.asked)
 		switch {
 		case err != nil && r.closing.Load() != nil:
@@ -185,8 +202,8 @@ func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due 
 		}
 	default:
 		u := r.newest(now, confirmed, &q.asked)
-		if r.quiet != nil {
-			u, due = r.quiet.settle(u, now.changed, r.last == nil, due)
+		if burst := r.special().quiet; burst != nil {
+			u, due = burst.settle(u, now.changed, r.last == nil, due)
 		}
 		if u != nil {
 			return outcome[T]{update: u, kind: anUpdate}, due
@@ -202,7 +219,7 @@ func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due 
 // lastKnown returns what was last known, if it stands in for what the watcher would return first.
 func (r *reader[T]) lastKnown(now *published[T], q *request[T]) *update[T] {
 	u := now.instead
-	if u == nil || r.last != nil || r.every != nil || q.asked.atLeast > 0 || !r.isNews(u) || !r.wants(u, &q.asked) {
+	if u == nil || r.last != nil || r.special().every != nil || q.asked.atLeast > 0 || !r.isNews(u) || !r.wants(u, &q.asked) {
 		return nil
 	}
 	return u
@@ -220,7 +237,7 @@ func (r *reader[T]) newest(now *published[T], confirmed *upstream.Confirmation, 
 // nextOfEvery returns the next of every update that is news and was asked for, an error that comes before it, or neither. It returns the
 // same until that is committed.
 func (r *reader[T]) nextOfEvery(now *published[T], confirmed *upstream.Confirmation, asked *getConfig[T]) (*update[T], error) {
-	e := r.every
+	e := r.special().every
 	for e.err == nil {
 		if u := e.held; u != nil && (u.Revision >= asked.atLeast ||
 			confirmed.Reaches(u.Revision, u.epoch, asked.atLeast) && u.SameAs(&now.newest.Position)) {
@@ -250,7 +267,7 @@ func (r *reader[T]) isNews(u *update[T]) bool {
 	if r.last != nil {
 		return u != r.last && !u.SameAs(&r.last.Position)
 	}
-	return r.state.exists(u) || r.absence || r.every.continues()
+	return r.state.exists(u) || r.absence || r.special().every.continues()
 }
 
 // wants reports whether the Get should return u. If u is a value that the Get did not ask for, it counts as passed over.
@@ -282,7 +299,7 @@ func (r *reader[T]) answer(o *outcome[T]) (v T, err error) {
 	case r.state.exists(u):
 		v, o.given = r.state.face.since(u, r.given)
 		return v, nil
-	case r.last == nil && !r.every.continues():
+	case r.last == nil && !r.special().every.continues():
 		return v, fmt.Errorf("value: get %v: %w", r.state.subject.Range, kv.ErrNotFound)
 	}
 	return v, fmt.Errorf("value: %v: %w", r.state.subject.Range, ErrDeleted)
@@ -290,11 +307,12 @@ func (r *reader[T]) answer(o *outcome[T]) (v T, err error) {
 
 // commit counts an outcome as returned.
 func (r *reader[T]) commit(o *outcome[T]) {
+	x := r.special()
 	switch o.kind {
 	case anUpdate:
 		u := o.update
-		if r.last = u; r.previous {
-			r.before = r.given
+		if r.last = u; x.previous {
+			r.extra.before = r.given
 		}
 		switch {
 		case u.err != nil:
@@ -303,18 +321,18 @@ func (r *reader[T]) commit(o *outcome[T]) {
 		default:
 			r.given = nil
 		}
-		if r.every != nil {
-			r.every.held = nil
+		if x.every != nil {
+			x.every.held = nil
 		}
-		if r.quiet != nil {
-			r.quiet.over()
+		if x.quiet != nil {
+			x.quiet.over()
 		}
 	case anEveryError:
-		r.every.err = nil
+		x.every.err = nil
 	case aFault:
 		r.faults = o.faults
 	case isStale:
-		r.limit.staleAt = time.Now()
+		x.limit.staleAt = time.Now()
 	}
 }
 

@@ -24,7 +24,7 @@ func newWatcher[T any](s *supply[T], opts []WatchOption) *Watcher[T] {
 	}
 	w := &Watcher[T]{supply: s}
 	w.reader.init(s.state, c)
-	if w.reader.misuse == nil {
+	if w.reader.special().misuse == nil {
 		w.reader.ticket = s.open()
 	}
 	return w
@@ -66,7 +66,7 @@ func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq
 	return func(yield func(T, error) bool) {
 		for {
 			v, err := w.Get(ctx, opts...)
-			if !yield(v, err) || err != nil && isLast(ctx, err, w.reader.misuse) {
+			if !yield(v, err) || err != nil && isLast(ctx, err, w.reader.special().misuse) {
 				return
 			}
 		}
@@ -96,10 +96,11 @@ func (w *Watcher[T]) Condition() kv.Condition { return w.reader.condition() }
 // or the bad value. ok is false if there is none: the value is the first one, or the first since a deletion. It is also false without the
 // option [KeepPrevious]. Call it from the goroutine that calls Get.
 func (w *Watcher[T]) Previous() (v T, ok bool) {
-	if w.reader.before == nil {
+	before := w.reader.special().before
+	if before == nil {
 		return v, false
 	}
-	return w.reader.before.value, true
+	return before.value, true
 }
 
 // Close ends the watcher. A running Get returns [ErrClosed]. When the last watcher of a Value is closed, the Value's watch of the store
@@ -114,7 +115,7 @@ func (w *Watcher[T]) Close() error {
 	}
 	defer close(done)
 	w.reader.close()
-	if w.reader.misuse == nil {
+	if w.reader.special().misuse == nil {
 		w.supply.close()
 	}
 	return nil

@@ -9,10 +9,10 @@ import (
 type Position struct {
 	Revision kv.Revision
 	Present  bool               // the key exists, or the range holds a key
+	unknown  bool               // what the key was is not known, so any event can follow
 	Entry    kv.Entry           // of one key, without its bytes; zero where the key is absent
 	sum      uint64             // of the entry's bytes, or of the Contents
 	Contents *contents.Contents // of a range; nil for one key
-	unknown  bool               // what the key was is not known, so any event can follow
 }
 
 // UnknownAt is a position of one key at a revision at which it was never read.

@@ -24,15 +24,13 @@ type session struct {
 	// turn holds a token while one of the goroutines has its turn, and guards what follows. It is no mutex, because a decoder
 	// may take its time, and what waits for a mutex keeps a synctest bubble from going on.
 	turn     chan struct{}
-	over     error       // why the session ends; nil while it goes on
-	reading  bool        // a read is under way
-	progress bool        // the watch has come further than the read before it
-	served   bool        // the store has acknowledged the watch
-	heard    time.Time   // when the watch, or with a limit to staleness the last read, was heard of
-	check    *time.Timer // when to see whether that is too long ago
-	waiting  bool        // the key is absent, which is to be logged
-	notice   *time.Timer // when
-	steady   *time.Timer // when the connection counts as one that lasts
+	over     error     // why the session ends; nil while it goes on
+	reading  bool      // a read is under way
+	progress bool      // the watch has come further than the read before it
+	served   bool      // the store has acknowledged the watch
+	heard    time.Time // when the watch, or with a limit to staleness the last read, was heard of
+	waiting  bool      // the key is absent, which is to be logged
+	agenda   agenda
 	lag      lagWatch
 	moved    chan struct{} // has a token if the watch has brought something since expectedNow
 }
@@ -96,22 +94,16 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 		reads:    make(chan reading, 1),
 		turn:     make(chan struct{}, 1),
 		heard:    r.began,
-		check:    newTimer(u.checkInterval()),
-		notice:   newTimer(0),
-		steady:   newTimer(0),
+		agenda:   newAgenda(),
 		lag:      lagWatch{limit: u.lag},
 		moved:    make(chan struct{}, 1),
 	}
-	defer s.check.Stop()
-	defer s.notice.Stop()
-	defer s.steady.Stop()
+	defer s.agenda.stop()
 	defer s.lag.stop()
 	defer s.running.Wait()
 	defer cancel()
 
-	if d := u.checkInterval(); d > 0 {
-		s.check.Reset(max(0, d-time.Since(r.began)))
-	}
+	s.checkAfter(r.began)
 	watching := time.Now()
 	s.do(func() error { return nil })
 	s.running.Go(s.mind)
@@ -129,7 +121,7 @@ func (s *session) do(one func() error) bool {
 	s.over = one()
 	if was := s.waiting; was != s.feed.IsWaiting() {
 		if s.waiting = !was; s.waiting {
-			s.notice.Reset(absentNotice)
+			s.agenda.set(notice, absentNotice)
 		}
 	}
 	return s.over == nil
@@ -163,12 +155,8 @@ func (s *session) mind() {
 			one = func() error { return s.takeReading(r) }
 		case <-s.fresh.demand:
 			one = s.readIfWanted
-		case <-s.check.C:
-			one = s.readIfSilent
-		case <-s.notice.C:
-			one = s.logIfWaiting
-		case <-s.steady.C:
-			one = func() error { s.health.steady(); return nil }
+		case <-s.agenda.timer.C:
+			one = s.doWhatIsDue
 		case <-lag:
 			one = s.lag.over
 		case <-s.ctx.Done():
@@ -184,7 +172,7 @@ func (s *session) mind() {
 func (s *session) begun() {
 	if !s.served {
 		s.served = true
-		s.steady.Reset(steadyAfter)
+		s.agenda.set(steady, steadyAfter)
 		s.health.connected()
 		s.lag.moved(s.feed.IsBehind())
 	}
@@ -235,6 +223,25 @@ func (s *session) readIfWanted() error {
 	return nil
 }
 
+func (s *session) doWhatIsDue() error {
+	for {
+		var err error
+		switch s.agenda.due() {
+		case check:
+			err = s.readIfSilent()
+		case notice:
+			err = s.logIfWaiting()
+		case steady:
+			s.health.steady()
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 func (s *session) logIfWaiting() error {
 	if s.feed.IsWaiting() {
 		s.feed.LogWaiting()
@@ -257,21 +264,9 @@ func (s *session) takeReading(r reading) error {
 	s.confirm(r)
 	if s.served {
 		s.health.connected()
-		s.steady.Reset(steadyAfter)
+		s.agenda.set(steady, steadyAfter)
 	}
 	s.heard = r.began
-	if d := s.checkInterval(); d > 0 {
-		s.check.Reset(max(0, d-time.Since(s.heard)))
-	}
+	s.checkAfter(r.began)
 	return s.readIfWanted()
-}
-
-// newTimer is a timer that for zero never fires.
-func newTimer(d time.Duration) *time.Timer {
-	if d > 0 {
-		return time.NewTimer(d)
-	}
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return t
 }

@@ -13,10 +13,17 @@ func (u *upstream) checkInterval() time.Duration {
 	return d
 }
 
+// checkAfter has the silence since a time checked.
+func (s *session) checkAfter(since time.Time) {
+	if d := s.checkInterval(); d > 0 {
+		s.agenda.set(check, max(0, d-time.Since(since)))
+	}
+}
+
 // readIfSilent begins a read if the watch has been silent for too long.
 func (s *session) readIfSilent() error {
 	if left := s.checkInterval() - time.Since(s.heard); left > 0 {
-		s.check.Reset(left)
+		s.agenda.set(check, left)
 	} else {
 		s.read()
 	}

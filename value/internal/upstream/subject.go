@@ -86,10 +86,9 @@ func (s *Subject) item(e kv.Entry, was, known *contents.Item) *contents.Item {
 
 // Follow moves p over a batch of the stream after p. It returns the steps that are news, one for each revision: what the events of one
 // revision leave between them was never seen. Unless each is set, only the last step is returned. known is another position, whose
-// items are taken where they are the same. On [ErrLostEvent] p is unchanged.
-func (s *Subject) Follow(p *Position, b kv.Batch, each bool, known *Position) ([]Step, error) {
-	next := *p
-	var steps []Step
+// items are taken where they are the same. The steps are appended to room, which is empty. On [ErrLostEvent] p is unchanged.
+func (s *Subject) Follow(p *Position, b kv.Batch, each bool, known *Position, room []Step) ([]Step, error) {
+	next, steps := *p, room
 	var edit *contents.Editor
 	for _, ev := range b.Events {
 		if !s.Range.Contains(ev.Key) || ev.ModRevision <= p.Revision {
@@ -154,7 +153,7 @@ func (s *Subject) UpTo(p Position, b kv.Batch, revision kv.Revision, known *Posi
 	for n < len(b.Events) && b.Events[n].ModRevision <= revision {
 		n++
 	}
-	s.Follow(&p, kv.Batch{Events: b.Events[:n]}, false, known)
+	s.Follow(&p, kv.Batch{Events: b.Events[:n]}, false, known, nil)
 	return p
 }
 

@@ -180,7 +180,7 @@ func (u *upstream) read(ctx context.Context, e Expected) reading {
 	defer again.Stop()
 	silent := time.NewTimer(AnswerTimeout)
 	defer silent.Stop()
-	slow := newTimer(0)
+	slow := stoppedTimer()
 	if u.readsAgain() {
 		slow.Reset(AnswerTimeout / 2)
 	}
