@@ -71,7 +71,8 @@ func run(c config) error {
 // times has the benchmarks that run a fixed number of times. Most of them measure something only once.
 var times = map[string]string{
 	"BenchmarkBurst": "1x", "BenchmarkIdleWatcher": "1x", "BenchmarkIdleValue": "1x", "BenchmarkIdleMinute": "1x",
-	"BenchmarkSlowLink":   "1x",
+	"BenchmarkSlowLink": "1x",
+	"BenchmarkMapHeap":  "1x", "BenchmarkMapWatchers": "1x",
 	"BenchmarkMemberDies": "5x", // between two deaths there is a restart, which takes far longer than what is measured
 }
 

@@ -36,6 +36,11 @@ var tables = []table{
 	{"idle-value", "IdleValue", "", []string{"watchkv"}, "B/each", "", nil},
 	{"first", "FirstGet/of=etcd", "", []string{"watchkv", "clientv3"}, "sec/op", "clientv3", nil},
 	{"range", "ReadRange", "keys", []string{"watchkv", "clientv3"}, "sec/op", "clientv3", nil},
+	{"map-first", "MapFirstView", "keys", []string{"watchkv", "clientv3"}, "sec/op", "clientv3", nil},
+	{"map-update-etcd", "MapUpdate/store=etcd", "keys", []string{"watchkv"}, "sec/op", "", nil},
+	{"map-update-memory", "MapUpdate/store=memory", "keys", []string{"watchkv"}, "sec/op", "", nil},
+	{"map-heap", "MapHeap", "bytes of a value", []string{"watchkv"}, "B/key", "", nil},
+	{"map-watchers", "MapWatchers", "watchers", []string{"watchkv"}, "B/each", "", nil},
 	{"dies", "MemberDies", "", []string{"watchkv", "clientv3"}, "sec/op", "clientv3", nil},
 	{"burst-time", "Burst", "", []string{"watchkv", "watchkv-every", "clientv3", "clientv3-late"}, "sec/op", "clientv3", nil},
 	{"burst-held", "Burst", "", []string{"watchkv", "watchkv-every", "clientv3"}, "MiB-held", "clientv3", nil},
@@ -134,7 +139,24 @@ func goals(m *measurements) []goal {
 			func(a, _ float64) float64 { return a }},
 		goal{"reading 100,000 keys at one revision, compared with a bare range read", "1.2 × or less", "×", atMost(1.2),
 			figure{"ReadRange", 100_000, "watchkv", "sec/op"}, figure{"ReadRange", 100_000, "clientv3", "sec/op"}, ratio},
+		goal{"the first View of a Map of 100,000 keys on three members, compared with a bare range read that is decoded", "1.2 × or less", "×", atMost(1.2),
+			figure{"MapFirstView", 100_000, "watchkv", "sec/op"}, figure{"MapFirstView", 100_000, "clientv3", "sec/op"}, ratio},
+		goal{"an update of one key of a Map on etcd, among 100,000 keys compared with among 100", "2 × or less", "×", atMost(2),
+			figure{"MapUpdate/store=etcd", 100_000, "watchkv", "sec/op"}, figure{"MapUpdate/store=etcd", 100, "watchkv", "sec/op"}, ratio},
+		mapHeap(10, 140), mapHeap(100, 320), mapHeap(1000, 2120),
+		goal{"watches of the store for 1,000 watchers of a Map", "1", "", atMost(1),
+			figure{"MapWatchers", 1000, "watchkv", "watches"}, figure{"MapWatchers", 1000, "watchkv", "watches"},
+			func(a, _ float64) float64 { return a }},
 	)
+}
+
+// mapHeap is a goal for values of some bytes. Keys have about ten.
+func mapHeap(size int, limit float64) goal {
+	f := figure{"MapHeap", size, "watchkv", "B/key"}
+	return goal{
+		fmt.Sprintf("heap for each key of a Map with values of %s bytes: twice the key and the value, and 100 bytes", thousands(size)),
+		thousands(int(limit)) + " bytes or less", "B", atMost(limit), f, f, func(a, _ float64) float64 { return a },
+	}
 }
 
 func goalsTable(m *measurements) string {
@@ -163,7 +185,7 @@ func writeTables(m *measurements, file string) error {
 	contents := map[string]string{
 		"goals": goalsTable(m),
 		"machine": fmt.Sprintf("Measured on %s, %s, %s cores, with %s: %d passes.\n",
-			m.config["date"], m.config["cpu"], m.config["cores"], m.config["go"], m.passes),
+			m.config["date"], strings.TrimSpace(m.config["cpu"]), m.config["cores"], m.config["go"], m.passes),
 	}
 	for _, t := range tables {
 		contents[t.name] = t.markdown(m)
