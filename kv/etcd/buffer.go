@@ -16,7 +16,7 @@ type buffer struct {
 	mu      sync.Mutex
 	batches []kv.Batch
 	bytes   int
-	end     error // how the stream ended; nil while it has not
+	end     error // how the watch ended; nil while it has not
 }
 
 func newBuffer(bound int) *buffer {
@@ -42,7 +42,7 @@ func (b *buffer) add(batch kv.Batch) bool {
 	return true
 }
 
-// finish ends the stream. Batches that were added before can still be taken, unless their history was replaced.
+// finish ends the watch. Batches that were added before can still be taken, unless their history was replaced.
 func (b *buffer) finish(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -60,7 +60,7 @@ func (b *buffer) reopen() {
 	b.end = nil
 }
 
-// take returns the oldest batch. If there is none, ok is false, and err is the end of the stream, or nil
+// take returns the oldest batch. If there is none, ok is false, and err is the end of the watch, or nil
 // if more may come.
 func (b *buffer) take() (batch kv.Batch, ok bool, err error) {
 	b.mu.Lock()

@@ -23,11 +23,11 @@ type connection struct {
 	mu sync.Mutex
 	// connectedAnew is when the client was last made to connect at once.
 	connectedAnew time.Time
-	watches       int       // how many streams are open
-	observer      *observer // nil while no stream is open
+	watches       int       // how many are open
+	observer      *observer // nil while no watch is open
 }
 
-// observer is what runs while streams are open.
+// observer is what runs while watches are open.
 type observer struct {
 	ctx      context.Context
 	end      context.CancelFunc
@@ -75,7 +75,7 @@ func (c *connection) connectNow() bool {
 	return due
 }
 
-// use counts a stream. The first one begins to observe the connection.
+// use counts a watch. The first one begins to observe the connection.
 func (c *connection) use() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +105,7 @@ func (c *connection) release() {
 }
 
 // doubt looks once, unless that is under way, because a watch has begun at a member that is not as far as the Store has heard. The
-// member may lag behind others, or have lost its data. The caller has an open stream.
+// member may lag behind others, or have lost its data. The caller has an open watch.
 func (c *connection) doubt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,7 +2,7 @@ package etcd
 
 import "time"
 
-// standIn receives for a stream while the consumer is busy. It runs only between lend and takeBack, and only if that time is longer
+// standIn receives for a watch while the consumer is busy. It runs only between lend and takeBack, and only if that time is longer
 // than a moment. So for a quick consumer the only cost is a timer.
 type standIn struct {
 	timer *time.Timer   // begins the stand-in; nil before the first lend
@@ -15,7 +15,7 @@ type standIn struct {
 const lendAfter = 10 * time.Millisecond
 
 // lend makes the stand-in begin if the consumer is busy for long. Only the consumer calls lend and takeBack.
-func (w *stream) lend() {
+func (w *watch) lend() {
 	s := &w.standIn
 	if w.source == nil {
 		return
@@ -33,7 +33,7 @@ func (w *stream) lend() {
 }
 
 // takeBack ends the stand-in and waits for its end.
-func (w *stream) takeBack() {
+func (w *watch) takeBack() {
 	s := &w.standIn
 	if !s.armed {
 		return
@@ -50,8 +50,8 @@ func (w *stream) takeBack() {
 	}
 }
 
-// drain receives until stop has a token, the stream ends, or the buffer is full.
-func (w *stream) drain(stop <-chan struct{}) {
+// drain receives until stop has a token, the watch ends, or the buffer is full.
+func (w *watch) drain(stop <-chan struct{}) {
 	for {
 		batch, err := w.receive(stop)
 		switch {

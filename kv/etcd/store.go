@@ -27,7 +27,7 @@ type Store struct {
 	page    int64           // zero for the default
 	buffer  int
 	*shared // with the other Stores of the client
-	// fragment is set once a message was too large for the client: see drain.
+	// fragment is set once a message was too large for the client: see watch.receive.
 	fragment atomic.Bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -35,7 +36,7 @@ func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revi
 			yield(kv.Batch{}, err)
 			return
 		}
-		w := s.newStream(ctx, r, after)
+		w := s.newWatch(ctx, r, after)
 		w.acknowledged = acknowledged
 		defer w.close()
 		for {
@@ -54,20 +55,69 @@ func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revi
 	}
 }
 
-// ended returns err as the last error of a watch. If ctx has ended, it is the error of ctx, whatever else has happened.
-func (s *Store) ended(ctx context.Context, op func() string, err error) error {
-	if ctx.Err() != nil {
-		return &kv.OpError{Store: storeName, Op: op(), Reason: ctx.Err()}
-	}
-	var known *kv.OpError
-	if errors.As(err, &known) {
-		return &kv.OpError{Store: storeName, Op: op(), Reason: known.Reason, Cause: known.Cause}
-	}
-	return s.failed(ctx, op, err)
+// watch is a watch that runs: one iteration of what [Store.Watch] has returned.
+//
+// etcd's client keeps what it has received until the watch takes it, without a bound. So somebody always takes it. While the
+// consumer waits for the next batch, the consumer itself takes it, so that an update passes through no other goroutine. If the
+// consumer is busy with a batch for longer than a moment, a stand-in takes what comes, into a buffer. When the buffer is full, the
+// stand-in ends the watch at etcd. When the consumer has emptied the buffer, it opens another watch where the last one ended.
+type watch struct {
+	store   *Store
+	r       kv.Range
+	after   kv.Revision
+	history *history // to which the revisions of this watch belong
+
+	// acknowledged is called when the first source has begun; nil after that.
+	acknowledged func()
+	held         *buffer // holds what the stand-in has taken
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	close  func() // end, once
+
+	// Owned by the stand-in while there is one, and by the consumer otherwise.
+	source     *source     // nil while no watch of etcd's client is open
+	fragment   bool        // etcd has to cut large responses into messages
+	delivered  kv.Revision // the revision of the last batch that was received and kept; zero at first
+	byBookmark bool        // delivered is that of a bookmark
+	terms      map[uint64]uint64
+
+	standIn standIn
 }
 
-// next waits for the next batch of the stream and returns it.
-func (w *stream) next() (kv.Batch, error) {
+func (s *Store) newWatch(ctx context.Context, r kv.Range, after kv.Revision) *watch {
+	w := &watch{
+		store:   s,
+		r:       r,
+		after:   after,
+		history: s.identity.now(),
+		held:    newBuffer(s.buffer),
+		terms:   make(map[uint64]uint64),
+	}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	s.connection.use()
+	w.close = sync.OnceFunc(w.end)
+	return w
+}
+
+// end ends the watch and everything that runs for it.
+func (w *watch) end() {
+	w.cancel()
+	w.takeBack()
+	w.letGo()
+	w.store.connection.release()
+}
+
+// acknowledge reports, once, that the watch has begun.
+func (w *watch) acknowledge() {
+	if w.acknowledged != nil {
+		w.acknowledged()
+		w.acknowledged = nil
+	}
+}
+
+// next waits for the next batch of the watch and returns it.
+func (w *watch) next() (kv.Batch, error) {
 	for {
 		// The end comes before the batches that are held, so that it is prompt.
 		select {
@@ -96,4 +146,19 @@ func (w *stream) next() (kv.Batch, error) {
 			return kv.Batch{}, err
 		}
 	}
+}
+
+// took counts batch as kept. Another source need not bring it again.
+func (w *watch) took(batch kv.Batch) { w.delivered, w.byBookmark = batch.Revision, batch.IsBookmark() }
+
+// ended returns err as the last error of a watch. If ctx has ended, it is the error of ctx, whatever else has happened.
+func (s *Store) ended(ctx context.Context, op func() string, err error) error {
+	if ctx.Err() != nil {
+		return &kv.OpError{Store: storeName, Op: op(), Reason: ctx.Err()}
+	}
+	var known *kv.OpError
+	if errors.As(err, &known) {
+		return &kv.OpError{Store: storeName, Op: op(), Reason: known.Reason, Cause: known.Cause}
+	}
+	return s.failed(ctx, op, err)
 }

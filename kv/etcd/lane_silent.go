@@ -12,6 +12,13 @@ import (
 var errSilentStream = errors.New("the stream of this watch answers nothing, and a new stream does: " +
 	"its member or its connection is gone (does the client's configuration set DialKeepAliveTime? see KeepAlive)")
 
+const (
+	// overtakenFor is how long a lane may owe an answer after a lane that was asked later has answered.
+	overtakenFor = time.Second
+	// quietFor is how long a lane must have been silent before a read begins a pulse.
+	quietFor = 2 * time.Second
+)
+
 // pulses checks whether each quiet lane with running watches is alive. It does not wait for the results. A read calls it, because a
 // reader that doubts its watch makes a read.
 func (s *Store) pulses() {

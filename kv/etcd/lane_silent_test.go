@@ -2,121 +2,118 @@ package etcd_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-func seconds(n ...int) (times []time.Duration) {
-	for _, s := range n {
-		times = append(times, time.Duration(s)*time.Second)
-	}
-	return times
+// idle is a watch of store that is under way.
+func idle(t *testing.T, ctx context.Context, store *etcd.Store) (ended <-chan error) {
+	end := make(chan error, 1)
+	go func() {
+		for _, err := range store.Watch(ctx, kv.Key("k"), 10) {
+			if err != nil {
+				end <- err
+			}
+		}
+	}()
+	synctest.Wait()
+	return end
 }
 
-// leaves is when each stream is tried while none acknowledges anything: quickly at first, then more and more slowly, as the network may be
-// slow, and no more when each connection has been tried.
-var leaves = seconds(0, 2, 4, 6, 8, 12, 20)
-
-func TestStreamsThatAcknowledgeNothingAreLeftMoreAndMoreSlowly(t *testing.T) {
-	for _, watches := range []int{1, 10} {
-		t.Run(fmt.Sprint(watches), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newStreams(t)
-				s.delayOthers(never)
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				store := etcd.New(s.client())
-				for range watches {
-					idle(t, ctx, store)
-				}
-				time.Sleep(time.Hour)
-				if got := s.opened(); !slices.Equal(got, leaves) {
-					t.Errorf("promised: %d watches that are not acknowledged try streams after %v; they did after %v", watches, leaves, got)
-				}
-			})
-		})
-	}
-}
-
-func TestAStreamIsLeftQuicklyAgainOnceAnotherHasAcknowledged(t *testing.T) {
+func TestAReadAsksWhetherAQuietStreamIsAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
-		s.delayOthers(never)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		store := etcd.New(s.client())
-		idle(t, ctx, store)
-		time.Sleep(9 * time.Second)
-		s.delayOthers(0) // the next stream acknowledges, after 12 s
-		time.Sleep(time.Minute)
-		last := len(s.opened()) - 1
-		s.silence(s.name(last))
-		idle(t, ctx, store)
-		asked := time.Since(s.began)
-		time.Sleep(time.Minute)
-		got := s.opened()
-		if last != 5 || len(got) != last+2 || got[last+1]-asked != 2*time.Second {
-			t.Errorf("promised: the stream that acknowledged, the sixth, is left after 2 s; the watch was requested after %v, and streams were tried after %v", asked, got)
+		ended := idle(t, ctx, store)
+		s.silence("0")
+		time.Sleep(5 * time.Second)
+		must(store.Get(ctx, kv.Key("k")))(t)
+		began := time.Now()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "DialKeepAliveTime") {
+				t.Errorf("promised: the end of the watch says what is probable; it was %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("promised: a watch ends whose stream answers nothing while another stream does; it went on for a minute")
+		}
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("the watch ended %v after the read", d)
 		}
 	})
 }
 
-// closable is a fake that may be closed, as the client's own watcher is with the client.
-type closable struct{ *fake }
-
-func (closable) Close() error { return nil }
-
-// A stream has the connection that it began with, so another one would wait for the same.
-func TestNoStreamIsLeftWhileTheClientHasNoConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, s := newCounting(t, 1), newStreams(t)
-		s.delayOthers(never)
-		client := m.client(func(c clientv3.Config) clientv3.Config {
-			c.DialOptions = append(c.DialOptions, grpc.WithIdleTimeout(0)) // the stream of a real watch keeps the connection
-			return c
+// A lane is left after a refusal, and the watches that run in it are as good as before.
+func TestAStreamThatWasLeftAfterARefusalIsNotTakenForDead(t *testing.T) {
+	for range 20 { // what is ready first is a matter of chance
+		synctest.Test(t, func(t *testing.T) {
+			s := newStreams(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			store := etcd.New(s.client())
+			ended := idle(t, ctx, store)
+			s.refuse.Store(true)
+			for range store.Watch(ctx, kv.Key("other"), 10) {
+			}
+			s.refuse.Store(false)
+			for range 5 {
+				time.Sleep(time.Minute)
+				must(store.Get(ctx, kv.Key("k")))(t)
+				synctest.Wait()
+			}
+			time.Sleep(time.Minute)
+			select {
+			case err := <-ended:
+				t.Fatalf("promised: a watch that works goes on; it ended with %v", err)
+			default:
+			}
+			if s.watches("0") < 4 {
+				t.Errorf("the stream was asked %d times whether it is alive, want each time", s.watches("0"))
+			}
 		})
-		client.Watcher = closable{s.client()}
-		connected(t.Context(), client)
-		m.Stop()
-		synctest.Wait()
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		idle(t, ctx, etcd.New(client))
-		time.Sleep(time.Hour)
-		if got := s.opened(); len(got) != 1 {
-			t.Errorf("promised: without a connection no stream is left; streams were tried after %v", got)
-		}
-		m.start()
-		time.Sleep(time.Minute)
-		if got := s.opened(); len(got) != len(leaves) {
-			t.Errorf("promised: with a connection %d streams are tried; they were after %v", len(leaves), got)
-		}
-	})
+	}
 }
 
-// etcd's client sends the requests of a stream one after the other, so each waits for all before it.
-func TestAStreamIsNotLeftWhileItAcknowledgesInTurn(t *testing.T) {
+// Where no stream answers there is no better one.
+func TestAStreamIsNotTakenForDeadWhileNoOtherAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
-		s.delayOthers(1500 * time.Millisecond)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		store := etcd.New(s.client())
-		for range 10 {
-			idle(t, ctx, store)
+		client := s.client()
+		healthy := client.watch
+		var slow atomic.Bool
+		client.watch = func(ctx context.Context, op clientv3.Op) clientv3.WatchChan {
+			if slow.Load() { // every stream
+				select {
+				case <-s.closed:
+				case <-ctx.Done():
+				}
+			}
+			return healthy(ctx, op)
 		}
-		time.Sleep(time.Minute)
-		if got := s.opened(); len(got) != 1 || s.watches("0") != 10 {
-			t.Errorf("promised: ten watches wait for their turn in one stream; %d were requested in it, and streams were tried after %v", s.watches("0"), got)
+		store := etcd.New(client)
+		ended := idle(t, ctx, store)
+		slow.Store(true)
+		time.Sleep(5 * time.Second)
+		must(store.Get(ctx, kv.Key("k")))(t)
+		time.Sleep(10 * time.Minute)
+		select {
+		case err := <-ended:
+			t.Errorf("promised: a watch goes on while no other stream answers; it ended with %v", err)
+		default:
 		}
 	})
 }

@@ -1,0 +1,85 @@
+package etcd_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/etcd"
+)
+
+// link is a client whose answers take their time.
+type link struct {
+	whole, small time.Duration
+	wholes       atomic.Int32 // reads of the value
+	smalls       atomic.Int32 // reads of less
+	dead         func(n int32) bool
+}
+
+func (l *link) client() *fake {
+	var n atomic.Int32
+	return &fake{get: func(ctx context.Context, op clientv3.Op) (*clientv3.GetResponse, error) {
+		d, count := l.whole, &l.wholes
+		if op.IsCountOnly() || op.IsKeysOnly() {
+			d, count = l.small, &l.smalls
+		}
+		count.Add(1)
+		if l.dead != nil && l.dead(n.Add(1)) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		select {
+		case <-time.After(d):
+			return &clientv3.GetResponse{Header: header(10)}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}}
+}
+
+// A second transfer of a large value makes a slow link slower.
+func TestAReadOverASlowLinkIsSentOnce(t *testing.T) {
+	for _, small := range []time.Duration{10 * time.Millisecond, 700 * time.Millisecond, 4 * time.Second} {
+		t.Run(small.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &link{whole: 5 * time.Minute, small: small}
+				must(etcd.New(l.client()).Get(t.Context(), kv.Key("k")))(t)
+				if n := l.wholes.Load(); n != 1 {
+					t.Errorf("promised: a slow read is sent once while small ones are answered in turn; it was sent %d times", n)
+				}
+			})
+		})
+	}
+}
+
+func TestAReadOnADeadConnectionIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// The first read and every third request are given the connection that is dead.
+		l := &link{whole: time.Millisecond, small: time.Millisecond, dead: func(n int32) bool { return n%3 == 1 }}
+		began := time.Now()
+		must(etcd.New(l.client()).Get(t.Context(), kv.Key("k")))(t)
+		if d := time.Since(began); d > 20*time.Second {
+			t.Errorf("the read was answered after %v", d)
+		}
+	})
+}
+
+func TestAnOutageCostsABoundedNumberOfRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &link{dead: func(int32) bool { return true }}
+		ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
+		defer cancel()
+		if _, err := etcd.New(l.client()).Get(ctx, kv.Key("k")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+		if n := l.wholes.Load() + l.smalls.Load(); n > 20 {
+			t.Errorf("promised: requests that are not answered do not pile up; in two days %d were sent", n)
+		}
+	})
+}
