@@ -22,9 +22,9 @@ const (
 	// deadAfter is how long the client may get no answer at all before its connections count as dead. On a slow
 	// link a small answer waits behind large answers that are in the buffers.
 	deadAfter = 10 * time.Second
-	// mostReads is how often one read is sent, and mostRenewals how often the client's connections are renewed for it.
-	mostReads    = 3
-	mostRenewals = 3
+	// mostReads is how often one read is sent, and mostReconnects how often the client gets new connections for it.
+	mostReads      = 3
+	mostReconnects = 3
 )
 
 // ask makes one read of etcd. etcd's client gives a read one connection and waits for it, even if the connection is dead and
@@ -70,7 +70,7 @@ type helper struct {
 	probes     []*smallRead // in the order in which they were sent
 	answeredAt time.Time    // when the last answer to any request came, or the helper began
 	reads      int          // how often the read was sent
-	renewals   int
+	reconnects int
 	diagnosing bool
 
 	over chan struct{} // closed when what follows is final
@@ -172,9 +172,9 @@ func (h *helper) take(ctx context.Context, a answer) (done bool) {
 		h.store.connection.connected()
 		h.resp = a.resp
 		return true
-	case a.cause == errRenewed: // the client has other connections now
+	case a.cause == errReconnected: // the client has other connections now
 		h.diagnosing, h.probes, h.answeredAt = false, nil, time.Now()
-		h.renewals++
+		h.reconnects++
 		h.read(ctx)
 	case a.cause != nil:
 		h.err = a.cause
@@ -228,7 +228,7 @@ func (h *helper) diagnose(ctx context.Context) {
 	}
 	h.diagnosing = true
 	var silentSince time.Time
-	if h.renewals < mostRenewals && time.Since(h.answeredAt) >= deadAfter {
+	if h.reconnects < mostReconnects && time.Since(h.answeredAt) >= deadAfter {
 		silentSince = h.answeredAt
 	}
 	h.send(func() answer { return answer{cause: h.store.diagnose(ctx, silentSince)} })

@@ -21,10 +21,10 @@ type connection struct {
 	attempts
 
 	mu sync.Mutex
-	// connectedAnew is when the client was last made to connect at once.
-	connectedAnew time.Time
-	watches       int       // how many are open
-	observer      *observer // nil while no watch is open
+	// connectedNow is when connectNow last made the client connect.
+	connectedNow time.Time
+	watches      int       // how many are open
+	observer     *observer // nil while no watch is open
 }
 
 // observer is what runs while watches are open.
@@ -64,9 +64,9 @@ func (c *connection) connectNow() bool {
 		return false
 	}
 	c.mu.Lock()
-	due := time.Since(c.connectedAnew) >= connectEvery
+	due := time.Since(c.connectedNow) >= connectEvery
 	if due {
-		c.connectedAnew = time.Now()
+		c.connectedNow = time.Now()
 	}
 	c.mu.Unlock()
 	if due {

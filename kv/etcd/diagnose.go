@@ -20,15 +20,15 @@ const (
 )
 
 var (
-	// errRenewed is not a failure: the client's connections were dead, and now it has new ones.
-	errRenewed = errors.New("the client has new connections")
+	// errReconnected is not a failure: the client's connections were dead, and now it has new ones.
+	errReconnected = errors.New("the client has new connections")
 	// errDeadConnection ends the watches on connections that were found dead.
 	errDeadConnection = errors.New("the client's connection had died without a reset, and a new connection works: " +
 		"set DialKeepAliveTime in the client's configuration (see KeepAlive)")
 )
 
 // diagnose returns why the client gets no answer, as far as its connection knows. It returns nil if nothing is known. It returns
-// errRenewed if the old connections are dead and the client has new ones now. It may make the client use new ones only if silentSince is
+// errReconnected if the old connections are dead and the client has new ones now. It may make the client use new ones only if silentSince is
 // not zero: then nothing was answered since that time, which is so long ago that a slow link is no explanation.
 func (s *Store) diagnose(ctx context.Context, silentSince time.Time) error {
 	client, ok := s.client.(*clientv3.Client)
@@ -47,17 +47,17 @@ func (s *Store) diagnose(ctx context.Context, silentSince time.Time) error {
 		return nil
 	case isOfEtcd(err):
 		return withoutPrefix(err) // the member's own words, for example that it has no leader
-	case !silentSince.IsZero() && s.renewer.renewedSince(silentSince):
-		return errRenewed
-	case s.renewer.renewedSince(time.Now().Add(-diagnoseWithin)):
-		return nil // a client that has just begun to connect anew may still do it
+	case !silentSince.IsZero() && s.reconnector.reconnectedSince(silentSince):
+		return errReconnected
+	case s.reconnector.reconnectedSince(time.Now().Add(-diagnoseWithin)):
+		return nil // the client has just begun to connect, and may succeed
 	case isConnectionError(err) || state == connectivity.Connecting || state == connectivity.TransientFailure || state == connectivity.Idle:
 		return s.connection.noConnection(client.Endpoints(), err)
 	case !isTimeout(err):
 		return withoutPrefix(err)
 	}
 	// The connection seems to work, and nothing answers.
-	if silentSince.IsZero() || !s.renewer.renew(ctx, client, silentSince) {
+	if silentSince.IsZero() || !s.reconnector.reconnect(ctx, client, silentSince) {
 		return nil
 	}
 	for _, l := range s.lanes.inUse() {
@@ -65,7 +65,7 @@ func (s *Store) diagnose(ctx context.Context, silentSince time.Time) error {
 			s.lanes.kill(l, errDeadConnection)
 		}
 	}
-	return errRenewed
+	return errReconnected
 }
 
 // inquireAgain calls inquire, and for a while calls it again if the answer is only that the other side has closed the connection.

@@ -116,3 +116,17 @@
 // The gRPC proxy of etcd is not supported. It merges the watches of its clients into one, and answers no requests for
 // progress or for cut responses.
 package etcd
+
+// Where to find what:
+//
+//	store.go, options.go, shared.go      New, and what the Stores of one client share
+//	get.go, summary.go, write.go         the calls that read and write
+//	ask.go, diagnose.go, cause.go        a slow read: whether to send it again, and why nothing answers
+//	connection.go, reconnect.go          what a client does after an outage, and how it gets new connections
+//	watch.go, standin.go, buffer.go      a running watch: its consumer, and what it holds while the consumer is busy
+//	watch_source.go, watch_response.go   the watches of etcd's client that a running watch reads, one after the other
+//	lane.go, lane_open.go                lanes, the gRPC streams that many watches share; how a watch begins in one
+//	lane_leave.go                        when watches change to another lane: after a refusal, or without an acknowledgement
+//	lane_silent.go, progress.go          whether a lane still answers; requests for progress
+//	identity.go                          whether the history was replaced
+//	errors.go                            the errors of etcd as errors of package kv

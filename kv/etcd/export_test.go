@@ -1,6 +1,6 @@
 package etcd
 
 var (
-	ConnectAnew = connectAnew
-	Respell     = respell
+	ReplaceConnections = replaceConnections
+	Respell            = respell
 )

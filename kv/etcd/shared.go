@@ -10,15 +10,15 @@ import (
 
 // shared is what all Stores of one client share.
 type shared struct {
-	identity   *identity
-	lanes      *lanes // that watches run in
-	connection *connection
-	renewer    *renewer
+	identity    *identity
+	lanes       *lanes // that watches run in
+	connection  *connection
+	reconnector *reconnector
 }
 
 // newShared returns that for a client which is open while ctx is. Its connection is nil if it is not known.
 func newShared(ctx context.Context, conn *grpc.ClientConn) *shared {
-	s := &shared{identity: new(identity), renewer: newRenewer()}
+	s := &shared{identity: new(identity), reconnector: newReconnector()}
 	s.connection = &connection{client: ctx, conn: conn, look: s.look}
 	s.lanes = newLanes(s.connection.isConnected)
 	return s

@@ -13,18 +13,18 @@ import (
 	"google.golang.org/grpc"
 )
 
-// A renewer gives a client new connections when the old ones are dead. All Stores of the client share it.
-type renewer struct {
-	turn chan struct{} // has room for the one who dials or sets the client's endpoints, because clientv3 reads them there without a lock
+// reconnector gives a client new connections when the old ones are dead. All Stores of the client share it.
+type reconnector struct {
+	turn chan struct{} // holds a token while a goroutine dials or sets the client's endpoints: clientv3's Dial reads them without a lock
 	mu   sync.Mutex
 	last time.Time // when the client last got new connections; guarded by mu
 }
 
-func newRenewer() *renewer { return &renewer{turn: make(chan struct{}, 1)} }
+func newReconnector() *reconnector { return &reconnector{turn: make(chan struct{}, 1)} }
 
-// renew reports whether client has other connections than at the time silentSince, since when the caller has had no answer. It makes the
-// client connect anew if nobody else has done so since then, and only if an endpoint answers over a new connection.
-func (r *renewer) renew(ctx context.Context, client *clientv3.Client, silentSince time.Time) bool {
+// reconnect reports whether client has got new connections after silentSince. The caller has had no answer since that time. If the client
+// has none yet, reconnect gives it new connections, but only if an endpoint answers over a new connection.
+func (r *reconnector) reconnect(ctx context.Context, client *clientv3.Client, silentSince time.Time) bool {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
@@ -32,27 +32,27 @@ func (r *renewer) renew(ctx context.Context, client *clientv3.Client, silentSinc
 		return false
 	}
 	switch {
-	case r.renewedSince(silentSince):
+	case r.reconnectedSince(silentSince):
 		return true
-	case !answersAnew(ctx, client) || ctx.Err() != nil:
+	case !answersOnNewConnection(ctx, client) || ctx.Err() != nil:
 		return false
 	}
-	r.mu.Lock() // so that nobody finds a client that is connecting and does not learn why
+	r.mu.Lock() // so that a diagnosis that finds the client connecting also finds last
 	defer r.mu.Unlock()
-	connectAnew(client)
+	replaceConnections(client)
 	r.last = time.Now()
 	return true
 }
 
-// renewedSince reports whether the client has got new connections after t.
-func (r *renewer) renewedSince(t time.Time) bool {
+// reconnectedSince reports whether the client has got new connections after t.
+func (r *reconnector) reconnectedSince(t time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.last.After(t)
 }
 
-// answersAnew reports whether an endpoint of client answers over a new connection.
-func answersAnew(ctx context.Context, client *clientv3.Client) bool {
+// answersOnNewConnection reports whether an endpoint of client answers over a new connection.
+func answersOnNewConnection(ctx context.Context, client *clientv3.Client) bool {
 	endpoints := client.Endpoints()
 	answers := make(chan bool, len(endpoints))
 	for _, endpoint := range endpoints {
@@ -77,17 +77,17 @@ func answersAnew(ctx context.Context, client *clientv3.Client) bool {
 	return answered
 }
 
-// connectAnew makes client use new connections. Requests under way keep the old ones, so no request is broken. A client that exists makes
-// new connections only to addresses that it has not had. So its endpoints are spelled otherwise for a moment. To remove them for a moment
-// would do as well, but a request that begins then would fail, and clientv3's Dial would panic.
-func connectAnew(client *clientv3.Client) {
+// replaceConnections makes client use new connections. Requests under way keep the old ones, so no request is broken. A running client makes
+// new connections only to addresses that it does not have. So replaceConnections spells its endpoints in another way for a moment. It does
+// not remove the endpoints for a moment, because a request that began then would fail, and clientv3's Dial would panic.
+func replaceConnections(client *clientv3.Client) {
 	endpoints := client.Endpoints()
 	respelled := make([]string, len(endpoints))
 	for i, e := range endpoints {
 		respelled[i] = respell(e)
 	}
 	client.SetEndpoints(respelled...)
-	if slices.Equal(client.Endpoints(), respelled) { // or the program has just set others
+	if slices.Equal(client.Endpoints(), respelled) { // otherwise the program has just set others
 		client.SetEndpoints(endpoints...)
 	}
 }
@@ -109,7 +109,7 @@ func respell(endpoint string) string {
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return endpoint // which clients of etcd cannot connect to
+		return endpoint // clients of etcd cannot connect to it
 	}
 	return prefix + net.JoinHostPort(host, "0"+port)
 }
