@@ -87,22 +87,6 @@ func (c *Cluster) Member(i int) *Member { return c.members[i] }
 // quorum is how many members are a majority.
 func (c *Cluster) quorum() int { return len(c.members)/2 + 1 }
 
-// linked reports whether messages pass between two members. The caller holds mu.
-func (c *Cluster) linked(a, b *Member) bool {
-	return !c.cuts[[2]int{min(a.index, b.index), max(a.index, b.index)}]
-}
-
-// reached returns the other members that m, which is awake, can exchange messages with now. The caller holds mu.
-func (c *Cluster) reached(m *Member) []*Member {
-	reached := make([]*Member, 0, len(c.members))
-	for _, other := range c.members {
-		if other != m && other.awake() && c.linked(m, other) {
-			reached = append(reached, other)
-		}
-	}
-	return reached
-}
-
 // announce has those who wait for a leader look again. The caller holds mu.
 func (c *Cluster) announce() {
 	if c.changed != nil {

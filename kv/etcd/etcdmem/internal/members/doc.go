@@ -36,6 +36,17 @@
 //     (etcdserver: adjustTicks).
 //   - A member that lags by more than 5,000 changes gets the leader's state instead (etcdserver: compactRaftLog).
 //
+// # What a member answers that is cut off from the others
+//
+// Four files decide it, each for one kind of call. reach.go says who is cut off from whom.
+//
+//   - A write: propose.go. The member waits, and then timedOut chooses the error.
+//   - A linearizable read: read_index.go.
+//   - A stream that requires a leader, as a watch of kv/etcd does: require_leader.go. The stream ends.
+//   - A unary call that requires a leader: require_leader.go of package server. It asks for [Member.Status] only.
+//
+// A serializable read that requires no leader is answered from the member's own data.
+//
 // # What is simpler than etcd
 //
 // Members that are cut off from each other stay connected, as far as the reason of a time-out goes, because that is what package

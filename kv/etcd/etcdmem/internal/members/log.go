@@ -78,7 +78,7 @@ func (m *Member) commit() {
 	}
 	_, m.log.lastTerm = m.log.last()
 	m.log.tail = nil
-	m.reach(c.commit)
+	m.applyUpTo(c.commit)
 }
 
 // hear is what a member does that gets a message of the leader l.
@@ -94,15 +94,15 @@ func (m *Member) hear(l *Member) {
 		m.restored = l.log.upto
 		// etcd wakes those who wait for a change when it applies it, and here it does not.
 		m.proposals = slices.DeleteFunc(m.proposals, func(e *entry) bool { return e.index != 0 && e.index <= l.log.upto })
-		m.reach(l.log.upto)
+		m.applyUpTo(l.log.upto)
 	default:
-		m.reach(l.log.upto)
+		m.applyUpTo(l.log.upto)
 	}
 	m.log.lastTerm, m.log.tail = l.log.lastTerm, l.log.tail
 }
 
-// reach applies the log up to a place.
-func (m *Member) reach(upto uint64) {
+// applyUpTo applies the log up to a place.
+func (m *Member) applyUpTo(upto uint64) {
 	m.log.upto = upto
 	m.mark()
 	if len(m.proposals) == 0 {

@@ -10,6 +10,7 @@
 //   - check.go: what is wrong with a request by itself; overlap.go: a key that a transaction writes twice;
 //   - read.go, write.go, txn.go, compare.go: what reads and changes of keys do;
 //   - hub.go: which watches are told what, and when; queue.go: how much waits for a client; stream.go: what it asks for;
+//   - require_leader.go: calls and streams that a member without a leader refuses;
 //   - lease.go: what a lease is; lease_expiry.go: when it ends; lease_service.go: who answers for it;
 //   - auth.go: who may do what; auth_changes.go: what changes that; tokens.go: who asks;
 //   - versions.go: what etcd 3.6 and 3.7 do differently.

@@ -20,6 +20,22 @@ func (c *Cluster) setCut(a, b int, cut bool) {
 	c.moved = true
 }
 
+// linked reports whether messages pass between two members. The caller holds mu.
+func (c *Cluster) linked(a, b *Member) bool {
+	return !c.cuts[[2]int{min(a.index, b.index), max(a.index, b.index)}]
+}
+
+// reached returns the other members that m, which is awake, can exchange messages with now. The caller holds mu.
+func (c *Cluster) reached(m *Member) []*Member {
+	reached := make([]*Member, 0, len(c.members))
+	for _, other := range c.members {
+		if other != m && other.awake() && c.linked(m, other) {
+			reached = append(reached, other)
+		}
+	}
+	return reached
+}
+
 // reach returns the members that are awake and that member i reaches, over others or directly, i included; none if i is not awake.
 // The caller holds mu.
 func (c *Cluster) reach(i int) []int {
