@@ -5,7 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/watchkv/watchkv/internal/follow"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/internal/leaktest"
 )
 
@@ -15,9 +15,9 @@ import (
 //	go test ./property_test -run TestMapsUnderFaultsInABubble -v -timeout 2h -rapid.checks=10000
 func TestMapsUnderFaultsInABubble(t *testing.T) {
 	leaktest.Check(t)
-	var ofThemes []*rapid.Generator[follow.Program]
+	var ofThemes []*rapid.Generator[judge.Program]
 	for _, theme := range themes {
-		ofThemes = append(ofThemes, follow.RangePrograms(append(theme.actions, usual...)))
+		ofThemes = append(ofThemes, judge.RangePrograms(append(theme.actions, usual...)))
 	}
-	playAll(t, rapid.OneOf(ofThemes...), follow.NewRangeHarness, 1)
+	playAll(t, rapid.OneOf(ofThemes...), judge.NewRangeHarness, 1)
 }

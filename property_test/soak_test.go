@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/watchkv/watchkv/internal/follow"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
@@ -63,7 +63,7 @@ type soak struct {
 	watched kv.Store // by the watchers
 
 	sum      tally
-	returned follow.Counts
+	returned judge.Counts
 	written  int      // to the value that the watchers watches
 	heap     []uint64 // bytes in use after each round
 }
@@ -74,13 +74,13 @@ func (s *soak) round(t *testing.T) {
 	key := fmt.Sprintf("/value/%d", s.arena.rounds)
 	begin, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	writer, err := follow.NewWriter(begin, s.ground, key)
+	writer, err := judge.NewWriter(begin, s.ground, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), min(2*roundTime, *soakFor))
 	defer cancel()
-	watchers := follow.NewWatchers(s.watched, key, follow.Config{
+	watchers := judge.NewWatchers(s.watched, key, judge.Config{
 		Seed: seed, Pace: 10 * time.Millisecond,
 		Options: []value.Option{value.WithRetry(5*time.Millisecond, 200*time.Millisecond), value.WithCheck(500 * time.Millisecond)},
 	})
@@ -118,7 +118,7 @@ func (s *soak) round(t *testing.T) {
 }
 
 // writeValue writes to the value until ctx is done. What comes of each write is for the log to find out.
-func writeValue(ctx context.Context, writer *follow.Writer, seed uint64) {
+func writeValue(ctx context.Context, writer *judge.Writer, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	for {
 		switch n := random.IntN(10); n {

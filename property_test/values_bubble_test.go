@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/watchkv/watchkv/internal/follow"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
@@ -44,13 +44,13 @@ func (g *bubbleGround) Pass(ctx context.Context, d time.Duration) {
 	synctest.Wait()
 }
 
-func (g *bubbleGround) Actions() map[string]follow.Action {
-	return map[string]follow.Action{
-		"back up": func(context.Context, *follow.Harness, int) error {
+func (g *bubbleGround) Actions() map[string]judge.Action {
+	return map[string]judge.Action{
+		"back up": func(context.Context, *judge.Harness, int) error {
 			g.backup = g.Backup()
 			return nil
 		},
-		"restore": func(ctx context.Context, s *follow.Harness, _ int) error {
+		"restore": func(ctx context.Context, s *judge.Harness, _ int) error {
 			return s.Restore(ctx, func(context.Context) (kv.Revision, error) {
 				return g.backup.Revision(), g.Restore(g.backup)
 			})
@@ -63,14 +63,14 @@ type run struct {
 	err    error // a guarantee that was broken, or a failure of the test's own
 	sum    uint64
 	steps  int
-	counts follow.Counts
+	counts judge.Counts
 }
 
-// makeHarness is [follow.NewHarness] or [follow.NewRangeHarness].
-type makeHarness func(ctx context.Context, ground follow.Ground, name string, config follow.Config) (*follow.Harness, error)
+// makeHarness is [judge.NewHarness] or [judge.NewRangeHarness].
+type makeHarness func(ctx context.Context, ground judge.Ground, name string, config judge.Config) (*judge.Harness, error)
 
 // playInBubble plays a program once.
-func playInBubble(t *rapid.T, p follow.Program, harness makeHarness) (r run) {
+func playInBubble(t *rapid.T, p judge.Program, harness makeHarness) (r run) {
 	const key = "/key"
 	defer func() {
 		if p := recover(); p != nil { // of the bubble
@@ -80,9 +80,9 @@ func playInBubble(t *rapid.T, p follow.Program, harness makeHarness) (r run) {
 	rapid.SyncTest(t, func(t *rapid.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Hour)
 		defer cancel()
-		trace := new(follow.Trace)
+		trace := new(judge.Trace)
 		ground := newBubbleGround()
-		s, err := harness(ctx, ground, key, follow.Config{
+		s, err := harness(ctx, ground, key, judge.Config{
 			Seed: p.Seed, Pace: time.Second, Options: optionsFor(p), Trace: trace,
 		})
 		if err != nil {
@@ -112,8 +112,8 @@ func playInBubble(t *rapid.T, p follow.Program, harness makeHarness) (r run) {
 // optionsFor returns the options of a program's Values. Half of the programs do without the check after a silence,
 // which would heal in a minute what should never have been wrong. But for events that a stream lost, and for a store
 // that was replaced between a read and the watch after it, it is the cure.
-func optionsFor(p follow.Program) []value.Option {
-	needed := slices.ContainsFunc(p.Steps, func(s follow.Step) bool { return s.Action == "drop" || s.Action == "restore" })
+func optionsFor(p judge.Program) []value.Option {
+	needed := slices.ContainsFunc(p.Steps, func(s judge.Step) bool { return s.Action == "drop" || s.Action == "restore" })
 	if p.Seed%2 == 0 && !needed {
 		return []value.Option{value.WithCheck(0)}
 	}

@@ -13,7 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/watchkv/watchkv/internal/follow"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
@@ -78,11 +78,11 @@ func (g *clusterGround) Pass(ctx context.Context, d time.Duration) {
 }
 
 // Actions are none, as a cluster is broken for all of its keys at once.
-func (g *clusterGround) Actions() map[string]follow.Action { return nil }
+func (g *clusterGround) Actions() map[string]judge.Action { return nil }
 
 // disturb does so many things to a cluster on which harnesses are played, and leaves it whole. There is always a majority,
 // but for a moment.
-func (g *clusterGround) disturb(ctx context.Context, harnesses []*follow.Harness, seed uint64, times int) error {
+func (g *clusterGround) disturb(ctx context.Context, harnesses []*judge.Harness, seed uint64, times int) error {
 	random := rand.New(rand.NewPCG(seed, 0))
 	things := []func(member int) error{
 		func(member int) error { g.cluster.Stop(member); return nil },
@@ -130,7 +130,7 @@ func (g *clusterGround) moveLeader(ctx context.Context, member int) error {
 }
 
 // compact forgets what all logs have resolved.
-func (g *clusterGround) compact(ctx context.Context, harnesses []*follow.Harness) error {
+func (g *clusterGround) compact(ctx context.Context, harnesses []*judge.Harness) error {
 	oldest := kv.Revision(math.MaxInt64)
 	for _, s := range harnesses {
 		upTo, err := s.Writer.Resolve(ctx)
@@ -178,17 +178,17 @@ type crowd struct{ keys, ranges, disturbances, runs int }
 func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, round int, seed uint64, c crowd) error {
 	began := time.Now()
 	actions := append(onClusters, usual...)
-	programs := []*rapid.Generator[follow.Program]{follow.Programs(actions), follow.RangePrograms(actions)}
-	makers := []makeHarness{follow.NewHarness, follow.NewRangeHarness}
+	programs := []*rapid.Generator[judge.Program]{judge.Programs(actions), judge.RangePrograms(actions)}
+	makers := []makeHarness{judge.NewHarness, judge.NewRangeHarness}
 	n := c.keys + c.ranges
-	harnesses, played := make([]*follow.Harness, n), make([]follow.Program, n)
+	harnesses, played := make([]*judge.Harness, n), make([]judge.Program, n)
 	for i := range harnesses {
 		kind := 0
 		if i >= c.keys {
 			kind = 1
 		}
 		p := programs[kind].Example(int(seed)*n + i)
-		s, err := makers[kind](ctx, ground, fmt.Sprintf("/%d/%d", round, i), follow.Config{
+		s, err := makers[kind](ctx, ground, fmt.Sprintf("/%d/%d", round, i), judge.Config{
 			Seed: p.Seed, Pace: 10 * time.Millisecond,
 			Options: []value.Option{value.WithRetry(5*time.Millisecond, 200*time.Millisecond), value.WithCheck(500 * time.Millisecond)},
 		})
@@ -202,7 +202,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 	if err := runAll(ctx, ground, harnesses, played, seed, c); err != nil {
 		return err
 	}
-	var counts follow.Counts
+	var counts judge.Counts
 	writes, unknown := 0, 0
 	for i, s := range harnesses {
 		settled := s.Settle(ctx)
@@ -229,7 +229,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 }
 
 // runAll runs every program, again and again, for as long as the cluster is disturbed.
-func runAll(ctx context.Context, ground *clusterGround, harnesses []*follow.Harness, programs []follow.Program, seed uint64, c crowd) error {
+func runAll(ctx context.Context, ground *clusterGround, harnesses []*judge.Harness, programs []judge.Program, seed uint64, c crowd) error {
 	stop := make(chan struct{})
 	errs := make([]error, len(harnesses))
 	var running sync.WaitGroup

@@ -7,7 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/watchkv/watchkv/internal/follow"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/internal/leaktest"
 )
 
@@ -46,13 +46,13 @@ func TestValuesUnderFaultsInABubble(t *testing.T) {
 	for _, theme := range themes {
 		t.Run(theme.name, func(t *testing.T) {
 			t.Parallel()
-			playAll(t, follow.Programs(append(theme.actions, usual...)), follow.NewHarness, 4)
+			playAll(t, judge.Programs(append(theme.actions, usual...)), judge.NewHarness, 4)
 		})
 	}
 }
 
 // playAll plays as many programs as rapid is asked for, each with a number of schedules.
-func playAll(t *testing.T, programs *rapid.Generator[follow.Program], harness makeHarness, schedules int) {
+func playAll(t *testing.T, programs *rapid.Generator[judge.Program], harness makeHarness, schedules int) {
 	c := course{harness: harness, schedules: schedules, failed: make(map[string]error), ways: make(map[uint64]bool)}
 	rapid.Check(t, func(t *rapid.T) {
 		if err := c.verdict(t, programs.Draw(t, "program")); err != nil {
@@ -73,15 +73,15 @@ type course struct {
 	programs int
 	played   int
 	steps    int
-	ways     map[uint64]bool // by [follow.Trace.Sum]
-	counts   follow.Counts
+	ways     map[uint64]bool // by [judge.Trace.Sum]
+	counts   judge.Counts
 }
 
 // chances is how many schedules a program is played with when rapid makes one smaller that has failed, and with another schedule may not.
 const chances = 40
 
 // verdict plays p and returns what was broken.
-func (c *course) verdict(t *rapid.T, p follow.Program) error {
+func (c *course) verdict(t *rapid.T, p judge.Program) error {
 	text := p.String()
 	if err := c.failed[text]; err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 
 	"github.com/watchkv/watchkv/examples/pgkv"
 	"github.com/watchkv/watchkv/examples/pgkv/pgtest"
-	"github.com/watchkv/watchkv/internal/follow"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/value"
 )
@@ -56,8 +56,8 @@ type trial struct {
 	server   *pgtest.Server
 	watched  *opened // by the Values
 	written  *ground // by the writer
-	log      *follow.Writer
-	watchers *follow.Watchers
+	log      *judge.Writer
+	watchers *judge.Watchers
 	seed     uint64
 
 	stop   context.CancelFunc // of the writer, between two of its writes
@@ -77,10 +77,10 @@ func try(t *testing.T, s *pgtest.Server, url string, f fault) *trial {
 	}
 	t.Logf("the seed is %d", r.seed)
 	var err error
-	if r.log, err = follow.NewWriter(ctx, r.written, "key"); err != nil {
+	if r.log, err = judge.NewWriter(ctx, r.written, "key"); err != nil {
 		t.Fatal(err)
 	}
-	r.watchers = follow.NewWatchers(r.watched, "key", follow.Config{
+	r.watchers = judge.NewWatchers(r.watched, "key", judge.Config{
 		Seed: r.seed, Pace: 5 * time.Millisecond,
 		Options: []value.Option{value.WithRetry(5*time.Millisecond, 200*time.Millisecond), value.WithCheck(500 * time.Millisecond)},
 	})

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"context"
 	"slices"
 
 	"github.com/watchkv/watchkv/internal/events"
@@ -17,6 +18,18 @@ type watcher struct {
 	running bool
 	late    bool // something that was due has not come in time
 }
+
+// await waits until the watch is complete up to a revision, or has ended.
+func (w *watcher) await(ctx context.Context, revision kv.Revision) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if w.Await(ctx, revision) != nil && ctx.Err() != nil {
+		w.late = true
+	}
+}
+
+// stop ends the watch, if it has not ended by itself, and returns what it has yielded.
+func (w *watcher) stop() events.Segment { return w.Follower.Stop()[0] }
 
 func (w watch) do(r *run) string {
 	r.watchers = append(r.watchers, r.watch(w.r, r.of(w.after)))

@@ -1,4 +1,4 @@
-package follow_test
+package judge_test
 
 import (
 	"context"
@@ -7,19 +7,19 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/watchkv/watchkv/internal/follow"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
 // inBubble runs a test with a store, a writer that writes past its faults, and a set of watchers with a watcher of each mode.
-func inBubble(t *testing.T, seed uint64, trace *follow.Trace, test func(*testing.T, *fault.Store, *follow.Writer, *follow.Watchers)) {
+func inBubble(t *testing.T, seed uint64, trace *judge.Trace, test func(*testing.T, *fault.Store, *judge.Writer, *judge.Watchers)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		faults := fault.New(store)
-		watchers := follow.NewWatchers(faults, key, follow.Config{Seed: seed, Pace: time.Second, Trace: trace})
+		watchers := judge.NewWatchers(faults, key, judge.Config{Seed: seed, Pace: time.Second, Trace: trace})
 		defer watchers.Close()
 		watchers.OpenAll()
 		test(t, faults, begin(t, store), watchers)
@@ -27,7 +27,7 @@ func inBubble(t *testing.T, seed uint64, trace *follow.Trace, test func(*testing
 }
 
 func TestAllWatchersReturnAllThatIsWritten(t *testing.T) {
-	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *follow.Writer, watchers *follow.Watchers) {
+	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *judge.Writer, watchers *judge.Watchers) {
 		for range 10 {
 			check(t, writer.Put(t.Context()))
 			check(t, writer.PutBad(t.Context()))
@@ -36,7 +36,7 @@ func TestAllWatchersReturnAllThatIsWritten(t *testing.T) {
 		}
 		check(t, watchers.Settle(t.Context(), writer))
 		check(t, watchers.Judge(writer))
-		if n := watchers.Counts(); n.Watchers != len(follow.Modes()) || n.Updates < 10 || n.Deletions < 10 || n.Bad < 10 || n.Cancelled == 0 {
+		if n := watchers.Counts(); n.Watchers != len(judge.Modes()) || n.Updates < 10 || n.Deletions < 10 || n.Bad < 10 || n.Cancelled == 0 {
 			t.Errorf("%v", n)
 		}
 		if n := watchers.Values(); n != 2 || faults.Counts().Streams != n {
@@ -50,7 +50,7 @@ func TestAllWatchersReturnAllThatIsWritten(t *testing.T) {
 }
 
 func TestWatchersThatAreCutOffDoNotSettle(t *testing.T) {
-	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *follow.Writer, watchers *follow.Watchers) {
+	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *judge.Writer, watchers *judge.Watchers) {
 		check(t, writer.Put(t.Context()))
 		check(t, watchers.Settle(t.Context(), writer))
 		faults.Cut()
@@ -60,7 +60,7 @@ func TestWatchersThatAreCutOffDoNotSettle(t *testing.T) {
 		if err := watchers.Settle(ctx, writer); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Settle returned %v, want %v", err, context.DeadlineExceeded)
 		}
-		var broken *follow.Violation
+		var broken *judge.Violation
 		if err := watchers.Judge(writer); !errors.As(err, &broken) {
 			t.Errorf("the judge says %v of watchers that have not returned the newest", err)
 		}
@@ -69,14 +69,14 @@ func TestWatchersThatAreCutOffDoNotSettle(t *testing.T) {
 
 // A watcher that was closed in time is not expected to return anything.
 func TestWatchersComeAndGo(t *testing.T) {
-	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *follow.Writer, watchers *follow.Watchers) {
+	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *judge.Writer, watchers *judge.Watchers) {
 		check(t, writer.Put(t.Context()))
-		for range follow.Modes() {
+		for range judge.Modes() {
 			watchers.CloseOne(3)
 		}
 		watchers.CloseOne(3) // of none
 		check(t, writer.Put(t.Context()))
-		watchers.Open(follow.Modes()[1])
+		watchers.Open(judge.Modes()[1])
 		check(t, watchers.Settle(t.Context(), writer))
 		check(t, watchers.Judge(writer))
 		if n := watchers.Values(); n != 1 || faults.Counts().Streams != n {
@@ -90,8 +90,8 @@ func TestSchedulesVaryWithTheSeed(t *testing.T) {
 	const seeds = 200
 	ways := map[uint64]bool{}
 	for seed := range uint64(seeds) {
-		trace := new(follow.Trace)
-		inBubble(t, seed, trace, func(t *testing.T, faults *fault.Store, writer *follow.Writer, watchers *follow.Watchers) {
+		trace := new(judge.Trace)
+		inBubble(t, seed, trace, func(t *testing.T, faults *fault.Store, writer *judge.Writer, watchers *judge.Watchers) {
 			for range 5 {
 				check(t, writer.Put(t.Context()))
 				faults.EndStreams(kv.ErrUnavailable)

@@ -1,4 +1,4 @@
-package follow
+package judge
 
 import (
 	"context"
@@ -184,7 +184,7 @@ func (c *Watchers) Judge(writer *Writer) error {
 	var errs []error
 	h := writer.History()
 	for _, f := range c.all {
-		if err := Judge(h, f.record()); err != nil {
+		if err := Check(h, f.record()); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -1,24 +1,10 @@
 package program
 
 import (
-	"context"
 	"fmt"
 
-	"github.com/watchkv/watchkv/internal/events"
 	"github.com/watchkv/watchkv/kv"
 )
-
-// await waits until the watch is complete up to a revision, or has ended.
-func (w *watcher) await(ctx context.Context, revision kv.Revision) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if w.Await(ctx, revision) != nil && ctx.Err() != nil {
-		w.late = true
-	}
-}
-
-// stop ends the watch, if it has not ended by itself, and returns what it has yielded.
-func (w *watcher) stop() events.Segment { return w.Follower.Stop()[0] }
 
 // complaints returns what is wrong with the batches of a watch. How a store makes batches of revisions is its own affair, so
 // what is compared is events. That the batches keep the contract is judged here.

@@ -1,4 +1,4 @@
-package follow
+package judge
 
 import (
 	"slices"
@@ -7,10 +7,10 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Judge returns nil if what the watcher returned can be true of h and keeps the guarantees of package value, or the
+// Check returns nil if what the watcher returned can be true of h and keeps the guarantees of package value, or the
 // first *[Violation]. Where a store was restored it may be unknown which history an absence is of; the watcher
 // gets the benefit of the doubt.
-func Judge(h *History, r Record) error {
+func Check(h *History, r Record) error {
 	j := judge{h: h, mode: r.Mode}
 	var at []candidate
 	for epoch := range h.Epochs {

@@ -1,4 +1,4 @@
-package follow_test
+package judge_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/watchkv/watchkv/internal/follow"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
@@ -15,9 +15,9 @@ import (
 
 const key = "/key"
 
-func begin(t *testing.T, store follow.Store) *follow.Writer {
+func begin(t *testing.T, store judge.Store) *judge.Writer {
 	t.Helper()
-	writer, err := follow.NewWriter(t.Context(), store, key)
+	writer, err := judge.NewWriter(t.Context(), store, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func check(t *testing.T, err error) {
 }
 
 // wantUpdates resolves the writer and checks its last epoch.
-func wantUpdates(t *testing.T, writer *follow.Writer, want ...follow.Update) {
+func wantUpdates(t *testing.T, writer *judge.Writer, want ...judge.Update) {
 	t.Helper()
 	_, err := writer.Resolve(t.Context())
 	check(t, err)
@@ -48,7 +48,7 @@ func TestTheWriterKnowsWhatWasWritten(t *testing.T) {
 	check(t, writer.Put(t.Context()))
 	check(t, writer.PutBad(t.Context()))
 	check(t, writer.Delete(t.Context()))
-	want := []follow.Update{{Revision: 2, State: follow.Good, Value: "1"}, {Revision: 3, State: follow.Bad, Value: "bad 2"}, {Revision: 4}}
+	want := []judge.Update{{Revision: 2, State: judge.Good, Value: "1"}, {Revision: 3, State: judge.Bad, Value: "bad 2"}, {Revision: 4}}
 	wantUpdates(t, writer, want...)
 	wantUpdates(t, writer, want...)
 	if acknowledged, unknown := writer.Writes(); acknowledged != 4 || unknown != 0 {
@@ -60,7 +60,7 @@ func TestTheWriterKnowsWhatTheKeyWasBefore(t *testing.T) {
 	store := memory.New()
 	_, err := store.Put(t.Context(), key, []byte("1"))
 	check(t, err)
-	wantUpdates(t, begin(t, store), follow.Update{Revision: 2, State: follow.Good, Value: "1"})
+	wantUpdates(t, begin(t, store), judge.Update{Revision: 2, State: judge.Good, Value: "1"})
 }
 
 func TestTheWriterFindsOutWhatBecameOfAWrite(t *testing.T) {
@@ -77,7 +77,7 @@ func TestTheWriterFindsOutWhatBecameOfAWrite(t *testing.T) {
 	lose(writer.Put, fault.Answered)
 	lose(writer.Delete)
 	lose(writer.Delete, fault.Answered)
-	wantUpdates(t, writer, follow.Update{Revision: 2, State: follow.Good, Value: "2"}, follow.Update{Revision: 3})
+	wantUpdates(t, writer, judge.Update{Revision: 2, State: judge.Good, Value: "2"}, judge.Update{Revision: 3})
 }
 
 func TestTheWriterFollowsARestore(t *testing.T) {
@@ -90,7 +90,7 @@ func TestTheWriterFollowsARestore(t *testing.T) {
 		return backup.Revision(), store.Restore(backup)
 	}))
 	check(t, writer.Put(t.Context()))
-	wantUpdates(t, writer, follow.Update{Revision: 2, State: follow.Good, Value: "1"}, follow.Update{Revision: 3, State: follow.Good, Value: "3"})
+	wantUpdates(t, writer, judge.Update{Revision: 2, State: judge.Good, Value: "1"}, judge.Update{Revision: 3, State: judge.Good, Value: "3"})
 	if h := writer.History(); len(h.Epochs) != 2 || h.Epochs[1].Base != 2 || len(h.Epochs[0].Updates) != 2 {
 		t.Errorf("the writer has the epochs %+v", h.Epochs)
 	}
@@ -102,7 +102,7 @@ func TestTheWriterOutlivesACompaction(t *testing.T) {
 	check(t, writer.Put(t.Context()))
 	check(t, writer.Forget(t.Context(), store.Compact))
 	check(t, writer.Put(t.Context()))
-	wantUpdates(t, writer, follow.Update{Revision: 2, State: follow.Good, Value: "1"}, follow.Update{Revision: 4, State: follow.Good, Value: "2"})
+	wantUpdates(t, writer, judge.Update{Revision: 2, State: judge.Good, Value: "1"}, judge.Update{Revision: 4, State: judge.Good, Value: "2"})
 	if forgotten := writer.History().Epochs[0].Forgotten; forgotten != 3 {
 		t.Errorf("the writer says that the store forgot what was before %d, want 3", forgotten)
 	}

@@ -1,4 +1,4 @@
-package follow_test
+package judge_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/watchkv/watchkv/internal/follow"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/kv/memory"
@@ -54,23 +54,23 @@ func (s defective) Watch(ctx context.Context, r kv.Range, after kv.Revision) ite
 
 // The watchers of a store with a defect return something wrong, and the judge finds it: in play, not only on paper.
 func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
-	newest, every := follow.Modes()[0], follow.Modes()[1]
+	newest, every := judge.Modes()[0], judge.Modes()[1]
 	is := func(value string) func(*kv.Event) bool {
 		return func(ev *kv.Event) bool { return string(ev.Value) != value }
 	}
 	for _, c := range []struct {
 		name      string
 		guarantee string // "" where the defect is none
-		mode      follow.Mode
+		mode      judge.Mode
 		store     defective
-		after     func(*testing.T, *fault.Store, *follow.Writer) // what is done when all was written
+		after     func(*testing.T, *fault.Store, *judge.Writer) // what is done when all was written
 	}{
 		{name: "none", mode: every},
 		{name: "a value is another", guarantee: "V3", mode: newest,
 			store: defective{read: func(e *kv.Entry) { e.Value = []byte("0") }, event: func(ev *kv.Event) bool { ev.Value = []byte("0"); return true }}},
 		{name: "events do not come", guarantee: "V3", mode: newest, store: defective{event: func(*kv.Event) bool { return false }}},
 		{name: "a put is lost", guarantee: "V4", mode: every, store: defective{event: is("2")}},
-		{name: "history is said to be gone", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *follow.Writer) {
+		{name: "history is said to be gone", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *judge.Writer) {
 			s.Cut(fault.Watches)
 			check(t, writer.Put(t.Context()))
 			check(t, writer.Put(t.Context()))
@@ -80,7 +80,7 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 			pass(t)
 			gone.Remove()
 		}},
-		{name: "history is said to be replaced", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *follow.Writer) {
+		{name: "history is said to be replaced", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *judge.Writer) {
 			check(t, writer.Delete(t.Context()))
 			pass(t)
 			s.EndStreams(kv.ErrReset)
@@ -88,7 +88,7 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 		{name: "a deletion is lost", guarantee: "V6", mode: every,
 			store: defective{event: func(ev *kv.Event) bool { return ev.Type == kv.EventPut }}},
 		{name: "a bad value is lost", guarantee: "V7", mode: every, store: defective{event: is("panic 3")}},
-		{name: "a refusal", guarantee: "V11", mode: newest, after: func(_ *testing.T, s *fault.Store, _ *follow.Writer) {
+		{name: "a refusal", guarantee: "V11", mode: newest, after: func(_ *testing.T, s *fault.Store, _ *judge.Writer) {
 			s.Fail(2, kv.ErrPermission)
 			s.EndStreams(kv.ErrUnavailable)
 		}},
@@ -99,7 +99,7 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 				c.store.Store = fault.New(store)
 				writer := begin(t, store)
 				check(t, writer.Put(t.Context()))
-				watchers := follow.NewWatchers(c.store, key, follow.Config{Seed: 1, Options: []value.Option{value.WithCheck(0)}})
+				watchers := judge.NewWatchers(c.store, key, judge.Config{Seed: 1, Options: []value.Option{value.WithCheck(0)}})
 				defer watchers.Close()
 				watchers.Open(c.mode)
 				pass(t)
@@ -115,7 +115,7 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 				defer cancel()
 				settled := watchers.Settle(ctx, writer)
 				err := watchers.Judge(writer)
-				var broken *follow.Violation
+				var broken *judge.Violation
 				switch {
 				case c.guarantee == "":
 					check(t, settled)
