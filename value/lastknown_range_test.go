@@ -1,0 +1,99 @@
+package value_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value"
+	"github.com/watchkv/watchkv/value/lastknown"
+)
+
+func TestLastKnownOfAMap(t *testing.T) {
+	dir := lastknown.NewDir(t.TempDir())
+	onMap(t, func(b *mapBed) {
+		last := lastknown.Of(dir, nil)
+		decoded := 0
+		open := func() *value.Map[string] {
+			decoded = 0
+			return value.NewMap(b.Store, kv.Prefix("/m/"), func(v []byte) (string, error) { decoded++; return strict(v) }, value.WithLastKnown(last, lastAfter))
+		}
+		b.put("/m/a", "1")
+		b.put("/m/b", "1")
+		b.m = open()
+		w := b.watch()
+		b.wantChanges(w, "/m/a: none -> 1", "/m/b: none -> 1")
+		w.Close()
+
+		b.Cut()
+		b.m = open()
+		w = b.watch()
+		time.Sleep(time.Minute)
+		b.wantChanges(w, "/m/a: none -> 1", "/m/b: none -> 1")
+		if r, ok := b.m.Latest(); !ok || !r.LastKnown || !b.m.Status().LastKnown {
+			t.Errorf("promised: the last known View is marked; Latest = %+v, %t", r, ok)
+		}
+		b.put("/m/b", "bad") // which has its last good value
+		b.put("/m/c", "1")
+		b.Heal()
+		time.Sleep(time.Minute)
+		v, err := w.Get(b.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item, _ := v.Get("/m/b"); item.Err == nil || item.Value != "1" || v.Len() != 3 {
+			t.Errorf("promised: a bad value of a key has the last good one; it is %+v", item)
+		}
+		if decoded != 4 { // of each run: two that are known, and two that are new
+			t.Errorf("promised: what is known is not decoded twice; %d values were decoded, want 4", decoded)
+		}
+		w.Close()
+
+		b.m = open() // the good value of a key outlives a restart while the newest is bad
+		w = b.watch()
+		if v, err = w.Get(b.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if item, _ := v.Get("/m/b"); item.Err == nil || item.Value != "1" {
+			t.Errorf("promised: after a restart a bad value has the last good one; it is %+v", item)
+		}
+	})
+}
+
+func TestLastKnownOfABundle(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		open := func() *value.Value[string] {
+			return value.NewBundle(b.Store, kv.Prefix("/b/"), func(all []kv.Entry) (string, error) {
+				text := ""
+				for _, e := range all {
+					text += string(e.Value)
+				}
+				return strict([]byte(text))
+			}, value.WithLastKnown(b.kept, lastAfter))
+		}
+		want := func(w *value.Watcher[string], want string) {
+			t.Helper()
+			if got, err := w.Get(b.Context()); err != nil || got != want {
+				t.Fatalf("Get = %q, %v, want %q", got, err, want)
+			}
+		}
+		b.memory.Put(b.Context(), "/b/1", []byte("x"))
+		b.memory.Put(b.Context(), "/b/2", []byte("y"))
+		w := open().Watch()
+		want(w, "xy")
+		w.Close()
+		b.Cut()
+		w = open().Watch()
+		want(w, "xy")
+		w.Close()
+		b.Heal()
+		b.memory.Commit(b.Context(), kv.PutOp("/b/1", []byte("ba")), kv.PutOp("/b/2", []byte("d")))
+		w = open().Watch()
+		defer w.Close()
+		want(w, "xy")
+		if _, err := w.Get(b.Context()); !errors.As(err, new(*value.DecodeError)) {
+			t.Errorf("Get: %v, want a DecodeError", err)
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package value_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+)
+
+// memo is a LastKnown whose saves can be made to fail, and to wait.
+type memo struct {
+	mu     sync.Mutex
+	saves  []kv.Snapshot
+	times  []time.Time
+	fail   error
+	takes  time.Duration
+	loaded kv.Snapshot
+}
+
+func (m *memo) Load(context.Context, kv.Range) (kv.Snapshot, time.Time, error) {
+	if m.loaded.Entries == nil {
+		return kv.Snapshot{}, time.Time{}, kv.ErrNotFound
+	}
+	return m.loaded, time.Now(), nil
+}
+
+func (m *memo) Save(_ context.Context, _ kv.Range, s kv.Snapshot, _ time.Time) error {
+	time.Sleep(m.takes)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	m.saves, m.times = append(m.saves, s), append(m.times, time.Now())
+	return nil
+}
+
+func (m *memo) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.saves)
+}
+
+func TestLastKnownIsSavedBesideTheGetsAndTheNewestWins(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := &memo{takes: 3 * time.Second}
+		b.kept = m
+		b.put("0")
+		w := b.value().Watch()
+		b.gives(w, 0)
+		time.Sleep(time.Second) // a save is under way
+		began := time.Now()
+		for i := 1; i <= 100; i++ {
+			b.put(fmt.Sprint(i))
+			b.gives(w, i)
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("promised: no Get waits for a save; a hundred took %v", d)
+		}
+		w.Close()
+		if n := m.count(); n != 2 || string(m.saves[1].Entries[0].Value) != "100" {
+			t.Errorf("promised: what is saved last is the newest, and Close waits for it; saved were %+v", m.saves)
+		}
+	})
+}
+
+func TestLastKnownIsSavedSeldomWhereSavesAreSlow(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := &memo{takes: 3 * time.Second}
+		b.kept = m
+		stop := b.value().KeepCurrent()
+		defer stop()
+		for i := range 3600 {
+			b.put(fmt.Sprint(i))
+			time.Sleep(time.Second)
+		}
+		if n := m.count(); n < 50 || n > 60 {
+			t.Errorf("promised: saves take a twentieth of the time; in an hour there were %d, each of %v", n, m.takes)
+		}
+	})
+}
+
+func TestAnErrorOfSavingEndsNothing(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := &memo{fail: errors.New("no space left")}
+		b.kept = m
+		b.put("0")
+		v := b.value()
+		w := v.Watch()
+		defer w.Close()
+		for i := range 10 {
+			b.put(fmt.Sprint(i))
+			b.gives(w, i)
+			time.Sleep(2 * time.Second)
+		}
+		if s := v.Status(); !errors.Is(s.LastKnownError, m.fail) || b.log.count("cannot be saved") != 1 {
+			t.Errorf("promised: the error is in Status, and once in the log; Status = %+v, the log:\n%s", s, &b.log)
+		}
+		m.mu.Lock()
+		m.fail = nil
+		m.mu.Unlock()
+		b.put("10")
+		time.Sleep(2 * time.Second)
+		if s := v.Status(); s.LastKnownError != nil || m.count() != 1 {
+			t.Errorf("promised: what is known later is saved; Status = %+v, saves %d", s, m.count())
+		}
+	})
+}
+
+func TestABadValueIsNotSaved(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := new(memo)
+		b.kept = m
+		b.put("7")
+		w := b.value().Watch()
+		b.gives(w, 7)
+		time.Sleep(2 * time.Second)
+		b.put("bad")
+		b.isBad(w)
+		w.Close()
+		if last := m.saves[len(m.saves)-1]; len(last.Entries) != 1 || string(last.Entries[0].Value) != "7" {
+			t.Errorf("promised: the last good value is kept; saved were %+v", m.saves)
+		}
+	})
+}
