@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/examples/pgkv/pgtest"
+	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -53,7 +54,7 @@ func TestValuesLoseNothingWhile(t *testing.T) {
 			if err := t.writes(40); err != nil {
 				return err
 			}
-			return t.log.Forget(t.ctx, t.written.Compact)
+			return judge.Forget(t.ctx, t.log, t.written.Compact)
 		}},
 		{"an older copy is restored", 2, restoreOlder},
 	} {

@@ -19,7 +19,7 @@ var actions = map[string]Action{
 	"put other":               write(func(ctx context.Context, h *Harness, _ int) error { _, err := h.Writer.mark(ctx); return err }),
 	"lose a request":          write(lose()),
 	"lose an acknowledgement": write(lose(fault.Answered)),
-	"compact":                 write(func(ctx context.Context, h *Harness, _ int) error { return h.Writer.Forget(ctx, h.ground.Compact) }),
+	"compact":                 write(func(ctx context.Context, h *Harness, _ int) error { return Forget(ctx, h.Writer, h.ground.Compact) }),
 	"say compacted":           write(sayCompacted),
 
 	"cut":         func(_ context.Context, h *Harness, n int) error { h.Faults.Cut(some(n)...); return nil },
@@ -119,7 +119,7 @@ func lose(when ...fault.Match) Action {
 // sayCompacted ends the streams as if history were gone.
 func sayCompacted(ctx context.Context, h *Harness, _ int) error {
 	h.Faults.EndStreams(&kv.CompactedError{})
-	return h.Writer.Lied(ctx)
+	return lied(ctx, h.Writer)
 }
 
 // dropDeletion loses the next deletion that a stream delivers. A put that is lost before a deletion, or a whole life of

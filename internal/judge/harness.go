@@ -25,23 +25,6 @@ type Ground interface {
 // Action does one thing to a harness. The error is one of the harness's own: faults are no errors.
 type Action func(ctx context.Context, h *Harness, n int) error
 
-// Written is what a program writes: a key, by a [Writer], or a range of keys, by a [RangeWriter].
-type Written interface {
-	Put(context.Context) error
-	PutBad(context.Context) error
-	Delete(context.Context) error
-	Resolve(context.Context) (upTo kv.Revision, err error)
-	Forget(ctx context.Context, compact func(context.Context, kv.Revision) error) error
-	Excuse(before kv.Revision)
-	Lied(context.Context) error
-	Dropped()
-	Refuse()
-	Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error
-	Writes() (acknowledged, unknown int)
-
-	mark(context.Context) (kv.Revision, error)
-}
-
 // Watching is who watches what is written: [Watchers] of a key, or [RangeWatchers].
 type Watching interface {
 	Modes() []Mode

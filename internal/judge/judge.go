@@ -195,7 +195,7 @@ func (j *judge) deletedOnce(p candidate, t Returned) *Violation {
 
 // isComplete reports whether a watcher that ends at p has returned all that there is.
 func (j *judge) isComplete(p candidate, r Record) bool {
-	if p.awaited || !r.ends(j.h.final()) {
+	if p.awaited || !r.Mode.ends(lastOf(r.Returned), j.h.final()) {
 		return false
 	}
 	last := len(j.h.Epochs) - 1

@@ -39,6 +39,8 @@ func (j *rangeJudge) take(s sight) *Violation {
 	switch s.what {
 	case Gap:
 		return j.takeGap(s)
+	case Cancelled:
+		return nil
 	case Refused:
 		if j.h.Refused {
 			return nil

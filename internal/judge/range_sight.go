@@ -26,12 +26,13 @@ type sight struct {
 	dropped                   bool // streams had lost events
 }
 
-// rangeRecord is what one watcher was returned, in order. Cancelled Gets are not in it.
+func (s sight) outcome() (What, kv.Revision) { return s.what, s.revision }
+
+// rangeRecord is what one watcher was returned, in order.
 type rangeRecord struct {
-	mode      Mode
-	seen      []sight
-	cancelled int  // Gets
-	open      bool // the watcher was open, and read, until there was nothing left to tell
+	mode Mode
+	seen []sight
+	open bool // the watcher was open, and was read until it had returned everything
 }
 
 // whatOf says what a Get came to that returned err.
@@ -52,9 +53,6 @@ func whatOf(ctx context.Context, err error) What {
 	}
 	return Failed
 }
-
-// isOfRange reports whether s says what the range held.
-func (s sight) isOfRange() bool { return s.what == Value || s.what == Deleted || s.what == BadValue }
 
 // shows reports whether s says that the range holds h.
 func (s sight) shows(h held) bool {

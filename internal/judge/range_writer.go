@@ -2,7 +2,6 @@ package judge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -97,14 +96,9 @@ func (w *RangeWriter) Commit(ctx context.Context) error {
 	return w.write(ctx, ops...)
 }
 
-// putKey puts a key until that is acknowledged.
+// putKey puts a key until the store acknowledges a put.
 func (w *RangeWriter) putKey(ctx context.Context, n int) error {
-	for {
-		err := w.write(ctx, w.put(n, Good))
-		if err == nil || ctx.Err() != nil || !errors.Is(err, kv.ErrUnavailable) {
-			return err
-		}
-	}
+	return untilDone(ctx, func() error { return w.write(ctx, w.put(n, Good)) })
 }
 
 func (w *RangeWriter) draw(n int) int {
@@ -176,7 +170,8 @@ func (w *RangeWriter) Resolve(ctx context.Context) (upTo kv.Revision, err error)
 
 // mark writes the neighbour of the range. A watch of both passes its revision.
 func (w *RangeWriter) mark(ctx context.Context) (revision kv.Revision, err error) {
-	return putMark(ctx, w.store, w.name+"/in")
+	err = untilDone(ctx, func() error { revision, err = w.store.Put(ctx, w.name+"/in", nil); return err })
+	return revision, err
 }
 
 // take adds the store's own history up to a revision.
@@ -222,31 +217,12 @@ func (w *RangeWriter) honouredLocked(e *Era) error {
 	return nil
 }
 
-// Forget has the store forget its history up to now.
-func (w *RangeWriter) Forget(ctx context.Context, compact func(context.Context, kv.Revision) error) error {
-	upTo, err := w.Resolve(ctx)
-	if err != nil {
-		return err
-	}
-	w.Excuse(upTo)
-	return compact(ctx, upTo)
-}
-
 // Excuse notes that the store says, truly or not, that its history before a revision is gone.
 func (w *RangeWriter) Excuse(before kv.Revision) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := &w.eras[len(w.eras)-1]
 	e.Forgotten = max(e.Forgotten, before)
-}
-
-// Lied notes that a stream has said that history is gone which is not, now.
-func (w *RangeWriter) Lied(ctx context.Context) error {
-	upTo, err := w.mark(ctx)
-	if err == nil {
-		w.Excuse(upTo + 2) // a watcher that has seen all may return that too
-	}
-	return err
 }
 
 // Dropped notes that streams lose events from now on.

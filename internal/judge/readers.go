@@ -2,9 +2,8 @@ package judge
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"sync"
 	"time"
 
@@ -12,51 +11,151 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// reader is one watcher and the goroutine that reads it.
-type reader struct {
-	watchers *Watchers
-	number   int
-	mode     Mode
-	value    *value.Value[int]
-	watcher  *value.Watcher[int]
-	random   *rand.Rand
-	ctx      context.Context
-	stop     context.CancelFunc
-	done     chan struct{} // closed when nothing more is returned
+// outcome is what a Get of a watcher came to: [Returned] of a key, sight of a range.
+type outcome interface{ outcome() (What, kv.Revision) }
 
-	mu       sync.Mutex
-	returned []Returned
-	changed  chan struct{} // closed when returned changes
-	closed   bool          // by the watchers's will, before the end
+// readers is a set of watchers, each with a goroutine that reads it. It is what [Watchers] and [RangeWatchers] have in common.
+type readers[T outcome] struct {
+	config   Config
+	unsteady *unsteady
+	all      []*reader[T]
+	hurry    chan struct{} // closed when the readers are to rest no more
+	hurried  sync.Once
+}
+
+// reader is one watcher and the goroutine that reads it.
+type reader[T outcome] struct {
+	set    *readers[T]
+	number int
+	mode   Mode
+	get    func(context.Context) T // one Get
+	status func() value.Status
+	end    func() error // closes the watcher
+	random *rand.Rand
+	ctx    context.Context
+	stop   context.CancelFunc
+	done   chan struct{} // closed when nothing more is returned
+
+	mu      sync.Mutex
+	seen    []T
+	changed chan struct{} // closed when seen changes
+	closed  bool          // by CloseOne, before the end
+}
+
+// newReaders returns an empty set. The store is the one that has faults.
+func newReaders[T outcome](store kv.Store, config Config) *readers[T] {
+	config.setDefaults()
+	return &readers[T]{config: config, unsteady: config.unsteady(store), hurry: make(chan struct{})}
+}
+
+// start begins to read a watcher.
+func (c *readers[T]) start(f *reader[T]) {
+	f.set, f.number = c, len(c.all)
+	f.random = rand.New(rand.NewPCG(c.config.Seed, uint64(f.number)+2))
+	f.done, f.changed = make(chan struct{}), make(chan struct{})
+	f.ctx, f.stop = context.WithCancel(context.Background())
+	c.all = append(c.all, f)
+	go f.run()
+}
+
+// open returns the watchers that are open.
+func (c *readers[T]) open() (open []*reader[T]) {
+	for _, f := range c.all {
+		if !f.closed {
+			open = append(open, f)
+		}
+	}
+	return open
+}
+
+// CloseOne closes the n-th of the open watchers. It counts on from the first after the last. It does nothing if no watcher is open.
+func (c *readers[T]) CloseOne(n int) {
+	open := c.open()
+	if len(open) == 0 {
+		return
+	}
+	f := open[n%len(open)]
+	f.close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+}
+
+// Close closes all watchers and waits until their goroutines have ended. It may be called more than once.
+func (c *readers[T]) Close() {
+	for _, f := range c.all {
+		f.stop()
+	}
+	for _, f := range c.all {
+		f.close()
+	}
+}
+
+// Counts returns what was returned so far.
+func (c *readers[T]) Counts() Counts {
+	n := Counts{Watchers: len(c.all)}
+	for _, f := range c.all {
+		seen, _ := f.record()
+		for _, t := range seen {
+			what, _ := t.outcome()
+			n.count(what)
+		}
+	}
+	return n
+}
+
+// noMoreRest makes slow readers read on without a rest.
+func (c *readers[T]) noMoreRest() { c.hurried.Do(func() { close(c.hurry) }) }
+
+// final is what the key or the range is at the end.
+type final[T outcome] struct {
+	since   kv.Revision
+	text    string                       // for people
+	reached func(mode Mode, last T) bool // whether a watcher that has returned last has returned the end
+}
+
+// settled waits until every open watcher has returned the end. A write whose outcome was unknown may happen meanwhile.
+func (c *readers[T]) settled(ctx context.Context, resolve func(context.Context) (kv.Revision, error), end func() final[T]) error {
+	for before := kv.Revision(-1); ; {
+		if _, err := resolve(ctx); err != nil {
+			return err
+		}
+		final := end()
+		if final.since == before {
+			return nil
+		}
+		before = final.since
+		for _, f := range c.open() {
+			if err := f.await(ctx, final); err != nil {
+				return fmt.Errorf("in the end %s, and watcher %d (%s) last returned %v, with the Status %+v: %w",
+					final.text, f.number, f.mode.Name, f.last(), f.status(), err)
+			}
+		}
+	}
 }
 
 // run reads until the reader is stopped.
-func (f *reader) run() {
+func (f *reader[T]) run() {
 	defer close(f.done)
-	defer f.watcher.Close()
+	defer f.end()
 	for f.ctx.Err() == nil {
-		f.watchers.unsteady.jostle(f.ctx, f.random)
-		t := f.get()
-		if f.ctx.Err() != nil && t.What == Cancelled {
+		f.set.unsteady.jostle(f.ctx, f.random)
+		t := f.getOne()
+		if what, _ := t.outcome(); f.ctx.Err() != nil && what == Cancelled {
 			return
 		}
 		f.note(t)
 		if f.mode.Slow {
-			rest(f.ctx, f.random, f.watchers.config.Pace, f.watchers.hurry)
+			rest(f.ctx, f.random, f.set.config.Pace, f.set.hurry)
 		}
 	}
 }
 
-// get is one Get, which impatient followers give up soon, and more than once.
-func (f *reader) get() Returned {
-	ctx, cancel := f.mode.limit(f.ctx, f.random, f.watchers.config.Pace)
+// getOne is one Get. Impatient readers cancel it soon.
+func (f *reader[T]) getOne() T {
+	ctx, cancel := f.mode.limit(f.ctx, f.random, f.set.config.Pace)
 	defer cancel()
-	var opts []value.GetOption[int]
-	if f.mode.Filter {
-		opts = append(opts, value.Where(Wanted))
-	}
-	got, err := f.watcher.Get(ctx, opts...)
-	return returned(ctx, f.mode, got, err, f.watcher.Revision())
+	return f.get(ctx)
 }
 
 // limit returns the context of one Get.
@@ -71,37 +170,18 @@ func (m Mode) limit(ctx context.Context, random *rand.Rand, pace time.Duration) 
 	return ctx, cancel
 }
 
-// returned describes what a Get returned.
-func returned(ctx context.Context, mode Mode, got int, err error, revision kv.Revision) Returned {
-	var bad *value.DecodeError
-	var gap *value.GapError
-	var text badValue
-	switch {
-	case err == nil && mode.Default && got == Default, errors.Is(err, value.ErrDeleted):
-		return Returned{What: Deleted, Revision: revision}
-	case err == nil:
-		return Returned{What: Value, Revision: revision, Text: strconv.Itoa(got)}
-	case errors.As(err, &bad) && errors.As(err, &text) && bad.Revision == revision:
-		return Returned{What: BadValue, Revision: revision, Text: string(text)}
-	case errors.As(err, &gap):
-		return Returned{What: Gap, From: gap.From, To: gap.To, Text: gap.Err.Error(),
-			Reset: errors.Is(err, kv.ErrReset), Lost: errors.Is(err, value.ErrLostEvent)}
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return Returned{What: Cancelled}
-	case errors.Is(err, kv.ErrPermission):
-		return Returned{What: Refused}
-	}
-	return Returned{What: Failed, Text: err.Error()}
-}
-
-func (f *reader) note(t Returned) {
-	f.watchers.config.Trace.note(f.number, t.What, t.Revision)
+// note keeps what a Get came to. Of several cancelled Gets in a row it keeps the first.
+func (f *reader[T]) note(t T) {
+	what, revision := t.outcome()
+	f.set.config.Trace.note(f.number, what, revision)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if t.What == Cancelled && len(f.returned) > 0 && f.returned[len(f.returned)-1].What == Cancelled {
-		return
+	if n := len(f.seen); what == Cancelled && n > 0 {
+		if before, _ := f.seen[n-1].outcome(); before == Cancelled {
+			return
+		}
 	}
-	f.returned = append(f.returned, t)
+	f.seen = append(f.seen, t)
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
@@ -117,13 +197,13 @@ func rest(ctx context.Context, random *rand.Rand, pace time.Duration, hurry <-ch
 	}
 }
 
-// await returns nil once the reader has returned what the key is at the end, u. It fails when ctx ends before.
-func (f *reader) await(ctx context.Context, u Update) error {
+// await returns nil once the reader has returned the end. It fails when ctx ends before.
+func (f *reader[T]) await(ctx context.Context, end final[T]) error {
 	for {
 		f.mu.Lock()
-		r, changed := Record{Mode: f.mode, Returned: f.returned}, f.changed
+		last, changed := lastOf(f.seen), f.changed
 		f.mu.Unlock()
-		if r.ends(u) {
+		if end.reached(f.mode, last) {
 			return nil
 		}
 		select {
@@ -134,20 +214,32 @@ func (f *reader) await(ctx context.Context, u Update) error {
 	}
 }
 
-func (f *reader) lastReturned() Returned {
-	r := f.record()
-	return r.last()
+// last returns what the watcher last returned for the key or the range.
+func (f *reader[T]) last() T {
+	seen, _ := f.record()
+	return lastOf(seen)
 }
 
-// record returns what was returned so far.
-func (f *reader) record() Record {
+// lastOf returns the last of those that say what the key or the range is. It returns the zero T if there is none.
+func lastOf[T outcome](seen []T) (last T) {
+	for i := len(seen) - 1; i >= 0; i-- {
+		switch what, _ := seen[i].outcome(); what {
+		case Value, Deleted, BadValue:
+			return seen[i]
+		}
+	}
+	return last
+}
+
+// record returns what was returned so far, and whether the watcher was open until now.
+func (f *reader[T]) record() (seen []T, open bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Record{Mode: f.mode, Returned: f.returned, Open: !f.closed}
+	return f.seen, !f.closed
 }
 
 // close closes the watcher and waits until its reader has ended.
-func (f *reader) close() {
+func (f *reader[T]) close() {
 	f.stop()
 	<-f.done
 }

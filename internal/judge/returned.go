@@ -51,6 +51,8 @@ func (t Returned) String() string {
 	return "nothing"
 }
 
+func (t Returned) outcome() (What, kv.Revision) { return t.What, t.Revision }
+
 // state is what the key was, by t.
 func (t Returned) state() State {
 	switch t.What {
@@ -118,27 +120,15 @@ func (m Mode) sees(u Update) bool { return u.State != Good || !m.Filter || isWan
 type Record struct {
 	Mode     Mode
 	Returned []Returned
-	Open     bool // the watcher was open, and read, until there was nothing left to tell
+	Open     bool // the watcher was open, and was read until it had returned everything
 }
 
-// last is what the watcher last returned for the key.
-func (r *Record) last() Returned {
-	for i := len(r.Returned) - 1; i >= 0; i-- {
-		switch r.Returned[i].What {
-		case Value, Deleted, BadValue:
-			return r.Returned[i]
-		}
-	}
-	return Returned{}
-}
-
-// ends reports whether the watcher has returned what the key is at the end, u, or need not be.
-func (r *Record) ends(u Update) bool {
-	last := r.last()
+// ends reports whether the watcher, which has returned last, has returned what the key is at the end, u, or need not return it.
+func (m Mode) ends(last Returned, u Update) bool {
 	switch {
 	case u.State == Absent && last.What == Nothing:
-		return !r.Mode.Default
-	case !r.Mode.sees(u):
+		return !m.Default
+	case !m.sees(u):
 		return true
 	}
 	return last.What != Nothing && last.is(u)

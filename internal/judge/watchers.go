@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
+	"strconv"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -41,21 +41,15 @@ func (c *Config) options() []value.Option {
 
 // Watchers is a set of watchers of one key. Only one goroutine may call its methods. It must close the set.
 type Watchers struct {
-	config   Config
-	key      string
-	unsteady *unsteady
+	*readers[Returned]
 	plain    *value.Value[int]
 	fallback *value.Value[int] // with a default
-	all      []*reader
-	hurry    chan struct{} // closed when there is to be no more rest
-	hurried  sync.Once
 }
 
 // NewWatchers returns an empty set. The store is the one that has faults.
 func NewWatchers(store kv.Store, key string, config Config) *Watchers {
-	config.setDefaults()
-	c := &Watchers{config: config, key: key, hurry: make(chan struct{}), unsteady: config.unsteady(store)}
-	opts := config.options()
+	c := &Watchers{readers: newReaders[Returned](store, config)}
+	opts := c.config.options()
 	c.plain = value.New(c.unsteady, key, Decode, opts...)
 	c.fallback = value.New(c.unsteady, key, Decode, append(opts, value.WithDefault(Default))...)
 	return c
@@ -74,15 +68,38 @@ func (c *Watchers) Open(mode Mode) {
 	if mode.Every {
 		opts = append(opts, value.EveryUpdate())
 	}
-	number := len(c.all)
-	f := &reader{
-		watchers: c, number: number, mode: mode, value: v, watcher: v.Watch(opts...),
-		random: rand.New(rand.NewPCG(c.config.Seed, uint64(number)+2)),
-		done:   make(chan struct{}), changed: make(chan struct{}),
+	w := v.Watch(opts...)
+	var where []value.GetOption[int]
+	if mode.Filter {
+		where = append(where, value.Where(Wanted))
 	}
-	f.ctx, f.stop = context.WithCancel(context.Background())
-	c.all = append(c.all, f)
-	go f.run()
+	c.start(&reader[Returned]{mode: mode, status: v.Status, end: w.Close, get: func(ctx context.Context) Returned {
+		got, err := w.Get(ctx, where...)
+		return returned(ctx, mode, got, err, w.Revision())
+	}})
+}
+
+// returned describes what a Get returned.
+func returned(ctx context.Context, mode Mode, got int, err error, revision kv.Revision) Returned {
+	var bad *value.DecodeError
+	var gap *value.GapError
+	var text badValue
+	switch {
+	case err == nil && mode.Default && got == Default, errors.Is(err, value.ErrDeleted):
+		return Returned{What: Deleted, Revision: revision}
+	case err == nil:
+		return Returned{What: Value, Revision: revision, Text: strconv.Itoa(got)}
+	case errors.As(err, &bad) && errors.As(err, &text) && bad.Revision == revision:
+		return Returned{What: BadValue, Revision: revision, Text: string(text)}
+	case errors.As(err, &gap):
+		return Returned{What: Gap, From: gap.From, To: gap.To, Text: gap.Err.Error(),
+			Reset: errors.Is(err, kv.ErrReset), Lost: errors.Is(err, value.ErrLostEvent)}
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return Returned{What: Cancelled}
+	case errors.Is(err, kv.ErrPermission):
+		return Returned{What: Refused}
+	}
+	return Returned{What: Failed, Text: err.Error()}
 }
 
 // OpenAll opens a watcher of every mode.
@@ -90,30 +107,6 @@ func (c *Watchers) OpenAll() {
 	for _, mode := range Modes() {
 		c.Open(mode)
 	}
-}
-
-// open returns the watchers that are open.
-func (c *Watchers) open() []*reader {
-	var open []*reader
-	for _, f := range c.all {
-		if !f.closed {
-			open = append(open, f)
-		}
-	}
-	return open
-}
-
-// CloseOne closes the n-th of the watchers that are open, counted round, if any is.
-func (c *Watchers) CloseOne(n int) {
-	open := c.open()
-	if len(open) == 0 {
-		return
-	}
-	f := open[n%len(open)]
-	f.close()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.closed = true
 }
 
 // Values returns how many Values are watched now, each of which may have one watch of the store (V12).
@@ -132,50 +125,18 @@ func (c *Watchers) Watches() (least, most int) { return c.Values(), c.Values() }
 // again. All faults have to be healed, and no other writer may write. When ctx ends before, it says who is
 // waiting for what; [Watchers.Judge] then says which guarantee is broken.
 func (c *Watchers) Settle(ctx context.Context, writer *Writer) error {
-	c.hurried.Do(func() { close(c.hurry) })
-	if err := c.settled(ctx, writer); err != nil {
+	c.noMoreRest()
+	end := func() final[Returned] {
+		u := writer.History().final()
+		return final[Returned]{u.Revision, fmt.Sprintf("the key is %v", u), func(mode Mode, last Returned) bool { return mode.ends(last, u) }}
+	}
+	if err := c.settled(ctx, writer.Resolve, end); err != nil {
 		return err
 	}
-	for {
-		err := writer.putWanted(ctx)
-		if err == nil {
-			return c.settled(ctx, writer)
-		}
-		if ctx.Err() != nil || !errors.Is(err, kv.ErrUnavailable) {
-			return err
-		}
+	if err := untilDone(ctx, func() error { return writer.putWanted(ctx) }); err != nil {
+		return err
 	}
-}
-
-// settled waits until every watcher has returned what the key is. A write whose outcome was unknown may happen
-// meanwhile.
-func (c *Watchers) settled(ctx context.Context, writer *Writer) error {
-	for before := kv.Revision(-1); ; {
-		if _, err := writer.Resolve(ctx); err != nil {
-			return err
-		}
-		u := writer.History().final()
-		if u.Revision == before {
-			return nil
-		}
-		before = u.Revision
-		for _, f := range c.open() {
-			if err := f.await(ctx, u); err != nil {
-				return fmt.Errorf("in the end the key is %v, and watcher %d (%s) last returned %v, with the Value at %+v: %w",
-					u, f.number, f.mode.Name, f.lastReturned(), f.value.Status(), err)
-			}
-		}
-	}
-}
-
-// Close closes all watchers and waits until nothing of them runs. It may be called more than once.
-func (c *Watchers) Close() {
-	for _, f := range c.all {
-		f.stop()
-	}
-	for _, f := range c.all {
-		f.close()
-	}
+	return c.settled(ctx, writer.Resolve, end)
 }
 
 // Judge returns every guarantee that was broken, at most one a watcher, or nil. Those that are open are expected to
@@ -184,7 +145,8 @@ func (c *Watchers) Judge(writer *Writer) error {
 	var errs []error
 	h := writer.History()
 	for _, f := range c.all {
-		if err := Check(h, f.record()); err != nil {
+		seen, open := f.record()
+		if err := Check(h, Record{Mode: f.mode, Returned: seen, Open: open}); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -224,15 +186,4 @@ func (n *Counts) count(what What) {
 func (n Counts) String() string {
 	return fmt.Sprintf("%d watchers returned %d values, %d deletions, %d bad values and %d gaps; %d Gets were cancelled",
 		n.Watchers, n.Updates, n.Deletions, n.Bad, n.Gaps, n.Cancelled)
-}
-
-// Counts returns what was returned so far.
-func (c *Watchers) Counts() Counts {
-	n := Counts{Watchers: len(c.all)}
-	for _, f := range c.all {
-		for _, t := range f.record().Returned {
-			n.count(t.What)
-		}
-	}
-	return n
 }

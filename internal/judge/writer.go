@@ -2,7 +2,6 @@ package judge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -133,17 +132,8 @@ func (w *Writer) Resolve(ctx context.Context) (upTo kv.Revision, err error) {
 
 // mark writes another key than the Writer's. A watch of both passes its revision.
 func (w *Writer) mark(ctx context.Context) (revision kv.Revision, err error) {
-	return putMark(ctx, w.store, w.key+"/mark")
-}
-
-// putMark puts a key until that has happened.
-func putMark(ctx context.Context, store Store, key string) (revision kv.Revision, err error) {
-	for {
-		revision, err = store.Put(ctx, key, nil)
-		if err == nil || ctx.Err() != nil || !errors.Is(err, kv.ErrUnavailable) {
-			return revision, err
-		}
-	}
+	err = untilDone(ctx, func() error { revision, err = w.store.Put(ctx, w.key+"/mark", nil); return err })
+	return revision, err
 }
 
 // take adds the store's own history up to a revision.
@@ -189,31 +179,12 @@ func update(ev kv.Event) Update {
 	return u
 }
 
-// Forget has the store forget its history up to now.
-func (w *Writer) Forget(ctx context.Context, compact func(context.Context, kv.Revision) error) error {
-	upTo, err := w.Resolve(ctx)
-	if err != nil {
-		return err
-	}
-	w.Excuse(upTo)
-	return compact(ctx, upTo)
-}
-
 // Excuse notes that the store says, truly or not, that its history before a revision is gone.
 func (w *Writer) Excuse(before kv.Revision) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := &w.epochs[len(w.epochs)-1]
 	e.Forgotten = max(e.Forgotten, before)
-}
-
-// Lied notes that a stream has said that history is gone which is not, now.
-func (w *Writer) Lied(ctx context.Context) error {
-	upTo, err := w.mark(ctx)
-	if err == nil {
-		w.Excuse(upTo + 2) // a watcher that has seen all may return that too
-	}
-	return err
 }
 
 // Dropped notes that streams lose events from now on.

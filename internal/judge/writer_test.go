@@ -100,7 +100,7 @@ func TestTheWriterOutlivesACompaction(t *testing.T) {
 	store := memory.New()
 	writer := begin(t, store)
 	check(t, writer.Put(t.Context()))
-	check(t, writer.Forget(t.Context(), store.Compact))
+	check(t, judge.Forget(t.Context(), writer, store.Compact))
 	check(t, writer.Put(t.Context()))
 	wantUpdates(t, writer, judge.Update{Revision: 2, State: judge.Good, Value: "1"}, judge.Update{Revision: 4, State: judge.Good, Value: "2"})
 	if forgotten := writer.History().Epochs[0].Forgotten; forgotten != 3 {
