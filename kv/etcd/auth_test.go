@@ -78,12 +78,8 @@ func TestWhatAUserMayNotDoIsSaid(t *testing.T) {
 		}
 		// The refusal of one watch is no other's, neither of one that runs nor of one that comes.
 		rev = must(store.Put(ctx, "/app/k", nil))(t)
-		if got := allowed.batch().Revision; got != rev {
-			t.Errorf("got revision %d, want %d", got, rev)
-		}
-		if got := read(t, store.Watch(ctx, kv.Prefix("/app/"), rev-1)).batch().Revision; got != rev {
-			t.Errorf("got revision %d, want %d", got, rev)
-		}
+		allowed.nextIs(rev)
+		read(t, store.Watch(ctx, kv.Prefix("/app/"), rev-1)).nextIs(rev)
 	})
 }
 
@@ -160,9 +156,7 @@ func TestAPermissionTakenAwayIsSaidAndOneGivenBackIsNoticed(t *testing.T) {
 				}
 				// The client may hold a token from before; the read replaces it.
 				must(store.Get(ctx, kv.Key("/app/k")))(t)
-				if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
-					t.Errorf("got revision %d, want %d", got, rev)
-				}
+				read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).nextIs(rev)
 			})
 		})
 	}
@@ -194,14 +188,10 @@ func TestAnExpiredTokenIsReplaced(t *testing.T) {
 			break
 		}
 		must(store.Get(ctx, kv.Key("/app/k")))(t)
-		if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
-			t.Errorf("got revision %d, want %d", got, rev)
-		}
+		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).nextIs(rev)
 		// The watch that was there all the time does not notice.
 		rev = must(store.Put(ctx, "/app/k", nil))(t)
-		if got := keeps.batch().Revision; got != rev {
-			t.Errorf("got revision %d, want %d", got, rev)
-		}
+		keeps.nextIs(rev)
 	}, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
 }
 
@@ -225,16 +215,12 @@ func TestASignedTokenThatIsOldIsReplaced(t *testing.T) {
 		// It passes, and what passes is no permission that was taken away.
 		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrUnavailable)
 		// No read is needed for that: a stream of its own gets a token of its own.
-		if got := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).batch().Revision; got != rev {
-			t.Errorf("got revision %d, want %d", got, rev)
-		}
+		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).nextIs(rev)
 		must(g.root.UserAdd(ctx, fmt.Sprint("yet another ", i), "secret"))(t)
 		must(store.Get(ctx, kv.Key("/app/k")))(t)
 		rev = must(store.Put(ctx, "/app/k", nil))(t)
 		// The watch that was there all the time does not notice.
-		if got := keeps.batch().Revision; got != rev {
-			t.Errorf("got revision %d, want %d", got, rev)
-		}
+		keeps.nextIs(rev)
 	}
 }
 
@@ -262,14 +248,10 @@ func TestARunningWatchIsNotToldThatItsPermissionIsGone(t *testing.T) {
 		running.batch()
 		must(g.root.UserDelete(ctx, "reader"))(t)
 		rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
-		if got := running.batch().Revision; got != rev {
-			t.Errorf("got revision %d, want %d", got, rev)
-		}
+		running.nextIs(rev)
 		// Nor is it ended by the refusal of another.
 		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrPermission)
 		rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
-		if got := running.batch().Revision; got != rev {
-			t.Errorf("got revision %d, want %d", got, rev)
-		}
+		running.nextIs(rev)
 	})
 }

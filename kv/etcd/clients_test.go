@@ -10,6 +10,7 @@ import (
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
 func namespaced(client *clientv3.Client, prefix string) etcd.Client {
@@ -17,6 +18,18 @@ func namespaced(client *clientv3.Client, prefix string) etcd.Client {
 		clientv3.KV
 		clientv3.Watcher
 	}{namespace.NewKV(client, prefix), namespace.NewWatcher(client, prefix)}
+}
+
+// onPlainAndNamespace runs a test on clusters of one member, with a client and with a client in a namespace.
+func onPlainAndNamespace(t *testing.T, test func(t *testing.T, cluster etcdmem.AnyCluster, client etcd.Client)) {
+	for name, wrap := range map[string]func(*clientv3.Client) etcd.Client{
+		"plain":     func(c *clientv3.Client) etcd.Client { return c },
+		"namespace": func(c *clientv3.Client) etcd.Client { return namespaced(c, "/space/") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) { test(t, cluster, wrap(cluster.Client())) })
+		})
+	}
 }
 
 func TestAStoreWithoutAClientSaysSo(t *testing.T) {

@@ -113,9 +113,7 @@ func TestWatchDefendsItselfAgainstItsStore(t *testing.T) {
 			leaktest.Check(t)
 			s := newScript(test.responses...)
 			s.end()
-			store := etcd.New(&fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
-				return &clientv3.GetResponse{Header: header(1000)}, nil
-			}})
+			store := etcd.New(&fake{watch: s.watch, get: answeredAt(func() int64 { return 1000 })})
 			var got []string
 			var err error
 			for batch, e := range store.Watch(t.Context(), kv.Key("k"), 10) {

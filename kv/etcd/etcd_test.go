@@ -77,6 +77,25 @@ func (r *reader) end(want error) ([]kv.Batch, error) {
 	}
 }
 
+// nextIs requires the next batch that is not a bookmark to be at rev.
+func (r *reader) nextIs(rev kv.Revision) {
+	r.t.Helper()
+	if got := r.batch().Revision; got != rev {
+		r.t.Errorf("the next batch is at revision %d, want %d", got, rev)
+	}
+}
+
+// endCompacted requires the watch to end because its history is gone, with oldest as the oldest revision. It returns the batches before.
+func (r *reader) endCompacted(oldest kv.Revision) []kv.Batch {
+	r.t.Helper()
+	batches, err := r.end(kv.ErrCompacted)
+	var compacted *kv.CompactedError
+	if !errors.As(err, &compacted) || compacted.Oldest != oldest {
+		r.t.Errorf("the watch ended with %v, want %d as the oldest revision", err, oldest)
+	}
+	return batches
+}
+
 func must[T any](v T, err error) func(t testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()

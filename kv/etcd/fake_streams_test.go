@@ -142,9 +142,7 @@ func (s *streams) name(n int) string {
 func (s *streams) client() *fake {
 	return &fake{
 		watch: s.watch,
-		get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
-			return &clientv3.GetResponse{Header: header(10)}, nil
-		},
+		get:   answeredAt(func() int64 { return 10 }),
 		progress: func(ctx context.Context) {
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -133,6 +133,13 @@ func (s *script) watch(ctx context.Context, op clientv3.Op) clientv3.WatchChan {
 	return out
 }
 
+// answeredAt is the get of a fake. It answers with a header at the revision that revision returns.
+func answeredAt(revision func() int64) func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
+	return func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
+		return &clientv3.GetResponse{Header: header(revision())}, nil
+	}
+}
+
 // header is one that member 1 of cluster 1 sends at term 2.
 func header(revision int64) *pb.ResponseHeader {
 	return &pb.ResponseHeader{ClusterId: 1, MemberId: 1, RaftTerm: 2, Revision: revision}

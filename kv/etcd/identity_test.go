@@ -48,9 +48,7 @@ func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextRead(t *testing.T) {
 		// What is read afresh can be watched, in the same Store.
 		again := read(t, store.Watch(ctx, kv.Key("k"), got.Revision))
 		rev := must(store.Put(ctx, "k", nil))(t)
-		if b := again.batch(); b.Revision != rev {
-			t.Errorf("got revision %d, want %d", b.Revision, rev)
-		}
+		again.nextIs(rev)
 	})
 }
 
@@ -81,32 +79,27 @@ func TestReplacedHistoryIsSaidWhenAWatchBegins(t *testing.T) {
 		"restored": func(ctx context.Context, c etcdmem.AnyCluster, b etcdmem.AnyBackup) error { return c.Restore(ctx, b) },
 		"another":  func(ctx context.Context, c etcdmem.AnyCluster, _ etcdmem.AnyBackup) error { return c.Replace(ctx) },
 	} {
-		for where, wrap := range map[string]func(*clientv3.Client) etcd.Client{
-			"plain":     func(c *clientv3.Client) etcd.Client { return c },
-			"namespace": func(c *clientv3.Client) etcd.Client { return namespaced(c, "/space/") },
-		} {
-			t.Run(name+"/"+where, func(t *testing.T) {
-				onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
-					ctx := within(t, patience)
-					store := etcd.New(wrap(cluster.Client()))
-					must(store.Put(ctx, "k", nil))(t)
-					backup := must(cluster.Backup(ctx))(t)
-					rev := must(store.Put(ctx, "k", nil))(t)
-					if err := replace(ctx, cluster, backup); err != nil {
-						t.Fatal(err)
-					}
+		t.Run(name, func(t *testing.T) {
+			onPlainAndNamespace(t, func(t *testing.T, cluster etcdmem.AnyCluster, client etcd.Client) {
+				ctx := within(t, patience)
+				store := etcd.New(client)
+				must(store.Put(ctx, "k", nil))(t)
+				backup := must(cluster.Backup(ctx))(t)
+				rev := must(store.Put(ctx, "k", nil))(t)
+				if err := replace(ctx, cluster, backup); err != nil {
+					t.Fatal(err)
+				}
+				read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
+				// It is said until the new history has reached the revision.
+				for got := kv.Revision(0); got < rev; {
 					read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
-					// It is said until the new history has reached the revision.
-					for got := kv.Revision(0); got < rev; {
-						read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
-						got = must(store.Put(ctx, "k", nil))(t)
-					}
-					again := read(t, store.Watch(ctx, kv.Key("k"), rev))
-					must(store.Put(ctx, "k", nil))(t)
-					again.batch()
-				})
+					got = must(store.Put(ctx, "k", nil))(t)
+				}
+				again := read(t, store.Watch(ctx, kv.Key("k"), rev))
+				must(store.Put(ctx, "k", nil))(t)
+				again.batch()
 			})
-		}
+		})
 	}
 }
 
@@ -127,9 +120,7 @@ func TestAWatchAfterALostRevisionIsAReset(t *testing.T) {
 			leaktest.Check(t)
 			var next int64 // each answer is of an older state than the one before
 			s := newScript(headed(header(int64(test.reached)), clientv3.WatchResponse{Created: true}))
-			store := etcd.New(&fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
-				return &clientv3.GetResponse{Header: header(next)}, nil
-			}})
+			store := etcd.New(&fake{watch: s.watch, get: answeredAt(func() int64 { return next })})
 			for _, next = range []int64{20, 10, 5} {
 				must(store.Get(t.Context(), kv.Key("k")))(t)
 			}
@@ -163,49 +154,39 @@ func TestWhatTheBeginningOfAWatchProves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
 			s := newScript(test.begun, changed("k", 11))
-			store := etcd.New(&fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
-				return &clientv3.GetResponse{Header: header(10)}, nil
-			}})
+			store := etcd.New(&fake{watch: s.watch, get: answeredAt(func() int64 { return 10 })})
 			must(store.Get(t.Context(), kv.Key("k")))(t)
 			running := read(t, store.Watch(within(t, patience), kv.Key("k"), 10))
 			if test.reset {
 				running.end(kv.ErrReset)
-			} else if got := running.batch().Revision; got != 11 {
-				t.Errorf("got revision %d, want 11", got)
+			} else {
+				running.nextIs(11)
 			}
 		})
 	}
 }
 
 func TestAnotherClusterBehindTheAddressIsSaid(t *testing.T) {
-	for name, wrap := range map[string]func(*clientv3.Client) etcd.Client{
-		"plain":     func(c *clientv3.Client) etcd.Client { return c },
-		"namespace": func(c *clientv3.Client) etcd.Client { return namespaced(c, "/space/") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
-				ctx := within(t, patience)
-				client := wrap(cluster.Client())
-				store, other := etcd.New(client), etcd.New(client)
-				rev := must(store.Put(ctx, "k", nil))(t)
-				reading := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
-				watching := read(t, other.Watch(ctx, kv.Key("k"), rev-1))
-				reading.batch()
-				watching.batch()
-				if err := cluster.Replace(ctx); err != nil {
-					t.Fatal(err)
-				}
-				// By a read of the Store, though the new cluster is not as far as the old one was;
-				must(store.Get(ctx, kv.Key("other")))(t)
-				reading.end(kv.ErrReset)
-				// and by the watch itself, of a Store that has read nothing, once the new cluster is.
-				for got := kv.Revision(0); got <= rev; {
-					got = must(store.Put(ctx, "k", nil))(t)
-				}
-				watching.end(kv.ErrReset)
-			})
-		})
-	}
+	onPlainAndNamespace(t, func(t *testing.T, cluster etcdmem.AnyCluster, client etcd.Client) {
+		ctx := within(t, patience)
+		store, other := etcd.New(client), etcd.New(client)
+		rev := must(store.Put(ctx, "k", nil))(t)
+		reading := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+		watching := read(t, other.Watch(ctx, kv.Key("k"), rev-1))
+		reading.batch()
+		watching.batch()
+		if err := cluster.Replace(ctx); err != nil {
+			t.Fatal(err)
+		}
+		// By a read of the Store, though the new cluster is not as far as the old one was;
+		must(store.Get(ctx, kv.Key("other")))(t)
+		reading.end(kv.ErrReset)
+		// and by the watch itself, of a Store that has read nothing, once the new cluster is.
+		for got := kv.Revision(0); got <= rev; {
+			got = must(store.Put(ctx, "k", nil))(t)
+		}
+		watching.end(kv.ErrReset)
+	})
 }
 
 // Such a member goes on naming the raft term from before, though it has all that was written since.
@@ -240,9 +221,7 @@ func TestAMemberThatCaughtUpByASnapshotIsNoOtherHistory(t *testing.T) {
 		must(store.Get(ctx, kv.Key("k")))(t)
 	}
 	rev = must(store.Put(ctx, "k", nil))(t)
-	if got := r.batch().Revision; got != rev {
-		t.Errorf("got revision %d, want %d", got, rev)
-	}
+	r.nextIs(rev)
 }
 
 // snapshotsSoon has members keep so little of raft's log that one which misses something catches up by a snapshot.
@@ -259,9 +238,7 @@ func TestStoresOfTwoClustersKnowNothingOfEachOther(t *testing.T) {
 			t.Fatalf("the test itself: the other cluster is at revision %d, which is no reset after %d", other.Revision, rev)
 		}
 		rev = must(one.Put(t.Context(), "k", nil))(t)
-		if got := r.batch().Revision; got != rev {
-			t.Errorf("got revision %d, want %d", got, rev)
-		}
+		r.nextIs(rev)
 	})
 }
 

@@ -173,9 +173,7 @@ func TestAnEndedContextIsSaidBeforeAReset(t *testing.T) {
 	for range 20 { // the two are ready at once: which is looked at first is a matter of chance
 		revision := int64(11)
 		s := newScript(changed("k", 11))
-		store := etcd.New(&fake{watch: s.watch, get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
-			return &clientv3.GetResponse{Header: header(revision)}, nil
-		}})
+		store := etcd.New(&fake{watch: s.watch, get: answeredAt(func() int64 { return revision })})
 		must(store.Get(t.Context(), kv.Key("k")))(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		r := read(t, store.Watch(ctx, kv.Key("k"), 10))
