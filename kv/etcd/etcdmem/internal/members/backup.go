@@ -15,7 +15,7 @@ type stored struct {
 
 var errRunning = errors.New("a member runs")
 
-// Backup returns what the members have stored. They must all be stopped. What is not committed is not part of it.
+// Backup returns what the members have stored. They must all be stopped. Changes that are not committed are not part of it.
 func (c *Cluster) Backup() (*Backup, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -29,7 +29,7 @@ func (c *Cluster) Backup() (*Backup, error) {
 	return b, nil
 }
 
-// Restore takes the members back to a backup of theirs. They must all be stopped.
+// Restore gives the members back what they had stored at a backup. They must all be stopped.
 func (c *Cluster) Restore(b *Backup) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,13 +2,13 @@ package members
 
 import "time"
 
-// A due is something that happens at a member by itself.
+// A due is something that a member does at a time, without a message or a call.
 type due struct {
 	at time.Time
 	do func()
 }
 
-// next returns what happens next at a member that is awake.
+// next returns what a member that is awake does next.
 func (m *Member) next() (first due) {
 	consider := func(at time.Time, do func()) {
 		if !at.IsZero() && (first.at.IsZero() || at.Before(first.at)) {
@@ -36,7 +36,8 @@ func (m *Member) beat() {
 	m.contact()
 }
 
-// first returns what happens next in the cluster, of things at one moment that of the lowest member. The caller holds mu.
+// first returns what happens next in the cluster. If two members do something at the same time, the member with the lower number is first. The
+// caller holds mu.
 func (c *Cluster) first() (first due) {
 	for _, m := range c.members {
 		if !m.awake() {
@@ -49,7 +50,7 @@ func (c *Cluster) first() (first due) {
 	return first
 }
 
-// schedule has the timer run when something is due. The caller holds mu.
+// schedule sets the timer to the time when something is due. The caller holds mu.
 func (c *Cluster) schedule() {
 	d := c.first()
 	switch {

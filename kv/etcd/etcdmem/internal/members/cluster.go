@@ -6,29 +6,29 @@ import (
 	"time"
 )
 
-// none is what a member follows that knows of no leader.
+// none is the leader of a member that knows no leader.
 const none = -1
 
 // A Cluster simulates members. Make one with [New]. All methods may be called concurrently.
 type Cluster struct {
 	config  Config
 	members []*Member
-	running sync.WaitGroup // goroutines
+	running sync.WaitGroup // the goroutines of the cluster
 
 	mu      sync.Mutex
 	random  *rand.Rand
 	closed  bool
 	cuts    map[[2]int]bool // pairs of members that do not reach each other, the lower first
-	commit  uint64          // the place of the last change that is committed
-	timer   *time.Timer     // for the next thing that is due; nil if nothing is
+	commit  uint64          // the place in the log of the last committed change
+	timer   *time.Timer     // runs when something is due next; nil until something was
 	timerAt time.Time
-	changed chan struct{} // closed and forgotten when it is worth looking for a leader again; nil if nobody does
-	dirty   []*Member     // whose status has changed since their observers were told
-	moved   bool          // something has changed since settle that may change what is due
+	changed chan struct{} // closed and set to nil when WaitLeader has to look again; nil if no call waits
+	dirty   []*Member     // the members whose observers have to be called
+	moved   bool          // since the last settle something has changed that may change what is due
 }
 
-// New returns a cluster of as many members as the configuration has. They all run and follow one of them, and have nothing in their
-// log but what a new cluster has.
+// New returns a cluster with the members of the configuration. They all run and follow one of them. Their log has only the changes of a new
+// cluster.
 func New(config Config) *Cluster {
 	config.setDefaults()
 	n := len(config.Members)
@@ -36,7 +36,7 @@ func New(config Config) *Cluster {
 		config: config,
 		random: rand.New(rand.NewPCG(config.Seed, 1)),
 		cuts:   make(map[[2]int]bool),
-		commit: uint64(2*n + 2), // to add each member, to elect, to have each say where it serves, and to agree on a version
+		commit: uint64(2*n + 2), // one for each member, one for the election, one for each member's address, one for the version
 	}
 	leader := c.random.IntN(n)
 	now := time.Now()
@@ -57,7 +57,7 @@ func New(config Config) *Cluster {
 	return c
 }
 
-// firstTerm is the term of a new cluster: the first member that stands for election wins it.
+// firstTerm is the term of a new cluster, whose first election is won by the first member that stands for it.
 const firstTerm = 2
 
 func closedChannel() chan struct{} {
@@ -87,7 +87,7 @@ func (c *Cluster) Member(i int) *Member { return c.members[i] }
 // quorum is how many members are a majority.
 func (c *Cluster) quorum() int { return len(c.members)/2 + 1 }
 
-// announce has those who wait for a leader look again. The caller holds mu.
+// announce makes the calls that wait for a leader look again. The caller holds mu.
 func (c *Cluster) announce() {
 	if c.changed != nil {
 		close(c.changed)
@@ -95,7 +95,7 @@ func (c *Cluster) announce() {
 	}
 }
 
-// settle brings what is due up to date. The caller holds mu.
+// settle computes what is due after a change. The caller holds mu.
 func (c *Cluster) settle() {
 	if !c.moved {
 		return
@@ -110,35 +110,35 @@ func (c *Cluster) settle() {
 	c.announce()
 }
 
-// unlock ends what was done with mu held: it settles what is due, and tells the observers of all members whose status has
-// changed, without mu, and each in turn.
+// unlock settles what is due and releases mu. Before it returns, it calls the observers of all members whose status has changed, one after
+// the other, without holding mu.
 func (c *Cluster) unlock() {
 	c.settle()
 	for {
-		m := c.nextToTell()
+		m := c.nextToCall()
 		if m == nil {
 			break
 		}
 		f := m.observer
-		m.telling = true
+		m.calling = true
 		c.mu.Unlock()
 		if f != nil {
 			f()
 		}
 		c.mu.Lock()
-		m.telling = false
+		m.calling = false
 	}
 	c.mu.Unlock()
 }
 
-// nextToTell returns a member whose observer is to be told, and whom no other goroutine is telling. The caller holds mu.
-func (c *Cluster) nextToTell() *Member {
+// nextToCall returns a member whose observer has to be called, and is not being called by another goroutine. The caller holds mu.
+func (c *Cluster) nextToCall() *Member {
 	for i, m := range c.dirty {
-		if !m.telling {
+		if !m.calling {
 			c.dirty = append(c.dirty[:i], c.dirty[i+1:]...)
 			m.dirty = false
 			return m
 		}
 	}
-	return nil // or the goroutine that tells a member finds that there is more to tell
+	return nil // if an observer is being called, the goroutine that calls it calls it again
 }

@@ -12,11 +12,11 @@ type Config struct {
 	ClusterID uint64
 	Members   []server.MemberInfo
 
-	// Seed decides all that is random: who leads first, and when members stand for election.
+	// Seed decides everything that is random: which member leads first, and when members stand for election.
 	Seed uint64
 
-	// Heartbeat is how often a leader sends heartbeats, and Election how long without one a member waits at least before it stands for
-	// election.
+	// Heartbeat is the time between two heartbeats of a leader. Election is how long a member waits at least for a heartbeat before it
+	// stands for election.
 	Heartbeat, Election time.Duration
 
 	// CatchUp is the number of changes by which a member may lag before it gets the leader's state instead.
@@ -44,11 +44,10 @@ func (c *Config) requestTimeout() time.Duration { return 5*time.Second + 2*c.Ele
 const (
 	// readAgain is how often a member asks the leader again for its place in the log.
 	readAgain = 500 * time.Millisecond
-	// looks is how often in a row, once in an election's time, a member finds that it has no leader before it ends the streams that
-	// require one.
+	// looks is how many checks in a row, one in an election's time, find no leader before a member ends the streams that require a leader.
 	looks = 3
-	// silentFor is how long members take to find that a connection to another is silent.
+	// silentFor is how long a member takes to find that its connection to another member is silent.
 	silentFor = 5 * time.Second
-	// adjustFor is how long after its start a member may bring its first election forward.
+	// adjustFor is how long after its start a member may make its first election earlier.
 	adjustFor = 5 * time.Second
 )

@@ -1,40 +1,43 @@
 // Package members simulates the members of an etcd cluster: who leads, who has applied what, and which calls wait, fail or are
 // answered, and after how long, while members are stopped, frozen, or cut off from each other.
 //
-// No raft runs. There is one log for all. A change is applied once, when it is committed; each member has applied the log up to some
-// place. Messages between members take no time, so most of what raft does happens in one step: a leader that reaches a majority
-// commits what it is given at once. What takes time in etcd takes the same here, on the clock of the testing/synctest bubble if there
-// is one: a heartbeat, an election, a leader's discovery that it has lost its majority, a request's timeout. While all is well, there
-// are no timers at all.
+// No raft runs. All members share one log. A change is applied to the data once, when it is committed. Each member has applied the log up
+// to some place. Messages between members take no time, so most of what raft does happens in one step: a leader that reaches a majority
+// commits a change as soon as it gets the change. What takes time in etcd takes the same time here: a heartbeat, an election, a leader's
+// discovery that it has lost its majority, the timeout of a request. It passes on the clock of the testing/synctest bubble if there is one.
+// While all members are connected, there are no timers.
 //
 // # Rules
 //
 // These are the rules of etcd that the package follows, with the place in etcd's source that has them. Times are given for etcd's
 // defaults: a heartbeat every 100 ms, and elections after one second.
 //
-//   - A member that hears nothing of its leader for 1 to 1.9 s, by chance, has none any more, and asks the others for their votes (raft:
-//     tickElection, resetRandomizedElectionTimeout).
-//   - A member grants no vote while it has heard of its leader within a second, nor to one whose log is behind its own. A member that is
-//     not granted the votes of a majority does not raise its term, so one that comes back disturbs nobody (raft: Step, pre-vote).
-//   - A leader checks every second that a majority has answered since the last check, and has no leader any more if not: so it takes one
-//     to two seconds (raft: tickHeartbeat, MsgCheckQuorum).
-//   - A change that reaches a leader without a majority is committed late if the leader finds its majority again, and lost if another
-//     leads by then. A change that is sent to a leader that is gone is lost. Nobody sends it again (raft: stepFollower).
-//   - A proposal waits for a leader at most 7 s, five and two elections; then its error is that of its context. Once it is sent, it waits
-//     as long for its change to be applied here, and then it has timed out (etcdserver: processInternalRaftRequestOnce).
-//   - What the time-out is put down to: to the previous leader, if this member was elected after the proposal began and within two
-//     elections of it; to a lost connection, if the leader, or a majority if this member leads, was not connected all the
-//     time (etcdserver: parseProposeCtxErr).
-//   - Linearizable reads ask the leader for its place in the log, one question at a time for all reads that wait. The leader answers when a
-//     majority has confirmed it. The question is asked again every 500 ms; it fails after 7 s, and when the member hears of
-//     another leader, which clients take for a reason to try again (etcdserver: linearizableReadLoop, requestCurrentIndex).
-//   - A request that requires a leader fails at once while its member knows of none. A stream that requires one ends when the
-//     member has seen none at three looks, one each second (v3rpc: newStreamInterceptor, monitorLeader).
-//   - A leader that hands over takes no proposals until that is done, or a second has passed (raft: MsgTransferLeader).
-//   - A member that starts serves nobody until a change of its own is applied; it tries again when that has timed out (etcdserver:
-//     publishV3). If it reaches two others, or is alone, its first election comes eight tenths of a second, or nine, earlier
+//   - A member that has heard nothing of its leader for 1 to 1.9 s has no leader any more, and asks the others for their votes. Chance
+//     decides the time (raft: tickElection, resetRandomizedElectionTimeout).
+//   - A member grants no vote while it has heard of its leader within a second. It grants no vote to a member whose log is behind its own.
+//     A member that does not get the votes of a majority does not raise its term. So a member that comes back does not disturb the others
+//     (raft: Step, pre-vote).
+//   - A leader checks every second whether a majority has answered since the last check. If not, it stops leading. So this takes one to two
+//     seconds (raft: tickHeartbeat, MsgCheckQuorum).
+//   - A change may reach a leader that has no majority. It is committed later if that leader finds its majority again. It is lost if another
+//     member leads by then. A change that is sent to a dead leader is lost. No member sends it again (raft: stepFollower).
+//   - A proposal waits for a leader at most 7 s, which is 5 s and two elections. Then its error is the error of its context. After the
+//     proposal is sent, it waits as long again until this member has applied the change. Then it times out (etcdserver:
+//     processInternalRaftRequestOnce).
+//   - The error of the timeout names a cause. The cause is the previous leader if this member was elected after the proposal began and within
+//     two elections of it. The cause is a lost connection if the leader was not connected all the time, or, where this member leads, a
+//     majority was not (etcdserver: parseProposeCtxErr).
+//   - A member asks the leader for its place in the log before it answers linearizable reads. It has one question under way at a time, for
+//     all reads that wait. The leader answers when a majority has confirmed it. The member repeats the question every 500 ms. The question
+//     fails after 7 s. It also fails when the member hears of another leader; clients try again after that error (etcdserver:
+//     linearizableReadLoop, requestCurrentIndex).
+//   - A request that requires a leader fails at once while its member knows no leader. A stream that requires a leader ends when the member
+//     has found no leader at three checks in a row, one each second (v3rpc: newStreamInterceptor, monitorLeader).
+//   - A leader that hands over its role takes no proposals until the other member leads, or a second has passed (raft: MsgTransferLeader).
+//   - A member that starts serves no client until its own first change is applied. It proposes that change again after a timeout
+//     (etcdserver: publishV3). Its first election comes 0.8 s earlier if the member reaches two others, and 0.9 s earlier if it is alone
 //     (etcdserver: adjustTicks).
-//   - A member that lags by more than 5,000 changes gets the leader's state instead (etcdserver: compactRaftLog).
+//   - A member that lags by more than 5,000 changes gets the leader's state instead of the changes (etcdserver: compactRaftLog).
 //
 // # What a member answers that is cut off from the others
 //
@@ -49,7 +52,7 @@
 //
 // # What is simpler than etcd
 //
-// Members that are cut off from each other stay connected, as far as the reason of a time-out goes, because that is what package
-// etcdtest's Partition does to real ones. A member is no less connected for being slow, and none is slow. A member that has just
-// been frozen counts as connected for five seconds. Membership does not change.
+// Members that are cut off from each other still count as connected when the cause of a timeout is chosen, because package etcdtest's
+// Partition does the same to real members. No member is slow. A frozen member counts as connected for its first five seconds. The
+// membership does not change.
 package members

@@ -8,7 +8,7 @@ func (m *Member) becomeLeader() {
 	m.startLeading(now)
 	m.elected = now
 	m.follow(m.index)
-	m.append(new(entry)) // with which what is before it is committed
+	m.append(new(entry)) // when it is committed, all changes before it are committed too
 	m.contact()
 }
 
@@ -19,7 +19,7 @@ func (m *Member) startLeading(now time.Time) {
 	m.leading = leading{checkFrom: now, sent: now, heard: make(map[int]time.Time), transferee: none}
 }
 
-// becomeFollower makes the member a follower, or what is the same here, one that has yet to hear of its leader.
+// becomeFollower makes the member a follower, which may have heard of no leader yet.
 func (m *Member) becomeFollower(term uint64) {
 	m.role, m.term = follower, term
 	m.cluster.moved = true
@@ -29,14 +29,14 @@ func (m *Member) becomeFollower(term uint64) {
 	m.mark()
 }
 
-// stepDown is what a member does that leads, and finds that it has no majority, or that there was a later election.
+// stepDown makes a leader stop leading. It has found that it has no majority, or that there was a later election.
 func (m *Member) stepDown(term uint64) {
 	m.becomeFollower(term)
 	m.follow(none)
 	m.electionDue = m.tick(m.timeout)
 }
 
-// lastHeard returns when others last heard of a leader, if that was until now.
+// lastHeard returns when the others last heard of a leader that they have heard of until now.
 func (m *Member) lastHeard() time.Time {
 	if t := m.tick(0); t.After(m.leading.sent) {
 		return t
@@ -44,7 +44,8 @@ func (m *Member) lastHeard() time.Time {
 	return m.leading.sent
 }
 
-// stand is what a member does that has not heard of its leader for too long: it asks whether it would be elected, and is if so.
+// stand makes a member stand for election, because it has not heard of its leader for too long. It first asks whether the others would
+// vote for it. It becomes the leader if a majority would.
 func (m *Member) stand() {
 	c := m.cluster
 	m.role = candidate
@@ -57,7 +58,7 @@ func (m *Member) stand() {
 			m.becomeFollower(v.term)
 			m.electionDue = m.tick(m.timeout)
 			return
-		case v.hearsOfLeader(): // it does not answer
+		case v.hearsOfLeader(): // v does not answer
 		case m.log.behind(&v.log):
 		default:
 			votes = append(votes, v)
@@ -88,8 +89,8 @@ func (m *Member) win(votes []*Member) {
 	m.becomeLeader()
 }
 
-// review brings up to date what is due at a member that is awake: whether it hears of its leader, and if it leads, whether it has
-// others to tell of that, and a majority.
+// review computes what is due at a member that is awake. A follower may have stopped hearing of its leader. A leader may have members in
+// reach that do not follow it, and may have lost its majority.
 func (m *Member) review() {
 	c := m.cluster
 	switch {
@@ -139,8 +140,8 @@ func (m *Member) hears() bool {
 	return m.role == follower && m.awake() && l.awake() && l.role == leader && l.term == m.term && m.cluster.linked(m, l)
 }
 
-// failingCheck returns when a leader checks its majority and finds that it has lost it, if so many members, itself among them, are
-// in contact from now on.
+// failingCheck returns when a leader finds, at one of its checks, that it has lost its majority. active is how many members are in contact
+// from now on. It includes the leader.
 func (m *Member) failingCheck(active int) time.Time {
 	every := m.cluster.config.Election
 	check := m.leading.checkFrom.Add((time.Since(m.leading.checkFrom)/every + 1) * every)

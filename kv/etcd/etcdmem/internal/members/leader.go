@@ -11,14 +11,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// errClosed is what is wrong with a cluster after Close.
+// errClosed is the error of WaitLeader after Close.
 var errClosed = errors.New("the cluster is closed")
 
-// errTransferTimeout is what a leader says that could not hand over in time. etcd has no code for it.
+// errTransferTimeout is the answer of a leader that could not hand over in time. etcd has no code for it.
 var errTransferTimeout = status.Error(codes.Unknown, "etcdserver: request timed out, leader transfer took too long")
 
-// Leader returns the member that leads: the one that all members agree on, of those that are awake, reach each other and are
-// enough to elect it. It returns false when there is none.
+// Leader returns the member that leads. A majority of the members are awake and reach each other, and all of these follow the leader. Leader returns false if there is no such member.
 func (c *Cluster) Leader() (member int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,8 +86,9 @@ func (m *Member) MoveLeader(ctx context.Context, to uint64) error {
 	return nil
 }
 
-// transfer has a leader hand over to another member. That stands for election at once, if it can be told, and its voters do not
-// mind that they hear of their leader. Otherwise the leader waits for it, for the time of an election.
+// transfer makes a leader hand over to the member to. If the leader's message reaches that member, and its log has all changes, the member
+// stands for election at once. The other members may vote for it although they hear of their leader. If the member is not elected now,
+// the leader waits for it as long as an election takes.
 func (m *Member) transfer(to *Member) {
 	c := m.cluster
 	if m == to || m.leading.transferee == to.index {
@@ -105,7 +105,7 @@ func (m *Member) transfer(to *Member) {
 	}
 }
 
-// abortTransfer has a leader lead on.
+// abortTransfer ends a handover. The leader continues to lead.
 func (m *Member) abortTransfer() {
 	m.leading.transferee, m.leading.transferDue = none, time.Time{}
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A log is a member's copy of the log: all that was committed up to a place, which it has applied, and a tail that is not
-// known to be committed.
+// A log is a member's copy of the log. The member has applied all changes up to a place, which are committed. It does not know whether the
+// changes after it, the tail, are committed.
 type log struct {
 	upto     uint64
 	lastTerm uint64 // of the change at upto
@@ -16,8 +16,8 @@ type log struct {
 // An entry is a change in the log.
 type entry struct {
 	term    uint64
-	apply   func(index uint64) // nil for those that change no data
-	index   uint64             // its place, once it is committed
+	apply   func(index uint64) // nil if it changes no data
+	index   uint64             // its place in the log, once it is committed
 	applied bool               // at the member where it was proposed
 }
 
@@ -29,7 +29,7 @@ func (l *log) last() (index, term uint64) {
 	return l.upto, l.lastTerm
 }
 
-// behind reports whether l lacks something that other has.
+// behind reports whether l lacks a change that other has.
 func (l *log) behind(other *log) bool {
 	index, term := l.last()
 	otherIndex, otherTerm := other.last()
@@ -42,8 +42,8 @@ func (m *Member) append(e *entry) {
 	m.log.tail = append(slices.Clip(m.log.tail), e)
 }
 
-// contact is a round of messages from a leader to all that it reaches, and of their answers: they follow it and have its
-// log, and what a majority has is committed.
+// contact is one round of messages from a leader to all members that it reaches, and of their answers. These members then follow the leader
+// and have its log. If they are a majority, the log is committed.
 func (m *Member) contact() {
 	c := m.cluster
 	reached := c.reached(m)
@@ -81,7 +81,7 @@ func (m *Member) commit() {
 	m.applyUpTo(c.commit)
 }
 
-// hear is what a member does that gets a message of the leader l.
+// hear makes a member take a message of the leader l.
 func (m *Member) hear(l *Member) {
 	if m.role != follower || m.term != l.term || m.lead != l.index {
 		m.becomeFollower(l.term)
@@ -92,7 +92,7 @@ func (m *Member) hear(l *Member) {
 	case lag == 0:
 	case lag > m.cluster.config.CatchUp:
 		m.restored = l.log.upto
-		// etcd wakes those who wait for a change when it applies it, and here it does not.
+		// etcd wakes the proposals of a change when it applies the change. A member that gets a state applies no changes, so its proposals wait until they time out.
 		m.proposals = slices.DeleteFunc(m.proposals, func(e *entry) bool { return e.index != 0 && e.index <= l.log.upto })
 		m.applyUpTo(l.log.upto)
 	default:

@@ -15,41 +15,41 @@ type Member struct {
 
 	// The fields below are guarded by Cluster.mu.
 
-	observer func() // told of changes
-	dirty    bool   // it is to be told
-	telling  bool   // it is being told
+	observer func() // called after changes of Status
+	dirty    bool   // the observer has to be called
+	calling  bool   // the observer is being called
 
 	running bool
 	frozen  bool
 	life    int           // how often it was started or stopped
-	changed chan struct{} // closed and replaced when those who wait at this member look again
+	changed chan struct{} // closed and replaced when something has changed for the calls that wait at this member
 	serving chan struct{} // closed when it serves clients
 	upSince time.Time     // when others could connect to it
 
 	// What raft has.
 	term    uint64
 	role    role
-	lead    int // whom it follows, or none
+	lead    int // the index of the leader that it follows, or none
 	log     log
-	timeout int // heartbeats without one until it stands for election
+	timeout int // how many heartbeats it misses before it stands for election
 	inbox   []*entry
 	leading leading // as a leader
 
 	// What etcd's server has.
-	elected   time.Time // when it became the leader last
+	elected   time.Time // when it last became the leader
 	thawed    time.Time
 	frozenAt  time.Time
-	restored  uint64   // where it was taken to by another's state
+	restored  uint64   // the place in the log up to which it last got another member's state
 	proposals []*entry // that wait until they are applied here
 	reading   *reading // the question to the leader that is under way
-	readNext  *reading // for reads that have come since
+	readNext  *reading // the next question, for reads that began after reading
 	streams   map[*stream]bool
 
 	// What happens next; zero if nothing does.
 	began       time.Time // of its clock
-	electionDue time.Time // stands for election
-	noLeaderDue time.Time // ends streams that require a leader
-	adjustUntil time.Time // until when its first election may be brought forward
+	electionDue time.Time // when it stands for election
+	noLeaderDue time.Time // when it ends the streams that require a leader
+	adjustUntil time.Time // until then its first election may be made earlier
 }
 
 // A role is what raft calls a state.
@@ -57,19 +57,19 @@ type role int
 
 const (
 	follower  role = iota
-	candidate      // that has asked for votes and was not granted them
+	candidate      // it has asked for votes and has not got enough
 	leader
 )
 
 // leading is what a leader knows.
 type leading struct {
-	checkFrom    time.Time         // when it began to count towards a check of its majority
-	sent         time.Time         // when it last sent something else than a heartbeat
+	checkFrom    time.Time         // when it began to lead; its checks of its majority are counted from here
+	sent         time.Time         // when it last sent a message that is no heartbeat
 	heard        map[int]time.Time // when it last heard of the members that it does not reach
-	transferee   int               // to whom it hands over, or none
-	transferDue  time.Time         // when it gives that up
+	transferee   int               // the member that it hands over to, or none
+	transferDue  time.Time         // when it gives up the handover
 	quorumDue    time.Time         // when it finds that it has lost its majority
-	heartbeatDue time.Time         // when it sends the heartbeat that next makes a difference
+	heartbeatDue time.Time         // when it sends the next heartbeat that changes something at a follower
 }
 
 // ID implements server.Member.
@@ -101,8 +101,8 @@ func (m *Member) OnChange(f func()) {
 	m.observer = f
 }
 
-// ConfirmLeader implements server.Member. It asks the others only after a pause of its own clock, as etcd does: a leader that is
-// cut off believes in itself until it has checked its majority.
+// ConfirmLeader implements server.Member. As in etcd, a leader asks the others only if it was frozen a moment ago. So a leader
+// that is cut off says that it leads until it has checked its majority.
 func (m *Member) ConfirmLeader(ctx context.Context) bool {
 	c := m.cluster
 	c.mu.Lock()
@@ -119,8 +119,8 @@ func (m *Member) ConfirmLeader(ctx context.Context) bool {
 	return m.leads()
 }
 
-// Serving returns a channel that is closed when the member serves clients, which it does some time after it was started. It
-// returns another channel after a stop.
+// Serving returns a channel that is closed when the member serves clients, some time after its start. After a
+// stop, Serving returns another channel.
 func (m *Member) Serving() <-chan struct{} {
 	m.cluster.mu.Lock()
 	defer m.cluster.mu.Unlock()
@@ -132,7 +132,7 @@ func (m *Member) awake() bool { return m.running && !m.frozen }
 
 func (m *Member) leads() bool { return m.running && m.role == leader }
 
-// mark has the member's observer told.
+// mark makes unlock call the member's observer.
 func (m *Member) mark() {
 	if !m.dirty {
 		m.dirty = true
@@ -140,13 +140,13 @@ func (m *Member) mark() {
 	}
 }
 
-// wake has those who wait at this member look again.
+// wake makes the calls that wait at this member look again.
 func (m *Member) wake() {
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
 
-// wait returns when something has changed at this member, or ctx ends. It releases mu meanwhile.
+// wait returns when something has changed at this member, or ctx ends. It does not hold mu while it waits.
 func (m *Member) wait(ctx context.Context) error {
 	changed := m.changed
 	m.cluster.unlock()
@@ -159,7 +159,7 @@ func (m *Member) wait(ctx context.Context) error {
 	return nil
 }
 
-// follow has the member follow another, or none.
+// follow makes the member follow another member, or none.
 func (m *Member) follow(lead int) {
 	if m.lead == lead {
 		return
@@ -176,7 +176,7 @@ func (m *Member) follow(lead int) {
 	m.leaderChanged()
 }
 
-// look returns when the member looks for the n-th time from now on whether it has a leader.
+// look returns the time of the n-th check from now on. At each check the member looks whether it has a leader.
 func (m *Member) look(n int) time.Time {
 	every := m.cluster.config.Election
 	return m.began.Add((time.Since(m.began)/every + time.Duration(n)) * every)

@@ -28,8 +28,8 @@ func (m *Member) boot(began time.Time) {
 	m.becomeFollower(m.term)
 }
 
-// Stop ends a member's process, as SIGKILL does. Its log and its term stay. Who waits at it gets ErrGRPCStopped. A member that is
-// stopped already stays so.
+// Stop ends a member's process, as SIGKILL does. Its log and its term stay. The calls that wait at the member get ErrGRPCStopped. Stop does
+// nothing if the member is already stopped.
 func (c *Cluster) Stop(i int) {
 	c.mu.Lock()
 	defer c.unlock()
@@ -39,7 +39,7 @@ func (c *Cluster) Stop(i int) {
 	}
 	m.running, m.frozen = false, false
 	m.life++
-	m.role, m.lead = follower, none // and what it knew as a leader stays, for others to know when they last heard of it
+	m.role, m.lead = follower, none // m.leading stays: from it the others know when they last heard of m
 	m.inbox, m.proposals, m.reading, m.readNext = nil, nil, nil, nil
 	m.electionDue, m.noLeaderDue, m.adjustUntil = time.Time{}, time.Time{}, time.Time{}
 	for s := range m.streams {
@@ -54,8 +54,8 @@ func (c *Cluster) Stop(i int) {
 	c.moved = true
 }
 
-// Start starts a member's process on the log and the term that it had. It serves clients some time after: see [Member.Serving]. A
-// member that runs already is left alone.
+// Start starts a member's process on the log and the term that it had. It serves clients some time later: see [Member.Serving].
+// Start does nothing if the member already runs.
 func (c *Cluster) Start(i int) {
 	c.mu.Lock()
 	defer c.unlock()
@@ -75,7 +75,7 @@ func (c *Cluster) Start(i int) {
 	c.running.Go(func() { m.publish(life) })
 }
 
-// adjust brings a member's first election forward once it can talk to two others, or is alone.
+// adjust makes a member's first election earlier, once the member is connected with two others, or if it is alone.
 func (m *Member) adjust() {
 	c := m.cluster
 	if m.adjustUntil.IsZero() || !m.awake() {
@@ -94,7 +94,7 @@ func (m *Member) adjust() {
 	m.adjustUntil = time.Time{}
 }
 
-// publish has a member that was started tell the others where it serves clients. When that is applied it serves them.
+// publish proposes the address of a member that was started. The member serves clients when it has applied that change.
 func (m *Member) publish(life int) {
 	c := m.cluster
 	for {
@@ -111,8 +111,8 @@ func (m *Member) publish(life int) {
 	}
 }
 
-// Freeze stops a member's process where it is, as SIGSTOP does. Messages to it wait. Calls at it wait until it is thawed or
-// stopped. A member that is stopped or frozen stays so.
+// Freeze stops a member's process where it is, as SIGSTOP does. Messages to the member wait. Calls at the member wait until it is thawed or
+// stopped. Freeze does nothing if the member is stopped or frozen.
 func (c *Cluster) Freeze(i int) {
 	c.mu.Lock()
 	defer c.unlock()
@@ -124,7 +124,7 @@ func (c *Cluster) Freeze(i int) {
 	c.moved = true
 }
 
-// Thaw lets a frozen member go on. First it reads what it was sent.
+// Thaw makes a frozen member continue. The member first reads the messages that have come.
 func (c *Cluster) Thaw(i int) {
 	c.mu.Lock()
 	defer c.unlock()
@@ -158,7 +158,7 @@ func (c *Cluster) Thaw(i int) {
 	c.moved = true
 }
 
-// Thawed returns when the member is not frozen: at once, nearly always. A frozen member answers nobody.
+// Thawed waits until the member is not frozen. A frozen member answers no call.
 func (m *Member) Thawed(ctx context.Context) error {
 	c := m.cluster
 	c.mu.Lock()

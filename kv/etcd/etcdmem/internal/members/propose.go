@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// errDropped is what a leader says that is handing over. etcd has no code for it.
+// errDropped is the answer of a leader that is handing over. etcd has no code for it.
 var errDropped = status.Error(codes.Unknown, "raft proposal dropped")
 
 // Propose implements server.Member. apply is called with the cluster locked, so it must not call the cluster.
@@ -30,7 +30,7 @@ func (m *Member) Propose(ctx context.Context, apply func(index uint64)) error {
 				return err
 			}
 			sent = true
-			continue // nearly always it is applied by now
+			continue // nearly always the change is applied by now
 		case patience == nil:
 			limited, cancel := context.WithTimeout(ctx, c.config.requestTimeout())
 			defer cancel()
@@ -46,7 +46,7 @@ func (m *Member) Propose(ctx context.Context, apply func(index uint64)) error {
 	}
 }
 
-// submit sends a change to the leader, of which the member knows one.
+// submit sends a change to the leader. The member knows a leader.
 func (m *Member) submit(e *entry) error {
 	if m.role == leader && m.leading.transferee != none {
 		return errDropped
@@ -59,7 +59,7 @@ func (m *Member) submit(e *entry) error {
 	return nil
 }
 
-// pass is what a member does with a change: it appends it if it leads, and otherwise passes it on to the leader. A change that
+// pass gives a change to a member. A leader appends the change to its log. Another member passes the change on to the leader. A change that
 // does not arrive is lost.
 func (m *Member) pass(e *entry, hops int) {
 	switch {
@@ -79,7 +79,7 @@ func (m *Member) pass(e *entry, hops int) {
 	}
 }
 
-// forget has nobody wait for a change any more. It may be committed nevertheless.
+// forget removes a change from those that the member waits for. It may still be committed.
 func (m *Member) forget(e *entry) {
 	for i, p := range m.proposals {
 		if p == e {
@@ -89,7 +89,7 @@ func (m *Member) forget(e *entry) {
 	}
 }
 
-// timedOut returns what a member makes of a change that was not applied in time, although it was sent.
+// timedOut returns the error of a change that was sent and was not applied in time. The proposal began at began.
 func (m *Member) timedOut(began time.Time) error {
 	c := m.cluster
 	lost := m.elected.Add(-2 * c.config.Election)

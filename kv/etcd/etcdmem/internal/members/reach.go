@@ -2,7 +2,7 @@ package members
 
 import "slices"
 
-// Cut has no message pass between two members, in either direction.
+// Cut stops all messages between two members, in both directions.
 func (c *Cluster) Cut(a, b int) { c.setCut(a, b, true) }
 
 // Mend ends a cut.
@@ -25,7 +25,7 @@ func (c *Cluster) linked(a, b *Member) bool {
 	return !c.cuts[[2]int{min(a.index, b.index), max(a.index, b.index)}]
 }
 
-// reached returns the other members that m, which is awake, can exchange messages with now. The caller holds mu.
+// reached returns the other members that m can exchange messages with now. m is awake. The caller holds mu.
 func (c *Cluster) reached(m *Member) []*Member {
 	reached := make([]*Member, 0, len(c.members))
 	for _, other := range c.members {
@@ -36,7 +36,8 @@ func (c *Cluster) reached(m *Member) []*Member {
 	return reached
 }
 
-// reach returns the members that are awake and that member i reaches, over others or directly, i included; none if i is not awake.
+// reach returns the members that are awake and that member i reaches, directly or over other members. It includes i. It returns none if i is
+// not awake.
 // The caller holds mu.
 func (c *Cluster) reach(i int) []int {
 	if !c.members[i].awake() {
@@ -61,7 +62,8 @@ func (c *Cluster) HasQuorum(i int) bool {
 	return len(c.reach(i)) >= c.quorum()
 }
 
-// Reach returns the members that are awake and that member i reaches, over others or directly, i included; none if i is not awake.
+// Reach returns the members that are awake and that member i reaches, directly or over other members. It includes i. It returns none if i is
+// not awake.
 func (c *Cluster) Reach(i int) []int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

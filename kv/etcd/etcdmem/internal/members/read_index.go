@@ -7,12 +7,12 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// A reading is one question to the leader for its place in the log, for all reads that wait for its answer.
+// A reading is one question to the leader: how far is the log committed? It is asked for all reads that wait for the answer.
 type reading struct {
 	done     bool
 	err      error
-	waits    bool   // it was not answered at once
-	term     uint64 // of the leader that has the question; zero if none has
+	waits    bool   // the answer did not come at once
+	term     uint64 // the term of the leader that has the question; zero if no leader has it
 	againAt  time.Time
 	giveUpAt time.Time
 }
@@ -31,7 +31,7 @@ func (m *Member) ReadIndex(ctx context.Context) error {
 			return r.err
 		case r == nil && !m.frozen:
 			r = m.read()
-			continue // nearly always it is done by now
+			continue // nearly always the reading is done by now
 		}
 		if err := m.wait(ctx); err != nil {
 			return err
@@ -39,7 +39,7 @@ func (m *Member) ReadIndex(ctx context.Context) error {
 	}
 }
 
-// read returns the first reading that has yet to begin, which it does at once if none is under way.
+// read returns the reading for a read that begins now. It begins the reading at once if none is under way.
 func (m *Member) read() *reading {
 	switch {
 	case m.reading == nil:
@@ -61,8 +61,8 @@ func (m *Member) begin(r *reading) {
 	}
 }
 
-// ask sends the question of the reading that is under way. A question that does not arrive is lost; one that has arrived stays with
-// the leader.
+// ask sends the question of the reading that is under way. A question that does not arrive is lost. The leader keeps a question that has
+// arrived.
 func (m *Member) ask() {
 	c, r := m.cluster, m.reading
 	r.againAt = time.Now().Add(readAgain)
@@ -74,10 +74,10 @@ func (m *Member) ask() {
 		return
 	}
 	r.term = l.term
-	l.contact() // which answers, if there is a majority
+	l.contact() // it answers if it reaches a majority
 }
 
-// answerReads is what a leader does that a majority has confirmed: it answers all who have asked it.
+// answerReads makes a leader answer all members that have asked it. A majority has just confirmed the leader.
 func (m *Member) answerReads() {
 	for _, asker := range m.cluster.members {
 		r := asker.reading
@@ -88,7 +88,7 @@ func (m *Member) answerReads() {
 	}
 }
 
-// endReading ends the reading that is under way, and begins the next if reads wait for it.
+// endReading ends the reading that is under way. It begins the next one if reads wait for that.
 func (m *Member) endReading(err error) {
 	r := m.reading
 	m.reading = nil

@@ -12,15 +12,15 @@ import (
 
 // A connection has two ends and a pipe for each direction.
 type connection struct {
-	number    uint64 // in the order in which they were made
+	number    uint64 // counts the connections in the order in which they were made
 	link      link
 	pipes     [2]*pipe // by direction
 	client    *conn
 	member    *conn
-	forgotten bool // for ever silent; guarded by Network.mu
+	forgotten bool // silent for ever; guarded by Network.mu
 }
 
-// A direction is one of the two in which bytes travel.
+// A direction is one of the two directions in which bytes travel.
 type direction int
 
 const (
@@ -39,7 +39,7 @@ type conn struct {
 	closed bool
 }
 
-// pass has the network do something else with the bytes.
+// pass changes what the network does with the bytes.
 func (c *connection) pass(passages [2]passage) {
 	for d, p := range c.pipes {
 		p.pass(passages[d])
@@ -47,7 +47,7 @@ func (c *connection) pass(passages [2]passage) {
 	c.bounce()
 }
 
-// bounce answers bytes that have come to an end that is closed, as a kernel does that knows of no such connection.
+// bounce answers bytes that have arrived at a closed end with a reset, as a kernel does that does not know the connection.
 func (c *connection) bounce() {
 	for d, p := range c.pipes {
 		if p.bouncing() {
@@ -107,7 +107,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// CloseWrite is the end of what is written. The other end can go on writing.
+// CloseWrite ends what this end writes. The other end can still write.
 func (c *conn) CloseWrite() error {
 	c.mu.Lock()
 	closed := c.closed
@@ -125,13 +125,14 @@ func (c *conn) isClosed() bool {
 	return c.closed
 }
 
-// timeOut is what a kernel does that gets no acknowledgement. It tells this end alone: nothing gets through to the other.
+// timeOut ends the connection at this end, as a kernel does that gets no acknowledgement. The other end does not learn of it, because
+// nothing arrives there.
 func (c *conn) timeOut() {
 	c.out.failEnd(&c.out.writer, syscall.ETIMEDOUT)
 	c.in.failEnd(&c.in.reader, syscall.ETIMEDOUT)
 }
 
-// explain returns err as package net has it.
+// explain returns err in the form of package net.
 func (c *conn) explain(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err

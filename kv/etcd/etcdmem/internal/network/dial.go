@@ -13,8 +13,8 @@ import (
 // connectFor is how long Linux tries to connect, with the default of tcp_syn_retries.
 const connectFor = 127 * time.Second
 
-// Dial connects a client's host, which has a name, with an address. It returns when the member's kernel has answered: the member
-// need not have accepted the connection.
+// Dial connects a client's host, given by its name, with an address. It returns when the member's kernel has answered. The member
+// may not have accepted the connection yet.
 func (n *Network) Dial(ctx context.Context, from, address string) (net.Conn, error) {
 	c, err := n.dial(ctx, link{from, address})
 	if err != nil {
@@ -41,8 +41,8 @@ func (n *Network) dial(ctx context.Context, l link) (*connection, error) {
 	}
 }
 
-// attempt connects if the first packet and the answer to it have got through by now. If not, it returns when to try again, at the
-// latest, and a channel that is closed when there is reason to try earlier.
+// attempt connects if the first packet and its answer have arrived by now. If not, it returns when to try again at the latest, and a channel
+// that is closed when there is a reason to try earlier.
 func (n *Network) attempt(l link, began time.Time) (c *connection, again time.Time, changed chan struct{}, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -71,7 +71,7 @@ func (n *Network) attempt(l link, began time.Time) (c *connection, again time.Ti
 	return c, there, nil, nil
 }
 
-// unknown is why nothing connects to an address where nothing ever listened.
+// unknown returns the error of a dial to an address where nothing ever listened.
 func unknown(address string) error {
 	if _, err := netip.ParseAddrPort(address); err == nil {
 		return os.NewSyscallError("connect", syscall.EHOSTUNREACH)
@@ -83,7 +83,7 @@ func unknown(address string) error {
 	return &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
-// waitFor returns when changed is closed, or it is time. It returns an error when ctx ends.
+// waitFor returns when changed is closed or the time has come. It returns an error when ctx ends.
 func waitFor(ctx context.Context, changed <-chan struct{}, until time.Time) error {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
@@ -96,7 +96,7 @@ func waitFor(ctx context.Context, changed <-chan struct{}, until time.Time) erro
 	return nil
 }
 
-// interrupted is a dial's error when its context ends, in the words of package net.
+// interrupted is the error of a dial whose context has ended, in the words of package net.
 type interrupted struct{ err error }
 
 func (i interrupted) Error() string {

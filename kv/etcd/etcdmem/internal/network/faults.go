@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// faults are what is wrong with a link.
+// faults are the present faults of a link.
 type faults struct {
 	swallow [2]bool // by direction
 	refuse  bool
@@ -16,36 +16,36 @@ type faults struct {
 	lines   [2]*line // by direction; nil is without limit
 }
 
-// Links are what lies between clients and addresses. All methods return at once.
+// Links are the links between some clients and some addresses. All methods return at once.
 type Links struct {
 	network *Network
-	from    string   // all clients, if empty
-	to      []string // all addresses, if there are none
+	from    string   // the host of the client; all clients if empty
+	to      []string // the addresses; all if there are none
 }
 
-// To returns the links of all clients to the addresses, to all addresses if none is given.
+// To returns the links of all clients to the given addresses, or to all addresses if none is given.
 func (n *Network) To(addresses ...string) Links { return Links{n, "", addresses} }
 
-// Between returns the links of one client's host to the addresses, to all addresses if none is given.
+// Between returns the links of one client's host to the given addresses, or to all addresses if none is given.
 func (n *Network) Between(from string, addresses ...string) Links { return Links{n, from, addresses} }
 
-// Swallow loses all packets, in both directions: the machine is gone, or the cable. Nothing is broken off. Connections stay
-// open and are silent; writes to them succeed until the window is full, and then wait. New connections hang until their
-// context ends. What was held is delivered in order after Mend.
+// Swallow loses all packets in both directions, as if the machine or the cable were gone. No connection breaks. Connections stay open and
+// silent. Writes to them succeed until the window is full, and then wait. New connections hang until their context ends. After Mend, the
+// lost bytes arrive in order.
 func (l Links) Swallow() {
 	l.alter(func(f *faults) { f.swallow = [2]bool{true, true} })
 }
 
-// SwallowRequests loses packets on their way to the addresses. The answers still arrive, no more than a window of them: nothing
-// tells the member that they do. New connections hang.
+// SwallowRequests loses packets on their way to the addresses. Answers still arrive, but no more than a window of them,
+// because the member gets no acknowledgements. New connections hang.
 func (l Links) SwallowRequests() { l.alter(func(f *faults) { f.swallow[requests] = true }) }
 
-// SwallowAnswers loses packets on their way from the addresses. What clients ask for still arrives, no more than a window
-// of it. New connections hang.
+// SwallowAnswers loses packets on their way from the addresses. Requests still arrive, but no more than a window of
+// them. New connections hang.
 func (l Links) SwallowAnswers() { l.alter(func(f *faults) { f.swallow[answers] = true }) }
 
-// Forget makes the connections that exist silent for ever, as a firewall does that has lost its state. New connections work at
-// once. Nothing mends a forgotten connection.
+// Forget makes the existing connections silent for ever, as a firewall does that has lost its state. New connections work at once. Mend does
+// not mend a forgotten connection.
 func (l Links) Forget() {
 	l.network.mu.Lock()
 	defer l.network.mu.Unlock()
@@ -55,8 +55,7 @@ func (l Links) Forget() {
 	}
 }
 
-// Reset breaks the connections that exist: reads and writes fail with ECONNRESET. What was under way is lost. New connections
-// work.
+// Reset breaks the existing connections. Their reads and writes fail with ECONNRESET. Bytes on their way are lost. New connections work.
 func (l Links) Reset() {
 	l.network.mu.Lock()
 	conns := l.conns()
@@ -66,17 +65,17 @@ func (l Links) Reset() {
 	}
 }
 
-// Refuse has new connections fail with ECONNREFUSED. Those that exist work on.
+// Refuse makes new connections fail with ECONNREFUSED. Existing connections still work.
 func (l Links) Refuse() { l.alter(func(f *faults) { f.refuse = true }) }
 
-// Delay has every byte travel for d longer, in each direction, and each write for as much as jitter longer than that, by chance. Bytes
-// do not overtake each other. It takes the place of an earlier Delay.
+// Delay makes every byte travel for d longer, in each direction. It adds a random time of at most jitter for each write. Bytes do not overtake
+// each other. Delay replaces an earlier Delay.
 func (l Links) Delay(d, jitter time.Duration) {
 	l.alter(func(f *faults) { f.delay, f.jitter = d, jitter })
 }
 
-// Throttle carries at most that many bytes a second in each direction. All connections of the links share the limit. It takes the
-// place of an earlier Throttle. A limit of zero is none.
+// Throttle limits the bytes per second in each direction. All connections of the links share the limit. Throttle replaces an earlier
+// Throttle. Zero means no limit.
 func (l Links) Throttle(bytesPerSecond int) {
 	var lines [2]*line
 	if bytesPerSecond > 0 {
@@ -85,8 +84,8 @@ func (l Links) Throttle(bytesPerSecond int) {
 	l.alter(func(f *faults) { f.lines = lines })
 }
 
-// Mend ends all faults of these links, also those of single clients if these are the links of all, but not those that were given
-// to more addresses than these have. What was held is delivered. Connections that were reset or forgotten stay so.
+// Mend ends all faults of these links. If these are the links of all clients, it also ends the faults of single clients. It does not end a
+// fault that was set for more addresses than these links have. Held bytes are delivered. Connections that were reset or forgotten stay so.
 func (l Links) Mend() {
 	n := l.network
 	n.mu.Lock()
@@ -99,7 +98,7 @@ func (l Links) Mend() {
 	n.apply()
 }
 
-// alter changes what is wrong.
+// alter changes the faults of the links.
 func (l Links) alter(change func(*faults)) {
 	n := l.network
 	n.mu.Lock()
@@ -135,7 +134,7 @@ func (l Links) conns() []*connection {
 	return conns
 }
 
-// apply has all connections see the present faults. The caller holds mu.
+// apply applies the present faults to all connections. The caller holds mu.
 func (n *Network) apply() {
 	for _, c := range n.To().conns() {
 		if !c.forgotten {
@@ -145,7 +144,7 @@ func (n *Network) apply() {
 	n.announce()
 }
 
-// faultsOf returns all that is wrong with l. The caller holds mu.
+// faultsOf returns all faults of l. The caller holds mu.
 func (n *Network) faultsOf(l link) (all []*faults) {
 	for _, k := range []link{l, {"", l.to}, {l.from, ""}, {"", ""}} {
 		if f := n.faults[k]; f != nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A line has a limited speed, and is shared by the connections of some links. Each sends a small piece when the pieces before it
-// are through, so that none of them waits for another's whole window.
+// A line has a limited speed. The connections of some links share it. They send small pieces in turn, so that no connection waits for the
+// whole window of another one.
 type line struct {
 	perSecond int
 
@@ -14,12 +14,12 @@ type line struct {
 	free time.Time // when the line has carried all that was reserved
 }
 
-// lateness is how far behind its schedule a line may be without losing what it could have carried: real timers are late.
+// lateness is how far behind its schedule a line may be and still catch up. Real timers are late.
 const lateness = 20 * time.Millisecond
 
 func newLine(bytesPerSecond int) *line { return &line{perSecond: bytesPerSecond} }
 
-// reserve returns how many of n bytes to send next, and when they are through.
+// reserve returns how many of n bytes to send next, and when the line has carried them.
 func (l *line) reserve(now time.Time, n int) (granted int, through time.Time) {
 	granted = min(n, max(1, l.perSecond/100), 16<<10)
 	l.mu.Lock()

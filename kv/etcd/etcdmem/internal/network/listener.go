@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// backlog is how many connections wait to be accepted, as many as etcd has its kernel keep at least.
+// backlog is how many connections may wait to be accepted: the least that etcd lets its kernel keep.
 const backlog = 128
 
 // A listener accepts the connections to one address.
@@ -43,7 +43,7 @@ func (n *Network) Listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
-// offer has a connection wait to be accepted.
+// offer adds a connection that waits to be accepted.
 func (l *listener) offer(c *connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

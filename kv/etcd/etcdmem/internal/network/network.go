@@ -17,12 +17,12 @@ type Network struct {
 	hosts   map[string]*host  // by address
 	clients map[string]string // the IP address of each client's host, by its name
 	faults  map[link]*faults
-	conns   map[*connection]bool // those that are open at one of their ends
-	made    uint64               // connections so far
+	conns   map[*connection]bool // the connections that are open at an end
+	made    uint64               // how many connections were made
 	changed chan struct{}        // closed and replaced when a fault or a host changes
 }
 
-// A link is between a client's host and an address. If from is empty, it stands for the links of all clients.
+// A link is the way between a client's host and an address. If from is empty, it stands for the links of all clients.
 type link struct{ from, to string }
 
 // A host is what is at an address.
@@ -31,7 +31,7 @@ type host struct {
 	frozen   bool
 }
 
-// New returns a network without faults. The seed decides all that is random in it.
+// New returns a network without faults. The seed decides everything that is random in it.
 func New(seed uint64) *Network {
 	return &Network{
 		seed:    seed,
@@ -43,7 +43,7 @@ func New(seed uint64) *Network {
 	}
 }
 
-// connect makes a connection over l, which the caller adds to the listener's. The caller holds mu.
+// connect makes a connection over l. The caller adds it to the connections of the listener. The caller holds mu.
 func (n *Network) connect(l link) *connection {
 	n.made++
 	c := &connection{number: n.made, link: l}
@@ -72,7 +72,7 @@ func (n *Network) clientAddr(name string) net.Addr {
 	return addr(fmt.Sprintf("%s:%d", ip, first+n.made%ports))
 }
 
-// addr returns address as package net has it.
+// addr returns address in the form of package net.
 func addr(address string) net.Addr {
 	if a, err := netip.ParseAddrPort(address); err == nil {
 		return net.TCPAddrFromAddrPort(a)
@@ -86,7 +86,7 @@ type name string
 func (name) Network() string  { return "tcp" }
 func (a name) String() string { return string(a) }
 
-// announce has those who wait for a change look again. The caller holds mu.
+// announce makes the calls that wait for a change look again. The caller holds mu.
 func (n *Network) announce() {
 	close(n.changed)
 	n.changed = make(chan struct{})
@@ -109,14 +109,14 @@ func (n *Network) closedOne(c *connection) {
 	}
 }
 
-// Connections returns the number of connections that are open at one of their ends.
+// Connections returns the number of connections that are open at one end or both.
 func (n *Network) Connections() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.conns)
 }
 
-// Close closes all listeners and breaks all connections. Nothing can be dialled any more.
+// Close closes all listeners and breaks all connections. Every later dial fails.
 func (n *Network) Close() {
 	n.mu.Lock()
 	n.closed = true

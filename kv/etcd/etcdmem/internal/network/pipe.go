@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// window is how many bytes a direction of a connection holds, on their way and unread.
+	// window is how many bytes a direction of a connection holds: those on their way, and the unread ones.
 	window = 64 << 10
-	// retransmitFor is how long Linux sends again what is not acknowledged, with the default of tcp_retries2.
+	// retransmitFor is how long Linux sends unacknowledged bytes again, with the default of tcp_retries2.
 	retransmitFor = 924600 * time.Millisecond
 )
 
@@ -22,7 +22,7 @@ type passage struct {
 	blocked bool          // nothing passes
 	unheard bool          // no acknowledgement comes back
 	delay   time.Duration // for each byte
-	jitter  time.Duration // at most so much more for each write
+	jitter  time.Duration // the most that is added to delay for a write
 	line    *line         // nil is without limit
 }
 
@@ -34,7 +34,7 @@ type pipe struct {
 	mu      sync.Mutex
 	changed sync.Cond // on mu: anything below has changed
 	passage passage
-	buffer  *[]byte // of buffers, that data is in; nil while nothing is unread
+	buffer  *[]byte // the memory of data, from buffers; nil while nothing is unread
 	data    []byte  // the unread bytes begin at off
 	off     int
 	written int64 // by the writer
@@ -51,27 +51,27 @@ type pipe struct {
 	ended   bool // the end has arrived
 	writer  side
 	reader  side
-	refused bool        // the reader's kernel has answered that nobody reads
+	refused bool        // the reader's kernel has answered that its end is closed
 	gaveUp  func()      // called, without mu, when the writer's kernel gives up
 	giveUp  *time.Timer // for gaveUp; nil if nothing waits for an acknowledgement
 }
 
-// A mark says when the bytes up to a position arrive: not before those of earlier marks. Without marks, all that was written has
-// arrived, or is blocked.
+// A mark says when the bytes up to a position arrive. They do not arrive before the bytes of earlier marks. If there is no mark, all written
+// bytes have arrived, or the pipe is blocked.
 type mark struct {
 	upto int64
 	due  time.Time
 }
 
-// A side is what one end has done to a pipe.
+// A side is the state of a pipe at one end.
 type side struct {
 	closed   bool
-	failed   error // what it returns at once, if not nil
+	failed   error // if not nil, calls at this end return it at once
 	frozen   bool
 	deadline time.Time
 }
 
-// err returns why an end cannot go on.
+// err returns why calls at an end fail.
 func (s *side) err() error {
 	switch {
 	case s.closed:
@@ -144,7 +144,7 @@ func (p *pipe) push(part []byte) {
 	p.changed.Broadcast()
 }
 
-// send gives what was written last a time to arrive. The caller holds mu.
+// send sets the time at which the last written bytes arrive. The caller holds mu.
 func (p *pipe) send() {
 	switch {
 	case p.passage.blocked:
@@ -155,7 +155,7 @@ func (p *pipe) send() {
 	}
 }
 
-// due returns when what is sent now arrives. The caller holds mu.
+// due returns when bytes that are sent now arrive. The caller holds mu.
 func (p *pipe) due() time.Time {
 	due := time.Now().Add(p.passage.delay)
 	if p.passage.jitter > 0 {
@@ -164,7 +164,7 @@ func (p *pipe) due() time.Time {
 	return due
 }
 
-// arrive moves what has arrived. The caller holds mu.
+// arrive notes that bytes have arrived. The caller holds mu.
 func (p *pipe) arrive(upto int64) {
 	p.arrived = upto
 	if !p.passage.unheard {
@@ -172,8 +172,8 @@ func (p *pipe) arrive(upto int64) {
 	}
 }
 
-// advance has everything arrive that is due, and returns when the next is; zero if only a change can help. The caller holds
-// mu.
+// advance lets all bytes arrive that are due. It returns when the next bytes are due, or zero if nothing arrives before something changes.
+// The caller holds mu.
 func (p *pipe) advance() (next time.Time) {
 	if p.passage.blocked {
 		return time.Time{}
@@ -234,7 +234,7 @@ func (p *pipe) ending() error {
 	return io.EOF
 }
 
-// grant returns how many of n bytes the line has carried by now. If there are none, it returns when there will be some. The
+// grant returns how many of n bytes the line has carried by now. If it has carried none, grant returns when it will have carried some. The
 // caller holds mu.
 func (p *pipe) grant(n int) (granted int, slot time.Time) {
 	if p.passage.line == nil {
@@ -271,7 +271,7 @@ func (p *pipe) pop(b []byte) {
 	}
 }
 
-// wait returns after a change, and at a time if that is not zero. The caller holds mu, which is released meanwhile.
+// wait returns after a change, or at a time if that is not zero. The caller holds mu. wait does not hold it while it waits.
 func (p *pipe) wait(until time.Time) {
 	if !until.IsZero() {
 		timer := time.AfterFunc(time.Until(until), p.wake)
@@ -286,12 +286,12 @@ func (p *pipe) wake() {
 	p.changed.Broadcast()
 }
 
-// passed reports whether a deadline, if there is one, has passed.
+// passed reports whether there is a deadline and it has passed.
 func passed(deadline time.Time) bool {
 	return !deadline.IsZero() && !time.Now().Before(deadline)
 }
 
-// earlier returns the earlier of two times, of which zero is none.
+// earlier returns the earlier of two times. A zero time counts as no time.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

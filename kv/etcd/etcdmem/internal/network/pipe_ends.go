@@ -2,7 +2,7 @@ package network
 
 import "time"
 
-// pass changes what happens to the bytes, also to those that are on their way.
+// pass changes what happens to the bytes. It also changes it for the bytes that are on their way.
 func (p *pipe) pass(to passage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -17,7 +17,7 @@ func (p *pipe) pass(to passage) {
 	if !to.unheard {
 		p.acked, p.heard = p.read, p.arrived
 	}
-	p.marks = nil // what is lost is sent again; what is not lost is not later for it
+	p.marks = nil // lost bytes are sent again, and other bytes do not arrive later because of that
 	if p.written > p.arrived {
 		p.send()
 	}
@@ -28,7 +28,7 @@ func (p *pipe) pass(to passage) {
 	p.changed.Broadcast()
 }
 
-// watchAcks starts the time after which the writer's kernel gives up, or stops it. The caller holds mu.
+// watchAcks starts or stops the timer after which the writer's kernel gives up. The caller holds mu.
 func (p *pipe) watchAcks() {
 	waits := p.heard < p.written && (p.passage.blocked || p.passage.unheard) && p.writer.failed == nil && p.gaveUp != nil
 	switch {
@@ -40,7 +40,7 @@ func (p *pipe) watchAcks() {
 	}
 }
 
-// finish lets the writer write no more. Reads return the end after what was written.
+// finish ends what the writer writes. Reads return the written bytes, and then the end.
 func (p *pipe) finish(end ending, closed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +51,7 @@ func (p *pipe) finish(end ending, closed bool) {
 	p.changed.Broadcast()
 }
 
-// leave is what the reader does that will read no more. It reports whether there are bytes that it has not read.
+// leave notes that the reader reads no more. It reports whether there are bytes that it has not read.
 func (p *pipe) leave() (unread bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,19 +62,19 @@ func (p *pipe) leave() (unread bool) {
 	return unread
 }
 
-// bounces reports whether bytes have come to a reader that is gone, and the writer can be told. The caller holds mu.
+// bounces reports whether bytes have arrived at a closed end and a reset can reach the writer. The caller holds mu.
 func (p *pipe) bounces() bool {
 	return (p.reader.closed || p.reader.failed != nil) && !p.refused && !p.passage.blocked && !p.passage.unheard && p.read < p.written
 }
 
-// bouncing is bounces, for callers that do not hold mu.
+// bouncing is bounces for callers that do not hold mu.
 func (p *pipe) bouncing() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.bounces()
 }
 
-// refuse has writes fail because nobody reads.
+// refuse makes writes fail because the other end is closed.
 func (p *pipe) refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +82,7 @@ func (p *pipe) refuse() {
 	p.changed.Broadcast()
 }
 
-// fail loses what is on its way, and has both ends return err at once.
+// fail loses the bytes on their way, and makes both ends return err at once.
 func (p *pipe) fail(err error) {
 	p.failEnd(&p.writer, err)
 	p.failEnd(&p.reader, err)
@@ -92,7 +92,7 @@ func (p *pipe) fail(err error) {
 	p.read, p.arrived = p.written, p.written
 }
 
-// failEnd has one end return err at once. Only the first failure counts.
+// failEnd makes one end return err at once. Only the first failure counts.
 func (p *pipe) failEnd(end *side, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +119,7 @@ func (p *pipe) setDeadline(end *side, t time.Time) {
 	p.changed.Broadcast()
 }
 
-// stop ends the timer of a pipe that nobody uses any more.
+// stop ends the timer of a pipe that is not used any more.
 func (p *pipe) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,10 +1,10 @@
 package network
 
-// Freeze stops the process at each address where it is, as SIGSTOP does. Its kernel works on: connections stay, new ones are made,
-// and bytes arrive until the window is full. The process neither reads nor writes nor accepts.
+// Freeze stops the process at each address where it is, as SIGSTOP does. Its kernel still works: existing connections stay, new ones are
+// made, and bytes arrive until the window is full. The process does not read, write or accept.
 func (n *Network) Freeze(addresses ...string) { n.freeze(true, addresses) }
 
-// Thaw lets frozen processes go on.
+// Thaw makes frozen processes continue.
 func (n *Network) Thaw(addresses ...string) { n.freeze(false, addresses) }
 
 func (n *Network) freeze(frozen bool, addresses []string) {
@@ -23,8 +23,8 @@ func (n *Network) freeze(frozen bool, addresses []string) {
 	}
 }
 
-// Kill ends the process at each address, as SIGKILL does: its kernel closes its listener and its ends of connections. Bytes that
-// the process has written are delivered. Frozen processes are killed as well.
+// Kill ends the process at each address, as SIGKILL does: its kernel closes its listener and its ends of connections. The
+// bytes that the process has written are delivered. Frozen processes are killed as well.
 func (n *Network) Kill(addresses ...string) {
 	for _, a := range addresses {
 		n.mu.Lock()

@@ -11,17 +11,17 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// askAgain is how often a member is asked whether it has a leader. It is no part of other times, so that in a bubble no two things happen
-// at one moment whose order is left to chance.
+// askAgain is the time between two questions to a member whether it has a leader. Other times are no multiples of it. Otherwise two things
+// could happen at the same moment in a bubble, and chance would decide which is first.
 const askAgain = 9973 * time.Microsecond
 
 // A World is a cluster of three members, real or simulated, with the times of this package.
 type World interface {
-	// Led waits for a leader and returns it.
+	// Led waits until there is a leader, and returns it.
 	Led() int
 	// Act makes something happen to members.
 	Act(do Action, members []int)
-	// Call makes a call at a member. A [Watch] calls opened when it is there.
+	// Call makes a call at a member. A [Watch] calls opened when the watch has begun.
 	Call(ctx context.Context, what Call, member int, opened func()) error
 }
 
@@ -30,12 +30,12 @@ type Answer struct {
 	Expectation
 	text string
 	took time.Duration
-	late time.Duration // how long the member took to find that it has no leader, if it was to find that
+	late time.Duration // how long the member took to find that it has no leader, if it had to find that
 }
 
-// A loss is that a member finds that it has no leader.
+// A loss is the moment when a member finds that it has no leader.
 type loss struct {
-	found chan struct{} // closed when it has
+	found chan struct{} // closed when the member has found it
 	late  time.Duration // since the faults
 }
 
@@ -59,7 +59,7 @@ func (s *Scenario) Play(t *testing.T, w World) []Answer {
 	for i, e := range s.Calls {
 		opened := make(chan struct{})
 		running.Go(func() { answers[i] = p.ask(e, sync.OnceFunc(func() { close(opened) })) })
-		if e.call == Watch { // which must be there before the faults
+		if e.call == Watch { // it must have begun before the faults
 			<-opened
 		}
 	}
@@ -82,13 +82,13 @@ func (s *Scenario) Play(t *testing.T, w World) []Answer {
 type play struct {
 	t        *testing.T
 	world    World
-	numbers  [3]int // of the roles
+	numbers  [3]int // the members of the roles
 	began    time.Time
 	happened map[time.Duration]chan struct{} // closed when the faults of a time have happened
 	losses   map[Role]*loss
 }
 
-// find asks a member after the first faults until it says that it has no leader. Nothing tells a client.
+// find asks a member after the first faults until it answers that it has no leader. A client is not notified of that.
 func (p *play) find(l *loss, at Role) {
 	defer close(l.found)
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
@@ -101,7 +101,7 @@ func (p *play) find(l *loss, at Role) {
 	l.late = time.Since(began)
 }
 
-// ask makes a call when it is to be made.
+// ask makes a call at its time.
 func (p *play) ask(e Expectation, opened func()) Answer {
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
@@ -120,11 +120,11 @@ func (p *play) ask(e Expectation, opened func()) Answer {
 	}
 	a.text = text(p.world.Call(ctx, e.call, p.numbers[e.at], opened))
 	a.took = time.Since(began)
-	opened() // if the watch never was
+	opened() // for a watch that never began
 	return a
 }
 
-// text returns what a client is told.
+// text returns the answer that a client gets.
 func text(err error) string {
 	if err == nil {
 		return ok
@@ -136,7 +136,7 @@ func text(err error) string {
 	return fmt.Sprintf("%v: %s", s.Code(), s.Message())
 }
 
-// CheckText reports an answer that is not as expected, whenever it came.
+// CheckText reports an answer with an unexpected text. The time of the answer does not count.
 func (a *Answer) CheckText(t *testing.T) {
 	t.Helper()
 	if !slices.Contains(a.answers, a.text) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Role is that of a member when a scenario begins.
+// A Role is the role of a member when a scenario begins.
 type Role int
 
 const (
@@ -29,7 +29,7 @@ const (
 	Watch  Call = "watch"        // until the stream, which requires a leader, ends
 )
 
-// What clients are told.
+// The answers that clients get.
 const (
 	ok             = "ok"
 	timedOut       = "Unavailable: etcdserver: request timed out"
@@ -40,14 +40,14 @@ const (
 	deadline       = "DeadlineExceeded: context deadline exceeded"
 )
 
-// The times of package etcdtest's clusters, which both kinds of clusters have here.
+// Both kinds of clusters have the times of package etcdtest's clusters here.
 const (
 	Heartbeat = 50 * time.Millisecond
 	Election  = 500 * time.Millisecond
 	Patience  = 5*time.Second + 2*Election // for a request
 )
 
-// A Scenario is some faults of a cluster of three members, and what calls are answered, after how long.
+// A Scenario is some faults of a cluster of three members, with the expected answers to calls and their times.
 type Scenario struct {
 	Name   string
 	Faults []Fault
@@ -75,11 +75,11 @@ const (
 	MoveTo    Action = "move the leader to"
 )
 
-// An Expectation is one of some answers, not earlier and not later after the call than said. The call is made some time after the
-// scenario's beginning, but never before the faults of that time.
+// An Expectation of a call is that one of some answers comes within a range of time after the call. The call is made some time after the
+// scenario's beginning, and after the faults of that time.
 type Expectation struct {
 	after      time.Duration
-	leaderless bool // it is made once the member has found that it has no leader
+	leaderless bool // the call is made when the member has found that it has no leader
 	call       Call
 	at         Role
 	answers    []string
@@ -108,14 +108,14 @@ func (e Expectation) later(after time.Duration) Expectation {
 	return e
 }
 
-// within says how long the answer takes.
+// within sets the range of time for the answer.
 func (e Expectation) within(min, max time.Duration) Expectation {
 	e.min, e.max = min, max
 	return e
 }
 
-// Another leader is elected after the lesser of two members' times by chance, counted from the last heartbeat, which is up to one ago.
-// Real members may need to try twice.
+// Each of two members stands for election after a random time since the last heartbeat. The shorter time counts. The last heartbeat is at
+// most one interval ago. Real members may need a second election.
 const (
 	electedFrom = Election - Heartbeat
 	twice       = 4 * Election
@@ -128,9 +128,9 @@ const (
 )
 
 var (
-	// unharmed are the calls that no fault of the consensus touches.
+	// unharmed are the calls that work during every fault of the consensus.
 	unharmed = func(r Role) []Expectation { return []Expectation{at(r, Stale, ok), at(r, Strict, ok)} }
-	// leaderless are the calls at a member that has no leader, once it has found that out.
+	// leaderless are the calls at a member that has found that it has no leader.
 	leaderless = func(r Role) []Expectation {
 		calls := []Expectation{at(r, Put, deadline), at(r, Get, timedOut).within(Patience, 2*Patience), at(r, Stale, ok), at(r, Strict, noLeader)}
 		for i := range calls {
@@ -138,7 +138,7 @@ var (
 		}
 		return calls
 	}
-	// fine are the calls at a member that lacks nothing.
+	// fine are the calls at a member with a leader and a majority.
 	fine = func(r Role) []Expectation {
 		return slices.Concat(unharmed(r), []Expectation{at(r, Put, ok), at(r, Get, ok)})
 	}
@@ -248,7 +248,7 @@ var All = []Scenario{
 			at(Follower, Put, timedOut),
 			at(Follower, Get, leaderChanged).within(twice, twice+4*Heartbeat),
 			at(Follower, Put, ok).later(lostTo).within(0, twice),
-			at(Leader, Put, ok).later(twice), at(Leader, Put, ok).later(twice + 4*Heartbeat), // nobody has deposed it
+			at(Leader, Put, ok).later(twice), at(Leader, Put, ok).later(twice + 4*Heartbeat), // no other member was elected
 		},
 	},
 	{
@@ -296,7 +296,7 @@ var All = []Scenario{
 			at(Follower, Put, ok).within(3*Election, 3*Election+4*Heartbeat),
 			at(Follower, Get, ok).within(3*Election, 3*Election+4*Heartbeat),
 			at(Follower, Stale, ok).within(3*Election, 3*Election+4*Heartbeat),
-			at(Leader, Put, ok).later(3*Election + Heartbeat), // nobody has deposed it
+			at(Leader, Put, ok).later(3*Election + Heartbeat), // no other member was elected
 		}),
 	},
 	{
@@ -320,7 +320,7 @@ var All = []Scenario{
 		Faults: []Fault{in(0, MoveTo, Follower)},
 		Calls: slices.Concat(unharmed(Leader), unharmed(Follower), unharmed(Other), []Expectation{
 			at(Leader, Put, ok), at(Follower, Put, ok), at(Other, Put, ok),
-			// Members that have just heard of another leader may take that for a reason, by chance, or not.
+			// Reads at a member that has just heard of another leader may fail for that reason, by chance.
 			at(Leader, Get, ok, leaderChanged), at(Follower, Get, ok, leaderChanged), at(Other, Get, ok, leaderChanged),
 		}),
 		Short: true,

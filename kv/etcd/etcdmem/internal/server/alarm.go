@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// alarms are the alarms that are raised, in order. While one is, the cluster refuses what would make matters worse.
+// alarms are the raised alarms, in order. While there is one, the cluster refuses requests that would make the situation worse.
 type alarms []alarm
 
 type alarm struct {
@@ -33,7 +33,7 @@ func (one alarm) message() *pb.AlarmMember {
 	return &pb.AlarmMember{MemberID: one.member, Alarm: one.kind}
 }
 
-// alarm does what is asked with alarms.
+// alarm does the action of an alarm request.
 func (w *write) alarm(r *pb.AlarmRequest) *pb.AlarmResponse {
 	resp := &pb.AlarmResponse{Header: new(pb.ResponseHeader)}
 	one := alarm{r.Alarm, r.MemberID}
@@ -64,7 +64,7 @@ func (w *write) alarm(r *pb.AlarmRequest) *pb.AlarmResponse {
 
 func (s *maintenanceService) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
 	if _, ok := pb.AlarmRequest_AlarmAction_name[int32(r.Action)]; !ok {
-		return nil, status.Errorf(codes.InvalidArgument, "etcdmem: unknown alarm action %d", r.Action) // real etcd dies of it
+		return nil, status.Errorf(codes.InvalidArgument, "etcdmem: unknown alarm action %d", r.Action) // real etcd panics
 	}
 	allowed := (*auth).admin
 	if r.Action == pb.AlarmRequest_GET {
@@ -78,7 +78,7 @@ func (s *maintenanceService) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb
 	})
 }
 
-// allowed returns the error of a change that an alarm forbids. Of those that need space, puts and leases are refused.
+// allowed returns the error of a change that an alarm forbids. An alarm for space forbids puts and new leases.
 func (st *State) allowed(r *pb.InternalRaftRequest) error {
 	switch {
 	case len(st.alarms) == 0 || r.Alarm != nil:

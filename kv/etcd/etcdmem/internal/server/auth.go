@@ -12,10 +12,10 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// root is the name of the user, and of the role, that may do everything.
+// root is the name of the user who may do everything, and of the role that may.
 const root = "root"
 
-// auth is who may do what.
+// auth has the users, their roles and the permissions of the roles.
 type auth struct {
 	enabled  bool
 	revision uint64
@@ -24,7 +24,7 @@ type auth struct {
 }
 
 type user struct {
-	password   [sha256.Size]byte // its sum; no password has the zero sum
+	password   [sha256.Size]byte // the sum of the password; zero if there is no password
 	noPassword bool
 	roles      []string // sorted
 }
@@ -51,10 +51,10 @@ func (a *auth) copy() *auth {
 
 func (u *user) has(role string) bool { return slices.Contains(u.roles, role) }
 
-// caller is who asks. Without a token it is the zero caller.
+// caller is the user who makes a call. It is zero if the call has no token.
 type caller struct {
 	user     string
-	revision uint64 // of auth, when the token was looked up
+	revision uint64 // the revision of auth when the token was looked up
 }
 
 // admin returns an error unless c may do everything.
@@ -74,7 +74,7 @@ func (a *auth) admin(c caller) error {
 	return nil
 }
 
-// known returns an error unless c is anybody.
+// known returns an error if c is no user.
 func (a *auth) known(c caller) error {
 	if a.enabled && c == (caller{}) {
 		return rpctypes.ErrGRPCUserEmpty
@@ -102,7 +102,7 @@ func (a *auth) may(c caller, key, end []byte, kind authpb.Permission_Type) error
 	return nil
 }
 
-// granted returns the permissions of all roles of u that are of a kind, in order of their keys.
+// granted returns the permissions of one kind that the roles of u have, in order of their keys.
 func (a *auth) granted(u *user, kind authpb.Permission_Type) (granted []permission) {
 	for _, role := range u.roles {
 		for _, p := range a.roles[role] {
@@ -115,7 +115,7 @@ func (a *auth) granted(u *user, kind authpb.Permission_Type) (granted []permissi
 	return granted
 }
 
-// interval is a permission or a request as an interval of keys, without an end if open is set.
+// interval is the interval of keys of a permission or a request. It has no end if open is set.
 type interval struct {
 	from, to string
 	open     bool
@@ -134,7 +134,7 @@ func intervalOf(key, end string) interval {
 // before reports whether i ends at or before key.
 func (i interval) before(key string) bool { return !i.open && i.to <= key }
 
-// covered reports whether the permissions together hold every key of a request.
+// covered reports whether the permissions together have every key of a request.
 func covered(granted []permission, key, end string) bool {
 	want := intervalOf(key, end)
 	var have interval
@@ -163,7 +163,7 @@ func changesAuth(r *pb.InternalRaftRequest) bool {
 		r.AuthRoleAdd != nil || r.AuthRoleDelete != nil || r.AuthRoleGrantPermission != nil || r.AuthRoleRevokePermission != nil
 }
 
-// permitted returns an error unless c may do the change r. Holds the state's mutex.
+// permitted returns an error unless c may do the change r. The caller holds the state's mutex.
 func (v view) permitted(c caller, r *pb.InternalRaftRequest) error {
 	a := v.auth
 	switch {

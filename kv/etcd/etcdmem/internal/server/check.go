@@ -5,7 +5,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// What is wrong with a request by itself, whatever the state is, is found here, before the request goes anywhere.
+// The checks in this file find requests that are wrong whatever the state is. They run before the request is proposed.
 
 func checkRange(r *pb.RangeRequest) error {
 	if len(r.GetKey()) == 0 {
@@ -39,8 +39,8 @@ func checkDeleteRange(r *pb.DeleteRangeRequest) error {
 	return nil
 }
 
-// checkTxn checks a transaction and those in it. Each level may have at most most operations, less those of the largest part
-// of every level around it.
+// checkTxn checks a transaction and its inner transactions. A part of it may have at most most operations. For an inner transaction the
+// operations of the largest part of each outer transaction are subtracted from most.
 func checkTxn(r *pb.TxnRequest, most int) error {
 	largest := max(len(r.GetCompare()), len(r.GetSuccess()), len(r.GetFailure()))
 	if largest > most {
@@ -72,5 +72,5 @@ func checkOp(op *pb.RequestOp, most int) error {
 	case *pb.RequestOp_RequestTxn:
 		return checkTxn(op.RequestTxn, most)
 	}
-	return rpctypes.ErrGRPCKeyNotFound // an operation that is none
+	return rpctypes.ErrGRPCKeyNotFound // an operation of no kind
 }

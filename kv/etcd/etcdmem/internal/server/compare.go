@@ -17,8 +17,8 @@ func (v view) holdAll(compares []*pb.Compare) bool {
 	return true
 }
 
-// holds reports whether c holds for every key in its range. If the range is empty, c must hold for a key that was never put;
-// there a comparison of values fails, whatever it asks for.
+// holds reports whether c holds for every key in its range. If the range is empty, c must hold for a key that was never put. A comparison
+// of values never holds for such a key.
 func (v view) holds(c *pb.Compare) bool {
 	empty, ok := true, true
 	v.data.EachAt(keysOf(c.Key, c.RangeEnd), v.revision, func(rec *mvcc.Record) bool {
@@ -32,8 +32,8 @@ func (v view) holds(c *pb.Compare) bool {
 	return ok
 }
 
-// holdsFor compares one record. What c compares with is zero if it is of another kind than the target. A target or a result
-// that etcd does not know is equal, and holds.
+// holdsFor compares one record. If the operand of c does not belong to its target, the operand counts as zero. A target that etcd does not
+// know compares as equal. A result that etcd does not know holds.
 func holdsFor(c *pb.Compare, rec *mvcc.Record) bool {
 	var order int
 	switch c.Target {

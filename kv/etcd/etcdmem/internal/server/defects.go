@@ -6,7 +6,7 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
-// Defects are bugs that etcd has had, and that a server can be told to have. Package etcdmem describes them.
+// Defects are bugs that versions of etcd had. A server has those that are set. Package etcdmem describes them.
 type Defects struct {
 	ProgressRunsAhead       bool
 	CompactionForgetsSlow   bool
@@ -14,8 +14,7 @@ type Defects struct {
 	SnapshotWakesFuture     bool
 }
 
-// withoutForgotten returns the changes that a watch is told of that is behind. The defect forgets deletions at the very revision of a
-// compaction.
+// withoutForgotten returns the changes that a watch that is behind gets. The defect loses deletions at exactly the revision of a compaction.
 func (d *Defects) withoutForgotten(records []*mvcc.Record, compacted int64) []*mvcc.Record {
 	if !d.CompactionForgetsDelete {
 		return records
@@ -23,8 +22,8 @@ func (d *Defects) withoutForgotten(records []*mvcc.Record, compacted int64) []*m
 	return slices.DeleteFunc(records, func(rec *mvcc.Record) bool { return rec.Deletion() && rec.Modify == compacted })
 }
 
-// progressAhead is [watchStream.progress] with the defect: it answers at once, without looking whether the watches are as far, and
-// before what waits in the queue for them.
+// progressAhead is [watchStream.progress] with the defect. It answers at once, even if the watches are not as far. The answer overtakes what
+// waits in the queue.
 func (ws *watchStream) progressAhead(h *hub) {
 	ws.push(progressOf(h.now.revision))
 	last := len(ws.queue) - 1

@@ -2,7 +2,7 @@ package server
 
 import "errors"
 
-// These end watches. Etcd gives them to clients as text, so their texts are etcd's.
+// These errors end watches. etcd sends them to clients as text, so the texts are etcd's.
 var (
 	errEmptyWatchRange  = errors.New("mvcc: watcher range is empty")
 	errDuplicateWatchID = errors.New("mvcc: duplicate watch ID provided on the WatchStream")

@@ -9,25 +9,25 @@ import (
 )
 
 const (
-	// syncPeriod is how often etcd gives watches that are behind what they lack.
+	// syncPeriod is how often etcd sends missing changes to the watches that are behind.
 	syncPeriod = 100 * time.Millisecond
-	// syncAtOnce is how many of them it chooses then.
+	// syncAtOnce is how many of these watches it chooses each time.
 	syncAtOnce = 512
 )
 
-// hub has the watches of one member and tells them what the member has applied. A watch that has been told everything is
-// synced, and is told each revision as it comes. Others are given up to 1,000 revisions each time that the hub syncs. The
-// state's mutex guards it.
+// hub has the watches of one member, and delivers to them the changes that the member has applied. A watch that has got everything is
+// synced. It gets each revision when the member applies it. Each time that the hub syncs, the other watches get up to 1,000 revisions each.
+// The state's mutex guards the hub.
 type hub struct {
 	server   *Server
-	now      view // what the watches have been told of
+	now      view // what the synced watches have got
 	synced   *mvcc.Index[*watch]
 	unsynced map[*watch]struct{}
 	timer    *time.Timer // set while there are unsynced watches
 	stopped  bool
-	made     int           // how many watches there were
-	running  int           // how many there are
-	changed  chan struct{} // closed and forgotten when there is another number of them; nil if nobody waits
+	made     int           // how many watches were made
+	running  int           // how many watches run
+	changed  chan struct{} // closed and set to nil when running changes; nil if no call waits
 }
 
 // begin starts the hub at what its member has applied.
@@ -98,7 +98,7 @@ func (h *hub) toUnsynced(w *watch) {
 	h.wait(time.Now().Add(1))
 }
 
-// settle puts a watch that is in no set into the one for how far it is.
+// settle puts a watch into the set of the synced watches, or of those that are behind. The watch is in no set.
 func (h *hub) settle(w *watch) {
 	if w.next <= h.now.revision {
 		h.toUnsynced(w)
@@ -107,12 +107,12 @@ func (h *hub) settle(w *watch) {
 	}
 }
 
-// advance tells the synced watches what their member has applied since.
+// advance delivers to the synced watches the changes that their member has applied since the last call.
 func (h *hub) advance(now view) {
 	from := h.now.revision + 1
 	h.now.compacted = max(h.now.compacted, now.compacted)
 	if now.revision < from {
-		return // nothing is new, or another call has shown more already
+		return // nothing is new, or another call has advanced further
 	}
 	var concerned []*watch
 	var room [8]*mvcc.Group[*watch]
@@ -142,7 +142,7 @@ func (h *hub) advance(now view) {
 	h.tell(concerned)
 }
 
-// tell gives watches the responses that they hold, which are about the revision that is the newest one.
+// tell offers to the streams of watches the responses that the watches hold. These are of the newest revision.
 func (h *hub) tell(concerned []*watch) {
 	slices.SortFunc(concerned, func(a, b *watch) int { return cmp.Compare(a.number, b.number) })
 	for _, w := range concerned {
@@ -154,14 +154,14 @@ func (h *hub) tell(concerned []*watch) {
 	}
 }
 
-// wait has the hub sync at the next of its ticks at or after a moment, if it is not to do so already.
+// wait makes the hub sync at its first tick at or after a time, unless a sync is already planned.
 func (h *hub) wait(at time.Time) {
 	if h.timer == nil && !h.stopped {
 		h.timer = time.AfterFunc(h.server.ticks(syncPeriod, at), h.tick)
 	}
 }
 
-// tick syncs. If that has left less to do than there was, there were too many watches for one time.
+// tick syncs, and syncs again while that makes watches synced: there may be too many watches for one sync.
 func (h *hub) tick() {
 	mu := &h.server.state.mu
 	mu.Lock()
@@ -181,7 +181,7 @@ func (h *hub) tick() {
 	}
 }
 
-// sync gives watches that are behind what they lack, or ends those whose history is gone.
+// sync offers missing changes to watches that are behind. It ends the watches whose history is compacted.
 func (h *hub) sync() {
 	chosen := make([]*watch, 0, min(len(h.unsynced), syncAtOnce))
 	for w := range h.unsynced {
@@ -229,7 +229,7 @@ func (h *hub) sync() {
 	}
 }
 
-// restore has every watch begin anew from where it is: the member's state has been replaced by that of another.
+// restore makes every watch continue from where it is as if it had just begun, because the member has got another member's state.
 func (h *hub) restore() {
 	var all []*watch
 	for w := range h.synced.All() {

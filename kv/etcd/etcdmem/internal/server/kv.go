@@ -133,12 +133,12 @@ type answer interface {
 	GetHeader() *pb.ResponseHeader
 }
 
-// request has a change done by the cluster, and returns what it has answered, with its header complete.
+// request proposes a change, and returns the answer with a complete header.
 func request[A answer](ctx context.Context, s *Server, r *pb.InternalRaftRequest, change func(*write) (A, error)) (A, error) {
 	var none A
 	var c caller
 	var err error
-	if r.Authenticate == nil { // which has a token only afterwards
+	if r.Authenticate == nil { // its caller gets a token only from the answer
 		if c, err = s.caller(ctx); err != nil {
 			return none, err
 		}

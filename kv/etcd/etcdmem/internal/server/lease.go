@@ -15,14 +15,14 @@ import (
 // maxTTL is the longest time to live of a lease, in seconds.
 const maxTTL = 9_000_000_000
 
-// lease is a lease that was granted and not revoked. When it ends is known to the member that leads, see [lessor].
+// lease is a lease that was granted and not revoked. The member that leads knows when it expires: see [lessor].
 type lease struct {
 	id   int64
 	ttl  int64               // seconds
-	keys map[string]struct{} // that are attached to it at the newest revision
+	keys map[string]struct{} // the keys that are attached to it at the newest revision
 }
 
-// leases are those that there are, by their identities.
+// leases are all leases, by their identities.
 type leases = btree.Map[int64, *lease]
 
 func (l *lease) copy() *lease { return &lease{id: l.id, ttl: l.ttl, keys: maps.Clone(l.keys)} }

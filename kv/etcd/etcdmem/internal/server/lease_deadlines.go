@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// deadlines is when each lease expires, and which is the next to look at.
+// deadlines has the time at which each lease expires, in a heap.
 type deadlines struct {
 	byID  map[int64]*deadline
 	first byDue
@@ -15,12 +15,12 @@ type deadlines struct {
 type deadline struct {
 	id     int64
 	expiry time.Time
-	due    time.Time     // the expiry, or a later time when what failed is tried again
-	at     int           // in the heap
-	gone   chan struct{} // closed when the lease is
+	due    time.Time     // the expiry, or the later time of the next attempt to revoke it
+	at     int           // its place in the heap
+	gone   chan struct{} // closed when the lease is gone
 }
 
-// set gives a lease another time to expire.
+// set sets the time at which a lease expires.
 func (d *deadlines) set(id int64, expiry time.Time) {
 	if d.byID == nil {
 		d.byID = make(map[int64]*deadline)

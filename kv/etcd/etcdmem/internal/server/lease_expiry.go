@@ -9,13 +9,13 @@ import (
 const (
 	// expiryPeriod is how often etcd looks for leases that have expired.
 	expiryPeriod = 500 * time.Millisecond
-	// expiryRetry is after how long an expired lease is revoked again that still exists.
+	// expiryRetry is the time until an expired lease that still exists is revoked again.
 	expiryRetry = 3 * time.Second
 	// revokeAtOnce is how many leases are revoked at one tick.
 	revokeAtOnce = 500
 )
 
-// lessor knows when leases expire, and revokes those that have, while its member leads. The state's mutex guards it.
+// lessor knows when leases expire. While its member leads, it revokes the leases that have expired. The state's mutex guards it.
 type lessor struct {
 	server    *Server
 	demoted   chan struct{} // closed when the member no longer leads; nil when it does not
@@ -24,13 +24,13 @@ type lessor struct {
 	term      uint64
 }
 
-// minTTL is the shortest time to live of a lease, in seconds: it must outlive an election.
+// minTTL is the shortest time to live of a lease, in seconds. It is longer than an election.
 func (l *lessor) minTTL() int64 {
 	return int64(math.Ceil((l.server.config.ElectionTimeout * 3 / 2).Seconds()))
 }
 
-// follow makes the member the one that ends leases when it leads. Every lease then lives as long again as it was granted,
-// and an election longer. Holds the state's mutex.
+// follow makes the member revoke expired leases from now on if it leads. When it begins to lead, every lease gets its whole time again, and
+// the time of an election in addition. The caller holds the state's mutex.
 func (l *lessor) follow(status Status, v view) {
 	leads := status.Leader == l.server.id
 	switch {
@@ -47,7 +47,7 @@ func (l *lessor) follow(status Status, v view) {
 	}
 }
 
-// demote ends the member's time as the one that ends leases. Holds the state's mutex.
+// demote makes the member revoke no more leases. The caller holds the state's mutex.
 func (l *lessor) demote() {
 	if l.demoted == nil {
 		return
@@ -61,26 +61,26 @@ func (l *lessor) demote() {
 	}
 }
 
-// granted begins to count for a lease. Holds the state's mutex.
+// granted notes when a new lease expires. The caller holds the state's mutex.
 func (l *lessor) granted(lease *lease) {
 	if l.demoted != nil {
 		l.refresh(lease, 0)
 	}
 }
 
-// revoked forgets a lease. Holds the state's mutex.
+// revoked forgets a lease. The caller holds the state's mutex.
 func (l *lessor) revoked(id int64) {
 	l.deadlines.remove(id)
 }
 
-// refresh gives a lease its whole time, and more. Holds the state's mutex.
+// refresh gives a lease its whole time again, and some more. The caller holds the state's mutex.
 func (l *lessor) refresh(lease *lease, more time.Duration) {
 	l.deadlines.set(lease.id, time.Now().Add(more).Add(time.Duration(lease.ttl)*time.Second))
 	l.wait()
 }
 
-// wait sets the timer to the next lease that expires. One that was left at a tick, as there were too many, waits for the next tick. Holds
-// the state's mutex.
+// wait sets the timer to the next lease that expires. One that was left at a tick, as there were too many, waits for the next tick. The caller
+// holds the state's mutex.
 func (l *lessor) wait() {
 	next, ok := l.deadlines.next()
 	if !ok {
@@ -118,7 +118,7 @@ func (l *lessor) tick() {
 	}
 }
 
-// revoke proposes that expired leases be revoked. If that fails, they are looked at again later.
+// revoke proposes to revoke expired leases. If that fails, it is tried again later.
 func (l *lessor) revoke(expired []int64) {
 	s := l.server
 	ctx, cancel := context.WithTimeout(s.ctx, s.config.requestTimeout())

@@ -21,7 +21,7 @@ type leaseService struct {
 }
 
 func (s *leaseService) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
-	for r.ID == 0 { // the client leaves it to the server
+	for r.ID == 0 { // the client lets the server choose
 		r.ID = rand.Int64()
 	}
 	if err := s.check(ctx, (*auth).known); err != nil {
@@ -90,7 +90,7 @@ func (s *leaseService) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiv
 	return resp, nil
 }
 
-// timeToLive answers for the leader, which s is.
+// timeToLive answers at the leader.
 func (s *Server) timeToLive(r *pb.LeaseTimeToLiveRequest) (resp *pb.LeaseTimeToLiveResponse, err error) {
 	s.read(func(v view) {
 		l, ok := v.leases.Get(r.ID)
@@ -149,8 +149,8 @@ func (s *leaseService) keepAlive(stream pb.Lease_LeaseKeepAliveServer) error {
 	}
 }
 
-// renew gives a lease its whole time again, and returns it in seconds. A member that leads makes sure that it still does: if
-// it cannot, its client had better ask another.
+// renew gives a lease its whole time again, and returns that time in seconds. A member that leads first confirms that it still leads. If it
+// cannot, the client has to ask another member.
 func (s *leaseService) renew(ctx context.Context, id int64) (ttl int64, err error) {
 	if s.member.Status().Leader == s.id && !s.member.ConfirmLeader(ctx) {
 		return 0, errNotPrimary
@@ -171,7 +171,7 @@ func (s *leaseService) renew(ctx context.Context, id int64) (ttl int64, err erro
 	return ttl, err
 }
 
-// mayLookAt returns an error unless c may do something with each key of a lease. Holds the state's mutex.
+// mayLookAt returns an error unless c may do something with each key of a lease. The caller holds the state's mutex.
 func (v view) mayLookAt(c caller, lease int64, may func(caller, []byte, []byte) error) error {
 	if !v.auth.enabled {
 		return nil
@@ -179,10 +179,10 @@ func (v view) mayLookAt(c caller, lease int64, may func(caller, []byte, []byte) 
 	return v.mayAll(c, lease, may)
 }
 
-// errNotPrimary is the answer of a member that was asked as the leader and is it no longer.
+// errNotPrimary is the answer of a member that was asked as the leader and does not lead any more.
 var errNotPrimary = status.Error(codes.Unknown, "not a primary lessor")
 
-// renew is for the leader. A lease that has expired is about to be revoked: the answer waits for that.
+// renew renews a lease at the leader. If the lease has expired, the answer waits until it is revoked.
 func (l *lessor) renew(ctx context.Context, id int64) (ttl int64, err error) {
 	for {
 		var expired *deadline
@@ -213,7 +213,7 @@ func (l *lessor) renew(ctx context.Context, id int64) (ttl int64, err error) {
 	}
 }
 
-// askLeader calls ask with the server of the leader, this one or another that can be reached, until one answers.
+// askLeader calls ask with the server of the leader until it answers. The leader is this member or one that this member reaches.
 func (s *Server) askLeader(ctx context.Context, ask func(leader *Server) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.requestTimeout())
 	defer cancel()

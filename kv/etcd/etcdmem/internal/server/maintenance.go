@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
-// quota is how many bytes etcd's database may have by default. Here nothing counts them.
+// quota is the default limit of the size of etcd's database, in bytes. Nothing is counted here.
 const quota = 2 << 30
 
 type maintenanceService struct {
@@ -100,7 +100,7 @@ func (s *maintenanceService) HashKV(ctx context.Context, r *pb.HashKVRequest) (*
 	return resp, nil
 }
 
-// kvHash is a checksum of the keys at a revision, and what was compacted then.
+// kvHash is a checksum of the keys at a revision, with the compacted revision at that time.
 type kvHash struct {
 	hash                uint32
 	revision, compacted int64
@@ -109,7 +109,7 @@ type kvHash struct {
 // hashesKept is how many checksums of compactions are remembered.
 const hashesKept = 10
 
-// rememberHash remembers what the checksum at a revision was before that was compacted.
+// rememberHash remembers the checksum at a revision before that revision is compacted.
 func (w *write) rememberHash(before view, revision int64) {
 	w.hashes = append(w.hashes, kvHash{before.hash(revision), revision, before.compacted})
 	if len(w.hashes) > hashesKept {
@@ -117,7 +117,7 @@ func (w *write) rememberHash(before view, revision int64) {
 	}
 }
 
-// hashAt returns the checksum at a revision, or of now if that is zero. That of a compaction is remembered for a while.
+// hashAt returns the checksum at a revision, or at the newest one if revision is zero. The checksums of the last compactions are remembered.
 func (st *State) hashAt(v view, revision int64) (kvHash, error) {
 	for _, h := range st.hashes {
 		if h.revision == revision {
@@ -133,8 +133,8 @@ func (st *State) hashAt(v view, revision int64) (kvHash, error) {
 	return kvHash{v.hash(revision), revision, v.compacted}, nil
 }
 
-// hash returns a checksum of the keys at a revision. Members that hold the same have the same one. It is not the number that
-// etcd computes, which depends on how etcd stores what it has. As in etcd it is not zero if there are no keys: it begins with a name.
+// hash returns a checksum of the keys at a revision. Members with the same keys have the same checksum. etcd computes another number, which
+// depends on its files. As in etcd, the checksum of no keys is not zero.
 func (v view) hash(revision int64) uint32 {
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	sum.Write([]byte("key"))

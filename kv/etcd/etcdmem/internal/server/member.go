@@ -2,13 +2,13 @@ package server
 
 import "context"
 
-// Member is one member of a cluster, as the services that it offers to clients see it: its place in the consensus, and
-// nothing of the data. The members of a cluster share one log of changes and one [State], which holds what the changes have
-// made. A change is in the State when it is committed; a member shows it to its clients when it has applied it.
+// Member is what a [Server] needs of one member of a cluster: its part in the consensus. It has no data. The members of a cluster share one
+// log of changes and one [State], which holds the result of the changes. A change is in the State when it is committed. A member shows a
+// change to its clients when the member has applied it.
 //
-// All methods may be called concurrently. Their errors are etcd's own, as package rpctypes has them for the server's side:
+// All methods may be called concurrently. Their errors are etcd's own, in the form of package rpctypes for servers:
 // ErrGRPCNoLeader, ErrGRPCTimeout, ErrGRPCTimeoutDueToLeaderFail, ErrGRPCTimeoutDueToConnectionLost, ErrGRPCLeaderChanged,
-// ErrGRPCStopped, or the error of ctx. They come after the time that etcd takes.
+// ErrGRPCStopped, or the error of ctx. They come after the same time as in etcd.
 type Member interface {
 	// ID is the member's identity in the cluster. It does not change.
 	ID() uint64
@@ -27,19 +27,19 @@ type Member interface {
 	// ConfirmLeader reports whether this member leads, and a majority has just confirmed it.
 	ConfirmLeader(ctx context.Context) bool
 
-	// RequireLeader returns a context for a stream that requires a leader. It ends when the member has had no leader for a
-	// while, and its cause is then ErrGRPCNoLeader. If the member has no leader now, RequireLeader fails with that error. The
+	// RequireLeader returns a context for a stream that requires a leader. The context ends, with the cause ErrGRPCNoLeader, when
+	// the member has had no leader for a while. If the member has no leader now, RequireLeader fails with that error. The
 	// caller calls release when the stream has ended.
 	RequireLeader(ctx context.Context) (required context.Context, release func(), err error)
 
-	// Reaches reports whether what this member sends to another arrives, and the answer too.
+	// Reaches reports whether messages of this member arrive at another one, and the answers come back.
 	Reaches(id uint64) bool
 
 	// MoveLeader makes another member the leader.
 	MoveLeader(ctx context.Context, to uint64) error
 
-	// OnChange has f called after each change of Status, never concurrently, and without locks held. It is called once,
-	// before the member serves clients.
+	// OnChange makes the member call f after each change of Status, never concurrently, and without a lock. OnChange is called
+	// once, before the member serves clients.
 	OnChange(f func())
 }
 
@@ -47,10 +47,10 @@ type Member interface {
 type Status struct {
 	ClusterID uint64
 	Term      uint64
-	Leader    uint64 // the member that leads, as far as this member knows; zero if there is none
-	Committed uint64 // the place in the log up to which this member knows changes to be committed
+	Leader    uint64 // the member that leads, as far as this member knows; zero if it knows none
+	Committed uint64 // the place in the log up to which changes are committed, as far as this member knows
 	Applied   uint64 // the place in the log up to which this member has applied changes
-	Restored  uint64 // the place in the log to which another member's state has taken this one last, instead of single changes; zero if none has
+	Restored  uint64 // the place in the log of the last state that this member got from another one, instead of changes; zero if it got none
 	Members   []MemberInfo
 }
 

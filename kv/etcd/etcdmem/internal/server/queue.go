@@ -2,7 +2,7 @@ package server
 
 import pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
-// say answers the client. Holds the state's mutex.
+// say answers the client. The caller holds the state's mutex.
 func (ws *watchStream) say(h *hub, answer *pb.WatchResponse) {
 	answer.Header = &pb.ResponseHeader{Revision: h.now.revision}
 	ws.waiting++
@@ -17,9 +17,9 @@ func (ws *watchStream) push(r *response) {
 	}
 }
 
-// offer takes what w holds into the queue. If there is no room, w has to wait. Holds the state's mutex.
+// offer moves the response that w holds into the queue. If there is no room, w has to wait. The caller holds the state's mutex.
 func (ws *watchStream) offer(w *watch) bool {
-	if len(w.held.records) == 0 { // the watch wants none of it
+	if len(w.held.records) == 0 { // the watch filters out all events
 		w.held = nil
 		return true
 	}
@@ -32,7 +32,7 @@ func (ws *watchStream) offer(w *watch) bool {
 	return true
 }
 
-// offerCompacted tells the client that the history that w asks for is gone, if there is room. Holds the state's mutex.
+// offerCompacted puts the message that the history of w is compacted into the queue, if there is room. The caller holds the state's mutex.
 func (ws *watchStream) offerCompacted(w *watch, compacted int64) bool {
 	if len(ws.queue) >= queued {
 		return false
@@ -74,7 +74,7 @@ func (ws *watchStream) take() *response {
 	return r
 }
 
-// relieve takes into the queue what slow watches hold, as far as there is room. Holds the state's mutex.
+// relieve moves the responses of slow watches into the queue while there is room. The caller holds the state's mutex.
 func (ws *watchStream) relieve(h *hub) {
 	for len(ws.slow) > 0 && len(ws.queue) < queued {
 		w := ws.slow[0]

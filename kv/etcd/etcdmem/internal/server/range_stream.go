@@ -10,11 +10,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// rangeStreamMethod is a range that is answered in parts. Only the API of etcd 3.7 has it, and with an older one no client can call it.
-// So nothing here is of a type that only that API has: a part of the answer is, on the wire, the same as the answer of a transaction to a range.
+// rangeStreamMethod is the method that answers a range in parts. Only the API of etcd 3.7 has it. A client with an older API cannot call it.
+// The code must compile with both versions, so it uses no type of the newer API. On the wire, a part of the answer is the same as the
+// answer of a transaction to a range.
 const rangeStreamMethod = "/etcdserverpb.KV/RangeStream"
 
-// firstPart is how many keys the first part has. The next ones have more or fewer, by the size of the one before.
+// firstPart is how many keys the first part has. The number of keys in the next parts follows from the size of the part before.
 const firstPart = 10
 
 var (
@@ -59,14 +60,14 @@ func (s *Server) rangeStream(_ any, stream grpc.ServerStream) error {
 		return err
 	}
 	s.read(func(v view) {
-		if c.revision != 0 && c.revision != v.auth.revision { // the rights may have changed meanwhile
+		if c.revision != 0 && c.revision != v.auth.revision { // permissions may have changed meanwhile
 			err = rpctypes.ErrGRPCAuthOldRevision
 		}
 	})
 	return err
 }
 
-// sendParts answers r, which it changes. All parts are of the revision at which the first one was read. Only the last one has a header.
+// sendParts answers r, and changes r for each part. All parts are of the revision of the first one. Only the last part has a header.
 func (s *Server) sendParts(r *pb.RangeRequest, stream grpc.ServerStream) error {
 	if r.Limit == 0 {
 		r.Limit = math.MaxInt64
@@ -105,7 +106,8 @@ func (s *Server) sendParts(r *pb.RangeRequest, stream grpc.ServerStream) error {
 	}
 }
 
-// countWith returns how many keys there are: what was sent, and what is left after the last part. If only the count is wanted, that is it.
+// countWith returns how many keys the range has: those that were sent, and those after the last part. If the request wants only the count,
+// last has it.
 func (s *Server) countWith(sent int64, r *pb.RangeRequest, last found) (int64, error) {
 	switch {
 	case r.CountOnly:
@@ -117,13 +119,13 @@ func (s *Server) countWith(sent int64, r *pb.RangeRequest, last found) (int64, e
 	return sent + rest.count, err
 }
 
-// readPart reads without counting what is beyond the limit.
+// readPart reads without counting the keys beyond the limit.
 func (s *Server) readPart(r *pb.RangeRequest) (f found, err error) {
 	s.read(func(v view) { f, err = v.read(r, false) })
 	return f, err
 }
 
-// nextPart is how many keys the next part has: twice or half as many, if the one before was far from the size that is wanted.
+// nextPart is how many keys the next part has. It is twice or half as many if the last part was far from the wanted size.
 func nextPart(limit int64, size, want int) int64 {
 	switch {
 	case size < want/2:

@@ -22,7 +22,7 @@ func keysOf(key, end []byte) mvcc.Range {
 	return mvcc.Interval(string(key), string(end))
 }
 
-// check returns the error of a read at a revision that is compacted or not yet there.
+// check returns the error of a read at a revision that is compacted or in the future.
 func (v view) check(revision int64) error {
 	switch {
 	case revision > v.revision:
@@ -43,8 +43,8 @@ type found struct {
 	noLease  bool
 }
 
-// read reads the records of a range. The state is locked, but not while the answer is made of what is found. The count is that of what was
-// found, if total is not set.
+// read reads the records of a range. The caller holds the state's mutex, and releases it before the answer is made. If total is not set, the
+// count is the number of the records that were found.
 func (v view) read(r *pb.RangeRequest, total bool) (found, error) {
 	if err := v.check(r.Revision); err != nil {
 		return found{}, err
@@ -56,8 +56,8 @@ func (v view) read(r *pb.RangeRequest, total bool) (found, error) {
 	f := found{revision: v.revision, keysOnly: r.KeysOnly}
 	f.noLease = r.KeysOnly && r.SortTarget != pb.RangeRequest_VALUE && keysLackLease()
 	filtered := r.MinModRevision != 0 || r.MaxModRevision != 0 || r.MinCreateRevision != 0 || r.MaxCreateRevision != 0
-	// What is to be sorted or filtered is read without a limit. An order that follows from the target alone is applied to
-	// the first keys only, as etcd does it.
+	// Records that have to be sorted or filtered are read without the limit. As in etcd, if a request names a target and no order, only
+	// the first keys are sorted.
 	limited := r.Limit > 0 && r.SortOrder == pb.RangeRequest_NONE && !filtered
 	v.data.EachAt(keysOf(r.Key, r.RangeEnd), at, func(rec *mvcc.Record) bool {
 		f.count++
@@ -102,7 +102,7 @@ func order(records []*mvcc.Record, target pb.RangeRequest_SortTarget, direction 
 		ascending := compare
 		compare = func(a, b *mvcc.Record) int { return ascending(b, a) }
 	}
-	slices.SortFunc(records, compare) // etcd's sort is not stable either, and leaves equals in the same order as this one
+	slices.SortFunc(records, compare) // like etcd's sort it is not stable; both leave equal records in the same order
 }
 
 // response returns the answer to the read.
@@ -125,7 +125,7 @@ func (f found) response() *pb.RangeResponse {
 	return resp
 }
 
-// keyValue returns what a put has left.
+// keyValue returns a record as etcd's API has it.
 func keyValue(rec *mvcc.Record) *mvccpb.KeyValue {
 	return &mvccpb.KeyValue{
 		Key:            []byte(rec.Key),

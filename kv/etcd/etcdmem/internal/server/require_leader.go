@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// requiring is a stream that requires a leader. The cause of its context's end says if there was none.
+// requiring is a stream that requires a leader. Its context ends with a cause when the member has no leader.
 type requiring struct {
 	grpc.ServerStream
 	ctx context.Context
@@ -17,7 +17,7 @@ type requiring struct {
 
 func (r *requiring) Context() context.Context { return r.ctx }
 
-// requiresLeader reports whether a request says that it is to fail without a leader, and checks what else it says of itself.
+// requiresLeader reports whether the metadata of a request says that it requires a leader. It also checks the API version in the metadata.
 func requiresLeader(ctx context.Context) (bool, error) {
 	versions := metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataClientAPIVersionKey)
 	if len(versions) > 0 && !utf8.ValidString(versions[0]) {

@@ -7,16 +7,16 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
-// response is something to send on a watch stream: what a watch is told, or a message about it.
+// response is something to send on a watch stream: changes for a watch, progress, or a message about a watch.
 type response struct {
 	watch    *watch // nil in a message
 	revision int64
 	records  []*mvcc.Record // none in a progress notification
-	before   []*mvcc.Record // what each was before, if that is wanted; nil for none
+	before   []*mvcc.Record // the record before each change, if the watch wants it; nil if there was none
 	message  *pb.WatchResponse
 }
 
-// add adds a change, unless the watch does not want changes of its kind.
+// add adds a change, unless the watch filters out changes of its kind.
 func (r *response) add(rec *mvcc.Record) {
 	if rec.Deletion() && r.watch.noDel || !rec.Deletion() && r.watch.noPut {
 		return
@@ -24,8 +24,7 @@ func (r *response) add(rec *mvcc.Record) {
 	r.records = append(r.records, rec)
 }
 
-// findBefore finds what the keys were before the changes, as far as that is not compacted. Etcd does this just before it
-// sends the changes.
+// findBefore finds the record of each key before its change, unless that is compacted. etcd also does this just before it sends the changes.
 func (r *response) findBefore(v view) {
 	r.before = make([]*mvcc.Record, len(r.records))
 	for i, rec := range r.records {

@@ -17,7 +17,7 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
-// Config is what an etcd server can be told when it is started. Zero values are etcd's defaults.
+// Config has settings of an etcd server. A zero value means etcd's default.
 type Config struct {
 	ElectionTimeout  time.Duration // after which a member without a leader stands for election
 	ProgressInterval time.Duration // between the progress notifications of a watch that wants them
@@ -41,7 +41,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// requestTimeout is how long a request may take that needs other members.
+// requestTimeout is how long a request that needs other members may take.
 func (c *Config) requestTimeout() time.Duration { return 5*time.Second + 2*c.ElectionTimeout }
 
 // Server offers the services of one member, from when it is made until [Server.Stop].
@@ -57,15 +57,15 @@ type Server struct {
 	tokens tokens // guarded by the state's mutex
 
 	effects  []effect      // of changes that the member has yet to apply, in order; guarded by the state's mutex
-	progress chan struct{} // closed and forgotten when the member has applied more; nil if nobody waits; guarded by the state's mutex
-	restored uint64        // [Status.Restored], as far as the hub has been told; guarded by the state's mutex
+	progress chan struct{} // closed and set to nil when the member has applied more; nil if no call waits; guarded by the state's mutex
+	restored uint64        // the [Status.Restored] that the hub has taken into account; guarded by the state's mutex
 
 	ctx        context.Context // ends when the server stops
 	stop       context.CancelFunc
 	background sync.WaitGroup
 }
 
-// New returns a server of member, which has all of the state that it has applied.
+// New returns a server of member. It shows to clients what the member has applied.
 func New(state *State, member Member, config Config) *Server {
 	config.setDefaults()
 	s := &Server{state: state, member: member, id: member.ID(), config: config, start: time.Now()}
@@ -166,13 +166,13 @@ func (s *Server) changed() {
 	s.lessor.follow(status, s.state.viewAt(status.Applied))
 }
 
-// effect is what a change does to a member that applies it, beside what all members have in the [State].
+// effect is what a change does only at a member that applies it. What the change does for all members is in the [State].
 type effect struct {
 	index uint64
 	do    func(s *Server)
 }
 
-// take has the effects of what the member has applied. Holds state.mu.
+// take runs the effects of the changes that the member has applied. The caller holds state.mu.
 func (s *Server) take(applied uint64) {
 	for len(s.effects) > 0 && s.effects[0].index <= applied {
 		do := s.effects[0].do
@@ -181,10 +181,10 @@ func (s *Server) take(applied uint64) {
 	}
 }
 
-// shown is what the member has shown to clients last. Holds state.mu.
+// shown is what the member has last shown to clients. The caller holds state.mu.
 func (s *Server) shown() view { return s.state.viewAt(s.state.places[s.id]) }
 
-// advance shows clients what the member has applied. Holds state.mu.
+// advance shows to clients what the member has applied. The caller holds state.mu.
 func (s *Server) advance(status Status) {
 	if status.Restored > s.restored {
 		s.restored = status.Restored
@@ -199,7 +199,7 @@ func (s *Server) advance(status Status) {
 	s.state.applied(s.id, status.Applied)
 }
 
-// read calls f with what the member has applied, and the state locked.
+// read calls f with what the member has applied. f runs with the state locked.
 func (s *Server) read(f func(v view)) {
 	applied := s.member.Status().Applied // the member must not be asked for it with the state locked
 	s.state.mu.Lock()
@@ -217,7 +217,7 @@ func (s *Server) waitApplied(ctx context.Context, index uint64) {
 		}
 		progress := s.progress
 		s.state.mu.Unlock()
-		if s.member.Status().Applied >= index { // it has not been told yet
+		if s.member.Status().Applied >= index { // s.progress is not closed yet
 			return
 		}
 		select {
@@ -232,7 +232,7 @@ func (s *Server) waitApplied(ctx context.Context, index uint64) {
 
 func (s *Server) stopped() bool { return s.ctx.Err() != nil }
 
-// propose has change done as the next change in the log, with the state locked.
+// propose puts change into the log. change runs with the state locked.
 func (s *Server) propose(ctx context.Context, change func(index uint64)) error {
 	return s.member.Propose(ctx, func(index uint64) { s.state.apply(index, change) })
 }
@@ -247,11 +247,10 @@ func (s *Server) fill(h *pb.ResponseHeader) *pb.ResponseHeader {
 	return h
 }
 
-// header returns the header of a response that is about nothing in particular.
+// header returns a header with the newest revision that the member has applied.
 func (s *Server) header() *pb.ResponseHeader { return s.fill(new(pb.ResponseHeader)) }
 
-// ticks returns how long it is until the next of the server's ticks at or after a moment. Etcd does much of its work only
-// then.
+// ticks returns the time until the server's first tick at or after a time. etcd does much of its work only at ticks.
 func (s *Server) ticks(period time.Duration, at time.Time) time.Duration {
 	since := max(at.Sub(s.start), 0)
 	return time.Until(s.start.Add((since + period - 1) / period * period))

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 )
 
-// sizeOf returns how many bytes a message has on the wire. The messages of etcd 3.6 know that themselves.
+// sizeOf returns how many bytes a message has on the wire. The messages of etcd 3.6 have a method for it.
 func sizeOf(m protoadapt.MessageV1) int {
 	if m, ok := m.(interface{ Size() int }); ok {
 		return m.Size()

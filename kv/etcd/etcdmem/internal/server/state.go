@@ -9,8 +9,8 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
-// State is what the changes in a cluster's log have made. All members of a cluster share it. It has the newest state, and so
-// much of the past that each member can answer as of the place in the log up to which it has applied changes.
+// State is the result of the changes in a cluster's log. All members of a cluster share it. It has the newest state, and enough of the past
+// for each member to answer from the state at the place in the log up to which it has applied changes.
 type State struct {
 	mu      sync.Mutex // never held while waiting
 	data    *mvcc.Store
@@ -20,24 +20,25 @@ type State struct {
 	hashes  []kvHash           // of the last compactions, oldest first
 	marks   []mark             // in order; the first is at or before the place of every member
 	last    uint64             // the place of the last change
-	servers map[uint64]*Server // those that run, by member
+	servers map[uint64]*Server // the running servers, by member
 	places  map[uint64]uint64  // how far each member has applied the log, running or not
 }
 
-// mark is what the log has made up to a place.
+// mark is the state at a place in the log.
 type mark struct {
 	index uint64
 	made
 }
 
-// made is what the log has made, beside the keys. What it points to does not change, as long as there is more than one member.
+// made is the state without the keys. What it points to does not change, as long as there is more than one member.
 type made struct {
 	revision, compacted int64
 	auth                *auth
 	leases              *leases
 }
 
-// NewState returns the state of a new cluster, which begins at a revision. Only if that is 1, nothing is compacted.
+// NewState returns the state of a new cluster that begins at a revision. If the revision is 1, nothing is compacted. Otherwise everything
+// before the revision is compacted.
 func NewState(revision int64) *State {
 	st := &State{
 		data:    mvcc.New(true),
@@ -53,8 +54,8 @@ func NewState(revision int64) *State {
 	return st
 }
 
-// Copy returns a state that may be changed independently of st. It has no members, and its log begins anew: it is what a
-// backup holds, and what is restored from one.
+// Copy returns a state that may be changed independently of st. It has no members, and its log is empty. A backup holds such a copy, and so
+// does a cluster that is restored from a backup.
 func (st *State) Copy() *State {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -77,12 +78,12 @@ func (st *State) Revision() int64 {
 	return st.data.Revision
 }
 
-// made returns what the log has made by now.
+// made returns the newest state without the keys.
 func (st *State) made() made {
 	return made{st.data.Revision, st.data.Compacted, st.auth, st.leases}
 }
 
-// apply has a change done, and notes what it has made.
+// apply runs a change, and notes the state after it.
 func (st *State) apply(index uint64, change func(index uint64)) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -93,7 +94,7 @@ func (st *State) apply(index uint64, change func(index uint64)) {
 	}
 }
 
-// viewAt returns the state as of a place in the log. Holds mu.
+// viewAt returns the state at a place in the log. The caller holds mu.
 func (st *State) viewAt(index uint64) view {
 	last := st.marks[len(st.marks)-1]
 	if last.index > index {
@@ -103,7 +104,7 @@ func (st *State) viewAt(index uint64) view {
 	return view{st.data, last.made}
 }
 
-// applied notes how far a member has applied the log, and forgets what no member needs any more. Holds mu.
+// applied notes how far a member has applied the log. It drops the past that no member needs any more. The caller holds mu.
 func (st *State) applied(member uint64, index uint64) {
 	st.places[member] = max(st.places[member], index)
 	for _, place := range st.places {
@@ -116,14 +117,14 @@ func (st *State) applied(member uint64, index uint64) {
 	st.data.Drop(st.marks[0].compacted, math.MaxInt)
 }
 
-// Forget removes a member for good, so that nothing is kept for it.
+// Forget removes a member for ever. The State keeps no past for it any more.
 func (st *State) Forget(member uint64) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	delete(st.places, member)
 }
 
-// changeLeases returns the leases, for a change. What members see that have yet to apply it stays as it is.
+// changeLeases returns the leases for a change. The members that have not applied the change still see the leases as they were.
 func (st *State) changeLeases() *leases {
 	if len(st.places) > 1 {
 		st.leases = st.leases.Copy()
@@ -131,10 +132,11 @@ func (st *State) changeLeases() *leases {
 	return st.leases
 }
 
-// changeAuth is called before a change of users, roles and permissions. What members see that have yet to apply it stays as it is.
+// changeAuth is called before a change of users, roles and permissions. The members that have not applied the change still see these as they
+// were.
 func (st *State) changeAuth() { st.auth = st.auth.copy() }
 
-// view is all as it was at a place in the log, which was then the newest one.
+// view is the state at a place in the log.
 type view struct {
 	data *mvcc.Store
 	made

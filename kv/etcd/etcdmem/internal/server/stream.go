@@ -16,9 +16,9 @@ import (
 const (
 	// queued is how many responses wait in the queue of a stream before its watches count as slow.
 	queued = 128
-	// messages is how many answers to what the client asks for may wait before the server reads no more from it.
+	// messages is how many answers to the client's requests may wait. When there are as many, the server reads no further request.
 	messages = 16
-	// noWatch is the identity in messages that are about no watch, or all of a stream.
+	// noWatch is the identity in messages that are about no watch, or about all watches of a stream.
 	noWatch = -1
 )
 
@@ -30,7 +30,7 @@ type watchService struct {
 // watchStream is a stream with any number of watches. The state's mutex guards its fields.
 type watchStream struct {
 	server  *Server
-	ctx     context.Context // of the stream, which says who watches
+	ctx     context.Context // of the stream; it has the token of the client
 	watches map[int64]*watch
 	nextID  int64
 	queue   []*response
@@ -57,7 +57,7 @@ func (s *watchService) Watch(stream pb.Watch_WatchServer) error {
 	defer cancel()
 	received := make(chan error, 1)
 	s.background.Go(func() {
-		if err := ws.receive(ctx, stream); err != nil { // a client that asks for no more still gets what it has asked for
+		if err := ws.receive(ctx, stream); err != nil { // a client that has ended its requests still gets the answers
 			received <- err
 		}
 	})
@@ -78,7 +78,7 @@ func (ws *watchStream) close() {
 	ws.queue, ws.slow, ws.closed = nil, nil, true
 }
 
-// receive does what the client asks for, until it asks for no more.
+// receive does what the client requests, until the client ends its requests.
 func (ws *watchStream) receive(ctx context.Context, stream pb.Watch_WatchServer) error {
 	for {
 		r, err := stream.Recv()
@@ -102,7 +102,7 @@ func (ws *watchStream) receive(ctx context.Context, stream pb.Watch_WatchServer)
 	}
 }
 
-// room waits until few messages wait in the queue.
+// room waits until there is room in the queue for another message.
 func (ws *watchStream) room(ctx context.Context) error {
 	for {
 		ws.server.state.mu.Lock()
@@ -157,7 +157,7 @@ func (ws *watchStream) create(r *pb.WatchCreateRequest) {
 	})
 }
 
-// refused returns why the watch cannot be, in the words that etcd tells the client. Holds the state's mutex.
+// refused returns why the watch is refused, in etcd's words. The caller holds the state's mutex.
 func (ws *watchStream) refused(r *pb.WatchCreateRequest, key []byte, c caller, unknown error) error {
 	if r.StartRevision < 0 {
 		return rpctypes.ErrCompacted
@@ -177,7 +177,7 @@ func (ws *watchStream) refused(r *pb.WatchCreateRequest, key []byte, c caller, u
 	return nil
 }
 
-// newWatch returns the watch that is asked for. Holds the state's mutex.
+// newWatch returns the watch that is requested. The caller holds the state's mutex.
 func (ws *watchStream) newWatch(r *pb.WatchCreateRequest, key []byte) *watch {
 	w := &watch{stream: ws, id: r.WatchId, keys: keysOf(key, r.RangeEnd), start: r.StartRevision, prevKV: r.PrevKv, fragment: r.Fragment}
 	w.notify, w.progress = r.ProgressNotify, r.ProgressNotify
@@ -206,8 +206,8 @@ func (ws *watchStream) cancel(id int64) {
 	})
 }
 
-// progress sends how far all watches of the stream are, if none of them is behind or waits for a future revision. A watch
-// that was compacted counts as behind until the client cancels it.
+// progress answers a request for progress, unless a watch of the stream is behind or waits for a future revision. A watch whose history was
+// compacted counts as behind until the client cancels it.
 func (ws *watchStream) progress() {
 	ws.locked(func(h *hub) {
 		if ws.server.config.Defects.ProgressRunsAhead {
@@ -230,7 +230,7 @@ func progressOf(revision int64) *response {
 	return &response{message: &pb.WatchResponse{Header: &pb.ResponseHeader{Revision: revision}, WatchId: noWatch}}
 }
 
-// notifyProgress sends the periodic progress of the watches that want it and have been sent no event since the last one.
+// notifyProgress sends the periodic progress notification of each watch that wants it and has got no event since the last one.
 func (ws *watchStream) notifyProgress() {
 	ws.locked(func(h *hub) {
 		for _, w := range ws.watches {

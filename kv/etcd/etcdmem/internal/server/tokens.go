@@ -10,10 +10,10 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// tokenTTL is how long a token lives that is not used, as etcd has it.
+// tokenTTL is how long an unused token lives, as in etcd.
 const tokenTTL = 5 * time.Minute
 
-// tokens are the tokens that a member knows. Each use gives one its whole time again, at that member only. The state's mutex
+// tokens are the tokens that a member knows. Each use of a token gives it its whole time again, at that member only. The state's mutex
 // guards them.
 type tokens map[string]*token
 
@@ -45,7 +45,7 @@ func (t tokens) forget(user string) {
 	}
 }
 
-// use returns whose token it is.
+// use returns the user of a token.
 func (t tokens) use(text string) (user string, ok bool) {
 	token := t[text]
 	if token == nil || time.Now().After(token.expires) {
@@ -56,8 +56,9 @@ func (t tokens) use(text string) (user string, ok bool) {
 	return token.user, true
 }
 
-// caller returns who makes a call. It is nobody if auth is not enabled, or if the call has no token. A token that the member has yet to
-// learn of is waited for: a token has the place in the log at which it was made. One of a log that a restore has taken away is refused.
+// caller returns the user who makes a call. It is the zero caller if auth is not enabled, or if the call has no token. A token has the place
+// in the log at which it was made. If the member has not applied that place, caller waits for it. If a restore has removed that place from
+// the log, the token is refused.
 func (s *Server) caller(ctx context.Context) (c caller, err error) {
 	enabled, last := false, uint64(0)
 	s.read(func(v view) { enabled, last = v.auth.enabled, s.state.last })
@@ -92,12 +93,12 @@ func tokenOf(ctx context.Context) (text string, ok bool) {
 	return "", false
 }
 
-// check finds out who makes a call, and whether allowed lets him.
+// check returns an error if the user who makes a call is not allowed to.
 func (s *Server) check(ctx context.Context, allowed func(a *auth, c caller) error) error {
 	return s.checkView(ctx, func(v view, c caller) error { return allowed(v.auth, c) })
 }
 
-// checkView is check, for what depends on more than auth.
+// checkView is check for a rule that depends on more than auth.
 func (s *Server) checkView(ctx context.Context, allowed func(v view, c caller) error) error {
 	c, err := s.caller(ctx)
 	if err == nil {

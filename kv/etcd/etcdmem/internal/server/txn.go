@@ -11,13 +11,12 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
-// onlyReads reports whether r has no operation that is not a read. A transaction within another is not a read, whatever it
-// does.
+// onlyReads reports whether all operations of r are reads. An inner transaction is not a read, whatever it does.
 func onlyReads(r *pb.TxnRequest) bool {
 	return all(r, func(read *pb.RangeRequest) bool { return read != nil })
 }
 
-// onlySerializable reports whether r has only serializable reads. If it has none at all, that is so.
+// onlySerializable reports whether all reads of r are serializable. It returns true if r has none.
 func onlySerializable(r *pb.TxnRequest) bool {
 	return all(r, func(read *pb.RangeRequest) bool { return read != nil && read.Serializable })
 }
@@ -33,14 +32,14 @@ func all(r *pb.TxnRequest, ok func(*pb.RangeRequest) bool) bool {
 	return true
 }
 
-// txn is a transaction that knows which way it and those in it go.
+// txn is a transaction with the branches that it and its inner transactions take.
 type txn struct {
 	succeeded bool
 	ops       []*pb.RequestOp
 	inner     []*txn // for the operations that are transactions, in order
 }
 
-// decide compares what r and the transactions in it ask for with the keys before any change.
+// decide evaluates the comparisons of r and of its inner transactions, on the keys before any change.
 func (v view) decide(r *pb.TxnRequest) *txn {
 	t := &txn{succeeded: v.holdAll(r.Compare), ops: r.Success}
 	if !t.succeeded {
@@ -54,12 +53,12 @@ func (v view) decide(r *pb.TxnRequest) *txn {
 	return t
 }
 
-// errFatal is the answer to a transaction that deletes a range without an end, in which etcd does not look for overlaps, and
-// then puts a key of it that must exist. Etcd's members end when they apply it, and again each time they are started.
+// errFatal is the answer to a transaction that deletes a range without an end and then puts a key of that range that must exist. etcd does
+// not check such a range for overlaps. Its members panic when they apply the transaction, and again after each start.
 var errFatal = status.Error(codes.Unknown, "etcdmem: etcd does not survive a put with ignore_value or ignore_lease of a key that the transaction has deleted")
 
-// fits returns the first reason why an operation on the way of t cannot be done. It changes nothing, so that all is done or
-// nothing. w is nil if t only reads. gone collects what is deleted on the way.
+// fits returns the first reason why an operation of the branches that t takes cannot be done. It changes nothing, so either all operations
+// are done or none. w is nil if t only reads. gone collects the deleted keys.
 func (t *txn) fits(v view, w *write, gone *[]mvcc.Range) error {
 	inner := t.inner
 	for _, op := range t.ops {
@@ -86,7 +85,7 @@ func (t *txn) fits(v view, w *write, gone *[]mvcc.Range) error {
 	return nil
 }
 
-// fits is [view.check] as transactions have it: there a negative revision may be compacted.
+// fits is [view.check] for a transaction, where the error of a negative revision may be that it is compacted.
 func (v view) fits(r *pb.RangeRequest) error {
 	if r.Revision < 0 && r.Revision < v.compacted {
 		return rpctypes.ErrGRPCCompacted
@@ -94,8 +93,8 @@ func (v view) fits(r *pb.RangeRequest) error {
 	return v.check(r.Revision)
 }
 
-// do does t, which fits. now returns the keys with what has been done so far. The headers in the answer have only a revision,
-// and those of inner transactions not even that.
+// do does the operations of t. They fit. now returns the keys after the operations that are done. The headers in the answer have only a
+// revision. The headers of inner transactions are empty.
 func (t *txn) do(now func() view, w *write) *pb.TxnResponse {
 	resp := &pb.TxnResponse{Header: new(pb.ResponseHeader), Succeeded: t.succeeded, Responses: make([]*pb.ResponseOp, len(t.ops))}
 	inner := t.inner

@@ -2,12 +2,12 @@ package server
 
 import "go.etcd.io/etcd/api/v3/version"
 
-// The answers are those of the version of etcd whose API is linked: 3.6, or 3.7 and later.
+// The answers are those of the etcd version whose API is linked: 3.6, or 3.7 and later.
 func since37() bool { return version.APIVersion != "3.6" }
 
-// leaseFirst reports whether a put in a transaction that names an unknown lease, and a key that must exist and does not, is
-// refused for the lease. Etcd 3.6 refuses it for the key.
+// leaseFirst is about a put in a transaction with two mistakes: it names an unknown lease, and its key must exist and does not. leaseFirst
+// reports whether the error names the lease. In etcd 3.6 the error names the key.
 func leaseFirst() bool { return since37() }
 
-// keysLackLease reports whether a read of keys without values leaves out their leases too, unless it is sorted by value.
+// keysLackLease reports whether a read of keys without values also leaves out their leases. A read that is sorted by value has them.
 func keysLackLease() bool { return since37() }

@@ -7,14 +7,14 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
-// everywhere has f called for each member when that has applied the change, if its process runs now.
+// everywhere calls f for each member when the member has applied the change. It leaves out members whose process does not run now.
 func (w *write) everywhere(f func(s *Server)) {
 	for _, s := range w.servers {
 		s.effects = append(s.effects, effect{w.index, f})
 	}
 }
 
-// write is a change of the state in progress: its operations make one revision. The state is locked.
+// write is a change in progress. All its operations make one revision. The caller holds the state's mutex.
 type write struct {
 	*State
 	index uint64 // its place in the log
@@ -23,7 +23,7 @@ type write struct {
 
 func (st *State) begin(index uint64) *write { return &write{st, index, st.data.Revision + 1} }
 
-// view returns the keys as they are, with what the write has done so far.
+// view returns the keys after the operations that are done.
 func (w *write) view() view { return view{w.data, w.made()} }
 
 // put does r, which has been checked.
@@ -70,7 +70,7 @@ func (w *write) delete(rec *mvcc.Record) {
 	w.reattach(rec.Key, rec, 0)
 }
 
-// reattach moves a key from the lease of the record that it had, if it had one, to another lease.
+// reattach moves a key from the lease of its last record, if that had one, to another lease.
 func (w *write) reattach(key string, old *mvcc.Record, to int64) {
 	if old != nil && old.Lease != 0 && old.Lease != to {
 		if l, ok := w.leases.Get(old.Lease); ok {
@@ -82,8 +82,8 @@ func (w *write) reattach(key string, old *mvcc.Record, to int64) {
 	}
 }
 
-// putFits returns the error of a put that the state does not allow. If the key and the lease are both missing, leaseFirst
-// says which is named.
+// putFits returns the error of a put that the state does not allow. If both the key and the lease are missing, leaseFirst decides which the
+// error names.
 func (w *write) putFits(r *pb.PutRequest, leaseFirst bool) error {
 	var noKey, noLease error
 	if (r.IgnoreValue || r.IgnoreLease) && w.data.Get(string(r.Key)) == nil {
