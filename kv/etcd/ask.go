@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// slowAfter is how long a read takes before a helper begins to find out why. Most reads end before that.
+	// slowAfter is how long a read runs before a helper begins to find out why it is slow. Most reads end before that.
 	slowAfter = 2 * time.Second
 	// probeEvery is the time between two small reads of a row. The gRPC balancer gives each read the next connection.
 	probeEvery = 500 * time.Millisecond
@@ -65,7 +65,7 @@ type helper struct {
 	key     string
 	opts    []clientv3.OpOption
 	answers chan answer
-	owed    int // how many requests are not answered
+	pending int // how many requests are not answered
 
 	probes     []*smallRead // in the order in which they were sent
 	answeredAt time.Time    // when the last answer to any request came, or the helper began
@@ -73,7 +73,7 @@ type helper struct {
 	reconnects int
 	diagnosing bool
 
-	over chan struct{} // closed when what follows is final
+	over chan struct{} // closed when resp and err are final
 	resp *clientv3.GetResponse
 	err  error // why the read cannot be answered
 }
@@ -91,7 +91,7 @@ type answer struct {
 func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 	defer func() {
 		cancel()
-		for ; h.owed > 0; h.owed-- {
+		for ; h.pending > 0; h.pending-- {
 			<-h.answers
 		}
 	}()
@@ -120,7 +120,7 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 			next.Reset(rest)
 			sent, rest = 0, min(2*rest, mostRest)
 		case a := <-h.answers:
-			h.owed--
+			h.pending--
 			if ctx.Err() != nil || h.take(ctx, a) {
 				return
 			}
@@ -186,7 +186,7 @@ func (h *helper) take(ctx context.Context, a answer) (done bool) {
 }
 
 func (h *helper) send(request func() answer) {
-	h.owed++
+	h.pending++
 	go func() { h.answers <- request() }()
 }
 

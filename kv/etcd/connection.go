@@ -17,7 +17,7 @@ import (
 type connection struct {
 	client context.Context       // ends with the client
 	conn   *grpc.ClientConn      // nil if it is not known
-	look   func(context.Context) // makes the read
+	look   func(context.Context) // makes the read after an outage
 	attempts
 
 	mu sync.Mutex
@@ -90,7 +90,7 @@ func (c *connection) use() {
 	}
 }
 
-// release takes back a use. The last one ends what runs, and waits for it.
+// release undoes a use. The last one ends the observer, and waits for it.
 func (c *connection) release() {
 	c.mu.Lock()
 	o := c.observer
@@ -104,8 +104,8 @@ func (c *connection) release() {
 	o.running.Wait()
 }
 
-// doubt looks once, unless that is under way, because a watch has begun at a member that is not as far as the Store has heard. The
-// member may lag behind others, or have lost its data. The caller has an open watch.
+// doubt calls look once, unless such a call is under way. A watch has begun at a member whose revision is lower than a revision that the Store
+// knows. The member may lag behind others, or have lost its data. The caller has an open watch.
 func (c *connection) doubt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,7 +122,7 @@ func (c *connection) doubt() {
 	})
 }
 
-// observe looks each time the connection is there again, until ctx ends.
+// observe calls look each time the client is connected again, until ctx ends.
 func (c *connection) observe(ctx context.Context) {
 	for first := true; c.waitReady(ctx); first = false {
 		connected, lost := context.WithCancel(ctx)

@@ -6,7 +6,7 @@
 //	store := etcd.New(client)
 //
 // [New] takes any value that reads, writes and watches as etcd's client does. So a client in a namespace works too. Replace the
-// parts of a whole client, as below, and pass on the client, not only its parts. A whole client tells the Store when it is
+// parts of a whole client, as below, and pass on the client, not only its parts. A whole client reports when it is
 // closed. With parts the Store needs seconds to find that out.
 //
 //	client.KV = namespace.NewKV(client.KV, "/tenant/")
@@ -44,7 +44,7 @@
 //   - Every error is an error of package kv, and wraps etcd's own.
 //
 // It does not try again. A write is sent once. If its error is [kv.ErrUnavailable], or the error of its context,
-// the write may or may not have happened. A watch that has ended is not begun again. If no member can be reached, a watch and a write
+// the write may or may not have happened. A watch that has ended does not begin again. If no member can be reached, a watch and a write
 // wait until their context ends, because etcd's client does not report that it cannot connect. A member without a
 // leader refuses a watch. It keeps a write for seconds, and then the client sends the write again, for minutes. So give
 // each call a context that ends.

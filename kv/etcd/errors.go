@@ -48,7 +48,7 @@ func (s *Store) failed(ctx context.Context, op func() string, err error) error {
 		case ctx.Err() != nil:
 			reason = ctx.Err()
 		case isPastDeadline(ctx) && isDeadline(err):
-			reason = context.DeadlineExceeded // etcd's clock was the first to say so
+			reason = context.DeadlineExceeded // etcd has noticed the deadline before ctx
 		case s.isClosed():
 			reason = kv.ErrClosed
 		}
@@ -77,8 +77,8 @@ func isDeadline(err error) bool {
 	return code == codes.DeadlineExceeded
 }
 
-// reasons maps the errors of etcd to what they mean to a caller. It holds every error of rpctypes, by its text,
-// because clientv3 flattens the error of a refused watch, and has no typed form of some others.
+// reasons maps the errors of etcd to the errors of package kv. It has every error of rpctypes, by its text, because clientv3 flattens
+// the error of a refused watch, and has no typed form of some others.
 //
 // The errors of requests that this package never makes (of leases, members, users, downgrades) are
 // kv.ErrUnsupported. Only a server that is not etcd could return them.
@@ -93,8 +93,8 @@ var reasons = describe(map[error][]error{
 		rpctypes.ErrGRPCRequestTooLarge,
 		rpctypes.ErrGRPCTooManyOps,
 	},
-	// Who is calling, and what that user may do. Only another try distinguishes a token that has expired from a
-	// user that was removed, so both are here.
+	// Errors of users, tokens and permissions. Only another try distinguishes an expired token from a removed user,
+	// so both are here.
 	kv.ErrPermission: {
 		rpctypes.ErrGRPCPermissionDenied,
 		rpctypes.ErrGRPCInvalidAuthToken,

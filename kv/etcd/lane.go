@@ -23,12 +23,12 @@ type lane struct {
 	left   chan struct{} // closed when new watches begin in another lane
 	dead   chan struct{} // closed when running watches have to begin again in another lane
 
-	moved atomic.Int64 // when the server last acknowledged a watch of the lane, in nanoseconds since started
-	heard atomic.Int64 // when the lane last received anything, likewise
+	moved atomic.Int64 // when the server last acknowledged a watch in it, in nanoseconds since started
+	heard atomic.Int64 // when it last received anything, likewise
 
 	// Guarded by lanes.mu.
 
-	watches int    // how many sources are open
+	watches int    // how many sources are open in it
 	canary  *probe // requests a watch that this client is allowed to have
 	cause   error  // why dead is closed
 	pulsing bool   // a pulse is under way
@@ -70,7 +70,7 @@ type lanes struct {
 	isConnected func() bool // whether the client has a connection, as far as is known
 
 	mu      sync.Mutex
-	current *lane // in which new watches begin
+	current *lane // new watches begin in it
 	// running are the lanes with an open source.
 	running map[*lane]struct{}
 	// leaves counts how often the current lane was left in a row because nothing was acknowledged.

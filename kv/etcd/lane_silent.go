@@ -13,7 +13,7 @@ var errSilentStream = errors.New("the stream of this watch answers nothing, and 
 	"its member or its connection is gone (does the client's configuration set DialKeepAliveTime? see KeepAlive)")
 
 const (
-	// overtakenFor is how long a lane may owe an answer after a lane that was asked later has answered.
+	// overtakenFor is how long a lane may still be silent after a lane that was asked later has answered.
 	overtakenFor = time.Second
 	// quietFor is how long a lane must have been silent before a read begins a pulse.
 	quietFor = 2 * time.Second

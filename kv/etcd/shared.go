@@ -16,7 +16,7 @@ type shared struct {
 	reconnector *reconnector
 }
 
-// newShared returns that for a client which is open while ctx is. Its connection is nil if it is not known.
+// newShared returns what the Stores of one client share. The client is closed when ctx ends. conn is nil if it is not known.
 func newShared(ctx context.Context, conn *grpc.ClientConn) *shared {
 	s := &shared{identity: new(identity), reconnector: newReconnector()}
 	s.connection = &connection{client: ctx, conn: conn, look: s.look}
@@ -27,7 +27,7 @@ func newShared(ctx context.Context, conn *grpc.ClientConn) *shared {
 // clients has what the Stores of each client share, for the clients that report when they are closed.
 var clients sync.Map // of *shared, by *clientv3.Client
 
-// sharedOf returns what the Stores of client share. A client of which no more than the parts are known shares nothing.
+// sharedOf returns what the Stores of client share. The Stores of a client that consists of parts share nothing.
 func sharedOf(client Client) *shared {
 	c, ok := client.(*clientv3.Client)
 	if !ok || c.Ctx() == nil {

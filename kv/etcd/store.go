@@ -23,7 +23,7 @@ type Client interface {
 type Store struct {
 	client  Client
 	missing error           // why the client cannot be used; nil if it can
-	closed  <-chan struct{} // closed with the client; nil where the client does not tell
+	closed  <-chan struct{} // closed with the client; nil if the client does not report it
 	page    int64           // zero for the default
 	buffer  int
 	*shared // with the other Stores of the client

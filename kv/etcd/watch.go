@@ -57,9 +57,9 @@ func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revi
 
 // watch is a watch that runs: one iteration of what [Store.Watch] has returned.
 //
-// etcd's client keeps what it has received until the watch takes it, without a bound. So somebody always takes it. While the
-// consumer waits for the next batch, the consumer itself takes it, so that an update passes through no other goroutine. If the
-// consumer is busy with a batch for longer than a moment, a stand-in takes what comes, into a buffer. When the buffer is full, the
+// etcd's client keeps the responses that the watch has not taken, without a bound. So some goroutine always takes them. While the
+// consumer waits for the next batch, the consumer itself takes them, so that an update passes through no other goroutine. If the
+// consumer is busy with a batch for longer than a moment, a stand-in takes the responses, into a buffer. When the buffer is full, the
 // stand-in ends the watch at etcd. When the consumer has emptied the buffer, it opens another watch where the last one ended.
 type watch struct {
 	store   *Store
@@ -148,10 +148,10 @@ func (w *watch) next() (kv.Batch, error) {
 	}
 }
 
-// took counts batch as kept. Another source need not bring it again.
+// took notes that batch is kept. The next source begins after it.
 func (w *watch) took(batch kv.Batch) { w.delivered, w.byBookmark = batch.Revision, batch.IsBookmark() }
 
-// ended returns err as the last error of a watch. If ctx has ended, it is the error of ctx, whatever else has happened.
+// ended returns err as the last error of a watch. If ctx has ended, the last error is the error of ctx.
 func (s *Store) ended(ctx context.Context, op func() string, err error) error {
 	if ctx.Err() != nil {
 		return &kv.OpError{Store: storeName, Op: op(), Reason: ctx.Err()}

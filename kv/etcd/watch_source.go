@@ -17,7 +17,7 @@ type source struct {
 	lane      *lane
 	asked     question // when it was opened
 	before    reached
-	heard     bool // the source has brought something after its beginning
+	heard     bool // it has brought a response after its beginning
 }
 
 var (
@@ -40,8 +40,8 @@ func (w *watch) letGo() {
 
 // receive returns the next batch of the source. It opens a source if there is none. Any error except errStopped ends the source.
 //
-// etcd can cut large responses into messages, but that takes it time quadratic in the number of events:
-// minutes for the changes of a few busy seconds. So receive requests it only after a message was too large for
+// etcd can cut large responses into messages, but that takes time quadratic in the number of events:
+// minutes for the changes of a few busy seconds. So receive requests cut responses only after a message was too large for
 // the client. Such a message ends all watches of the client's stream, and each of them continues from where it was.
 //
 // If a request is too large, the error is the same. So a request that may be too large has its own lane.
