@@ -11,14 +11,14 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// ErrEnded is why nothing more comes from a Follower that does not go on.
+// ErrEnded is the error of a Follower whose only watch has ended.
 var ErrEnded = errors.New("the watch has ended")
 
 // Segment is what one watch has yielded, from its beginning to its end.
 type Segment struct {
 	After   kv.Revision
 	Batches []kv.Batch
-	Err     error // that it ended with; nil if it just stopped, or its reader did
+	Err     error // the last error of the watch; nil if the watch or its reader stopped without one
 }
 
 // Events returns the events of all batches.
@@ -30,26 +30,26 @@ func (s Segment) Events() List {
 	return l
 }
 
-// retry is how long a store is left alone whose watch has failed. A store without a leader refuses at once.
+// retry is the time between the failure of a watch and the next watch. A store without a leader refuses watches at once.
 const retry = 20 * time.Millisecond
 
-// Follower watches a range in a goroutine of its own, and notes what is yielded. It may be used concurrently.
+// Follower watches a range in a goroutine, and records what the watch yields. It may be used concurrently.
 type Follower struct {
 	store  kv.Store
 	keys   kv.Range
-	every  int  // batches, after which it ends its watch and goes on
-	once   bool // it does not go on
+	every  int  // after so many batches it begins another watch; never if zero
+	once   bool // it begins no other watch
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the goroutine has returned
 
 	mu       sync.Mutex
 	segments []Segment
-	complete kv.Revision   // the highest that a batch had
+	complete kv.Revision   // the highest revision of a batch
 	news     chan struct{} // closed, and replaced, with each batch
 }
 
-// Follow watches keys until the Follower is stopped. Where a watch has ended, and after every so many batches, it begins another
-// after the last batch. It never ends a watch itself if every is zero.
+// Follow watches keys until the Follower is stopped. When a watch has ended, it begins another one after the last batch. If every is not zero, it
+// also does that after every so many batches.
 func Follow(ctx context.Context, store kv.Store, keys kv.Range, after kv.Revision, every int) *Follower {
 	return follow(ctx, store, keys, after, every, false)
 }
@@ -69,7 +69,7 @@ func follow(ctx context.Context, store kv.Store, keys kv.Range, after kv.Revisio
 	return f
 }
 
-// Await waits until the watch is complete up to a revision. It returns [ErrEnded] if it will not be.
+// Await waits until the watch is complete up to a revision. It returns [ErrEnded] if the watch has ended before.
 func (f *Follower) Await(ctx context.Context, rev kv.Revision) error {
 	for {
 		f.mu.Lock()
@@ -123,7 +123,7 @@ func (f *Follower) run(ctx context.Context, after kv.Revision) {
 	}
 }
 
-// watch watches until the store ends that, or there were batches enough.
+// watch runs one watch, until the store ends it or it has yielded enough batches.
 func (f *Follower) watch(ctx context.Context, after kv.Revision) Segment {
 	s := Segment{After: after}
 	defer func() {

@@ -45,7 +45,7 @@ func (l List) ByKey() map[string]List {
 	return lists
 }
 
-// Last returns the entry that the last event has left: the zero Entry where there is none. It is for lists of one key.
+// Last returns the entry after the last event, or the zero Entry if there is none. It is for lists of one key.
 func (l List) Last() kv.Entry {
 	if len(l) == 0 || l[len(l)-1].Type == kv.EventDelete {
 		return kv.Entry{}
@@ -53,14 +53,14 @@ func (l List) Last() kv.Entry {
 	return l[len(l)-1].Entry
 }
 
-// Entries returns what exists after the last event, by key.
+// Entries returns the entries that exist after the last event, by key.
 func (l List) Entries() map[string]kv.Entry {
 	entries := make(map[string]kv.Entry)
 	l.Apply(entries)
 	return entries
 }
 
-// Apply makes entries, by key, what exists after the last event, if they are what existed before the first.
+// Apply changes entries, by key, from those before the first event to those after the last.
 func (l List) Apply(entries map[string]kv.Entry) {
 	for _, e := range l {
 		if e.Type == kv.EventPut {
@@ -80,8 +80,8 @@ func Sorted(entries map[string]kv.Entry) []kv.Entry {
 	return sorted
 }
 
-// Written returns the events that ops make where these entries exist. All are of one revision. No two ops may be of one key. To
-// delete what does not exist makes no event.
+// Written returns the events that ops make if these entries exist. All are of one revision. No two ops may be of one key. A deletion of a key
+// that does not exist makes no event.
 func Written(entries map[string]kv.Entry, rev kv.Revision, ops ...kv.Op) List {
 	var made List
 	for _, op := range ops {
@@ -100,8 +100,8 @@ func Written(entries map[string]kv.Entry, rev kv.Revision, ops ...kv.Op) List {
 	return made
 }
 
-// Read takes from a store what happened in a range after one revision and up to another, which the store has to reach by an
-// event or a bookmark of the range. No history since then may be compacted. While the store is unavailable it is asked again.
+// Read reads from a store the events of a range after one revision and up to another. The watch must reach the second revision by an event or a
+// bookmark. No history after the first revision may be compacted. While the store is unavailable, Read tries again.
 func Read(ctx context.Context, store kv.Store, r kv.Range, after, upTo kv.Revision) (List, error) {
 	var l List
 	for after < upTo {

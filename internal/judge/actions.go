@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv/fault"
 )
 
-// actions are what can be done on every ground.
+// actions are the actions of every ground.
 var actions = map[string]Action{
 	"put":                     write(func(ctx context.Context, h *Harness, _ int) error { return h.Writer.Put(ctx) }),
 	"put bad":                 write(func(ctx context.Context, h *Harness, _ int) error { return h.Writer.PutBad(ctx) }),
@@ -71,7 +71,7 @@ var actions = map[string]Action{
 	},
 }
 
-// write is an action that writes. That a write failed is for the Writer to know.
+// write is an action that writes. A failed write is no error of the action: the Writer notes it.
 func write(do Action) Action {
 	return func(ctx context.Context, h *Harness, n int) error {
 		if err := h.noticed(ctx); err != nil {
@@ -94,10 +94,10 @@ func putMany(ctx context.Context, h *Harness, n int) error {
 	return nil
 }
 
-// committer is what is written if it is a range.
+// committer is a [Written] of a range.
 type committer interface{ Commit(context.Context) error }
 
-// commit writes several keys of a range at once.
+// commit writes several keys of a range in one revision.
 func commit(ctx context.Context, h *Harness, _ int) error { return h.Writer.(committer).Commit(ctx) }
 
 // lose is a write whose outcome is unknown.
@@ -116,14 +116,14 @@ func lose(when ...fault.Match) Action {
 	}
 }
 
-// sayCompacted ends the streams as if history were gone.
+// sayCompacted ends the streams with the error that history is gone, although it is not.
 func sayCompacted(ctx context.Context, h *Harness, _ int) error {
 	h.Faults.EndStreams(&kv.CompactedError{})
 	return lied(ctx, h.Writer)
 }
 
-// dropDeletion loses the next deletion that a stream delivers. A put that is lost before a deletion, or a whole life of
-// the key, leaves nothing by which it could be noticed.
+// dropDeletion loses the next deletion that a stream delivers. It loses no puts: if a put before a deletion is lost, or a put and its
+// deletion are, no watcher can notice it.
 func dropDeletion(_ context.Context, h *Harness, _ int) error {
 	h.Writer.Dropped()
 	if h.drop != nil {
@@ -133,7 +133,7 @@ func dropDeletion(_ context.Context, h *Harness, _ int) error {
 	return nil
 }
 
-// some chooses calls.
+// some chooses kinds of calls.
 func some(n int) []fault.Match {
 	kinds := [][]fault.Match{
 		nil, {fault.Gets}, {fault.Watches}, {fault.Gets, fault.Answered}, {fault.Watches, fault.Answered}, {fault.Answered},

@@ -5,13 +5,13 @@ import (
 	"strconv"
 )
 
-// Default is what an absent key reads as for a Value that has a default.
+// Default is the default of the Values that have one.
 const Default = -1
 
-// wantedEvery is which values pass the filter: the multiples of it.
+// wantedEvery is the number whose multiples pass the filter.
 const wantedEvery = 3
 
-// Wanted is the filter of those watchers that have one.
+// Wanted is the filter of the watchers that have one.
 func Wanted(n int) bool { return n%wantedEvery == 0 }
 
 func isWanted(value string) bool {
@@ -19,7 +19,7 @@ func isWanted(value string) bool {
 	return err == nil && Wanted(n)
 }
 
-// bad returns the n-th value if that is to be a bad one: the decoder fails, or panics.
+// bad returns a bad value, the n-th value of a writer. The decoder fails for it, or panics.
 func bad(n int) string {
 	if n%2 == 0 {
 		return fmt.Sprintf("bad %d", n)

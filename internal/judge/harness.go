@@ -10,22 +10,22 @@ import (
 	"github.com/watchkv/watchkv/kv/fault"
 )
 
-// Ground is what a [Harness] stands on: a store, and what can be done to it in addition to writing.
+// Ground is the store of a [Harness], with what can be done to it in addition to writing.
 type Ground interface {
 	RangeStore
 	Compact(ctx context.Context, revision kv.Revision) error
-	// Pass lets time go by. In a bubble it is as much as is asked for, elsewhere a small part of it.
+	// Pass lets time pass: d in a bubble, and elsewhere a small part of d.
 	Pass(ctx context.Context, d time.Duration)
-	// Quiet waits until nothing happens any more, where that can be known.
+	// Quiet waits until nothing happens any more, if the ground can find that out.
 	Quiet()
-	// Actions are those that only this ground has, by name.
+	// Actions are the actions that only this ground has, by name.
 	Actions() map[string]Action
 }
 
-// Action does one thing to a harness. The error is one of the harness's own: faults are no errors.
+// Action does one thing to a harness. Its error is a failure of the harness: a fault is no error.
 type Action func(ctx context.Context, h *Harness, n int) error
 
-// Watching is who watches what is written: [Watchers] of a key, or [RangeWatchers].
+// Watching is the watchers of what a program writes: [Watchers] of a key, or [RangeWatchers].
 type Watching interface {
 	Modes() []Mode
 	Open(Mode)
@@ -36,7 +36,7 @@ type Watching interface {
 	Close()
 }
 
-// Harness runs one program. It has a key or a range of keys, the watchers of that, and the faults between them and the store.
+// Harness runs one program. It has a key or a range of keys, its watchers, and the faults between the watchers and the store.
 type Harness struct {
 	Writer   Written
 	Watchers Watching
@@ -55,12 +55,12 @@ type Harness struct {
 	holds   []*fault.Hold
 	drop    *fault.Rule
 
-	// replaced: the store was restored, which the watchers may not have noticed. Nothing may be written before it has: of a
-	// store that has reached its old revision again, no watcher can know that it was replaced.
+	// replaced is set if the store was restored and the watchers may not have noticed it. They have to notice it before the next write,
+	// because no watcher can notice it once the store has reached its old revision again.
 	replaced bool
 }
 
-// NewHarness returns a harness for one key, which has no faults and no watchers yet. The watchers have to be closed.
+// NewHarness returns a harness for one key. It has no faults and no watchers yet. The caller closes the watchers.
 func NewHarness(ctx context.Context, ground Ground, key string, config Config) (*Harness, error) {
 	h := newHarness(ground, config)
 	writer, err := NewWriter(ctx, h.writes, key)
@@ -75,7 +75,7 @@ func NewHarness(ctx context.Context, ground Ground, key string, config Config) (
 	return h, nil
 }
 
-// NewRangeHarness returns a harness for the range of the keys below name, of which there are none. Otherwise it is a [NewHarness].
+// NewRangeHarness returns a harness for the range of the keys below name, of which the store has none. Otherwise it does what [NewHarness] does.
 func NewRangeHarness(ctx context.Context, ground Ground, name string, config Config) (*Harness, error) {
 	h := newHarness(ground, config)
 	writer, err := NewRangeWriter(ctx, h.writes, name, config.Seed)
@@ -96,9 +96,9 @@ func newHarness(ground Ground, config Config) *Harness {
 	}
 }
 
-// Play does what the program says, heals everything, and waits until all watchers that are open have returned what
-// there is. An error is a broken promise of the store, a failure of the harness's own, or of the watchers to settle:
-// what of, [Harness.Judge] says. Closing the watchers comes after it.
+// Play runs the program, heals all faults, and waits until all open watchers have returned the end of the history. Its error is a broken
+// promise of the store, a failure of the harness, or that the watchers have not returned the end: then [Harness.Judge] returns the broken
+// guarantee. The caller closes the watchers after it.
 func (h *Harness) Play(ctx context.Context, p Program) error {
 	if err := h.Run(ctx, p); err != nil {
 		return err
@@ -106,7 +106,7 @@ func (h *Harness) Play(ctx context.Context, p Program) error {
 	return h.Settle(ctx)
 }
 
-// Run does what the program says.
+// Run does the steps of the program.
 func (h *Harness) Run(ctx context.Context, p Program) error {
 	for _, name := range p.Watchers {
 		h.Watchers.Open(modeNamed(h.Watchers.Modes(), name))
@@ -120,14 +120,14 @@ func (h *Harness) Run(ctx context.Context, p Program) error {
 	return h.noticed(ctx)
 }
 
-// Settle ends the faults between the watchers and the ground, and waits until all watchers that are open have returned
-// what there is. The ground has to be whole.
+// Settle ends the faults between the watchers and the ground, and waits until all open watchers have returned the end of the history. The
+// ground itself must have no faults.
 func (h *Harness) Settle(ctx context.Context) error {
 	h.Heal()
 	return h.settle(ctx)
 }
 
-// Judge returns every guarantee that was broken, at most one a watcher, or nil. [Harness.Settle] comes first.
+// Judge returns every broken guarantee, at most one for each watcher, or nil. The caller calls [Harness.Settle] first.
 func (h *Harness) Judge() error { return h.judge() }
 
 // Do does one step.
@@ -146,10 +146,10 @@ func (h *Harness) Do(ctx context.Context, step Step) error {
 func (h *Harness) Heal() {
 	h.Faults.Clear()
 	h.holds, h.drop = nil, nil
-	h.Faults.EndStreams(kv.ErrUnavailable) // those that are silent stay so
+	h.Faults.EndStreams(kv.ErrUnavailable) // otherwise silent streams stay silent
 }
 
-// noticed waits until the watchers know that the store was replaced, if it was.
+// noticed waits, if the store was replaced, until the watchers have noticed that.
 func (h *Harness) noticed(ctx context.Context) error {
 	if !h.replaced {
 		return nil
@@ -160,7 +160,7 @@ func (h *Harness) noticed(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Restore has the ground go back to an older state, by restore, which returns its revision.
+// Restore takes the ground back to an older state. restore does that, and returns the revision of the older state.
 func (h *Harness) Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error {
 	if err := h.noticed(ctx); err != nil {
 		return err

@@ -7,17 +7,17 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// State is what a key is.
+// State says whether a key exists, and whether its value decodes.
 type State uint8
 
-// What a key can be.
+// The states of a key.
 const (
 	Absent State = iota
-	Good         // it has a value that can be decoded
-	Bad          // it has one that cannot
+	Good         // its value decodes
+	Bad          // its value does not decode
 )
 
-// Update is one change of the key. The zero Update is the absence of a key that never was.
+// Update is one change of the key. The zero Update stands for a key that never existed.
 type Update struct {
 	Revision kv.Revision
 	State    State
@@ -34,23 +34,23 @@ func (u Update) String() string {
 	return fmt.Sprintf("%q of %d", u.Value, u.Revision)
 }
 
-// History is all that a key has been. It is never modified once it is made.
+// History is the history of a key. It is never modified after it is made.
 type History struct {
 	Epochs  []Epoch
-	Refused bool // reads of the key were refused at some time, so that a Get may say so
+	Refused bool // reads of the key were refused at some time, so a Get may return that error
 }
 
 // Epoch is the history of a key up to the moment when the store was restored to an older state, or to the end.
 type Epoch struct {
-	// Base is the revision that the store was restored to: up to there the epoch is the one before it. Of the first it
-	// is zero.
+	// Base is the revision that the store was restored to. Up to Base, the epoch is the same as the epoch before. Base is zero in
+	// the first epoch.
 	Base kv.Revision
 	// Updates are in order of revision.
 	Updates []Update
-	// Forgotten is the revision before which the store said that history is gone. A watch that has seen
-	// everything up to Forgotten-1 cannot have lost anything.
+	// Forgotten is the revision before which the store has reported history as gone. A watch that has got everything up to
+	// Forgotten-1 has lost nothing.
 	Forgotten kv.Revision
-	// Dropped says that streams were made to lose events.
+	// Dropped is set if streams have lost events.
 	Dropped bool
 }
 
@@ -60,7 +60,7 @@ func (e *Epoch) index(after kv.Revision) int {
 	return i
 }
 
-// at returns the update that made the key what it was at a revision.
+// at returns the last update of the key at a revision.
 func (e *Epoch) at(r kv.Revision) Update {
 	if i := e.index(r); i > 0 {
 		return e.Updates[i-1]
@@ -68,7 +68,7 @@ func (e *Epoch) at(r kv.Revision) Update {
 	return Update{}
 }
 
-// last returns the update that made the key what it is at the end.
+// last returns the last update of the key.
 func (e *Epoch) last() Update {
 	if len(e.Updates) == 0 {
 		return Update{}
@@ -84,7 +84,7 @@ func (e *Epoch) presentBetween(after, upTo kv.Revision) bool {
 	return slices.ContainsFunc(e.Updates[e.index(after):e.index(max(after, upTo))], func(u Update) bool { return u.State != Absent })
 }
 
-// shared returns the revision up to which two epochs are the same.
+// shared returns the revision up to which two epochs have the same history.
 func (h *History) shared(from, to int) kv.Revision {
 	base := h.Epochs[to].Base
 	for _, e := range h.Epochs[from+1 : to+1] {
@@ -93,5 +93,5 @@ func (h *History) shared(from, to int) kv.Revision {
 	return base
 }
 
-// final returns what the key is at the end.
+// final returns the last update of the key in the last epoch.
 func (h *History) final() Update { return h.Epochs[len(h.Epochs)-1].last() }

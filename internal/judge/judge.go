@@ -7,9 +7,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Check returns nil if what the watcher returned can be true of h and keeps the guarantees of package value, or the
-// first *[Violation]. Where a store was restored it may be unknown which history an absence is of; the watcher
-// gets the benefit of the doubt.
+// Check returns nil if h allows what the watcher returned, by the guarantees of package value. Otherwise it returns the first *[Violation].
+// After a restore it may be unknown to which history an absence belongs. Then Check decides for the watcher.
 func Check(h *History, r Record) error {
 	j := judge{h: h, mode: r.Mode}
 	var at []candidate
@@ -41,27 +40,27 @@ func Check(h *History, r Record) error {
 	return nil
 }
 
-// judge follows one record.
+// judge checks one record.
 type judge struct {
 	h         *History
 	mode      Mode
-	cancelled bool       // a Get was, since the last thing returned
-	doubt     *Violation // why the first candidate does not allow what was returned last
+	cancelled bool       // a Get was cancelled after the last return
+	doubt     *Violation // why the first candidate does not allow the last return
 }
 
-// candidate is a place in the history that a watcher may be at.
+// candidate is a possible place of a watcher in the history.
 type candidate struct {
 	epoch   int
-	began   bool        // something was returned, a gap at least
-	seen    kv.Revision // of an EveryUpdate watcher: all up to here was returned, or is excused by a gap
-	last    Returned    // of the key
-	lastIn  int         // the epoch that was of
-	gap     bool        // it returned a gap, and nothing since
-	before  kv.Revision // seen, before that gap
-	awaited bool        // the gap went to where the key is absent, so the absence has to be returned
+	began   bool        // something was returned, or a gap
+	seen    kv.Revision // an EveryUpdate watcher has returned everything up to here, or a gap excuses it
+	last    Returned    // what it last returned for the key
+	lastIn  int         // the epoch of last
+	gap     bool        // its last return was a gap
+	before  kv.Revision // seen before that gap
+	awaited bool        // the key is absent where the gap ends, so the watcher has to return the absence
 }
 
-// step returns the candidates that can be reached by returning t, none if that breaks a guarantee.
+// step returns the candidates after the watcher has returned t. It returns none if t breaks a guarantee.
 func (j *judge) step(at []candidate, t Returned) []candidate {
 	var next []candidate
 	j.doubt = nil
@@ -71,7 +70,7 @@ func (j *judge) step(at []candidate, t Returned) []candidate {
 				break // there is a candidate for that epoch
 			}
 			reached, err := j.move(p, epoch, t)
-			if err != nil && (j.doubt == nil || j.doubt.Guarantee == "V3") { // of the epoch where it was so, if there is one
+			if err != nil && (j.doubt == nil || j.doubt.Guarantee == "V3") { // prefer the error of an epoch in which t was so
 				j.doubt = err
 			}
 			for _, q := range reached {
@@ -84,7 +83,7 @@ func (j *judge) step(at []candidate, t Returned) []candidate {
 	return next
 }
 
-// move returns where a watcher may be that was at p and has returned t, of an epoch.
+// move returns the possible places of a watcher after p, if t is of an epoch.
 func (j *judge) move(p candidate, epoch int, t Returned) (reached []candidate, err *Violation) {
 	if t.What == Gap && t.Reset {
 		return j.gap(p, epoch, t)
@@ -102,8 +101,8 @@ func (j *judge) move(p candidate, epoch int, t Returned) (reached []candidate, e
 	return reached, err
 }
 
-// goOn returns where a watcher at p may be in an epoch, unless it returns a gap: if the history was replaced, it may
-// have noticed nothing, because all that it has seen is in both.
+// goOn returns the possible places of a watcher at p in an epoch, if it returns no gap for the replaced history. It may not have noticed that
+// the history was replaced, because everything that it has returned is in both histories.
 func (j *judge) goOn(p candidate, epoch int) (all []candidate) {
 	if epoch == p.epoch {
 		return []candidate{p}
@@ -113,14 +112,14 @@ func (j *judge) goOn(p candidate, epoch int) (all []candidate) {
 	if !j.mode.Every || p.seen <= shared {
 		all = append(all, q)
 	}
-	if j.mode.Every && p.gap && p.before <= shared { // where the gap went to is not there any more
+	if j.mode.Every && p.gap && p.before <= shared { // the place where the gap ended does not exist any more
 		q.gap, q.awaited, q.seen = false, false, p.before
 		all = append(all, q)
 	}
 	return all
 }
 
-// check checks that t can be returned at p.
+// check checks that a watcher at p may return t.
 func (j *judge) check(p candidate, t Returned) *Violation {
 	err := j.wasSo(p.epoch, t)
 	if err == nil && p.last.What != Nothing {
@@ -135,7 +134,7 @@ func (j *judge) check(p candidate, t Returned) *Violation {
 	return err
 }
 
-// wasSo checks that the key was what t says, when it was returned.
+// wasSo checks that the key was what t says at the revision of t.
 func (j *judge) wasSo(epoch int, t Returned) *Violation {
 	was := j.h.Epochs[epoch].at(t.Revision)
 	switch {
@@ -147,11 +146,11 @@ func (j *judge) wasSo(epoch int, t Returned) *Violation {
 	return nil
 }
 
-// rises checks that t is newer than what was returned last.
+// rises checks that t is newer than the last return.
 func (j *judge) rises(p candidate, t Returned) *Violation {
 	switch {
 	case p.epoch > p.lastIn && j.mode.Filter:
-		return nil // it may have passed over something in between
+		return nil // the filter may have rejected a value in between
 	case t.What == p.last.What && t.What != Deleted && t.Revision == p.last.Revision && t.Text == p.last.Text:
 		return broken(j.twice(t), "returned %v twice", t)
 	case p.epoch == p.lastIn && t.Revision <= p.last.Revision:
@@ -160,7 +159,7 @@ func (j *judge) rises(p candidate, t Returned) *Violation {
 	return nil
 }
 
-// twice is the guarantee that is broken when t is returned again.
+// twice returns the guarantee that is broken if t is returned again.
 func (j *judge) twice(t Returned) string {
 	switch {
 	case t.What == Deleted:
@@ -173,7 +172,7 @@ func (j *judge) twice(t Returned) string {
 	return "V13"
 }
 
-// deletedOnce checks that a key whose deletion is returned was there since the deletion was last returned.
+// deletedOnce checks that the key existed since its deletion was last returned.
 func (j *judge) deletedOnce(p candidate, t Returned) *Violation {
 	e := &j.h.Epochs[p.epoch]
 	switch {
@@ -186,14 +185,14 @@ func (j *judge) deletedOnce(p candidate, t Returned) *Violation {
 	case p.last.What != Deleted:
 		return nil
 	case j.mode.Filter && p.epoch > p.lastIn:
-		return nil // what was passed over in between is not known
+		return nil // which values the filter rejected in between is not known
 	case (j.mode.Filter || j.mode.Every) && p.epoch == p.lastIn && e.presentBetween(p.last.Revision, t.Revision):
 		return nil
 	}
 	return broken("V6", "returned %v after %v", t, p.last)
 }
 
-// isComplete reports whether a watcher that ends at p has returned all that there is.
+// isComplete reports whether a watcher at p has returned everything.
 func (j *judge) isComplete(p candidate, r Record) bool {
 	if p.awaited || !r.Mode.ends(lastOf(r.Returned), j.h.final()) {
 		return false
@@ -206,7 +205,7 @@ func (j *judge) isComplete(p candidate, r Record) bool {
 	return !missing
 }
 
-// unfinished is the violation of a watcher that has not returned the last update.
+// unfinished returns the violation of a watcher that has not returned the last update.
 func (j *judge) unfinished(u Update) *Violation {
 	guarantee := map[State]string{Absent: "V6", Bad: "V7", Good: "V3"}[u.State]
 	if j.cancelled {

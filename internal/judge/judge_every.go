@@ -2,7 +2,7 @@ package judge
 
 import "github.com/watchkv/watchkv/kv"
 
-// next returns the first update of an epoch after a revision that an EveryUpdate watcher has to be returned.
+// next returns the first update of an epoch after a revision that an EveryUpdate watcher has to return.
 func (j *judge) next(epoch int, after kv.Revision) (u Update, ok bool) {
 	e := &j.h.Epochs[epoch]
 	for _, u := range e.Updates[e.index(after):] {
@@ -13,27 +13,27 @@ func (j *judge) next(epoch int, after kv.Revision) (u Update, ok bool) {
 	return Update{}, false
 }
 
-// inTurn checks that t is the update that comes after p.
+// inTurn checks that t is the next update after p.
 func (j *judge) inTurn(p candidate, t Returned) *Violation {
 	if p.awaited {
 		if t.What == Deleted && t.Revision >= p.seen {
 			return nil
 		}
-		return broken("V6", "returned %v, and not before that the gap went to where the key was absent", t)
+		return broken("V6", "returned %v, and did not first return that the key was absent where the last gap ended", t)
 	}
 	next, ok := j.next(p.epoch, p.seen)
 	switch {
 	case t.Revision <= p.seen:
-		return broken(j.twice(t), "returned %v, where all up to %d was returned", t, p.seen)
+		return broken(j.twice(t), "returned %v, after it had returned everything up to %d", t, p.seen)
 	case !ok:
-		return broken("V4", "returned %v, where no update was left", t)
+		return broken("V4", "returned %v, and there was no further update", t)
 	case t.is(next) && j.h.Epochs[p.epoch].at(t.Revision) == next:
 		return nil
 	}
-	return broken(j.loss(next), "returned %v, and not before that the key was %v", t, next)
+	return broken(j.loss(next), "returned %v, and did not first return that the key was %v", t, next)
 }
 
-// loss is the guarantee that is broken when u was not returned.
+// loss returns the guarantee that is broken if u was not returned.
 func (j *judge) loss(u Update) string {
 	switch {
 	case j.cancelled:
@@ -46,15 +46,15 @@ func (j *judge) loss(u Update) string {
 	return "V4"
 }
 
-// gap returns where a watcher may be that was at p and has returned a gap that leads into an epoch.
+// gap returns the possible places of a watcher at p after it has returned a gap into an epoch.
 func (j *judge) gap(p candidate, epoch int, t Returned) ([]candidate, *Violation) {
 	switch last := len(j.h.Epochs) - 1; {
 	case !j.mode.Every:
-		return nil, broken("V4", "a watcher of the newest returned %v", t)
+		return nil, broken("V4", "a watcher of the newest value returned %v", t)
 	case t.Reset && p.epoch == last:
-		return nil, broken("V4", "returned %v, where no history was replaced", t)
+		return nil, broken("V4", "returned %v, and no history was replaced", t)
 	case !t.Reset && t.To <= t.From:
-		return nil, broken("V4", "returned %v, which is none", t)
+		return nil, broken("V4", "returned %v, which is empty", t)
 	}
 	if err := j.honest(p, t); err != nil {
 		return nil, err
@@ -67,24 +67,24 @@ func (j *judge) honest(p candidate, t Returned) *Violation {
 	e := &j.h.Epochs[p.epoch]
 	switch {
 	case t.Reset && p.gap:
-		return nil // it begins where the gap before it began, which may be in another history
+		return nil // it begins where the gap before it began, perhaps in another history
 	case t.From < p.seen:
-		return broken("V4", "returned %v, where all up to %d was returned or said to be lost", t, p.seen)
+		return broken("V4", "returned %v, after it had returned everything up to %d, or a gap for it", t, p.seen)
 	case p.awaited:
-		return broken("V6", "returned %v, and not before that the key was absent where the last gap ended", t)
+		return broken("V6", "returned %v, and did not first return that the key was absent where the last gap ended", t)
 	case t.Lost && !e.Dropped:
-		return broken("V4", "returned %v, where no event was lost", t)
+		return broken("V4", "returned %v, and no event was lost", t)
 	case !t.Reset && !t.Lost && t.From >= e.Forgotten-1:
-		return broken("V4", "returned %v, where the store has forgotten nothing after revision %d", t, t.From)
+		return broken("V4", "returned %v, and the store has forgotten nothing after revision %d", t, t.From)
 	}
 	if next, ok := j.next(p.epoch, p.seen); p.began && ok && next.Revision <= t.From {
-		return broken(j.loss(next), "returned %v, and not before that the key was %v", t, next)
+		return broken(j.loss(next), "returned %v, and did not first return that the key was %v", t, next)
 	}
 	return nil
 }
 
-// land returns where a watcher may be that has gone over a gap to a revision of an epoch. What the key was there
-// it must return next, unless it has been.
+// land returns the possible places of a watcher at p after a gap that ends at a revision of an epoch. The watcher must return next what the
+// key was at that revision, unless it has returned that already.
 func (j *judge) land(p candidate, epoch int, to kv.Revision) []candidate {
 	u := j.h.Epochs[epoch].at(to)
 	q := candidate{epoch: epoch, began: true, seen: to, last: p.last, lastIn: p.lastIn, gap: true, before: p.seen}
@@ -106,7 +106,7 @@ func (j *judge) land(p candidate, epoch int, to kv.Revision) []candidate {
 	case isNews:
 		return []candidate{awaiting}
 	case j.mode.Filter:
-		return []candidate{awaiting, q} // it may have passed over something in between
+		return []candidate{awaiting, q} // the filter may have rejected a value in between
 	}
 	return []candidate{q}
 }

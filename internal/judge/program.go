@@ -8,23 +8,23 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Program is a course of writes and faults, with the watchers that are there from the beginning.
+// Program is a sequence of writes and faults, with the watchers that exist from the beginning.
 type Program struct {
 	Watchers []string // names of modes
 	Steps    []Step
-	Seed     uint64 // of what yields and rests
+	Seed     uint64 // decides when goroutines yield and rest
 }
 
-// Step is one thing that happens, by the name of an [Action].
+// Step is one step of a program: the name of an [Action] and its argument.
 type Step struct {
 	Action string
-	N      int // how many, how long, or which: what the action makes of it
+	N      int // how many, how long, or which; the action decides
 }
 
 // GoString is String, which is how rapid shows what it drew.
 func (p Program) GoString() string { return p.String() }
 
-// String lists what happens, as it is to be read.
+// String lists the watchers and the steps, for people.
 func (p Program) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "with seed %d, watched by %s:", p.Seed, strings.Join(p.Watchers, ", "))
@@ -34,7 +34,7 @@ func (p Program) String() string {
 	return b.String()
 }
 
-// Programs generates programs of the given actions, for a key. One that is named twice is taken twice as often.
+// Programs generates programs of the given actions, for a key. An action that is named twice is chosen twice as often.
 func Programs(actions []string) *rapid.Generator[Program] { return programs(actions, Modes()) }
 
 // RangePrograms generates programs for a range. They also commit several keys in one revision.
@@ -51,7 +51,7 @@ func programs(actions []string, modes []Mode) *rapid.Generator[Program] {
 		names = append(names, m.Name)
 	}
 	watchers := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 5, rapid.ID)
-	// A slice of rapid's is short as a rule, and shrinks well: a long program is some of them.
+	// rapid's slices are mostly short and shrink well. So a long program is made of several.
 	parts := rapid.SliceOfN(rapid.SliceOf(step), 8, 8)
 	return rapid.Custom(func(t *rapid.T) Program {
 		return Program{
@@ -62,7 +62,7 @@ func programs(actions []string, modes []Mode) *rapid.Generator[Program] {
 	})
 }
 
-// modeNamed returns the mode of a name. It panics if there is none.
+// modeNamed returns the mode with a name. It panics if there is none.
 func modeNamed(modes []Mode, name string) Mode {
 	return modes[slices.IndexFunc(modes, func(m Mode) bool { return m.Name == name })]
 }

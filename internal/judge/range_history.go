@@ -7,17 +7,17 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// RangeHistory is all that a range of keys has held. It is never modified once it is made.
+// RangeHistory is the history of a range of keys. It is never modified after it is made.
 type RangeHistory struct {
 	Eras    []Era
-	Refused bool // reads were refused at some time, so that a Get may say so
+	Refused bool // reads were refused at some time, so a Get may return that error
 }
 
 // Era is the history of a range up to the moment when the store was restored to an older state, or to the end.
 type Era struct {
-	// Base is the revision that the store was restored to: up to there the era is the one before it. Of the first it is zero.
+	// Base is the revision that the store was restored to. Up to Base, the era is the same as the era before. Base is zero in the first era.
 	Base kv.Revision
-	// Forgotten is the revision before which the store said that history is gone.
+	// Forgotten is the revision before which the store has reported history as gone.
 	Forgotten kv.Revision
 
 	held []held // in order of revision; the first is what the range held before anything was written
@@ -49,10 +49,10 @@ func (e *Era) between(after, before kv.Revision) (first kv.Revision, ok bool) {
 	return 0, false
 }
 
-// final is what the range holds at the end.
+// final returns what the range holds at the end.
 func (h *RangeHistory) final() held { return h.Eras[len(h.Eras)-1].last() }
 
-// has reports whether a key ever had a value that a put at a revision gave it.
+// has reports whether a put at a revision ever gave a key this value.
 func (h *RangeHistory) has(key string, at kv.Revision, text string) bool {
 	return slices.ContainsFunc(h.Eras, func(e Era) bool {
 		entry, ok := e.at(at).entries[key]
@@ -60,7 +60,7 @@ func (h *RangeHistory) has(key string, at kv.Revision, text string) bool {
 	})
 }
 
-// sameEntries reports whether two ranges hold the same.
+// sameEntries reports whether two ranges hold the same entries.
 func sameEntries(a, b map[string]kv.Entry) bool {
 	if len(a) != len(b) {
 		return false

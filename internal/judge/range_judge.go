@@ -10,8 +10,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// judgeRange returns nil if what a watcher of a range returned can be true of h and keeps the guarantees of a Map, or of a bundle. Otherwise
-// it returns the first *[Violation]. Where a store was restored, the watcher gets the benefit of the doubt.
+// judgeRange returns nil if h allows what a watcher of a range returned, by the guarantees of a Map or a bundle. Otherwise it returns the first
+// *[Violation]. After a restore, it decides for the watcher where the record leaves a doubt.
 func judgeRange(h *RangeHistory, r rangeRecord) error {
 	j := rangeJudge{h: h, mode: r.mode, last: sight{mode: r.mode}}
 	for i, s := range r.seen {
@@ -25,16 +25,16 @@ func judgeRange(h *RangeHistory, r rangeRecord) error {
 	return nil
 }
 
-// rangeJudge follows one record.
+// rangeJudge checks one record.
 type rangeJudge struct {
 	h    *RangeHistory
 	mode Mode
-	era  int   // of last, at the earliest
-	last sight // of the range
+	era  int   // the earliest possible era of last
+	last sight // the last return that says what the range held
 	gap  bool  // a GapError came after last
 }
 
-// take judges what was returned next.
+// take checks the next return.
 func (j *rangeJudge) take(s sight) *Violation {
 	switch s.what {
 	case Gap:
@@ -59,8 +59,8 @@ func (j *rangeJudge) take(s sight) *Violation {
 	return v
 }
 
-// eraOf returns the earliest era in which s was so and follows what was returned last. While events are lost, what is shown may be wrong
-// until that is noticed.
+// eraOf returns the earliest era in which the range was what s shows, and in which s may follow the last return. If events were lost, s may be
+// wrong until the watcher notices it.
 func (j *rangeJudge) eraOf(s sight) (era int, v *Violation) {
 	for era := j.era; era < s.eras; era++ {
 		if !s.shows(j.h.Eras[era].at(s.revision)) || era == j.era && s.revision <= j.last.revision {
@@ -85,7 +85,7 @@ func (j *rangeJudge) eraOf(s sight) (era int, v *Violation) {
 	return 0, broken("M2", "returned %v, and at revision %d the range held %v", s, s.revision, textsOf(j.h.Eras[j.era].at(s.revision).entries))
 }
 
-// follows checks that s, of an era, follows what was returned last.
+// follows checks that s may follow the last return, if s is of an era.
 func (j *rangeJudge) follows(s sight, era int) *Violation {
 	if j.mode.Every && j.last.what != Nothing && !j.gap && era == j.era {
 		if missing, ok := j.h.Eras[era].between(j.last.revision, s.revision); ok {
@@ -106,7 +106,7 @@ func (j *rangeJudge) follows(s sight, era int) *Violation {
 	return nil
 }
 
-// addsUp checks that the View returned last, with the changes of v made, is v.
+// addsUp checks that the last View, with the changes of v, is v.
 func (j *rangeJudge) addsUp(v value.View[*int]) *Violation {
 	sum := map[string]value.Item[*int]{}
 	for key, item := range j.last.view.All() {
@@ -116,11 +116,11 @@ func (j *rangeJudge) addsUp(v value.View[*int]) *Violation {
 	for c := range v.Changes() {
 		old, had := sum[c.Key]
 		if (c.Old != nil) != had || had && !sameItem(old, *c.Old) || c.Old == nil && c.New == nil {
-			return broken("M3", "the change of %q is not from what the View before has", c.Key)
+			return broken("M3", "the Old of the change of %q is not what the View before has", c.Key)
 		}
 		switch removal := c.New == nil; {
 		case removal && !removals:
-			return broken("M4", "the removal of %q comes after what was put", c.Key)
+			return broken("M4", "the removal of %q comes after a put", c.Key)
 		case removal != removals:
 			removals, before = false, ""
 		}
@@ -140,16 +140,16 @@ func (j *rangeJudge) addsUp(v value.View[*int]) *Violation {
 	for key, item := range v.All() {
 		n++
 		if got, ok := sum[key]; !ok || !sameItem(got, item) {
-			return broken("M3", "the View before, with the changes made, has another %q", key)
+			return broken("M3", "the View before with the changes has another %q", key)
 		}
 	}
 	if n != len(sum) || n != v.Len() {
-		return broken("M3", "the View has %d keys, its Len is %d, and with the changes made there are %d", n, v.Len(), len(sum))
+		return broken("M3", "the View has %d keys, its Len is %d, and the View before with the changes has %d", n, v.Len(), len(sum))
 	}
 	return nil
 }
 
-// sameItem reports whether two items show the same, wherever they were decoded.
+// sameItem reports whether two items show the same. They may have been decoded separately.
 func sameItem(a, b value.Item[*int]) bool {
 	return a.ModRevision == b.ModRevision && a.CreateRevision == b.CreateRevision && a.Version == b.Version &&
 		a.ValueRevision == b.ValueRevision && textOf(a) == textOf(b) && (a.Value == b.Value || a.Value != nil && b.Value != nil && *a.Value == *b.Value)
@@ -158,7 +158,7 @@ func sameItem(a, b value.Item[*int]) bool {
 // item checks one key of a View.
 func (j *rangeJudge) item(s sight, era int, key string, item value.Item[*int]) *Violation {
 	was, had := j.last.view.Get(key)
-	// A Map that has noticed that history was replaced cannot know which of the good values before are of the new one.
+	// If a Map has noticed that history was replaced, it cannot know which of the earlier good values belong to the new history.
 	same := had && era == j.era && was.CreateRevision == item.CreateRevision && j.last.resetsBefore == s.resetsAfter
 	if same && item.ValueRevision < was.ValueRevision {
 		return broken("M5", "the last good value of %q was of revision %d and is of %d", key, was.ValueRevision, item.ValueRevision)
@@ -187,13 +187,13 @@ func (j *rangeJudge) takeGap(s sight) *Violation {
 	forgotten := func(e Era) bool { return gap.From < e.Forgotten-1 }
 	switch {
 	case !j.mode.Every:
-		return broken("V3", "a watcher of the newest returned a gap")
+		return broken("V3", "a watcher of the newest value returned a gap")
 	case errors.Is(s.err, kv.ErrReset) && j.era == s.eras-1 && !s.dropped:
-		return broken("M8", "returned a gap where no history was replaced")
+		return broken("M8", "returned a gap, and no history was replaced")
 	case errors.Is(s.err, value.ErrLostEvent) && !s.dropped:
-		return broken("M8", "returned a gap where no event was lost")
+		return broken("M8", "returned a gap, and no event was lost")
 	case errors.Is(s.err, kv.ErrCompacted) && !slices.ContainsFunc(j.h.Eras, forgotten):
-		return broken("M8", "returned a gap where the store has the history")
+		return broken("M8", "returned a gap, and the store has the history")
 	}
 	j.gap = true
 	return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// sight is what one Get of a watcher of a range came to.
+// sight is the outcome of one Get of a watcher of a range.
 type sight struct {
 	mode     Mode
 	what     What
@@ -21,8 +21,8 @@ type sight struct {
 	bundle   bundled
 	err      error
 
-	resetsBefore, resetsAfter int  // how many the Status had, before and after the Get
-	eras                      int  // how many there were
+	resetsBefore, resetsAfter int  // Resets of the Status, before and after the Get
+	eras                      int  // how many eras there were
 	dropped                   bool // streams had lost events
 }
 
@@ -35,7 +35,7 @@ type rangeRecord struct {
 	open bool // the watcher was open, and was read until it had returned everything
 }
 
-// whatOf says what a Get came to that returned err.
+// whatOf returns the kind of outcome of a Get that returned err.
 func whatOf(ctx context.Context, err error) What {
 	switch {
 	case err == nil:

@@ -10,10 +10,10 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// bundled is what a bundle is made of: all keys and values of the range.
+// bundled is the value of a bundle: all keys and values of the range.
 type bundled map[string]string
 
-// decodeAll decodes a bundle. It is bad if one of its values is.
+// decodeAll decodes a bundle. The bundle is bad if one of its values is bad.
 func decodeAll(entries []kv.Entry) (bundled, error) {
 	all := bundled{}
 	for _, e := range entries {
@@ -25,7 +25,7 @@ func decodeAll(entries []kv.Entry) (bundled, error) {
 	return all, nil
 }
 
-// decodeOne decodes a value of a Map. The pointer shows whether it was decoded again.
+// decodeOne decodes a value of a Map. A new pointer shows that the value was decoded again.
 func decodeOne(b []byte) (*int, error) {
 	n, err := Decode(b)
 	return &n, err
@@ -95,9 +95,9 @@ func (c *RangeWatchers) OpenAll() {
 	}
 }
 
-// Watches returns how many watches of the store there may be now that nothing happens (V12): one for the Map, one for the bundle, and
-// one for each watcher of every update that still reads history. On a store without bookmarks that ends with the next event only, where it
-// is to read up to a revision at which nothing in the range changed.
+// Watches returns how many watches of the store there may be while nothing happens (V12): one for the Map, one for the bundle, and one for each
+// watcher of every update that still reads history. Such a watcher may have to read up to a revision at which nothing in the range changed.
+// On a store without bookmarks, it then reads until the next event.
 func (c *RangeWatchers) Watches() (least, most int) {
 	watched := map[bool]int{}
 	for _, f := range c.open() {
@@ -110,9 +110,8 @@ func (c *RangeWatchers) Watches() (least, most int) {
 	return least, least + most
 }
 
-// Settle waits until every watcher that is open has returned what the range holds, then writes once more and waits again, as
-// [Watchers.Settle] does. Where streams have lost events, it first puts every key: the next event of a key is what proves that one was lost
-// (V16).
+// Settle waits until every open watcher has returned what the range holds, then writes once more and waits again, as [Watchers.Settle] does. If
+// streams have lost events, it first puts every key, because only the next event of a key proves that an event was lost (V16).
 func (c *RangeWatchers) Settle(ctx context.Context) error {
 	c.noMoreRest()
 	if _, dropped := c.writer.now(); dropped {
@@ -142,8 +141,8 @@ func (c *RangeWatchers) settled(ctx context.Context) error {
 	})
 }
 
-// Judge returns every guarantee that was broken, at most one a watcher, or nil. Those that are open are expected to have returned all:
-// [RangeWatchers.Settle] comes first.
+// Judge returns every broken guarantee, at most one for each watcher, or nil. It expects that open watchers have returned everything, so the
+// caller calls [RangeWatchers.Settle] first.
 func (c *RangeWatchers) Judge() error {
 	var errs []error
 	h := c.writer.History()

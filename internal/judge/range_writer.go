@@ -22,9 +22,9 @@ type RangeStore interface {
 // rangeKeys is how many keys a range has at most.
 const rangeKeys = 8
 
-// RangeWriter writes the keys of a range, one at a time or several in one commit, and knows what the range has held. It is for a range
-// what a [Writer] is for a key: each value is another number, and what became of a write that was not acknowledged is found out by
-// [RangeWriter.Resolve].
+// RangeWriter writes the keys of a range, one at a time or several in one commit, and knows the history of the range. It is for a range
+// what a [Writer] is for a key: each value is another number, and [RangeWriter.Resolve] finds out the outcome of the writes that were not
+// acknowledged.
 type RangeWriter struct {
 	store RangeStore
 	name  string // the keys of the range begin with it and "/in/"
@@ -36,10 +36,10 @@ type RangeWriter struct {
 	unknown  int             // writes that were not
 	begun    map[string]bool // values that were sent and not yet found in the history
 	deletes  int             // deletions that were sent and not yet found there
-	acked    []acked         // since resolved
+	acked    []acked         // the writes that were acknowledged after resolved
 	resolved kv.Revision
 	eras     []Era
-	coming   int // eras that are about to begin
+	coming   int // how many eras are about to begin
 	refused  bool
 	dropped  bool
 }
@@ -49,7 +49,7 @@ type acked struct {
 	op       kv.Op
 }
 
-// NewRangeWriter returns a RangeWriter of the keys below name, of which the store may have none yet.
+// NewRangeWriter returns a RangeWriter of the keys below name. The store must have none of them.
 func NewRangeWriter(ctx context.Context, store RangeStore, name string, seed uint64) (*RangeWriter, error) {
 	w := &RangeWriter{
 		store: store, name: name, random: rand.New(rand.NewPCG(seed, 2)), begun: map[string]bool{},
@@ -63,12 +63,12 @@ func NewRangeWriter(ctx context.Context, store RangeStore, name string, seed uin
 	return w, err
 }
 
-// Range is what is written.
+// Range returns the range that is written.
 func (w *RangeWriter) Range() kv.Range { return kv.Prefix(w.name + "/in/") }
 
 func (w *RangeWriter) key(n int) string { return fmt.Sprintf("%s/in/%d", w.name, n) }
 
-// Put writes the next value of some key. Where it returns an error the write may or may not have happened, or happen yet.
+// Put writes the next value of some key. If it returns an error, the write may have happened, may not have happened, or may still happen.
 func (w *RangeWriter) Put(ctx context.Context) error {
 	return w.write(ctx, w.put(w.draw(rangeKeys), Good))
 }
@@ -151,8 +151,7 @@ func (w *RangeWriter) write(ctx context.Context, ops ...kv.Op) error {
 	return nil
 }
 
-// Resolve finds out from the store what has become of all writes that have been answered, or given up, by now, as [Writer.Resolve]
-// does.
+// Resolve finds out from the store the outcome of all writes that have ended by now, as [Writer.Resolve] does.
 func (w *RangeWriter) Resolve(ctx context.Context) (upTo kv.Revision, err error) {
 	w.mu.Lock()
 	after := w.resolved
@@ -168,13 +167,13 @@ func (w *RangeWriter) Resolve(ctx context.Context) (upTo kv.Revision, err error)
 	return upTo, w.take(list, upTo)
 }
 
-// mark writes the neighbour of the range. A watch of both passes its revision.
+// mark writes a key outside the range. A watch of both delivers its revision.
 func (w *RangeWriter) mark(ctx context.Context) (revision kv.Revision, err error) {
 	err = untilDone(ctx, func() error { revision, err = w.store.Put(ctx, w.name+"/in", nil); return err })
 	return revision, err
 }
 
-// take adds the store's own history up to a revision.
+// take adds the store's history up to a revision.
 func (w *RangeWriter) take(list events.List, upTo kv.Revision) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -201,7 +200,7 @@ func (w *RangeWriter) take(list events.List, upTo kv.Revision) error {
 	return w.honouredLocked(e)
 }
 
-// honouredLocked checks that everything that was acknowledged is in the history, commits as a whole.
+// honouredLocked checks that every acknowledged write is in the history, with all its keys.
 func (w *RangeWriter) honouredLocked(e *Era) error {
 	for i, a := range w.acked {
 		if a.revision > w.resolved {
@@ -217,7 +216,7 @@ func (w *RangeWriter) honouredLocked(e *Era) error {
 	return nil
 }
 
-// Excuse notes that the store says, truly or not, that its history before a revision is gone.
+// Excuse notes that the store reports its history before a revision as gone. That may be false.
 func (w *RangeWriter) Excuse(before kv.Revision) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -239,7 +238,8 @@ func (w *RangeWriter) Refuse() {
 	w.refused = true
 }
 
-// Restore has the store go back to an older state, by restore, which returns its revision. Nothing may be written until it returns.
+// Restore takes the store back to an older state. restore does that, and returns the revision of the older state. Nothing may be written until
+// Restore returns.
 func (w *RangeWriter) Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error {
 	if _, err := w.Resolve(ctx); err != nil {
 		return err
@@ -260,7 +260,7 @@ func (w *RangeWriter) Restore(ctx context.Context, restore func(context.Context)
 	return nil
 }
 
-// History returns what the range has held, as far as it is resolved.
+// History returns the history of the range, as far as it is resolved.
 func (w *RangeWriter) History() *RangeHistory {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -271,7 +271,7 @@ func (w *RangeWriter) History() *RangeHistory {
 	return h
 }
 
-// Writes returns how many writes were acknowledged, and of how many the outcome was unknown.
+// Writes returns how many writes were acknowledged, and how many were not.
 func (w *RangeWriter) Writes() (acknowledged, unknown int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

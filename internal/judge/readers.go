@@ -158,14 +158,14 @@ func (f *reader[T]) getOne() T {
 	return f.get(ctx)
 }
 
-// limit returns the context of one Get.
+// limit returns the context of one Get. An impatient reader cancels many Gets.
 func (m Mode) limit(ctx context.Context, random *rand.Rand, pace time.Duration) (context.Context, context.CancelFunc) {
 	if !m.Impatient || random.IntN(3) == 0 {
 		return ctx, func() {}
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(random.Int64N(int64(pace))))
 	if random.IntN(4) == 0 {
-		cancel() // before it is begun
+		cancel() // before the Get begins
 	}
 	return ctx, cancel
 }
@@ -186,7 +186,7 @@ func (f *reader[T]) note(t T) {
 	f.changed = make(chan struct{})
 }
 
-// rest waits for a while, unless there is a hurry.
+// rest waits for a while. It ends when hurry is closed.
 func rest(ctx context.Context, random *rand.Rand, pace time.Duration, hurry <-chan struct{}) {
 	timer := time.NewTimer(time.Duration(random.Int64N(int64(pace) * 5)))
 	defer timer.Stop()

@@ -6,26 +6,26 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// What is what one Get came to.
+// What is the kind of outcome of a Get.
 type What uint8
 
-// What a Get can come to.
+// The kinds of outcome.
 const (
-	Nothing   What = iota // there was none
-	Value                 // a value; of a default it is Deleted
+	Nothing   What = iota // there was no Get
+	Value                 // a value; a default counts as Deleted
 	Deleted               // value.ErrDeleted, or the default
 	BadValue              // a *value.DecodeError
 	Gap                   // a *value.GapError
-	Cancelled             // the Get's context ended; of several in a row the first is recorded
+	Cancelled             // the context of the Get ended; of several in a row the first is recorded
 	Refused               // kv.ErrPermission
 	Failed                // any other error
 )
 
-// Returned is what one Get came to.
+// Returned is the outcome of one Get.
 type Returned struct {
 	What     What
 	Revision kv.Revision // behind a Value, Deleted or BadValue
-	Text     string      // of a Value or BadValue as it was written; of a Gap and Failed the error
+	Text     string      // a Value or BadValue as it was written; the error of a Gap or Failed
 	From, To kv.Revision // of a Gap
 	Reset    bool        // the Gap is for replaced history
 	Lost     bool        // the Gap is for events that a stream lost
@@ -53,7 +53,7 @@ func (t Returned) String() string {
 
 func (t Returned) outcome() (What, kv.Revision) { return t.What, t.Revision }
 
-// state is what the key was, by t.
+// state returns the state of the key that t shows.
 func (t Returned) state() State {
 	switch t.What {
 	case Value:
@@ -64,7 +64,7 @@ func (t Returned) state() State {
 	return Absent
 }
 
-// is reports whether t is u. A deletion may be returned with any revision by which it had happened.
+// is reports whether t shows u. A deletion may be returned with the revision of the deletion or with a later one.
 func (t Returned) is(u Update) bool {
 	if t.state() != u.State {
 		return false
@@ -83,7 +83,7 @@ type Mode struct {
 	Bundle    bool // of a range: of its bundle, and not of its Map
 }
 
-// Modes are those of all watchers that a [Watchers] has.
+// Modes returns the modes of [Watchers].
 func Modes() []Mode {
 	return []Mode{
 		{Name: "newest"},
@@ -99,7 +99,7 @@ func Modes() []Mode {
 	}
 }
 
-// RangeModes are those of all watchers that a [RangeWatchers] has.
+// RangeModes returns the modes of [RangeWatchers].
 func RangeModes() []Mode {
 	return []Mode{
 		{Name: "newest"},
@@ -113,7 +113,7 @@ func RangeModes() []Mode {
 	}
 }
 
-// sees reports whether u is something to tell to such a watcher, if it returns all.
+// sees reports whether a watcher in this mode returns u, if it returns every update.
 func (m Mode) sees(u Update) bool { return u.State != Good || !m.Filter || isWanted(u.Value) }
 
 // Record is what one watcher was returned, in order.

@@ -9,9 +9,8 @@ import (
 
 var traceSeed = maphash.MakeSeed()
 
-// Trace takes everything that can be observed of a run from outside, in the order in which it happens: calls of the
-// store begun and answered, batches delivered, Gets returned. Two runs with the same [Trace.Sum] went the same way.
-// A nil Trace takes nothing.
+// Trace records everything that can be observed of a run from outside, in order: calls of the store that begin and end, delivered batches, and
+// returned Gets. Two runs with the same [Trace.Sum] have the same record. A nil Trace records nothing.
 type Trace struct {
 	mu    sync.Mutex
 	steps int
@@ -28,14 +27,14 @@ func (t *Trace) note(who int, what What, revision kv.Revision) {
 	t.sum = maphash.Comparable(traceSeed, [4]int64{int64(t.sum), int64(who), int64(what), int64(revision)})
 }
 
-// Sum stands for all that was taken, in order, within one process.
+// Sum returns a checksum of the record. Two sums can be compared only within one process.
 func (t *Trace) Sum() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.sum
 }
 
-// Steps is how much was taken.
+// Steps returns the length of the record.
 func (t *Trace) Steps() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

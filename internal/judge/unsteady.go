@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// unsteady is a store whose calls take their time, which depends on a seed: so that what runs concurrently meets
-// them at other moments with another seed, also in a bubble.
+// unsteady is a store whose calls take random times. The times depend on a seed. So with another seed concurrent calls meet in another order,
+// in a bubble too.
 type unsteady struct {
 	kv.Store
 	seed  uint64
@@ -21,7 +21,7 @@ type unsteady struct {
 	trace *Trace
 }
 
-// the numbers by which calls of the store appear in a trace; those of the readers are not negative
+// Calls of the store appear in a trace with these negative numbers. The numbers of readers are not negative.
 const (
 	getBegun = -1 - iota
 	getAnswered
@@ -58,10 +58,10 @@ func (s *unsteady) Watch(ctx context.Context, r kv.Range, after kv.Revision) ite
 	}
 }
 
-// random returns what decides over one call.
+// random returns the source of random numbers for one call.
 func (s *unsteady) random() *rand.Rand { return rand.New(rand.NewPCG(s.seed, s.calls.Add(1)<<32)) }
 
-// jostle lets others go first, for a moment or not at all.
+// jostle lets other goroutines run first, for a moment or not at all.
 func (s *unsteady) jostle(ctx context.Context, random *rand.Rand) {
 	switch n := random.IntN(8); {
 	case n < 3:

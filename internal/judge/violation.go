@@ -2,7 +2,7 @@ package judge
 
 import "fmt"
 
-// promises are the guarantees of package value that [Judge] and [JudgeRange] know, in their words.
+// promises are the guarantees of package value that the judges check, in short.
 var promises = map[string]string{
 	"V3":  "newest wins: a watcher returns what the key is, and in the end the newest",
 	"V4":  "every update: each once, in order, or one GapError where the store's history is gone",
@@ -10,8 +10,8 @@ var promises = map[string]string{
 	"V6":  "a deletion is returned once",
 	"V7":  "bad values are returned once, for the update that is bad",
 	"V8":  "cancelling a Get loses nothing",
-	"V11": "outages are ridden out: they are no error of Get",
-	"V13": "what is unchanged is not news",
+	"V11": "outages are no errors: no Get returns one",
+	"V13": "nothing unchanged is returned again",
 	"M2":  "one revision: a View is exactly what the range held at its revision, and so is a bundle",
 	"M3":  "changes add up: the View before, with the changes made, is this View",
 	"M4":  "removals are reported, and come first",
@@ -25,7 +25,7 @@ type Violation struct {
 	Guarantee string // its number: "V4"
 	Watcher   string // the watcher's mode, by name
 	Happened  string
-	Returned  string // what the watcher returned before; last, what broke the guarantee
+	Returned  string // what the watcher returned; the last return broke the guarantee
 }
 
 func (v *Violation) Error() string {

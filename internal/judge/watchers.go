@@ -14,13 +14,13 @@ import (
 
 // Config configures a set of watchers.
 type Config struct {
-	// Seed decides when readers yield, rest and give up, and how the store's answers are delayed.
+	// Seed decides when readers yield, rest and cancel, and how long the answers of the store are delayed.
 	Seed uint64
-	// Pace is how long a reader takes, about. Zero is a millisecond.
+	// Pace is about how long a reader takes. Zero means a millisecond.
 	Pace time.Duration
-	// Options are for the Values, after those that the set itself uses: a small backlog.
+	// Options are for the Values. They come after the set's own option, a small backlog.
 	Options []value.Option
-	// Trace, if there is one, records everything that can be observed from outside, in order.
+	// Trace, if not nil, records everything that can be observed from outside, in order.
 	Trace *Trace
 }
 
@@ -34,7 +34,7 @@ func (c *Config) unsteady(store kv.Store) *unsteady {
 	return &unsteady{Store: store, seed: c.Seed, trace: c.Trace, most: c.Pace}
 }
 
-// options are those of the Values.
+// options returns the options of the Values.
 func (c *Config) options() []value.Option {
 	return append([]value.Option{value.WithBacklog(1 + rand.New(rand.NewPCG(c.Seed, 1)).IntN(8))}, c.Options...)
 }
@@ -79,7 +79,7 @@ func (c *Watchers) Open(mode Mode) {
 	}})
 }
 
-// returned describes what a Get returned.
+// returned describes the outcome of a Get.
 func returned(ctx context.Context, mode Mode, got int, err error, revision kv.Revision) Returned {
 	var bad *value.DecodeError
 	var gap *value.GapError
@@ -109,7 +109,7 @@ func (c *Watchers) OpenAll() {
 	}
 }
 
-// Values returns how many Values are watched now, each of which may have one watch of the store (V12).
+// Values returns how many Values are watched now. Each may have one watch of the store (V12).
 func (c *Watchers) Values() int {
 	watched := map[bool]int{}
 	for _, f := range c.open() {
@@ -118,12 +118,12 @@ func (c *Watchers) Values() int {
 	return watched[false] + watched[true]
 }
 
-// Watches returns how many watches of the store there may be now that nothing happens.
+// Watches returns how many watches of the store there may be while nothing happens.
 func (c *Watchers) Watches() (least, most int) { return c.Values(), c.Values() }
 
-// Settle waits until every watcher that is open has returned what the key is, then writes once more and waits
-// again. All faults have to be healed, and no other writer may write. When ctx ends before, it says who is
-// waiting for what; [Watchers.Judge] then says which guarantee is broken.
+// Settle waits until every open watcher has returned what the key is, then writes once more and waits again. All faults have to be healed, and
+// no other writer may write. If ctx ends before, the error names a watcher and what it has not returned. Then [Watchers.Judge] returns the
+// broken guarantee.
 func (c *Watchers) Settle(ctx context.Context, writer *Writer) error {
 	c.noMoreRest()
 	end := func() final[Returned] {
@@ -139,8 +139,8 @@ func (c *Watchers) Settle(ctx context.Context, writer *Writer) error {
 	return c.settled(ctx, writer.Resolve, end)
 }
 
-// Judge returns every guarantee that was broken, at most one a watcher, or nil. Those that are open are expected to
-// have returned all: [Watchers.Settle] comes first.
+// Judge returns every broken guarantee, at most one for each watcher, or nil. It expects that open watchers have returned everything, so the
+// caller calls [Watchers.Settle] first.
 func (c *Watchers) Judge(writer *Writer) error {
 	var errs []error
 	h := writer.History()
@@ -153,12 +153,12 @@ func (c *Watchers) Judge(writer *Writer) error {
 	return errors.Join(errs...)
 }
 
-// Counts is what a set of watchers was returned.
+// Counts is how often a set of watchers was returned what.
 type Counts struct {
 	Watchers, Updates, Deletions, Bad, Gaps, Cancelled int
 }
 
-// Add adds what another set was returned.
+// Add adds the counts of another set.
 func (n *Counts) Add(m Counts) {
 	n.Watchers += m.Watchers
 	n.Updates += m.Updates

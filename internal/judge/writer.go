@@ -12,17 +12,17 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Store is what a [Writer] writes to and reads from: a store without faults, or with those of a real cluster.
+// Store is what a [Writer] writes to and reads from. It has no faults, or those of a real cluster.
 type Store interface {
 	kv.Store
 	kv.Writer
 }
 
-// Writer writes one key, and knows what it has been. Each value is another number, so that a value identifies
-// its write. No other writer may write the key, or a key that begins with it.
+// Writer writes one key, and knows its history. Each value is another number, so a value identifies its write. No other writer may write the
+// key, or a key that begins with it.
 //
-// What was acknowledged is known at once. What was not, and whether there was something to delete, is found out by
-// [Writer.Resolve] from the store's own history, against which all that was acknowledged is checked as well.
+// An acknowledged write is known at once. [Writer.Resolve] reads the store's history. From it the Writer learns the outcome of the other
+// writes, and whether a deletion has deleted something. Resolve also checks that every acknowledged write is in the history.
 //
 // All methods may be called concurrently, except that nothing may be written while the store is restored.
 type Writer struct {
@@ -35,13 +35,13 @@ type Writer struct {
 	unknown  int                    // writes that were not
 	begun    map[string]State       // values that were sent and not yet found in the history
 	deletes  int                    // deletions that were sent and not yet found there
-	acked    map[kv.Revision]Update // acknowledged since resolved
+	acked    map[kv.Revision]Update // the updates that were acknowledged after resolved
 	resolved kv.Revision            // the last epoch has all updates up to here
 	epochs   []Epoch
 	refused  bool
 }
 
-// NewWriter returns a Writer of a key of a store, which knows what the key is now.
+// NewWriter returns a Writer of a key of a store. It reads what the key is now.
 func NewWriter(ctx context.Context, store Store, key string) (*Writer, error) {
 	snapshot, err := store.Get(ctx, kv.Key(key))
 	if err != nil {
@@ -52,13 +52,13 @@ func NewWriter(ctx context.Context, store Store, key string) (*Writer, error) {
 		resolved: snapshot.Revision, epochs: []Epoch{{}},
 	}
 	for _, e := range snapshot.Entries {
-		w.number = int(snapshot.Revision) // past what an earlier Writer may have written
+		w.number = int(snapshot.Revision) // larger than the values of an earlier Writer
 		w.epochs[0].Updates = []Update{update(kv.Event{Entry: e})}
 	}
 	return w, nil
 }
 
-// Put writes the next value. Where it returns an error the write may or may not have happened, or happen yet.
+// Put writes the next value. If it returns an error, the write may have happened, may not have happened, or may still happen.
 func (w *Writer) Put(ctx context.Context) error { return w.put(ctx, Good, 1) }
 
 // PutBad writes a value that does not decode.
@@ -89,7 +89,7 @@ func (w *Writer) begin(state State, multipleOf int) (value string) {
 	return value
 }
 
-// Delete deletes the key. Where it returns an error that may or may not have happened, or happen yet.
+// Delete deletes the key. If it returns an error, the deletion may have happened, may not have happened, or may still happen.
 func (w *Writer) Delete(ctx context.Context) error {
 	w.mu.Lock()
 	w.deletes++
@@ -106,15 +106,14 @@ func (w *Writer) answeredLocked(revision kv.Revision, u Update, err error) {
 	case err != nil:
 		w.unknown++
 		return
-	case u.State != Absent || w.acked[revision] == Update{}: // a deletion of nothing returns the revision of what was before it
+	case u.State != Absent || w.acked[revision] == Update{}: // a deletion of an absent key returns the revision of an earlier write
 		w.acked[revision] = u
 	}
 	w.written++
 }
 
-// Resolve finds out from the store what has become of all writes that have been answered, or given up, by now. An error
-// that does not come from ctx is a broken guarantee of the store: what it acknowledged is not in its history, or
-// what is there was not written.
+// Resolve finds out from the store the outcome of all writes that have ended by now. An error that does not come from ctx is a broken guarantee
+// of the store: an acknowledged write is not in its history, or its history has a write that no call has made.
 func (w *Writer) Resolve(ctx context.Context) (upTo kv.Revision, err error) {
 	w.mu.Lock()
 	after := w.resolved
@@ -130,13 +129,13 @@ func (w *Writer) Resolve(ctx context.Context) (upTo kv.Revision, err error) {
 	return upTo, w.take(list, upTo)
 }
 
-// mark writes another key than the Writer's. A watch of both passes its revision.
+// mark writes another key than the Writer's. A watch of both delivers its revision.
 func (w *Writer) mark(ctx context.Context) (revision kv.Revision, err error) {
 	err = untilDone(ctx, func() error { revision, err = w.store.Put(ctx, w.key+"/mark", nil); return err })
 	return revision, err
 }
 
-// take adds the store's own history up to a revision.
+// take adds the store's history up to a revision.
 func (w *Writer) take(list events.List, upTo kv.Revision) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -179,7 +178,7 @@ func update(ev kv.Event) Update {
 	return u
 }
 
-// Excuse notes that the store says, truly or not, that its history before a revision is gone.
+// Excuse notes that the store reports its history before a revision as gone. That may be false.
 func (w *Writer) Excuse(before kv.Revision) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -201,8 +200,8 @@ func (w *Writer) Refuse() {
 	w.refused = true
 }
 
-// Restore has the store go back to an older state, by restore, which returns its revision. Nothing may be written until
-// it returns.
+// Restore takes the store back to an older state. restore does that, and returns the revision of the older state. Nothing may be written until
+// Restore returns.
 func (w *Writer) Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error {
 	if _, err := w.Resolve(ctx); err != nil {
 		return err
@@ -221,7 +220,7 @@ func (w *Writer) Restore(ctx context.Context, restore func(context.Context) (kv.
 	return nil
 }
 
-// History returns what the key has been, as far as it is resolved.
+// History returns the history of the key, as far as it is resolved.
 func (w *Writer) History() *History {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -232,7 +231,7 @@ func (w *Writer) History() *History {
 	return h
 }
 
-// Writes returns how many writes were acknowledged, and of how many the outcome was unknown.
+// Writes returns how many writes were acknowledged, and how many were not.
 func (w *Writer) Writes() (acknowledged, unknown int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
