@@ -139,7 +139,7 @@ var endChecks = []check{
 			if err := watch.UntilEnd(); err == nil || errors.Is(err, suite.ErrInVain) {
 				e.Errorf("a watch %s: %s", name, suite.EndText(err))
 			}
-			if len(watch.Batches) > 0 || watch.Extra || watch.Beside {
+			if len(watch.Batches) > 0 || watch.Extra || watch.WithBatch {
 				e.Errorf("a watch %s delivered more than its error", name)
 			}
 		}
@@ -187,7 +187,7 @@ func (e *env) expectEnd(w *suite.Watching, want error, or ...error) {
 		if w.Extra {
 			e.Errorf("the watch after %d went on after its error", w.After)
 		}
-		if w.Beside {
+		if w.WithBatch {
 			e.Errorf("the watch after %d ended with an error and a batch that is not zero", w.After)
 		}
 	}

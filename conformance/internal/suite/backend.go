@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Backend has the fields of the Backend of package conformance, which documents them: the one is converted to the other.
+// Backend has the fields of the Backend of package conformance. The fields are documented there. A value of one type is converted to the other.
 type Backend struct {
 	Open       func(T) Store
 	Again      func(T, Store) Store
@@ -43,8 +43,8 @@ type T = interface {
 	Cleanup(func())
 }
 
-// atOnce is how soon that has to happen which must not wait for anything. It is long because the machines on which
-// tests run can be slow, and short compared with the timeouts of networks.
+// atOnce bounds the time of what must happen without waiting. It is long because machines that run tests can be slow. It is short compared with
+// the timeouts of networks.
 const atOnce = 5 * time.Second
 
 func (b Backend) patience() time.Duration {
@@ -54,7 +54,7 @@ func (b Backend) patience() time.Duration {
 	return 30 * time.Second
 }
 
-// Ability is a set of what a check needs of a backend, beyond Open.
+// Ability is a set of things that a check needs from a backend, in addition to Open.
 type Ability int
 
 const (
@@ -70,7 +70,7 @@ const (
 	TooLarge
 )
 
-// abilities are the names of abilities, which are those of Backend's fields, and whether a backend has them.
+// abilities are the names of the abilities, and whether a backend has them. The names are those of Backend's fields.
 var abilities = []struct {
 	ability Ability
 	name    string
@@ -88,8 +88,8 @@ var abilities = []struct {
 	{TooLarge, "TooLarge", func(b Backend) bool { return b.TooLarge > 0 }},
 }
 
-// moot returns why there is nothing about b that c could find broken, or "". A store whose every revision is one
-// event keeps what is promised of commits.
+// moot returns why c can find nothing broken in b, or "". For example, a store whose revisions all have one event keeps every promise about
+// commits.
 func (b Backend) moot(c Check) string {
 	if c.Needs&Commit != 0 && !b.Commit {
 		return "the store has no commits"
@@ -97,7 +97,7 @@ func (b Backend) moot(c Check) string {
 	return ""
 }
 
-// notClaimed returns why c cannot be asked of b, or "".
+// notClaimed returns why c cannot run on b, or "".
 func (b Backend) notClaimed(c Check) string {
 	for _, name := range []string{c.Guarantee, c.Path()} {
 		if reason, ok := b.NotClaimed[name]; ok {
@@ -116,7 +116,7 @@ func (b Backend) notClaimed(c Check) string {
 	return "needs Backend." + strings.Join(missing, ", Backend.")
 }
 
-// validate returns what is wrong with b itself.
+// validate returns the mistake in b, or nil.
 func (b Backend) validate(checks []Check) error {
 	if b.Open == nil {
 		return fmt.Errorf("conformance: Backend.Open is required")

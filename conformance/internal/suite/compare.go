@@ -12,8 +12,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Seen is an event or an entry as it is compared and shown: long values by their hash, so that a difference
-// between two megabytes is one line.
+// Seen is an event or an entry in the form in which it is compared and shown. Long values are replaced by their hash, so a difference of two
+// megabytes is one line.
 type Seen struct {
 	Event                       string
 	Key                         string
@@ -32,7 +32,7 @@ func (s Seen) String() string {
 	return fmt.Sprintf("revision %d: %s %s = %s, created %d, version %d", s.ModRevision, s.Event, s.Key, s.Value, s.CreateRevision, s.Version)
 }
 
-// unexpected is what a deletion carries that it should not.
+// unexpected returns what a deletion has although it should have nothing.
 func (s Seen) unexpected() string {
 	if s.Value == Brief("") && s.CreateRevision == 0 && s.Version == 0 {
 		return ""
@@ -48,7 +48,7 @@ func SeenEntries(entries []kv.Entry) []Seen {
 	return all
 }
 
-// SeenEvents shows events in their order, except within a revision, where any order will do.
+// SeenEvents returns events in their order. Within one revision it sorts them, because there any order is right.
 func SeenEvents(events []kv.Event) []Seen {
 	all := make([]Seen, len(events))
 	for i, event := range events {
@@ -65,7 +65,7 @@ func SeenEvents(events []kv.Event) []Seen {
 	return all
 }
 
-// Difference returns "" if want and got are the same, and else a diff of the place where they first differ.
+// Difference returns "" if want and got are the same. Otherwise it returns a diff of the place where they first differ.
 func (e *Env) Difference(want, got []Seen) string {
 	if slices.Equal(want, got) {
 		return ""
@@ -75,7 +75,7 @@ func (e *Env) Difference(want, got []Seen) string {
 		first++
 	}
 	const around = 4
-	// Lines are compared whole: what differs within one is easier to see in both than cut out of them.
+	// Whole lines are compared. A difference within a line is easier to see in the two lines than cut out of them.
 	type line string
 	whole := cmp.Comparer(func(a, b line) bool { return a == b })
 	part := func(all []Seen) (lines []line) {
@@ -88,7 +88,7 @@ func (e *Env) Difference(want, got []Seen) string {
 		len(want), len(got), max(0, first-1), cmp.Diff(part(want), part(got), whole))
 }
 
-// Brief shows a key or value, by its hash if it is long.
+// Brief shows a key or a value. It shows the hash of a long one.
 func Brief(text string) string {
 	if len(text) <= 400 {
 		return strconv.Quote(text)

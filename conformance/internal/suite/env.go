@@ -11,15 +11,15 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Env is what a check works with: a store, keys of its own in it, and a ledger of what it wrote.
+// Env is what a check works with: a store, keys that no other check uses, and a ledger of its writes.
 type Env struct {
 	T
-	Trace   *recorder // what T is
+	Trace   *recorder // the same as T
 	suite   *suite
-	watches *atomic.Int32 // how many were begun
+	watches *atomic.Int32 // how many watches were begun
 	Backend Backend
 	Store   Store
-	Prefix  string // of all the check's keys
+	Prefix  string // all keys of the check begin with it
 	Ledger  *ledger
 }
 
@@ -28,23 +28,23 @@ type Committer interface {
 	kv.Committer
 }
 
-// Key returns a key of the check's own.
+// Key returns a key of the check.
 func (e *Env) Key(name string) string { return e.Prefix + name }
 
-// All is the range of all the check's own keys.
+// All is the range of all keys of the check.
 func (e *Env) All() kv.Range { return kv.Prefix(e.Prefix) }
 
 // Moot ends the check, because there is nothing to look at in this store.
 func (e *Env) Moot(reason string) { e.Trace.moot(reason) }
 
-// Bounded returns a context for one call. It ends when the call has taken longer than anything should.
+// Bounded returns a context for one call. It ends when the call has taken longer than any call should.
 func (e *Env) Bounded() (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(e.Context(), e.Backend.patience(), ErrInVain)
 }
 
 var ErrInVain = errors.New("waited in vain")
 
-// Write does one write, which may fail, and enters it in the ledger if it did not.
+// Write does one write, which may fail. If it does not fail, it is entered in the ledger.
 func (e *Env) Write(what string, do func(context.Context) (kv.Revision, error), ops ...kv.Op) (kv.Revision, error) {
 	ctx, cancel := e.Bounded()
 	defer cancel()
@@ -58,7 +58,7 @@ func (e *Env) Write(what string, do func(context.Context) (kv.Revision, error), 
 	return rev, nil
 }
 
-// TryPut puts through s, the check's store or another onto the same data.
+// TryPut puts through s. This is the check's store, or another store over the same data.
 func (e *Env) TryPut(s Store, key, value string, conditions ...kv.Condition) (kv.Revision, error) {
 	return e.Write(fmt.Sprintf("put %s = %s%s", e.Short(key), Brief(value), describe(conditions)), func(ctx context.Context) (kv.Revision, error) {
 		return s.Put(ctx, key, []byte(value), conditions...)
@@ -71,14 +71,14 @@ func (e *Env) TryDelete(s Store, key string, conditions ...kv.Condition) (kv.Rev
 	}, kv.DeleteOp(key))
 }
 
-// TryCommit is only for checks that need commits.
+// TryCommit is only for checks that need the ability Commit.
 func (e *Env) TryCommit(s Store, ops ...kv.Op) (kv.Revision, error) {
 	return e.Write("commit "+e.describeOps(ops), func(ctx context.Context) (kv.Revision, error) {
 		return s.(Committer).Commit(ctx, ops...)
 	}, ops...)
 }
 
-// Put writes, and ends the check if that fails. So do the two below.
+// Put puts a key, and ends the check if that fails. So do the two below.
 func (e *Env) Put(key, value string, conditions ...kv.Condition) kv.Revision {
 	rev, err := e.TryPut(e.Store, key, value, conditions...)
 	e.Must("put", err)
@@ -121,8 +121,8 @@ func (e *Env) Get(r kv.Range) kv.Snapshot {
 	return snapshot
 }
 
-// ExpectSnapshot requires the entries of r to be those of the ledger at the snapshot's own revision. Where r
-// reaches beyond the check's keys, others are left aside.
+// ExpectSnapshot requires the entries of r to be those of the ledger at the revision of the snapshot. If r has more keys than those of the
+// check, the other keys are ignored.
 func (e *Env) ExpectSnapshot(r kv.Range, got kv.Snapshot) {
 	own := got.Entries
 	from, to, bounded := r.Bounds()
@@ -139,10 +139,10 @@ func (e *Env) ExpectSnapshot(r kv.Range, got kv.Snapshot) {
 	}
 }
 
-// Parallel runs f n times at once, and ends the check if any of them fails.
+// Parallel runs f n times concurrently, and ends the check if one call fails.
 func (e *Env) Parallel(n int, f func(i int) error) { e.Background(n, f)() }
 
-// Background starts f n times at once, and returns the function that waits for them.
+// Background starts n concurrent calls of f. It returns the function that waits for them.
 func (e *Env) Background(n int, f func(i int) error) (wait func()) {
 	errs := make([]error, n)
 	var running sync.WaitGroup
@@ -163,14 +163,14 @@ func (e *Env) Background(n int, f func(i int) error) (wait func()) {
 	}
 }
 
-// Patience is how long to wait for what has to come before calling it broken.
+// Patience is how long a check waits for what has to come. After that the guarantee is broken.
 func (e *Env) Patience() time.Duration { return e.Backend.patience() }
 
-// AtOnce is how soon that has to happen which waits for nothing.
+// AtOnce bounds the time of what must happen without waiting.
 func (e *Env) AtOnce() time.Duration { return min(atOnce, e.Backend.patience()) }
 
-// Await waits for done, and reports whether it came. It gives up when the check has done nothing for longer than one thing may
-// take: many things may take longer together.
+// Await waits for done, and reports whether it was closed. It stops when the check has done nothing for longer than one step may take. Many steps
+// together may take longer.
 func (e *Env) Await(done <-chan struct{}) bool {
 	limit := 2 * e.Backend.patience()
 	for begin := time.Now(); ; {

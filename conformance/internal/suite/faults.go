@@ -6,7 +6,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Cut cuts the store off until heal is called, or the check ends.
+// Cut cuts the store off until heal is called or the check ends.
 func (e *Env) Cut() (heal func()) {
 	ctx, cancel := e.Bounded()
 	defer cancel()
@@ -38,34 +38,34 @@ func (e *Env) EndStreams() {
 	e.Must("Backend.EndStreams", e.Backend.EndStreams(ctx, e.Store))
 }
 
-// Compact forgets what is before rev.
+// Compact makes the store forget the history before rev.
 func (e *Env) Compact(rev kv.Revision) { e.CompactVia(e.Store, rev) }
 
 func (e *Env) CompactVia(s Store, rev kv.Revision) {
 	ctx, cancel := e.Bounded()
 	defer cancel()
-	e.suite.long = nil // it may be of the same store
+	e.suite.long = nil // it may have the data of the same store
 	e.Trace.Mark("compact at %d", rev)
 	e.Must("Backend.Compact", e.Backend.Compact(ctx, s, rev))
 }
 
-// Progress asks for bookmarks.
+// Progress requests bookmarks.
 func (e *Env) Progress() {
 	ctx, cancel := e.Bounded()
 	defer cancel()
 	e.Must("Backend.Progress", e.Backend.Progress(ctx, e.Store))
 }
 
-// detached returns a context for what has to be done though the check is over.
+// detached returns a context for work that has to be done although the check is over.
 func (e *Env) detached() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(e.Context()), e.Backend.patience())
 }
 
-// Backup remembers what the store holds, and returns what takes it back. Both copy data and may restart servers, so patience
-// says nothing about how long they take.
+// Backup makes a backup of the store, and returns the function that restores it. Both copy data and may restart servers, so patience does not
+// bound them.
 func (e *Env) Backup() (restore func()) {
 	defer e.Trace.unhurried()()
-	e.suite.long = nil // it may be of the same store
+	e.suite.long = nil // it may have the data of the same store
 	e.Trace.Mark("back the store up")
 	back, err := e.Backend.Backup(e.Context(), e.Store)
 	e.Must("Backend.Backup", err)

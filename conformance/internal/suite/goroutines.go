@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// goroutineLabel is on every goroutine that a check starts, and those that these start.
+// goroutineLabel is on every goroutine that a check starts, directly or through other goroutines.
 const goroutineLabel = "conformance check"
 
 // ownGoroutines returns a context with a label for the goroutines of one check.
@@ -17,8 +17,8 @@ func ownGoroutines(ctx context.Context) context.Context {
 	return pprof.WithLabels(ctx, pprof.Labels(goroutineLabel, rand.Text()))
 }
 
-// Goroutines counts all goroutines of the process but those of other checks, which may run at the same time, and
-// returns their stacks. A store may have some that were started before any check: they count.
+// Goroutines counts the goroutines of the process, and returns their stacks. It leaves out those of other checks, which may run concurrently. It
+// includes those that a store has started before any check.
 func (e *Env) Goroutines() (n int, stacks string) {
 	own, _ := pprof.Label(e.Context(), goroutineLabel)
 	var all bytes.Buffer

@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// longHistory is a store with a long history, as checks see it that read it. It costs much to make, so they share one.
+// longHistory is a store with a long history, for the checks that read it. It takes long to make, so they share one.
 type longHistory struct {
 	*Env
 	Start, Last kv.Revision // the history is after start, up to last
@@ -16,7 +16,7 @@ type longHistory struct {
 
 const longRevisions = 2200
 
-// LongHistory returns the shared store, seen by this check. It must not be written to, nor compacted.
+// LongHistory returns the shared store for this check. The check must not write to it, and must not compact it.
 func (e *Env) LongHistory() *longHistory {
 	s := e.suite
 	if s.recorder == nil {
@@ -36,7 +36,7 @@ func (e *Env) LongHistory() *longHistory {
 	return &longHistory{Env: &seen, Start: s.long.Start, Last: s.long.Last}
 }
 
-// writeLongHistory makes the store that checks share. That is many writes, each of which may take as long as any other.
+// writeLongHistory writes the history of the shared store. It makes many writes. Patience bounds each of them, not all together.
 func (e *Env) writeLongHistory() {
 	defer e.Trace.unhurried()()
 	s := e.suite
@@ -49,8 +49,8 @@ func (e *Env) writeLongHistory() {
 	})
 }
 
-// make writes: most keys over and over, some once, with deletions in between and now and then a commit. The values are so large
-// that it shows in memory who holds all of them.
+// make writes most keys again and again and some keys once, with deletions in between and some commits. The values are so large that the heap
+// shows whether all of them are held.
 func (l *longHistory) make() {
 	const writers = 32
 	value := func(i int) string { return fmt.Sprintf("%-512d", i) }

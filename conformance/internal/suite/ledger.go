@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// ledger is every write that was acknowledged, and so says what a store must answer: what its ranges hold at
-// any revision, and which events come after it.
+// ledger has every acknowledged write. From these it computes what a store must answer: the entries of a range at any revision, and the events
+// after it.
 type ledger struct {
 	mu      sync.Mutex
 	changes []change
@@ -47,7 +47,7 @@ func (l *ledger) mentions(key string) bool {
 	return l.keys[key]
 }
 
-// Last is the highest revision that a write made.
+// Last returns the highest revision that a write has made.
 func (l *ledger) Last() kv.Revision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,8 +58,8 @@ func (l *ledger) Last() kv.Revision {
 	return last
 }
 
-// events returns every event there was, in order of revision, and within one in order of key. Deletions of what did not exist were
-// acknowledged, but made none.
+// events returns all events in order of revision, and within one revision in order of key. An acknowledged deletion of a key that did not exist
+// has made no event.
 func (l *ledger) events() events.List {
 	l.mu.Lock()
 	changes := slices.Clone(l.changes)
@@ -87,7 +87,7 @@ func (l *ledger) EntriesAt(r kv.Range, rev kv.Revision) []kv.Entry {
 	return events.Sorted(l.events().UpTo(rev).In(r).Entries())
 }
 
-// Forget drops what was written after rev, which the store has lost.
+// Forget drops the writes after rev. The store has lost them.
 func (l *ledger) Forget(rev kv.Revision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

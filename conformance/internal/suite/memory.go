@@ -5,18 +5,18 @@ import (
 	"runtime/metrics"
 )
 
-// Freed returns by how many bytes the heap of the process shrinks when release lets go of what holds memory. Only a check that
-// runs alone can ask: the heap is that of all.
+// Freed returns by how many bytes release makes the heap of the process smaller. Only a check that runs alone may call it, because all checks
+// share the heap.
 func (e *Env) Freed(release func()) int {
 	before := e.Settled()
 	release()
 	return before - liveHeap()
 }
 
-// Settled returns the bytes that are reachable, once they grow and shrink no more: what is still arriving is held too, and what a server
-// in this process forgets a moment later is not held for a watch.
+// Settled returns how many bytes are reachable, once that number no longer changes. Events that are still arriving belong to it. What a server in
+// this process drops a moment later does not.
 func (e *Env) Settled() int {
-	const attempts = 20 // something in the process may never rest
+	const attempts = 20 // something else in the process may allocate all the time
 	before := liveHeap()
 	for range attempts {
 		now := liveHeap()
@@ -28,10 +28,10 @@ func (e *Env) Settled() int {
 	return before
 }
 
-// liveHeap returns how many bytes are reachable. A goroutine of the process may allocate meanwhile, so several measurements are
-// made: what is held is in the least of them too.
+// liveHeap returns how many bytes are reachable. It measures several times, because another goroutine may allocate meanwhile, and returns the
+// smallest result. What is held is in each result.
 func liveHeap() int {
-	const settle, measure = 2, 3 // what has a finalizer, or lies in a pool, survives one collection
+	const settle, measure = 2, 3 // an object with a finalizer, or in a pool, survives one collection
 	for range settle {
 		runtime.GC()
 	}

@@ -11,20 +11,19 @@ import (
 	"time"
 )
 
-// recorder is the T of one check. It keeps what was done and what went wrong, and knows nothing of package
-// testing, so that the suite runs anywhere.
+// recorder is the T of one check. It keeps the steps and the failures of the check. It does not use package testing, so the suite runs anywhere.
 type recorder struct {
 	name   string
 	ctx    context.Context
-	prefix string // of the check's keys, left out of what is shown; set before anything is done
+	prefix string // of the check's keys; it is not shown; set before the first step
 
 	mu       sync.Mutex
 	over     bool
-	steps    []step // the last of what was done
-	earlier  int    // how many more steps there were
-	marked   []step // those of them that are marked
+	steps    []step // the last steps
+	earlier  int    // how many steps there were before these
+	marked   []step // the marked steps among the earlier ones
 	moved    time.Time
-	patient  bool // what is done may take as long as it takes
+	patient  bool // the present step may take any time
 	failures []string
 	mooted   string // why there is nothing to check
 	cleanups []func()
@@ -33,24 +32,24 @@ type recorder struct {
 var _ T = (*recorder)(nil)
 
 const (
-	stepsShown    = 25 // how much of what was done a failure shows
-	failuresShown = 3  // the first tell most
+	stepsShown    = 25 // how many steps a failure shows
+	failuresShown = 3  // the first failures show most
 )
 
-// step is one thing that was done.
+// step is one step of a check.
 type step struct {
 	text   string
-	marked bool // it is shown however long ago it was
+	marked bool // it is always shown
 }
 
 func (r *recorder) Helper()                  {}
 func (r *recorder) Name() string             { return r.name }
 func (r *recorder) Context() context.Context { return r.ctx }
 
-// Logf adds to what was done, until something has failed.
+// Logf adds a step, until something has failed.
 func (r *recorder) Logf(format string, args ...any) { r.did(step{text: fmt.Sprintf(format, args...)}) }
 
-// unhurried lets what is done take as long as it takes, until the function is called that it returns.
+// unhurried lets the present step take any time. The function that it returns ends that.
 func (r *recorder) unhurried() (hurry func()) {
 	set := func(patient bool) {
 		r.mu.Lock()
@@ -61,7 +60,7 @@ func (r *recorder) unhurried() (hurry func()) {
 	return func() { set(false) }
 }
 
-// Mark is Logf for what is done to the store rather than asked of it: everything after it may be due to it.
+// Mark is Logf for a step that does something to the store, such as a cut or a compaction. Everything after it may be its consequence.
 func (r *recorder) Mark(format string, args ...any) {
 	r.did(step{text: fmt.Sprintf(format, args...), marked: true})
 }
@@ -71,7 +70,7 @@ func (r *recorder) did(s step) {
 	defer r.mu.Unlock()
 	r.moved = time.Now()
 	if len(r.failures) > 0 {
-		return // what led to the first is what helps
+		return // only the steps before the first failure help
 	}
 	if len(r.steps) == 2*stepsShown {
 		r.forget(stepsShown)
@@ -79,7 +78,7 @@ func (r *recorder) did(s step) {
 	r.steps = append(r.steps, s)
 }
 
-// forget drops the first n steps, but for those that are marked. It is called with mu held.
+// forget drops the first n steps, except the marked ones. The caller holds mu.
 func (r *recorder) forget(n int) {
 	for _, s := range r.steps[:n] {
 		if s.marked {
@@ -127,7 +126,7 @@ func (r *recorder) Cleanup(f func()) {
 	r.cleanups = append(r.cleanups, f)
 }
 
-// runCleanups runs what Cleanup was given, the last first.
+// runCleanups runs the functions that Cleanup was called with, the last one first.
 func (r *recorder) runCleanups() {
 	for {
 		r.mu.Lock()
@@ -143,7 +142,7 @@ func (r *recorder) runCleanups() {
 	}
 }
 
-// guarded calls f in a goroutine of its own, so that neither Fatalf nor a panic in it ends more than f.
+// guarded calls f in a new goroutine, so that Fatalf or a panic in f ends only f.
 func (r *recorder) guarded(f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -158,8 +157,7 @@ func (r *recorder) guarded(f func()) {
 	<-done
 }
 
-// record runs f with a recorder. A check that hangs, because a store ignores its context, is given up when
-// nothing has been done for twice patience.
+// record runs f with a recorder. A check hangs if a store ignores its context. record abandons a check that has made no step for twice patience.
 func record(ctx context.Context, name string, patience time.Duration, f func(*recorder)) *recorder {
 	ctx, cancel := context.WithCancel(ownGoroutines(ctx))
 	defer cancel()
@@ -192,7 +190,7 @@ func record(ctx context.Context, name string, patience time.Duration, f func(*re
 	}
 }
 
-// idle is for how long nothing has been done.
+// idle returns the time since the last step.
 func (r *recorder) idle() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -214,7 +212,7 @@ func (r *recorder) failed() bool {
 	return len(r.failures) > 0
 }
 
-// report returns what went wrong, and what was done before.
+// report returns the failures, and the steps before them.
 func (r *recorder) report() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -250,7 +248,7 @@ func (r *recorder) report() string {
 	return text.String()
 }
 
-// short leaves the prefix of the check's keys out of text.
+// short removes the prefix of the check's keys from text.
 func (r *recorder) short(text string) string {
 	if r.prefix == "" {
 		return text

@@ -15,18 +15,18 @@ import (
 type suite struct {
 	ctx     context.Context
 	backend Backend
-	Checks  []Check // those that there are, in turn
-	id      string  // sets the keys of this run apart from those of others
+	Checks  []Check // all checks, in order
+	id      string  // is in the keys of this run, and in those of no other run
 	opened  int     // how many stores were opened
 
-	// long is the store with a long history that checks share, made by the first that asks. They only read it.
+	// long is the store with a long history that checks share. The first check that needs it makes it. Checks only read it.
 	long     *longHistory
-	recorder *recorder // long's
-	release  func()    // lets long's recorder end
+	recorder *recorder // the recorder of long
+	release  func()    // ends the recorder of long
 	closed   bool
 }
 
-// New returns a run of checks against b, which is to be closed.
+// New returns a run of checks against b. The caller closes the run.
 func New(ctx context.Context, b Backend, checks []Check) (*suite, error) {
 	if err := b.validate(checks); err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func New(ctx context.Context, b Backend, checks []Check) (*suite, error) {
 	return &suite{ctx: ctx, backend: b, Checks: inTurn, id: rand.Text()[:8]}, nil
 }
 
-// Check runs all checks, or those of the guarantees and paths in only.
+// Check runs all checks, or only those of the given guarantees and paths.
 func (s *suite) Check(only ...string) ([]Outcome, error) {
 	checks, err := s.choose(only)
 	if err != nil {
@@ -82,16 +82,16 @@ func (s *suite) choose(only []string) ([]Check, error) {
 	return chosen, nil
 }
 
-// Outcome is what became of a check.
+// Outcome is the outcome of a check.
 type Outcome struct {
 	Check      Check
 	Moot       string // why there is nothing to check
-	lacking    bool   // it is moot because the store lacks what it is about
+	lacking    bool   // it is moot because the store lacks the ability that it checks
 	NotClaimed string // why it was not run
-	Broken     string // what was seen, and the steps that led to it; empty if the guarantee is held, or the check was not run
+	Broken     string // what was seen, and the steps before it; empty if the guarantee holds, or the check was not run
 }
 
-// running is held by every check of the process while it runs, and alone by one that measures the process.
+// running is a lock that every check of the process holds while it runs. A check that measures the process holds it alone.
 var running sync.RWMutex
 
 func (s *suite) Run(c Check, name string) Outcome {
@@ -117,7 +117,7 @@ func (s *suite) Run(c Check, name string) Outcome {
 	return Outcome{Check: c, Broken: r.report()}
 }
 
-// Probe opens a store and closes it again. Without it, a backend whose Open fails would fail every check with the same words.
+// Probe opens a store and closes it again. Without it, if Open of a backend failed, every check would report the same failure.
 func (s *suite) Probe() error {
 	r := record(s.ctx, "open", s.backend.patience(), func(r *recorder) { s.open(r, "open") })
 	if !r.failed() {
@@ -126,7 +126,7 @@ func (s *suite) Probe() error {
 	return errors.New("conformance: no store can be opened, so no check was run:" + r.report())
 }
 
-// open returns the env of a check, with a store of its own.
+// open returns the env of a check, with a new store.
 func (s *suite) open(r *recorder, path string) *Env {
 	s.opened++
 	e := &Env{
@@ -150,13 +150,13 @@ func (s *suite) open(r *recorder, path string) *Env {
 	return e
 }
 
-// Close ends what checks shared. It may be called again.
+// Close closes the shared store. It may be called again.
 func (s *suite) Close() error {
 	if s.closed || s.recorder == nil {
 		return nil
 	}
 	s.closed = true
-	reported := s.recorder.failed() // by the checks that wanted what was shared
+	reported := s.recorder.failed() // by the checks that wanted the shared store
 	s.release()
 	s.recorder.runCleanups()
 	if s.recorder.failed() && !reported {
@@ -165,8 +165,8 @@ func (s *suite) Close() error {
 	return nil
 }
 
-// Summarize lists every guarantee with what became of it. Nothing that was not run counts as held, unless there
-// is nothing that the store could do wrong; that is listed too.
+// Summarize lists every guarantee with its outcome. A guarantee whose check was not run does not count as held, unless the store cannot break
+// it. The list says so.
 func (s *suite) Summarize(outcomes []Outcome) string {
 	var lines []string
 	held, inPart, broken, notClaimed := 0, 0, 0, 0

@@ -7,8 +7,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// traffic is others who write while a check does something. They write as fast as they can, but only so much each
-// time the check asks for more, so that a fast store does not drown the check in history.
+// traffic is some goroutines that write while a check does something. They write as fast as they can, but only a limited number of times after each
+// call of More. So the history of a fast store does not become too long for the check.
 type traffic struct {
 	turns chan struct{}
 	once  sync.Once
@@ -16,10 +16,10 @@ type traffic struct {
 	wait  func()
 }
 
-// turnsAtOnce is how many writes more allows.
+// turnsAtOnce is how many writes one call of More allows.
 const turnsAtOnce = 8
 
-// Traffic starts n goroutines that call write, each with a number of its own and a count from 1 on.
+// Traffic starts n goroutines that call write. Each passes its number, and a count from 1 on.
 func (e *Env) Traffic(n int, write func(w, i int) error) *traffic {
 	t := &traffic{turns: make(chan struct{}, turnsAtOnce), over: make(chan struct{})}
 	t.wait = e.Background(n, func(w int) error {
@@ -34,11 +34,11 @@ func (e *Env) Traffic(n int, write func(w, i int) error) *traffic {
 			}
 		}
 	})
-	e.Cleanup(t.end) // last, to run first: the others stop before they are waited for
+	e.Cleanup(t.end) // the last cleanup runs first, so the goroutines stop before another cleanup waits for them
 	return t
 }
 
-// Writers is traffic that puts keys of the check.
+// Writers starts traffic that puts keys of the check.
 func (e *Env) Writers(n int) *traffic {
 	return e.Traffic(n, func(w, i int) error {
 		_, err := e.TryPut(e.Store, e.Key(fmt.Sprint("writer ", w)), fmt.Sprint(i))
@@ -46,7 +46,7 @@ func (e *Env) Writers(n int) *traffic {
 	})
 }
 
-// More lets the others write some more, beginning now.
+// More lets the goroutines make some more writes, beginning now.
 func (t *traffic) More() {
 	for range turnsAtOnce {
 		select {
@@ -56,7 +56,7 @@ func (t *traffic) More() {
 	}
 }
 
-// Stop returns when no writer is left. It ends the check if a write has failed.
+// Stop ends the goroutines and waits for them. It ends the check if a write has failed.
 func (t *traffic) Stop() {
 	t.end()
 	t.wait()
@@ -70,7 +70,7 @@ func (e *Env) GetsDuring(n int, write func(i int) error) []kv.Snapshot {
 	got := make([]kv.Snapshot, n)
 	for i := range got {
 		other.More()
-		e.Must("write", write(-i)) // so that between two gets something changes, however slow the other is
+		e.Must("write", write(-i)) // so that something changes between two gets, even if the other writer is slow
 		got[i] = e.Get(e.All())
 	}
 	other.Stop()

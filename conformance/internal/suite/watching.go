@@ -9,32 +9,31 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Watching is one watch that a check runs. It has a goroutine of its own, so that a store that hangs does not
-// hang the check, and asks the store for a batch only when the check does: to read no further is to be a stuck
-// consumer.
+// Watching is one watch that a check runs. It runs in a goroutine, so a store that hangs does not make the check hang. It takes a batch from the
+// store only when the check wants one. So a check that reads no further is a stuck consumer.
 type Watching struct {
-	E      *Env
-	id     int32 // distinguishes watches of one range
-	R      kv.Range
-	After  kv.Revision
-	Cancel context.CancelFunc
-	Begun  chan struct{} // closed when the store is about to be asked
-	asked  chan struct{}
-	given  chan kv.Batch
-	Brk    chan struct{} // closed to break out of the loop at the next batch
-	ended  chan struct{} // closed when the sequence has returned
-	err    error         // how it ended; set before ended is closed, nil if it just stopped
-	Extra  bool          // it went on after an error
-	Beside bool          // the error came with a batch that is not zero
+	E         *Env
+	id        int32 // distinguishes watches of one range
+	R         kv.Range
+	After     kv.Revision
+	Cancel    context.CancelFunc
+	Begun     chan struct{} // closed just before the store is called
+	asked     chan struct{}
+	given     chan kv.Batch
+	Brk       chan struct{} // closed to leave the loop at the next batch
+	ended     chan struct{} // closed when the sequence has returned
+	err       error         // the last error; set before ended is closed; nil if it ended without one
+	Extra     bool          // it continued after an error
+	WithBatch bool          // the error came with a batch that is not zero
 
 	Batches  []kv.Batch  // what the check has read, bookmarks too
-	busy     bool        // the last batch was taken, and no other asked for
-	furthest kv.Revision // the highest of batches
-	idle     int         // how many of the last batches went no further
+	busy     bool        // the last batch was taken, and no other one was requested
+	furthest kv.Revision // the highest revision of the batches
+	idle     int         // how many of the last batches had no higher revision
 }
 
-// idleBatches is how many batches may follow each other that go no further than the ones before. A watch with more of them
-// repeats itself, and may do so for ever.
+// idleBatches is how many batches in a row may have no higher revision than the batches before. A watch with more of them repeats itself, and may
+// do so for ever.
 const idleBatches = 1000
 
 func (w *Watching) String() string {
@@ -46,7 +45,7 @@ func (e *Env) Watch(r kv.Range, after kv.Revision) *Watching {
 	return e.WatchVia(e.Context(), e.Store, r, after)
 }
 
-// WatchVia starts a watch of s with a context under ctx. The check's end ends it.
+// WatchVia starts a watch of s with a context derived from ctx. It ends with the check.
 func (e *Env) WatchVia(ctx context.Context, s kv.Store, r kv.Range, after kv.Revision) *Watching {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &Watching{
@@ -64,7 +63,7 @@ func (e *Env) WatchVia(ctx context.Context, s kv.Store, r kv.Range, after kv.Rev
 				return
 			}
 			if err != nil {
-				w.err, w.Beside = err, batch.Revision != 0 || batch.Events != nil
+				w.err, w.WithBatch = err, batch.Revision != 0 || batch.Events != nil
 				continue
 			}
 			select {
@@ -104,8 +103,8 @@ func (w *Watching) Finished(d time.Duration) bool {
 	}
 }
 
-// TryNext returns the next batch, which it waits for. Without one, ok is false and err says how the watch ended,
-// or is errInVain if it neither ended nor had more to say.
+// TryNext waits for the next batch and returns it. If there is none, ok is false. Then err is the error that the watch ended with, or ErrInVain if
+// the watch has not ended and brought nothing.
 func (w *Watching) TryNext() (batch kv.Batch, err error, ok bool) {
 	return w.NextWithin(w.E.Backend.patience())
 }
@@ -180,7 +179,7 @@ func (w *Watching) Through(rev kv.Revision) *Watching {
 	}
 }
 
-// UntilEnd reads until the watch ends, and returns how it did.
+// UntilEnd reads until the watch ends, and returns its last error.
 func (w *Watching) UntilEnd() error {
 	for {
 		if _, err, ok := w.TryNext(); !ok {
@@ -198,14 +197,14 @@ func (w *Watching) Events() []kv.Event {
 	return events
 }
 
-// Stop ends the watch as a reader does that has read enough.
+// Stop ends the watch as a reader that has read enough does.
 func (w *Watching) Stop() {
 	close(w.Brk)
 	w.Cancel()
 	w.E.Logf("stop %s", w)
 }
 
-// Position is the revision to watch after, to go on where this watch is.
+// Position returns the revision after which another watch continues where this watch is.
 func (w *Watching) Position() kv.Revision {
 	if n := len(w.Batches); n > 0 {
 		return w.Batches[n-1].Revision
@@ -213,11 +212,11 @@ func (w *Watching) Position() kv.Revision {
 	return w.After
 }
 
-// ExpectAll requires the events read to be exactly those of the ledger, as far as the watch was read. Keys that
-// the check did not write are left aside, in ranges beyond its own.
+// ExpectAll requires the events that were read to be exactly those of the ledger up to the last batch. In ranges with other keys than those of the
+// check, the other keys are ignored.
 func (w *Watching) ExpectAll() { w.ExpectEvents(w.Events(), w.After, w.Position()) }
 
-// ExpectEvents requires got to be exactly the ledger's events after one revision and up to another.
+// ExpectEvents requires got to be exactly the events of the ledger after one revision and up to another.
 func (w *Watching) ExpectEvents(got []kv.Event, after, through kv.Revision) {
 	var want, own []kv.Event
 	for _, event := range w.E.Ledger.EventsAfter(w.R, after) {
