@@ -19,22 +19,22 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/program"
 )
 
-// differentialEtcd is one etcd member, on which programs run one after the other, each with keys of its own.
+// differentialEtcd is one etcd member. Programs run on it one after the other, each with other keys.
 type differentialEtcd struct {
 	client *clientv3.Client
 
-	programs, long, steps, lines int // that were run, of these with 50 steps or more, and lines of answers
+	programs, long, steps, lines int // how many were run; long are those with 50 steps or more, lines are those of answers
 }
 
 func startDifferentialEtcd(t testing.TB) *differentialEtcd {
 	cluster := etcdtest.Start(t, 1, etcdtest.WithConfig(func(_ int, cfg *embed.Config) {
-		// The least that etcd takes: bookmarks come while programs run.
+		// This is the least that etcd accepts. So bookmarks come while programs run.
 		cfg.WatchProgressNotifyInterval = 100 * time.Millisecond
 	}))
 	return &differentialEtcd{client: cluster.Client()}
 }
 
-// run runs p. What has run before cannot be seen: its keys are gone, and so is the history.
+// run runs p. p cannot see the programs before it: their keys and their history are gone.
 func (e *differentialEtcd) run(ctx context.Context, p program.Program) (program.Answers, error) {
 	e.programs++
 	prefix := fmt.Sprintf("%d/", e.programs)
@@ -58,7 +58,7 @@ func (e *differentialEtcd) run(ctx context.Context, p program.Program) (program.
 	return answers, err
 }
 
-// runNew runs p as the first that ever happens to the member.
+// runNew runs p as the first program of the member.
 func (e *differentialEtcd) runNew(ctx context.Context, p program.Program) program.Answers {
 	return program.Run(ctx, inEtcd{etcd.New(e.client), e.client}, 1, p, func() {})
 }

@@ -12,9 +12,8 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/program"
 )
 
-// differentialMembers is how many etcd members run programs at the same time. A compaction is of a whole cluster, so a cluster
-// runs one program at a time; and most of that time it waits, because etcd brings watches of the past up to date ten times
-// a second.
+// differentialMembers is how many etcd members run programs at the same time. A compaction is of a whole cluster, so a cluster runs one program at a
+// time. A program mostly waits, because etcd sends missing changes to watches of the past only ten times a second.
 const differentialMembers = 8
 
 // Each member gets as many programs as -rapid.checks says.
@@ -41,7 +40,7 @@ func (e *differentialEtcd) answersAsMemory(t *rapid.T) {
 		return
 	}
 	p = program.Shorten(p, func(p program.Program) bool { return e.difference(t, p) != "" })
-	// Once more, so that what is said is of the program that is left.
+	// Once more, so that the failure is that of the smaller program.
 	t.Fatal(cmp.Or(e.difference(t, p), "not each time:\n"+d))
 }
 

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Users, roles and permissions are changed at random, and others read, write and watch meanwhile, with the tokens that they have or
-// had. Etcd takes long to check a password, so these programs are few, and each has many steps.
+// These programs change users, roles and permissions at random. Meanwhile users read, write and watch, with present and former tokens. etcd takes long to
+// check a password, so there are few programs, and each has many steps.
 func TestEtcdInMemoryAllowsWhatEtcdAllows(t *testing.T) {
 	programs := make(map[string]func(*session))
 	for seed := range uint64(8) {
@@ -37,7 +37,7 @@ type users struct {
 	steps  int
 }
 
-// begin enables auth: alice may read and write some keys, and bob nothing yet.
+// begin enables auth. alice may read and write some keys, and bob may do nothing yet.
 func (u *users) begin() {
 	ctx := u.ctx
 	u.auth.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "root", Password: "pw"})
@@ -87,7 +87,7 @@ func (u *users) step() {
 	key, end := []byte(u.one("a", "b", "ab", "c", "d")), []byte(u.one("", "", "b", "c", "d", "\x00", "a"))
 	name, role := u.one("alice", "bob", "carol", "root"), u.one("alice", "bob", "r", "root")
 	if len(end) > 0 && end[0] != 0 && string(end) <= string(key) {
-		end = nil // who may read a range that can hold no key depends on the shape of etcd's tree of permissions
+		end = nil // the permission to read a range that can have no key depends on the shape of etcd's tree of permissions
 	}
 	lease := int64(1 + u.random.IntN(2))
 	chance := func(n int) bool { return u.random.IntN(n) == 0 }

@@ -29,9 +29,9 @@ var (
 	firstBubble = flag.Uint64("bubble", 0, "the seed of the first of them")
 )
 
-// The adapter, etcd's client, a faulty network and faulty members, in virtual time: each seed is ten seconds of concurrent reads, writes and
-// watches while members are killed, frozen and cut off, and the network loses what it carries. What is done, and how long each packet
-// travels, follows from the seed.
+// This tests kv/etcd and etcd's client on a faulty network with faulty members, in virtual time. Each seed is ten seconds of concurrent reads, writes and
+// watches. Meanwhile members are killed, frozen and cut off, and the network loses packets. The seed decides the faults, and how long each
+// packet travels.
 func TestEtcdInMemoryIsLinearizableUnderFaults(t *testing.T) {
 	var sum tally
 	counts := make(map[nemesis.Fault]int)
@@ -58,7 +58,7 @@ func TestEtcdInMemoryIsLinearizableUnderFaults(t *testing.T) {
 	}
 }
 
-// harm is what is done to one cluster.
+// harm is the faults of one cluster.
 type harm struct {
 	seed    uint64
 	way     *way
@@ -67,10 +67,10 @@ type harm struct {
 
 func newHarm(seed uint64) *harm { return &harm{seed: seed, way: new(way)} }
 
-// run harms a cluster in a bubble while clients use it.
+// run makes faults in a cluster, in a bubble, while clients use the cluster.
 func (h *harm) run(t *testing.T) history.Run {
 	cluster := etcdmem.Start(t, 3, etcdmem.WithSeed(h.seed), etcdmem.WithTimes(50*time.Millisecond, 500*time.Millisecond))
-	// Calls take time and overlap, and who is first depends on the seed.
+	// Calls take time and overlap. The seed decides which is first.
 	travel := func(members ...int) { cluster.Network().DelayAround(time.Millisecond, time.Millisecond, members...) }
 	travel()
 	h.choose(etcdmem.Any(cluster), func(member int) { travel(member) })
@@ -100,7 +100,7 @@ func (h *harm) run(t *testing.T) history.Run {
 	return run
 }
 
-// choose has one nemesis do all faults, or two do those of members and those of the network at the same time.
+// choose makes one nemesis for all faults, or two that make faults of members and of the network at the same time.
 func (h *harm) choose(cluster etcdmem.AnyCluster, mended func(member int)) {
 	kinds := [][]nemesis.Fault{slices.Concat(nemesis.OfMembers, nemesis.OfNetwork)}
 	if h.seed%2 == 1 {

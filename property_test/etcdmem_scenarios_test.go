@@ -23,13 +23,13 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// What random programs do not reach: what is large, what takes time, and what is about the server as a whole. Each scenario
-// runs on a new member of both, and notes what it is told.
+// Scenarios test what random programs do not reach: large things, things that take time, and things of the server as a whole. Each scenario runs on a new
+// member of both kinds, and notes the answers.
 func TestEtcdInMemoryAnswersAsEtcdInScenarios(t *testing.T) {
 	compareScenarios(t, scenarios)
 }
 
-// compareScenarios runs scenarios on both. Most of what they do is wait, so some run at the same time.
+// compareScenarios runs scenarios on both kinds of member. They mostly wait, so some run concurrently.
 func compareScenarios(t *testing.T, scenarios map[string]func(*session)) {
 	leaktest.Check(t)
 	var running sync.WaitGroup
@@ -70,7 +70,7 @@ type session struct {
 	notes       []string
 }
 
-// run runs a scenario over a connection of its own: that of a client sends again what is refused for lack of a token.
+// run runs a scenario over a bare connection. A client's connection would repeat a call that is refused because it has no token.
 func (s *session) run(t *testing.T, dial func(context.Context, string) (net.Conn, error), endpoint string, scenario func(*session)) {
 	conn, err := grpc.NewClient("passthrough:///"+endpoint, grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -118,7 +118,7 @@ func deletion(key, end string) *pb.RequestOp {
 
 func numbered(i int) string { return fmt.Sprintf("k%04d", i) }
 
-// begin starts a watch on a stream of its own and returns it when it is created.
+// begin starts a watch on a new stream, and returns the stream when the watch has begun.
 func (s *session) begin(r *pb.WatchCreateRequest) pb.Watch_WatchClient {
 	stream, err := s.watch.Watch(s.ctx)
 	if err != nil {
@@ -231,7 +231,7 @@ var scenarios = map[string]func(s *session){
 		_, err := s.kv.Put(s.ctx, r)
 		s.told("put", err)
 		_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Success: []*pb.RequestOp{{Request: &pb.RequestOp_RequestPut{RequestPut: r}}}})
-		s.told("put in a transaction", err) // which is not the same in etcd 3.6 and 3.7
+		s.told("put in a transaction", err) // the error is not the same in etcd 3.6 and 3.7
 		_, err = s.kv.Put(s.ctx, &pb.PutRequest{Value: []byte("v"), IgnoreValue: true, Lease: 5, IgnoreLease: true})
 		s.told("put without a key", err)
 		_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Success: append(puts(129, numbered), new(pb.RequestOp))})
@@ -295,7 +295,7 @@ var scenarios = map[string]func(s *session){
 		s.receive(stream)
 		s.send(stream, &pb.WatchCreateRequest{Key: []byte("b"), StartRevision: 3, WatchId: 7})
 		s.receive(stream)
-		ask(stream) // in vain: a watch waits for the next revision
+		ask(stream) // no answer comes: a watch waits for the next revision
 		cancel(stream, 7)
 		ask(stream)
 		s.receive(stream)
@@ -303,7 +303,7 @@ var scenarios = map[string]func(s *session){
 		s.send(stream, &pb.WatchCreateRequest{Key: []byte("b"), StartRevision: 1, WatchId: 8})
 		s.receive(stream)
 		s.receive(stream)
-		ask(stream) // in vain: the compacted watch is still there
+		ask(stream) // no answer comes: the compacted watch is still there
 		s.send(stream, &pb.WatchCreateRequest{Key: []byte("b"), WatchId: 8})
 		s.receive(stream)
 		cancel(stream, 8)

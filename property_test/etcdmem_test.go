@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/rpc"
 )
 
-// Whatever is asked of it, etcd in memory answers as etcd does, at the level of gRPC.
+// etcd in memory answers every gRPC call as etcd does.
 func TestEtcdInMemoryCannotBeToldFromEtcd(t *testing.T) {
 	leaktest.Check(t)
 	etcd := startRealEtcd(t)
@@ -28,7 +28,7 @@ func TestEtcdInMemoryCannotBeToldFromEtcd(t *testing.T) {
 	t.Logf("compared %d programs, %d steps in all", etcd.programs, etcd.steps)
 }
 
-// realEtcd is one etcd member, on which programs run one after the other.
+// realEtcd is one etcd member. Programs run on it one after the other.
 type realEtcd struct {
 	conn            *grpc.ClientConn
 	programs, steps int

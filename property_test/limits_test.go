@@ -15,8 +15,8 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// Programs are of small things. What is too large for etcd is too large for memory, and of several mistakes both name the
-// same one.
+// Programs have only small keys and values. This tests large ones: what is too large for etcd is too large for memory, and if a call has several mistakes,
+// both stores name the same one.
 func TestWhatIsTooLargeOnEtcdIsTooLargeInMemory(t *testing.T) {
 	leaktest.Check(t)
 	type store interface {
@@ -120,7 +120,7 @@ func TestWhatIsTooLargeOnEtcdIsTooLargeInMemory(t *testing.T) {
 			t.Run(test.name+pair.what, func(t *testing.T) {
 				want := pair.instead(test.want)
 				for name, s := range map[string]store{"etcd": pair.etcd, "memory": pair.memory} {
-					ctx, cancel := context.WithTimeout(pair.ctx, 10*time.Second) // of a watch that should not wait
+					ctx, cancel := context.WithTimeout(pair.ctx, 10*time.Second) // for a watch that should not wait
 					defer cancel()
 					if err := test.do(ctx, s); !errors.Is(err, want) {
 						t.Errorf("on %s the error is %.300v, want %v", name, err, want)
@@ -131,7 +131,7 @@ func TestWhatIsTooLargeOnEtcdIsTooLargeInMemory(t *testing.T) {
 	}
 }
 
-// atOnceOr returns what comes first where nothing may be asked: a mistake that is seen without asking, or instead.
+// atOnceOr returns what comes first if the store may not be called: a mistake that is found without a call, or instead.
 func atOnceOr(instead error) func(want error) error {
 	return func(want error) error {
 		if want == kv.ErrInvalidKey || want == kv.ErrUnsupported {

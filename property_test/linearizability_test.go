@@ -48,7 +48,7 @@ func TestMemoryIsLinearizable(t *testing.T) {
 	}
 }
 
-// The workload runs in rounds with keys of their own, so that no history is too long to judge.
+// The workload runs in rounds, each with other keys, so that no history is too long to judge.
 const roundTime = 7 * time.Second
 
 func TestEtcdIsLinearizableUnderFaults(t *testing.T) {
@@ -70,7 +70,7 @@ func TestEtcdIsLinearizableUnderFaults(t *testing.T) {
 	}
 }
 
-// arena is a cluster with the clients that work on it and those that watch.
+// arena is a cluster with its clients and its watchers.
 type arena struct {
 	seed     uint64
 	rounds   int
@@ -95,7 +95,7 @@ func newArena(cluster *etcdtest.Cluster, seed uint64) *arena {
 	return a
 }
 
-// round has the clients work while harm is done, and returns what was recorded.
+// round runs the clients while faults happen, and returns the recorded history.
 func (a *arena) round(t *testing.T, length time.Duration, harm *nemesis.Nemesis) history.Run {
 	a.rounds++
 	w := workload.Workload{

@@ -15,7 +15,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// Large numbers are for once before a release:
+// Run the large numbers once before a release:
 //
 //	go test ./property_test -run '^TestBulk' -v -maps.full
 var mapsInFull = flag.Bool("maps.full", false, "whether the tests of many updates of Maps and bundles run with the numbers of a release")
@@ -56,7 +56,7 @@ func (b *bulk) watch(opts ...value.WatchOption) *value.Watcher[value.View[string
 	return w
 }
 
-// heap is what is in use when the store has forgotten its history.
+// heap returns how many bytes are in use when the store has forgotten its history.
 func (b *bulk) heap() int {
 	s, err := b.Get(b.Context(), kv.Key("any"))
 	if err == nil {
@@ -130,7 +130,7 @@ func TestBulkM2CommitsOfAHundredKeysAreNeverSeenInPart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for i := range 97 * together { // those that are committed lie among others
+		for i := range 97 * together { // the committed keys lie among others
 			b.put(i, "other")
 		}
 		commit(0)

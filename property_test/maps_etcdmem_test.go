@@ -15,7 +15,7 @@ var (
 	rangeSeed    = flag.Uint64("maps.seed", 1, "of the first of them")
 )
 
-// M2 to M8, and V3 to V8 of keys beside the ranges, over kv/etcd, etcd's client, a faulty network and three faulty members of etcd in memory,
+// M2 to M8, and V3 to V8 of keys next to the ranges, over kv/etcd, etcd's client, a faulty network and three faulty members of etcd in memory,
 // in virtual time. For thousands of programs:
 //
 //	go test ./property_test -run TestMapsUnderFaultsOnEtcdInMemory -v -timeout 2h -maps.bubbles=1000
@@ -26,7 +26,7 @@ func TestMapsUnderFaultsOnEtcdInMemory(t *testing.T) {
 			defer cancel()
 			ground := newClusterGround(etcdmem.Any(etcdmem.Start(t, 3, etcdmem.WithSeed(seed))))
 			ground.inMemory = true
-			// In virtual time there is time for any number of runs.
+			// Virtual time has room for any number of runs.
 			if err := playOnCluster(ctx, t, ground, 0, seed, crowd{keys: 1, ranges: 3, disturbances: 5, runs: 3}); err != nil {
 				t.Errorf("%v\nto play these programs again: -run '^%s$' -maps.bubbles=1 -maps.seed=%d", err, t.Name(), seed)
 			}

@@ -10,10 +10,10 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/program"
 )
 
-// regression is a program whose answers are etcd's, and were once another store's mistake, or might well be.
+// regression is a program with etcd's answers. Another store has answered it wrongly, or might.
 type regression struct {
 	name       string
-	isNew      bool // it runs on a store that nothing has happened to, not even what program.Begin does
+	isNew      bool // it runs on a new store, without program.Begin
 	transcript program.Transcript
 }
 

@@ -5,7 +5,7 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/program"
 )
 
-// watchRegressions are those that are about what a watch yields.
+// watchRegressions are the regressions about what a watch yields.
 var watchRegressions = []regression{
 	{
 		name: "W4: a deletion at the very revision of a compaction can be watched",

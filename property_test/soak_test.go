@@ -25,8 +25,8 @@ var (
 	soakSeed = flag.Uint64("soakseed", 1, "of all that TestSoak chooses")
 )
 
-// What the two properties of a cluster under faults check, at the same time and for as long as asked: clients whose
-// operations are linearizable, and a set of watchers of watchers of a value.
+// TestSoak checks both properties of a cluster under faults at the same time, for as long as -soak says: the operations of clients are linearizable, and
+// a set of watchers of a value keeps its guarantees.
 //
 //	go test ./property_test -run '^TestSoak$' -soak=30m -timeout=0 -v
 func TestSoak(t *testing.T) {
@@ -53,7 +53,7 @@ func TestSoak(t *testing.T) {
 	s.checkHeap(t)
 }
 
-// soak is what happens in TestSoak, and what has happened.
+// soak is the state of TestSoak.
 type soak struct {
 	began   time.Time
 	cluster *etcdtest.Cluster
@@ -64,7 +64,7 @@ type soak struct {
 
 	sum      tally
 	returned judge.Counts
-	written  int      // to the value that the watchers watches
+	written  int      // how many writes the watched value got
 	heap     []uint64 // bytes in use after each round
 }
 
@@ -111,13 +111,13 @@ func (s *soak) round(t *testing.T) {
 	s.returned.Add(watchers.Counts())
 	acknowledged, unknown := writer.Writes()
 	s.written += acknowledged + unknown
-	if err := s.cluster.Compact(settle, int64(run.Log.Until)); err != nil { // as operators do, to whom it happens as well
+	if err := s.cluster.Compact(settle, int64(run.Log.Until)); err != nil { // as operators do
 		t.Logf("not compacted: %v", err)
 	}
 	s.heap = append(s.heap, heapInUse())
 }
 
-// writeValue writes to the value until ctx is done. What comes of each write is for the log to find out.
+// writeValue writes the value until ctx is done. The log finds out the outcome of each write.
 func writeValue(ctx context.Context, writer *judge.Writer, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	for {
@@ -150,15 +150,15 @@ func (s *soak) String() string {
 	return text
 }
 
-// checkHeap checks that a round leaves nothing in memory: the last rounds use as little as the first.
+// checkHeap checks that a round leaves nothing in memory: the last rounds use as little as the first ones.
 func (s *soak) checkHeap(t *testing.T) {
 	const some = 10
 	if len(s.heap) < 3*some {
-		return // too few to tell
+		return // too few rounds
 	}
 	first, last := slices.Min(s.heap[:some]), slices.Min(s.heap[len(s.heap)-some:])
 	t.Logf("heap: %.1f MiB in the first %d rounds, %.1f MiB in the last", mebibytes(first), some, mebibytes(last))
-	if last > first+first/2+4<<20 { // of the servers' logs up to 4 MiB are kept
+	if last > first+first/2+4<<20 { // the servers' logs may keep up to 4 MiB
 		t.Errorf("the heap has grown from %d to %d bytes", first, last)
 	}
 }

@@ -58,9 +58,9 @@ func (g *bubbleGround) Actions() map[string]judge.Action {
 	}
 }
 
-// run is what one run of a program came to.
+// run is the outcome of one run of a program.
 type run struct {
-	err    error // a guarantee that was broken, or a failure of the test's own
+	err    error // a broken guarantee, or a failure of the test
 	sum    uint64
 	steps  int
 	counts judge.Counts
@@ -73,7 +73,7 @@ type makeHarness func(ctx context.Context, ground judge.Ground, name string, con
 func playInBubble(t *rapid.T, p judge.Program, harness makeHarness) (r run) {
 	const key = "/key"
 	defer func() {
-		if p := recover(); p != nil { // of the bubble
+		if p := recover(); p != nil { // a panic of the bubble
 			r.err = fmt.Errorf("V12, W12 (nothing is left): %v", p)
 		}
 	}()
@@ -91,7 +91,7 @@ func playInBubble(t *rapid.T, p judge.Program, harness makeHarness) (r run) {
 		}
 		defer s.Watchers.Close()
 		settled := s.Play(ctx, p)
-		ground.Pass(ctx, 2*time.Minute) // whatever is still returned is too much
+		ground.Pass(ctx, 2*time.Minute) // what is still returned then is wrong
 		watches := s.Faults.Counts().Streams
 		least, most := s.Watchers.Watches()
 		s.Watchers.Close()
@@ -109,9 +109,9 @@ func playInBubble(t *rapid.T, p judge.Program, harness makeHarness) (r run) {
 	return r
 }
 
-// optionsFor returns the options of a program's Values. Half of the programs do without the check after a silence,
-// which would heal in a minute what should never have been wrong. But for events that a stream lost, and for a store
-// that was replaced between a read and the watch after it, it is the cure.
+// optionsFor returns the options of a program's Values. Half of the programs have no check after a silence, because that check would repair within a minute
+// what should never have been wrong. Programs whose streams lose events, or whose store is replaced between a read and the watch after it,
+// need the check.
 func optionsFor(p judge.Program) []value.Option {
 	needed := slices.ContainsFunc(p.Steps, func(s judge.Step) bool { return s.Action == "drop" || s.Action == "restore" })
 	if p.Seed%2 == 0 && !needed {

@@ -33,7 +33,7 @@ func newClusterGround(cluster etcdmem.AnyCluster) *clusterGround {
 	return &clusterGround{Store: etcd.New(cluster.Client()), cluster: cluster}
 }
 
-// writeTimeout is when a write is given up whose outcome is then unknown.
+// writeTimeout bounds a write. After it the outcome of the write is unknown.
 const writeTimeout = 2 * time.Second
 
 func (g *clusterGround) Put(ctx context.Context, key string, v []byte, c ...kv.Condition) (kv.Revision, error) {
@@ -68,7 +68,7 @@ func (g *clusterGround) Compact(ctx context.Context, revision kv.Revision) error
 	return g.cluster.Compact(ctx, int64(revision))
 }
 
-// Quiet does nothing: for a cluster this cannot be known.
+// Quiet does nothing, because a cluster cannot find that out.
 func (g *clusterGround) Quiet() {}
 
 func (g *clusterGround) Pass(ctx context.Context, d time.Duration) {
@@ -77,11 +77,10 @@ func (g *clusterGround) Pass(ctx context.Context, d time.Duration) {
 	<-ctx.Done()
 }
 
-// Actions are none, as a cluster is broken for all of its keys at once.
+// Actions returns none, because a fault of a cluster concerns all its keys.
 func (g *clusterGround) Actions() map[string]judge.Action { return nil }
 
-// disturb does so many things to a cluster on which harnesses are played, and leaves it whole. There is always a majority,
-// but for a moment.
+// disturb makes some faults in a cluster while harnesses play on it, and ends them all. Except for moments there is always a majority.
 func (g *clusterGround) disturb(ctx context.Context, harnesses []*judge.Harness, seed uint64, times int) error {
 	random := rand.New(rand.NewPCG(seed, 0))
 	things := []func(member int) error{
@@ -115,8 +114,8 @@ func (g *clusterGround) disturb(ctx context.Context, harnesses []*judge.Harness,
 	return nil
 }
 
-// moveLeader has a member lead. In memory it may also fail: a leader that could not hand over leads on, and the call lasts as long as its
-// context, which in virtual time is an hour.
+// moveLeader makes a member lead. In memory it may also fail: a leader that could not hand over continues to lead, and the call waits until its context
+// ends, after an hour of virtual time.
 func (g *clusterGround) moveLeader(ctx context.Context, member int) error {
 	if !g.inMemory {
 		return g.cluster.MoveLeader(ctx, member)
@@ -129,7 +128,7 @@ func (g *clusterGround) moveLeader(ctx context.Context, member int) error {
 	return nil
 }
 
-// compact forgets what all logs have resolved.
+// compact makes the cluster forget what all logs have resolved.
 func (g *clusterGround) compact(ctx context.Context, harnesses []*judge.Harness) error {
 	oldest := kv.Revision(math.MaxInt64)
 	for _, s := range harnesses {
@@ -145,14 +144,14 @@ func (g *clusterGround) compact(ctx context.Context, harnesses []*judge.Harness)
 	return g.Compact(ctx, oldest)
 }
 
-// onClusters are the actions of programs for a cluster, in addition to the usual ones and what disturb does.
+// onClusters are the actions of programs for a cluster. The usual actions and those of disturb come in addition.
 var onClusters = []string{
 	"cut", "heal", "heal", "heal", "end", "end quietly", "freeze", "silence", "fail", "refuse a watch", "delay", "hold", "release",
 	"pass", "pass", "pass",
 }
 
-// V3 to V8, and M2 to M8, over a real cluster whose members stop, restart, are cut off, change their leader and forget history, while
-// programs are played on many keys and ranges at once. There are as many rounds as the hundredth part of -rapid.checks:
+// V3 to V8, and M2 to M8, over a real cluster. Its members stop, restart, are cut off, change their leader and forget history, while programs are played on
+// many keys and ranges concurrently. The number of rounds is a hundredth of -rapid.checks:
 //
 //	go test ./property_test -run TestValuesUnderFaultsOnACluster -v -timeout 1h -rapid.checks=5000
 func TestValuesUnderFaultsOnACluster(t *testing.T) {
@@ -171,10 +170,10 @@ func TestValuesUnderFaultsOnACluster(t *testing.T) {
 	}
 }
 
-// crowd is how much happens in a round. Zero runs of each program are as many as there is time for.
+// crowd is how much happens in a round. Zero runs of each program means as many as there is time for.
 type crowd struct{ keys, ranges, disturbances, runs int }
 
-// playOnCluster plays one round: some programs at once.
+// playOnCluster plays one round: some programs concurrently.
 func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, round int, seed uint64, c crowd) error {
 	began := time.Now()
 	actions := append(onClusters, usual...)
@@ -228,7 +227,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 	return nil
 }
 
-// runAll runs every program, again and again, for as long as the cluster is disturbed.
+// runAll runs every program again and again while the cluster is disturbed.
 func runAll(ctx context.Context, ground *clusterGround, harnesses []*judge.Harness, programs []judge.Program, seed uint64, c crowd) error {
 	stop := make(chan struct{})
 	errs := make([]error, len(harnesses))
@@ -251,7 +250,7 @@ func runAll(ctx context.Context, ground *clusterGround, harnesses []*judge.Harne
 	return errors.Join(append(errs, err)...)
 }
 
-// deadline is how long a test may take: it bounds failure only.
+// deadline bounds how long a test takes if it fails.
 func deadline(t *testing.T) time.Duration {
 	if end, ok := t.Deadline(); ok {
 		return time.Until(end) * 9 / 10

@@ -1,4 +1,4 @@
-// Package property_test holds the properties that random programs are tested for.
+// Package property_test has the properties that random programs are tested for.
 package property_test
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/internal/leaktest"
 )
 
-// themes are the kinds of programs: what happens in them in addition to writes and watchers that come and go.
+// themes are the kinds of programs: the faults in them, in addition to writes and to watchers that open and close.
 var themes = []struct {
 	name    string
 	actions []string
@@ -34,13 +34,13 @@ var usual = []string{
 	"lose a request", "lose an acknowledgement", "open", "close", "quiet", "quiet", "pass", "pass",
 }
 
-// V3 to V8, V12 and V13, in thousands of ways of things going wrong. Each program is played with a number of schedules.
+// V3 to V8, V12 and V13, under thousands of different sequences of faults. Each program is played with several schedules.
 // For long:
 //
 //	go test ./property_test -run TestValuesUnderFaultsInABubble -v -timeout 2h -rapid.checks=15000
 //
-// A program that fails is made smaller and printed, with what the watcher returned and how to play it again. That is as
-// near as can be to how it went: which of two goroutines runs first is not for the test to say.
+// A program that fails is made smaller and printed, with what the watcher returned and how to play it again. Another run may differ, because the test does
+// not decide which of two goroutines runs first.
 func TestValuesUnderFaultsInABubble(t *testing.T) {
 	leaktest.Check(t)
 	for _, theme := range themes {
@@ -51,7 +51,7 @@ func TestValuesUnderFaultsInABubble(t *testing.T) {
 	}
 }
 
-// playAll plays as many programs as rapid is asked for, each with a number of schedules.
+// playAll plays as many programs as -rapid.checks says, each with several schedules.
 func playAll(t *testing.T, programs *rapid.Generator[judge.Program], harness makeHarness, schedules int) {
 	c := course{harness: harness, schedules: schedules, failed: make(map[string]error), ways: make(map[uint64]bool)}
 	rapid.Check(t, func(t *rapid.T) {
@@ -64,12 +64,12 @@ func playAll(t *testing.T, programs *rapid.Generator[judge.Program], harness mak
 		c.programs, c.played, len(c.ways), c.steps/max(c.played, 1), c.counts)
 }
 
-// course is many programs.
+// course plays many programs.
 type course struct {
 	harness   makeHarness
 	schedules int // with which a program is played
 
-	failed   map[string]error // by program: what failed once has failed
+	failed   map[string]error // by program; one failure counts, even if the next run passes
 	programs int
 	played   int
 	steps    int
@@ -77,10 +77,10 @@ type course struct {
 	counts   judge.Counts
 }
 
-// chances is how many schedules a program is played with when rapid makes one smaller that has failed, and with another schedule may not.
+// chances is how many schedules a program is played with while rapid makes a failed program smaller. With some schedules it may not fail.
 const chances = 40
 
-// verdict plays p and returns what was broken.
+// verdict plays p and returns the broken guarantee.
 func (c *course) verdict(t *rapid.T, p judge.Program) error {
 	text := p.String()
 	if err := c.failed[text]; err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/history"
 )
 
-// A way is how a run went: each fault, each call that failed and each watch that ended, in the order in which they happened. It has no keys,
-// values, revisions or times, so two runs are different ways only if they met other faults, or met them elsewhere.
+// A way is what happened in a run: each fault, each failed call and each ended watch, in order. It has no keys, values, revisions or times. So two runs are
+// different ways only if they had other faults, or had them at other places.
 type way struct {
 	mu    sync.Mutex
 	sum   uint64
@@ -29,7 +29,7 @@ func (w *way) note(who, what string) {
 	w.sum = maphash.Comparable(waySeed, [3]any{w.sum, who, what})
 }
 
-// fails adds a call that failed, in the words of package kv.
+// fails adds a failed call, in the words of package kv.
 func (w *way) fails(who string, err error) {
 	if err == nil {
 		return
@@ -45,7 +45,7 @@ func (w *way) fails(who string, err error) {
 	w.note(who, err.Error())
 }
 
-// of returns a store whose failures are on the way.
+// of returns a store whose failures are added to the way.
 func (w *way) of(who string, store history.Store) history.Store {
 	return wayfarer{store, w, who}
 }

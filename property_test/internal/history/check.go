@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Check fails the test if r is wrong, and then writes porcupine's picture of it to a file, whose name it logs. It
-// reports whether r is right.
+// Check fails the test if r is wrong. Then it also writes porcupine's picture of r to a file, and logs the name of the file. It reports whether r
+// is right.
 func (r Run) Check(t testing.TB) bool {
 	t.Helper()
 	err := r.Judge()
@@ -14,7 +14,7 @@ func (r Run) Check(t testing.TB) bool {
 		return true
 	}
 	t.Errorf("the history is wrong: %v", err)
-	picture, err := os.CreateTemp("", "history-*.html") // which outlasts the test, unlike its own directories
+	picture, err := os.CreateTemp("", "history-*.html") // it remains after the test, unlike the test's own directories
 	if err != nil {
 		t.Errorf("there is no picture of it: %v", err)
 		return false

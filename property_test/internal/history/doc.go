@@ -1,15 +1,15 @@
-// Package history records what concurrent clients do to a store and what they are returned, and judges it.
+// Package history records the calls of concurrent clients to a store and the answers, and judges them.
 //
-// A [Recorder] notes each operation with the times of its call and its return, also those whose outcome is unknown: a
-// write that timed out may have happened, or may yet. An [events.Follower] notes what a watch yields. When all is over and the
-// store is well, [Read] takes its whole history once more, the [Log]. A [Run] is all of that, and [Run.Judge] says
-// whether any sequence of operations, one after the other, could have given those answers:
+// A [Recorder] notes each operation with the times of its call and its return. That includes operations whose outcome is unknown: a write that timed
+// out may have happened, or may still happen. An [events.Follower] notes what a watch yields. After the test, when the store works, [Read] reads
+// its whole history, the [Log]. A [Run] has all of that. [Run.Judge] says whether some sequence of operations, one after the other, could
+// have given those answers:
 //
-//   - each write that was acknowledged is in the log, once, and nothing is there that no client wrote;
-//   - revisions agree with real time: what began later sees no less;
-//   - each read is what the log says of its revision;
-//   - the operations on each key are linearizable, as porcupine finds, which knows nothing of the above;
-//   - each watch yielded what the log says, in the sense of W2 to W10.
+//   - each acknowledged write is in the log once, and the log has nothing that no client wrote;
+//   - revisions agree with real time: an operation that began later sees no less;
+//   - each read returned what the log has at its revision;
+//   - the operations on each key are linearizable: porcupine checks this independently of the other rules;
+//   - each watch yielded the events of the log, as W2 to W10 promise.
 //
-// Each way to be wrong has an error of its own.
+// Each kind of mistake has its own error.
 package history

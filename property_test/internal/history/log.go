@@ -7,8 +7,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// A Log is what happened in a range, in order, as the store tells it when all is over: its events after a revision at
-// which nothing was there, and up to another.
+// A Log is the history of a range, as the store returns it after the test: the events in order, after a revision at which the range was empty and up
+// to another one.
 type Log struct {
 	After  kv.Revision
 	Until  kv.Revision
@@ -16,8 +16,8 @@ type Log struct {
 	Events events.List
 }
 
-// Read takes from store what happened in a range after a revision at which it was empty, up to one at which it
-// changed. No history since then may have been compacted. A store that is unavailable is asked again.
+// Read reads from store the history of a range, after a revision at which it was empty and up to one at which it changed. No history after the first
+// revision may have been compacted. If the store is unavailable, Read tries again.
 func Read(ctx context.Context, store kv.Store, keys kv.Range, after, until kv.Revision) (Log, error) {
 	list, err := events.Read(ctx, store, keys, after, until)
 	if err != nil {
@@ -26,5 +26,5 @@ func Read(ctx context.Context, store kv.Store, keys kv.Range, after, until kv.Re
 	return Log{After: after, Until: until, Range: keys, Events: list}, nil
 }
 
-// keyAt returns what a key was at a revision, given its events: the zero Entry where it did not exist.
+// keyAt returns the entry of a key at a revision, given the events of the key. It returns the zero Entry if the key did not exist.
 func keyAt(list events.List, rev kv.Revision) kv.Entry { return list.UpTo(rev).Last() }

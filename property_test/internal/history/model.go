@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// step is the part of an operation that is about one key, as porcupine sees it.
+// step is the part of an operation that concerns one key, in the form for porcupine.
 type step struct {
 	op    Operation
 	key   string
@@ -20,7 +20,7 @@ type step struct {
 	found kv.Entry // by a read; zero where the key did not exist
 }
 
-// register is what one key is, in the mind of porcupine.
+// register is the state of one key in the model for porcupine.
 type register struct {
 	value   string
 	create  kv.Revision
@@ -29,7 +29,7 @@ type register struct {
 	changed kv.Revision // when it was last put or deleted
 }
 
-// model is a key that is put, deleted and read, one operation at a time. Revisions only ever rise.
+// model is a key that is put, deleted and read, one operation at a time. Revisions always rise.
 var model = porcupine.Model{
 	Partition: partition,
 	Init:      func() any { return register{} },
@@ -44,7 +44,7 @@ var model = porcupine.Model{
 	},
 }
 
-// after returns whether s can happen to a key that is r, and what it is then.
+// after reports whether s can happen to a key in state r, and returns the state after it.
 func (r register) after(s step) (bool, register) {
 	rev := s.op.Revision
 	switch {
@@ -71,8 +71,7 @@ func (r register) after(s step) (bool, register) {
 	}
 }
 
-// partition takes a history, of whole operations, apart by key. A commit of several keys that was refused says nothing
-// about any one of them.
+// partition splits a history of whole operations by key. A refused commit of several keys says nothing about any one of the keys.
 func partition(history []porcupine.Operation) [][]porcupine.Operation {
 	keys := make(map[string]bool)
 	for _, p := range history {
@@ -105,7 +104,7 @@ func partition(history []porcupine.Operation) [][]porcupine.Operation {
 	return parts
 }
 
-// forPorcupine returns operations in the form it wants.
+// forPorcupine returns operations in the form for porcupine.
 func forPorcupine(ops []Operation) []porcupine.Operation {
 	history := make([]porcupine.Operation, 0, len(ops))
 	for _, o := range ops {
@@ -116,10 +115,10 @@ func forPorcupine(ops []Operation) []porcupine.Operation {
 	return history
 }
 
-// patience is how long porcupine may think about a history. Revisions leave it little to think about.
+// patience bounds the time of porcupine for a history. With revisions there are few orders to try.
 const patience = time.Minute
 
-// judgeKeys has porcupine judge the operations on each key.
+// judgeKeys lets porcupine check the operations on each key.
 func judgeKeys(ops []Operation) error {
 	switch porcupine.CheckOperationsTimeout(model, forPorcupine(ops), patience) {
 	case porcupine.Ok:
@@ -131,7 +130,7 @@ func judgeKeys(ops []Operation) error {
 	}
 }
 
-// Draw writes porcupine's picture of r, a page of HTML, as far as anyone can say what happened.
+// Draw writes porcupine's picture of r, a page of HTML. It shows what is known of what happened.
 func (r Run) Draw(w io.Writer) error {
 	ops, err := r.judgeWrites()
 	if err != nil {

@@ -9,28 +9,28 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// An Operation is one call of a client, and what came of it.
+// An Operation is one call of a client, and its outcome.
 type Operation struct {
 	Client int
 	Call   time.Duration // since the recorder was made
 	Return time.Duration
 
-	Writes []kv.Op  // what it was to write; none in a read
+	Writes []kv.Op  // what it had to write; none in a read
 	Range  kv.Range // of a read
 
 	Outcome  Outcome
-	Revision kv.Revision // that the answer names
-	Entries  []kv.Entry  // that a read found
+	Revision kv.Revision // the revision that the answer names
+	Entries  []kv.Entry  // the entries that a read found
 }
 
-// Outcome is what a client knows of its operation.
+// Outcome is what a client knows about the outcome of its operation.
 type Outcome uint8
 
-// What can come of an operation. A read that fails is not recorded.
+// The outcomes of an operation. A read that fails is not recorded.
 const (
 	Done     Outcome = iota // it happened
 	Conflict                // it did not happen, because a condition did not hold
-	Unknown                 // it may have happened, and it may yet
+	Unknown                 // it may have happened, and may still happen
 )
 
 // IsRead reports whether o only reads.
@@ -86,7 +86,7 @@ func describeEvent(e kv.Event) string {
 	return "the put " + describe(e.Entry)
 }
 
-// condition returns the mod revision that w is conditional on.
+// condition returns the mod revision that is the condition of w.
 func condition(w kv.Op) (kv.Revision, bool) {
 	for _, c := range w.Conditions {
 		if rev, ok := c.ModRevision(); ok {
@@ -96,7 +96,7 @@ func condition(w kv.Op) (kv.Revision, bool) {
 	return 0, false
 }
 
-// written returns what o was to write to key.
+// written returns what o had to write to key.
 func (o Operation) written(key string) (kv.Op, bool) {
 	i := slices.IndexFunc(o.Writes, func(w kv.Op) bool { return w.Key == key })
 	if i < 0 {
@@ -105,7 +105,7 @@ func (o Operation) written(key string) (kv.Op, bool) {
 	return o.Writes[i], true
 }
 
-// found returns the entry of key in what a read found.
+// found returns the entry of key that a read has found.
 func (o Operation) found(key string) (kv.Entry, bool) {
 	i := slices.IndexFunc(o.Entries, func(e kv.Entry) bool { return e.Key == key })
 	if i < 0 {

@@ -10,15 +10,15 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// judgeOrder compares revisions, which are of the whole store, with real time: nothing may be answered from before
-// what was acknowledged when it was asked, and a write makes a revision that no client has seen.
+// judgeOrder compares revisions with real time. Revisions are of the whole store. An answer must not be older than a write that was acknowledged before
+// the call. A write makes a revision that no client has seen before.
 func (r Run) judgeOrder(ops []Operation) error {
 	byCall := slices.SortedFunc(slices.Values(ops), func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
 	byReturn := slices.SortedFunc(slices.Values(r.Operations), func(a, b Operation) int { return cmp.Compare(a.Return, b.Return) })
 	byReturn = slices.DeleteFunc(byReturn, func(o Operation) bool { return o.Outcome != Done })
 	var (
-		newest    Operation // of those that had returned
-		conflicts []error   // these matter only if no answer was of the past
+		newest    Operation // the newest of those that had returned
+		conflicts []error   // they count only if no answer was too old
 	)
 	n := 0
 	for _, o := range byCall {
@@ -37,11 +37,11 @@ func (r Run) judgeOrder(ops []Operation) error {
 	return errors.Join(conflicts...)
 }
 
-// mayChangeNothing reports whether o may be answered with a revision that was there before.
+// mayChangeNothing reports whether the answer to o may have a revision that existed before.
 func mayChangeNothing(o Operation) bool { return onlyDeletes(o) && o.Return >= o.Call }
 
-// before returns the last revision that the store may have been at, at the given time: no later than what anyone saw who
-// asked after that.
+// before returns the highest revision that the store may have had at the given time. It is not higher than the revision of any answer to a call that
+// began later.
 func (r Run) before(at time.Duration) kv.Revision {
 	rev := kv.Revision(math.MaxInt64)
 	for _, o := range r.Operations {

@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// A Recorder notes the operations of any number of clients. It may be used from several goroutines.
+// A Recorder notes the operations of any number of clients. It may be used concurrently.
 type Recorder struct {
 	began time.Time
 
@@ -17,10 +17,10 @@ type Recorder struct {
 	ops []Operation
 }
 
-// NewRecorder returns a Recorder that has noted nothing.
+// NewRecorder returns an empty Recorder.
 func NewRecorder() *Recorder { return &Recorder{began: time.Now()} }
 
-// Operations returns what was noted, in no particular order.
+// Operations returns the operations that were noted, in no particular order.
 func (r *Recorder) Operations() []Operation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -39,7 +39,7 @@ func (r *Recorder) Get(ctx context.Context, store Store, client int, keys kv.Ran
 	got, err := store.Get(ctx, keys)
 	o.Return = time.Since(r.began)
 	if err != nil {
-		return kv.Snapshot{}, err // it says nothing
+		return kv.Snapshot{}, err // a failed read proves nothing
 	}
 	o.Revision, o.Entries = got.Revision, got.Entries
 	r.note(o)

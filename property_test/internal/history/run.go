@@ -8,14 +8,14 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// A Run is everything that is known of what happened in a range of keys while it was recorded.
+// A Run is everything that is known about a range of keys while it was recorded.
 type Run struct {
 	Operations []Operation
 	Watches    []Watch
 	Log        Log
 }
 
-// Judge returns what is wrong with r, each finding matching one of the errors of this package; nil if nothing is.
+// Judge returns the mistakes in r, or nil. Each of them matches an error of this package.
 func (r Run) Judge() error {
 	happened, err := r.judgeWrites()
 	if err := errors.Join(r.judgeLog(), err, r.judgeOrder(happened), r.judgeReads()); err != nil {
@@ -24,7 +24,7 @@ func (r Run) Judge() error {
 	return errors.Join(judgeKeys(happened), r.judgeWatches())
 }
 
-// judgeLog judges the store's own history.
+// judgeLog checks the store's own history.
 func (r Run) judgeLog() error {
 	for i, e := range r.Log.Events {
 		if i > 0 && e.ModRevision < r.Log.Events[i-1].ModRevision {
@@ -35,7 +35,7 @@ func (r Run) judgeLog() error {
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		var was kv.Entry
 		for _, e := range byKey[key] {
-			want := kv.Entry{} // of a deletion nothing is left
+			want := kv.Entry{} // a deletion has nothing else
 			if e.Type == kv.EventPut {
 				want = e.Entry
 				want.Version = was.Version + 1
@@ -53,7 +53,7 @@ func (r Run) judgeLog() error {
 	return nil
 }
 
-// judgeReads compares each read with what the log says of its revision.
+// judgeReads compares each read with the log at its revision.
 func (r Run) judgeReads() error {
 	byKey := r.Log.Events.ByKey()
 	keys := slices.Sorted(maps.Keys(byKey))

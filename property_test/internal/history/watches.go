@@ -15,12 +15,12 @@ func (r Run) judgeWatches() error {
 	return errors.Join(errs...)
 }
 
-// watched is what a watch has yielded so far, as it is gone through.
+// watched is the state of the check of one watch, after some of its batches.
 type watched struct {
 	watch    Watch
-	expected []kv.Event // what is to come
+	expected []kv.Event // the events that have to come
 	seen     map[change]bool
-	after    kv.Revision // that the segment was begun with
+	after    kv.Revision // the revision that the segment was begun with
 	revision kv.Revision // of the last batch
 	bookmark bool        // the last batch had no events
 }
@@ -59,7 +59,7 @@ func (w Watch) judge(l Log) error {
 	return nil
 }
 
-// take goes through one batch.
+// take checks one batch.
 func (s *watched) take(b kv.Batch) error {
 	from := s.revision
 	for i, e := range b.Events {
@@ -81,7 +81,7 @@ func (s *watched) take(b kv.Batch) error {
 	return nil
 }
 
-// takeEvent compares one event with the next that is to come. The batch before its own was at revision from.
+// takeEvent compares one event with the next expected one. The batch before its batch was at revision from.
 func (s *watched) takeEvent(e kv.Event, from kv.Revision) error {
 	at := change{e.Key, e.ModRevision}
 	switch {
@@ -119,7 +119,7 @@ func (s *watched) takeEvent(e kv.Event, from kv.Revision) error {
 	}
 }
 
-// awaited reports whether an event is still to come.
+// awaited reports whether an event still has to come.
 func (s *watched) awaited(at change) bool {
 	for _, e := range s.expected {
 		if e.Key == at.key && e.ModRevision == at.rev {
@@ -129,7 +129,7 @@ func (s *watched) awaited(at change) bool {
 	return false
 }
 
-// comesLater reports whether the watch yields e, sooner or later.
+// comesLater reports whether the watch yields e later.
 func (s *watched) comesLater(e kv.Event) bool {
 	for _, segment := range s.watch.Segments {
 		for _, batch := range segment.Batches {
@@ -143,7 +143,7 @@ func (s *watched) comesLater(e kv.Event) bool {
 	return false
 }
 
-// missing says what has not come of what should have until a revision.
+// missing says which events up to a revision have not come.
 func (s *watched) missing(until kv.Revision) error {
 	if len(s.expected) == 0 {
 		return violation(ErrComplete, "%s: it ends at %d, before %d", s.watch.Name, s.revision, until)

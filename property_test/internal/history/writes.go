@@ -16,19 +16,19 @@ type change struct {
 	rev kv.Revision
 }
 
-// ledger accounts for each event of the log by the operation that made it.
+// ledger finds, for each event of the log, the operation that made it.
 type ledger struct {
 	run    Run
 	byKey  map[string]events.List
 	events map[change]kv.Event
 	maker  map[change]int // indexes operations
-	// suspects deleted a key against their condition, or after somebody had seen that it was gone, unless somebody else
-	// deleted it and they found nothing.
+	// suspects are deletions that were not allowed to delete their key: their condition did not hold, or another client had already seen that
+	// the key was gone. They are right only if another client has deleted the key and they found nothing.
 	suspects map[change]int
 }
 
-// judgeWrites compares what was to be written with the log. It returns the operations as the log shows them: writes
-// of unknown outcome are done, at their revision, or left out.
+// judgeWrites compares the writes with the log. It returns the operations as the log shows them. A write of unknown outcome that is in the log is
+// done, at its revision. One that is not in the log is left out.
 func (r Run) judgeWrites() ([]Operation, error) {
 	l := ledger{
 		run:      r,
@@ -74,13 +74,13 @@ func (r Run) judgeWrites() ([]Operation, error) {
 	return slices.DeleteFunc(ops, func(o Operation) bool { return o.Outcome == Unknown }), nil
 }
 
-// settle notes that a write of unknown outcome has happened. No client knows when; it was no later than the
-// first answer that names its revision or a later one.
+// settle notes that a write of unknown outcome has happened. No client knows when. It was not after the first answer that names its revision or a
+// later one.
 func (r Run) settle(o *Operation, rev kv.Revision) {
 	o.Outcome, o.Revision, o.Return = Done, rev, r.seenBy(rev)
 }
 
-// seenBy returns when a revision, or a later one, was first returned.
+// seenBy returns the time at which a revision, or a later one, was first returned.
 func (r Run) seenBy(rev kv.Revision) time.Duration {
 	first := time.Duration(math.MaxInt64)
 	for _, o := range r.Operations {
@@ -91,7 +91,7 @@ func (r Run) seenBy(rev kv.Revision) time.Duration {
 	return first
 }
 
-// matchPuts finds who put what: no two puts have the same value.
+// matchPuts finds the operation of each put. No two puts have the same value.
 func (l *ledger) matchPuts(ops []Operation) error {
 	type put struct{ key, value string }
 	maker := make(map[put]int)
@@ -138,7 +138,7 @@ func (l *ledger) seen(o Operation) (kv.Revision, bool) {
 	return 0, false
 }
 
-// claim notes that o, which happened, made its events, all of which must be there.
+// claim notes that o made its events. o has happened, so all of them must be in the log.
 func (l *ledger) claim(i int, o Operation) error {
 	for _, w := range o.Writes {
 		at := change{w.Key, o.Revision}
@@ -153,8 +153,8 @@ func (l *ledger) claim(i int, o Operation) error {
 		case !holds(w, keyAt(l.byKey[w.Key], o.Revision-1).ModRevision), o.Call > l.run.seenBy(o.Revision):
 			l.suspects[at] = i
 		default:
-			// It may also have come after another deletion, and found nothing. That is all the same, unless it was
-			// conditional.
+			// It may also have come after another deletion, and found nothing. Only for a conditional deletion does that make a
+			// difference.
 			if _, known := l.maker[at]; !known || len(w.Conditions) > 0 {
 				l.maker[at] = i
 			}
@@ -163,8 +163,8 @@ func (l *ledger) claim(i int, o Operation) error {
 	return nil
 }
 
-// matchDeletes finds makers for the deletions that no watch or read has shown, among the deletions of unknown outcome. The
-// earliest call takes the earliest, which leaves most to the others.
+// matchDeletes finds the operations of the deletions in the log that have none yet, among the deletions of unknown outcome. The earliest call gets the
+// earliest deletion. That leaves the most for the other calls.
 func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
 	slices.SortFunc(lost, func(a, b int) int { return cmp.Compare(ops[a].Call, ops[b].Call) })
 	for _, e := range l.run.Log.Events {
@@ -197,7 +197,7 @@ func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
 	return nil
 }
 
-// judgeConditions looks at what each conditional write that happened was conditional on.
+// judgeConditions checks the conditions of each conditional write that has happened.
 func (l *ledger) judgeConditions(ops []Operation) error {
 	for i, o := range ops {
 		if o.IsRead() || o.Outcome != Done {
@@ -206,7 +206,7 @@ func (l *ledger) judgeConditions(ops []Operation) error {
 		for _, w := range o.Writes {
 			rev := o.Revision
 			if l.changed(i, o) {
-				rev-- // what was there before it
+				rev-- // the state before it
 			}
 			was := keyAt(l.byKey[w.Key], rev)
 			if !holds(w, was.ModRevision) {
@@ -217,7 +217,7 @@ func (l *ledger) judgeConditions(ops []Operation) error {
 	return nil
 }
 
-// changed reports whether o, which happened, made a revision of its own.
+// changed reports whether o has made a revision. o has happened.
 func (l *ledger) changed(i int, o Operation) bool {
 	return slices.ContainsFunc(o.Writes, func(w kv.Op) bool {
 		maker, ok := l.maker[change{w.Key, o.Revision}]

@@ -1,4 +1,4 @@
-// Package nemesis does to a cluster whatever can happen to one.
+// Package nemesis makes the faults that can happen to a cluster.
 package nemesis
 
 import (
@@ -10,10 +10,10 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// A Fault is a kind of harm.
+// A Fault is a kind of fault.
 type Fault string
 
-// What a Nemesis does. Each is done to any one member, or to the leader.
+// The faults of members. Each happens to any one member, or to the leader.
 const (
 	Kill      Fault = "kill"      // SIGKILL, and a new start
 	Freeze    Fault = "freeze"    // SIGSTOP, and SIGCONT
@@ -21,12 +21,12 @@ const (
 	Move      Fault = "move"      // the leader hands over to the member
 )
 
-// What a Nemesis does to the network between clients and a member.
+// The faults of the network between clients and a member.
 const (
-	Swallow Fault = "swallow" // packets, of both directions or of one
-	Forget  Fault = "forget"  // the connections that exist
-	Reset   Fault = "reset"   // the connections that exist
-	Slow    Fault = "slow"    // everything takes long
+	Swallow Fault = "swallow" // loses packets, in both directions or in one
+	Forget  Fault = "forget"  // makes the existing connections silent
+	Reset   Fault = "reset"   // breaks the existing connections
+	Slow    Fault = "slow"    // makes the network slow
 )
 
 // OfMembers and OfNetwork are the faults of each kind.
@@ -35,10 +35,10 @@ var (
 	OfNetwork = []Fault{Swallow, Forget, Reset, Slow}
 )
 
-// A Nemesis harms a cluster, one fault at a time, so that there is always a majority that could work. Members can be frozen only in
-// memory or if each has a process.
+// A Nemesis makes faults in a cluster, one at a time, so a majority can always work. It can freeze members only in memory, or if each member has
+// its own process.
 type Nemesis struct {
-	// Mended, if it is set, is called after harm to the network to a member: what the network is like when it works.
+	// Mended, if it is set, is called after a fault of the network to a member. It sets the properties of the network without faults.
 	Mended func(member int)
 	// Note, if it is set, is called for each fault when it begins and when it ends.
 	Note func(text string)
@@ -51,8 +51,8 @@ type Nemesis struct {
 	calm    time.Duration
 }
 
-// New returns a Nemesis of cluster that does the given faults, and leaves the cluster alone for some time, on average, between two of
-// them. What it does follows from the seed; when, and to which member if that is the leader, does not.
+// New returns a Nemesis of cluster that makes the given faults, with a rest of some average time between two of them. The seed decides which faults it
+// makes. It does not decide when, and, for a fault of the leader, at which member.
 func New(cluster etcdmem.AnyCluster, faults []Fault, seed uint64, calm time.Duration) *Nemesis {
 	return &Nemesis{
 		cluster: cluster,
@@ -63,14 +63,14 @@ func New(cluster etcdmem.AnyCluster, faults []Fault, seed uint64, calm time.Dura
 	}
 }
 
-// Done returns what was done, in order.
+// Done returns the faults that were made, in order.
 func (n *Nemesis) Done() []string { return n.done }
 
-// Counts returns how often each fault was done.
+// Counts returns how often each fault was made.
 func (n *Nemesis) Counts() map[Fault]int { return n.counts }
 
-// Run harms the cluster until ctx is done, then lets it recover, and returns when all members serve and follow one
-// leader. All faults are done in turn, in an order of their own in each turn.
+// Run makes faults until ctx is done, then lets the cluster recover, and returns when all members serve and follow one leader. It makes all faults
+// once, in a random order, and then all again, in another order.
 func (n *Nemesis) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		for _, i := range n.random.Perm(len(n.faults)) {
@@ -88,7 +88,7 @@ func (n *Nemesis) Run(ctx context.Context) error {
 	return nil
 }
 
-// wait waits for some time, on average, and reports whether ctx goes on.
+// wait waits for a random time with the given average, and reports whether ctx has not ended.
 func (n *Nemesis) wait(ctx context.Context, about time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -98,8 +98,7 @@ func (n *Nemesis) wait(ctx context.Context, about time.Duration) bool {
 	}
 }
 
-// How long a fault lasts, on average: about as long as an election, so that at times there is a new leader and at
-// times there is not.
+// The average time of a fault. It is about as long as an election, so some faults lead to a new leader and some do not.
 const faultTime = 600 * time.Millisecond
 
 // patience bounds what must succeed.
@@ -144,7 +143,7 @@ func (n *Nemesis) do(ctx context.Context, fault Fault) error {
 	}
 }
 
-// harmNetwork does harm to the network between clients and a member, for some time.
+// harmNetwork makes a fault of the network between clients and a member, for some time.
 func (n *Nemesis) harmNetwork(ctx context.Context, fault Fault, member int) {
 	network := n.cluster.Network()
 	switch fault {

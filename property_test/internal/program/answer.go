@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// relative writes a revision as its distance from where the program began, which is the same on all stores. Zero is the revision
-// of nothing and stays what it is.
+// relative writes a revision as its distance from the revision at which the program began. The distance is the same on all stores. Revision zero
+// stays zero.
 func (r *run) relative(revision kv.Revision) string {
 	if revision == 0 {
 		return "none"
@@ -20,7 +20,7 @@ func (r *run) relative(revision kv.Revision) string {
 	return fmt.Sprintf("%+d", int64(revision-r.start))
 }
 
-// reasons are the errors that stores have in common, and the word for each.
+// reasons are the common errors of stores, with a word for each.
 var reasons = []struct {
 	err  error
 	word string
@@ -40,7 +40,7 @@ var reasons = []struct {
 	{context.DeadlineExceeded, "deadline"},
 }
 
-// refusal returns the words for what err matches, of which there should be one, or "" for nil.
+// refusal returns the words for the errors that err matches, or "" for nil. There should be one.
 func (r *run) refusal(err error) string {
 	if err == nil {
 		return ""
@@ -60,7 +60,7 @@ func (r *run) refusal(err error) string {
 	return strings.Join(words, ", ")
 }
 
-// failure is refusal, with the oldest revision that is left if that is what is wrong.
+// failure is refusal. For a compaction error it adds the oldest revision.
 func (r *run) failure(err error) string {
 	words := r.refusal(err)
 	var compacted *kv.CompactedError

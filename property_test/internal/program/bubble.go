@@ -27,8 +27,7 @@ func (s InMemory) Compact(ctx context.Context, at kv.Revision) error {
 // NewInMemory returns a new store in memory.
 func NewInMemory() Store { return InMemory{memory.New()} }
 
-// RunInBubble runs p on a new store of those that need nothing but memory, in a bubble of its own: a watch that does
-// not bring what is due is found out at once.
+// RunInBubble runs p on a new store that needs only memory, in a new bubble. There a watch that does not bring what is due is found at once.
 func RunInBubble(t *rapid.T, newStore func() Store, p Program) Answers {
 	var answers Answers
 	rapid.SyncTest(t, func(t *rapid.T) {

@@ -1,13 +1,12 @@
-// Package program holds programs of steps that run on any store: random ones, to find out where two stores can be returned
-// apart, and written ones, to say once and for all what the right answers are.
+// Package program has programs of steps that run on any store. Random programs find differences between two stores. Written programs fix the right
+// answers for ever.
 //
-// A [Program] is data. It names revisions by what happened in it, never by number: it begins wherever its store is, and a
-// program that has lost some of its steps still means something. [Run] runs it, and gives one answer for each step, as
-// text in which revisions are distances from where the program began. [Difference] compares the answers of two stores. [Any]
-// makes random programs, and [Model] is a store that is right because it can be seen to be.
+// A [Program] is data. It names a revision by what happened at it, not by its number. So it can begin at any revision, and it still has a meaning when
+// some steps are left out. [Run] runs a program and returns one answer for each step. In the text of an answer, revisions are distances
+// from the revision at which the program began. [Difference] compares the answers of two stores. [Any] makes random programs. [Model] is a
+// store so simple that a reader can see that it is right.
 //
-// What Difference says of two stores holds a [Transcript], the program with the right answers, as Go code. Pasted into a test,
-// it is the regression test:
+// The text of Difference has a [Transcript], which is the program with the right answers, as Go code. Pasted into a test, it is the regression test:
 //
 //	program.Transcript{
 //		program.Ask(program.Put("a", "x"), "+1"),
@@ -22,9 +21,9 @@
 //
 // # What is not compared
 //
-// How revisions are packed into batches, and when bookmarks come, is each store's own affair. It is looked at as it comes: no
-// revision may be in two batches, none may come at or before a revision that the watch has called complete.
+// Each store may choose how it packs revisions into batches, and when it sends bookmarks. These are checked by themselves: no revision may be in two
+// batches, and no event may come at or before a revision up to which the watch is complete.
 //
-// A compaction that overtakes a watch which is behind may or may not end it. That depends on time, on etcd as well: on what
-// is on its way to the reader already. A program therefore lets its watches catch up before it compacts.
+// A compaction may overtake a watch that is behind, and then may or may not end it. On every store, etcd too, that depends on the events that are
+// already on their way. So a program lets its watches catch up before it compacts.
 package program

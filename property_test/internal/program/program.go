@@ -2,16 +2,16 @@ package program
 
 import "github.com/watchkv/watchkv/kv"
 
-// Program is a course of steps on one store, by one client, one after the other.
+// Program is a list of steps that one client does on one store, one after the other.
 type Program []Step
 
-// Step is one thing that a program does. Its answer is what the store said. A step prints itself as Go code.
+// Step is one step of a program. Its answer is the answer of the store. A step prints itself as Go code.
 type Step interface {
 	do(r *run) string
 	GoString() string
 }
 
-// Write is the step that [Put] and [Delete] make, and what a [Commit] consists of.
+// Write is a step made by [Put] or [Delete], or a part of a [Commit].
 type Write struct {
 	kind       kv.EventType
 	key, value string
@@ -40,10 +40,10 @@ func Get(r kv.Range) Step { return get{r} }
 
 type compact struct{ at Revision }
 
-// Compact forgets what was before a revision.
+// Compact makes the store forget its history before a revision.
 //
-// A watch that could be overtaken first gets all that is due to it, and if that is nothing, a change of a key in its
-// range, a mark, to know that it is running.
+// Before that, each watch that the compaction could overtake gets everything that is due. If nothing is due, Run changes a key in its range, the
+// mark, to learn that the watch runs.
 func Compact(at Revision) Step { return compact{at} }
 
 type watch struct {
@@ -51,22 +51,19 @@ type watch struct {
 	after Revision
 }
 
-// Watch begins a watch, which runs until the program ends or takes it up again with [Resume]. Its answer is all that it
-// delivers until then, and how it ends. At the end of a program there is a mark for each watch: whatever should not have come
-// would have come before it.
+// Watch begins a watch. It runs until the program ends or resumes it with [Resume]. Its answer is everything that it delivers until then, and its end. At
+// the end of a program, each watch gets a mark. A wrong event would come before the mark.
 func Watch(r kv.Range, after Revision) Step { return watch{r, after} }
 
 type resume struct{ watch, back int }
 
-// Resume does what a reader does that was cut off: it ends a watch and begins it again, after the revision that it had come to.
-// Watches are counted from 0, in the order of their [Watch] steps.
+// Resume ends a watch and begins it again after its last revision, as a reader that was cut off does. Watches are numbered from 0, in the order of
+// their [Watch] steps.
 //
-// With back above zero the reader had not yet read the last of its batches: so many of its revisions are unread, and
-// have to come again.
+// If back is greater than zero, the reader has not read its last revisions. back is how many. They have to come again.
 func Resume(watch, back int) Step { return resume{watch, back} }
 
 type progress struct{}
 
-// Progress has the store say to its watches how far they are, where it can be asked to. Its bookmarks are no part of any
-// answer, unless one is wrong.
+// Progress requests bookmarks from the store, if the store can do that. A bookmark is no part of an answer, unless it is wrong.
 func Progress() Step { return progress{} }

@@ -8,11 +8,11 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// pieces is of how many pieces a program is made. They are five steps long, on average.
+// pieces is how many pieces a program has. A piece has five steps on average.
 const pieces = 16
 
-// Any makes programs of eighty steps, more or less. Each step can be left out of a program that fails without a change to
-// the others, which is how it becomes small.
+// Any makes programs of about eighty steps. A program that fails is made smaller by leaving out steps: each step can be left out without a change to the
+// others.
 func Any() *rapid.Generator[Program] {
 	piece := rapid.SliceOf(rapid.Custom(anyStep))
 	return rapid.Custom(func(t *rapid.T) Program {
@@ -42,8 +42,7 @@ func repeated(n int, kind func(*rapid.T) Step) []func(*rapid.T) Step {
 
 func anyStep(t *rapid.T) Step { return kinds[anyOf(t, len(kinds))](t) }
 
-// anyOf returns a number below n, which is a power of two, all with the same probability. rapid's own choices prefer
-// the first few.
+// anyOf returns a number below n. All have the same probability. n is a power of two. rapid's own choices prefer the first few.
 func anyOf(t *rapid.T, n int) int {
 	i := 0
 	for ; n > 1; n /= 2 {
@@ -55,14 +54,14 @@ func anyOf(t *rapid.T, n int) int {
 	return i
 }
 
-// A few keys, so that they meet, around the edges of ranges.
+// There are few keys, so that steps meet at the same key. They are around the edges of ranges.
 var (
 	keys   = rapid.SampledFrom([]string{"a", "b", "a\x00", "aa", "a\xff", "\xff", "\xff\xff", "\x00"})
 	ends   = rapid.SampledFrom([]string{"b", "a", "a\x00", "aa", "a\xff", "\xff", "\xff\xff", "\xff\xff\xff"})
 	values = rapid.SampledFrom([]string{"x", "y", "", "\x00\xff"})
 )
 
-// anyKey returns a key, once in a while the empty one.
+// anyKey returns a key, and sometimes the empty key.
 func anyKey(t *rapid.T) string {
 	if anyOf(t, 64) == 63 {
 		return ""
@@ -92,7 +91,7 @@ func anyCommit(t *rapid.T) Step {
 	if anyOf(t, 16) == 15 {
 		return Commit(writes...)
 	}
-	// Most name each key once: no store takes the others.
+	// Most commits name each key once. No store accepts the others.
 	return Commit(slices.DeleteFunc(writes, func(w Write) bool {
 		twice := named[w.key]
 		named[w.key] = true
@@ -100,7 +99,7 @@ func anyCommit(t *rapid.T) Step {
 	})...)
 }
 
-// anyConditions returns none, mostly, or one that tends to hold, or that does not, or two.
+// anyConditions mostly returns none. Otherwise it returns a condition that is likely to hold, one that is not, or two.
 func anyConditions(t *rapid.T, key string) []Revision {
 	switch anyOf(t, 16) {
 	case 9, 10:
@@ -123,7 +122,7 @@ func anyPast(t *rapid.T) Revision {
 	case 0, 1, 2:
 		return Now(0)
 	case 3, 4:
-		// Not further: what fails because of a revision long ago could not do without the steps since then.
+		// Not more: a program that fails because of a much older revision could not be made smaller, because it needs the steps since then.
 		return Now(-kv.Revision(rapid.IntRange(1, 4).Draw(t, "back")))
 	case 5, 6:
 		return Now(kv.Revision(rapid.IntRange(1, 5).Draw(t, "ahead")))
@@ -139,7 +138,7 @@ func anyPast(t *rapid.T) Revision {
 	return Exactly(kv.Revision(rapid.IntRange(-1, 0).Draw(t, "number")))
 }
 
-// anyRange returns a range, now and then one that is not valid.
+// anyRange returns a range, and sometimes an invalid one.
 func anyRange(t *rapid.T) kv.Range {
 	switch anyOf(t, 16) {
 	case 0, 1, 2, 3:

@@ -8,15 +8,15 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// patience bounds how long a watch may take to deliver what is due. It passes only where something is broken.
+// patience bounds how long a watch may take to deliver what is due. It passes only if something is broken.
 const patience = 30 * time.Second
 
-// Answers are what a store said to each step of a program.
+// Answers are the answers of a store to the steps of a program.
 type Answers []string
 
-// Run runs p on store, which is at the revision start, and returns the answers when nothing of p is running any more. After
-// each step, and before it ends a watch, it calls rest, which in a bubble is [testing/synctest.Wait]: what has been set off
-// is then over, and the same program always takes the same course, also on a store that delivers what it should not.
+// Run runs p on store, which is at the revision start. It returns the answers when nothing of p runs any more. After each step, and before it ends a
+// watch, it calls rest. In a bubble, rest is [testing/synctest.Wait]. Then everything that a step has caused is over before the next step.
+// So the same program always runs in the same way, even on a store that delivers too much.
 func Run(ctx context.Context, store Store, start kv.Revision, p Program, rest func()) Answers {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -39,18 +39,18 @@ func Run(ctx context.Context, store Store, start kv.Revision, p Program, rest fu
 	return r.answers
 }
 
-// run is a program on its way. What it knows of its store is only what the store has answered.
+// run is a running program. It knows only what its store has answered.
 type run struct {
 	ctx     context.Context
 	rest    func()
 	store   Store
 	start   kv.Revision
-	now     kv.Revision            // the highest that a write has returned
-	last    map[string]kv.Revision // of each key, its last change
+	now     kv.Revision            // the highest revision that a write has returned
+	last    map[string]kv.Revision // the last change of each key
 	live    map[string]bool        // the keys that exist
 	changes []change               // of keys, in order of revision
 
-	step     int // the one that runs
+	step     int // the number of the present step
 	watchers []*watcher
 	answers  Answers
 }
@@ -93,7 +93,7 @@ func (r *run) conditions(w Write) []kv.Condition {
 	return conditions
 }
 
-// wrote notes what writes have changed, now that they have been answered, and returns the answer.
+// wrote notes what answered writes have changed, and returns the answer.
 func (r *run) wrote(revision kv.Revision, err error, writes ...Write) string {
 	if err != nil {
 		return r.failure(err)

@@ -2,8 +2,8 @@ package program
 
 import "slices"
 
-// Shorten returns what is left of p, which fails, when steps are left out for as long as it still does. It takes few
-// tries, for where each takes long; rapid takes many, and makes what is left of the steps simpler, too.
+// Shorten makes p smaller. p fails. Shorten leaves out steps as long as the rest still fails, and returns the rest. It needs few runs, for programs that
+// take long. rapid needs many runs, and makes the steps simpler too.
 func Shorten(p Program, fails func(Program) bool) Program {
 	for size := len(p); size > 0; size /= 2 {
 		for i := 0; i < len(p); {

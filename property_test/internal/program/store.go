@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Store is what programs run on.
+// Store is a store that programs run on.
 type Store interface {
 	kv.Store
 	kv.Writer
@@ -16,19 +16,19 @@ type Store interface {
 
 	// Compact forgets the history before a revision. Its error matches [kv.ErrCompacted] or [ErrFuture].
 	Compact(ctx context.Context, at kv.Revision) error
-	// RequestProgress has watches be sent bookmarks, unless the store sends some anyway.
+	// RequestProgress makes the store send bookmarks to its watches, unless it sends them without a request.
 	RequestProgress(ctx context.Context) error
 }
 
-// ErrFuture is why a store does not compact at a revision that it has not reached.
+// ErrFuture is the error of a compaction at a revision that the store has not reached.
 var ErrFuture = errors.New("the revision is in the future")
 
-// Begin makes store ready for a program, and returns the revision it begins at. The store must hold no keys. History
-// begins there, on a store that has seen many programs as on one that has seen none, and no program can look further back.
+// Begin prepares store for a program, and returns the revision at which the program begins. The store must have no keys. History begins at that revision,
+// whether the store has run other programs before or not. No program can read an older revision.
 func Begin(ctx context.Context, store Store) (start kv.Revision, err error) {
 	const (
 		key       = "begin"
-		farEnough = 20 // no program gets back to revision zero from here by counting
+		farEnough = 20 // no program counts back from here to revision zero
 	)
 	for start < farEnough {
 		if _, err := store.Put(ctx, key, nil); err != nil {

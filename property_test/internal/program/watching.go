@@ -8,15 +8,15 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// watcher is a watch of a program, in each of its lives.
+// watcher is a watch of a program. Resume begins it again.
 type watcher struct {
 	*events.Follower
-	step  int // whose answer its present life is
+	step  int // the step that gets the answer of the present watch
 	r     kv.Range
 	after kv.Revision
-	// running is set once the store is known to have begun the watch: it has delivered something, or ended.
+	// running is set when the watch has delivered something or has ended, so the store has begun it.
 	running bool
-	late    bool // something that was due has not come in time
+	late    bool // something that is due has not come in time
 }
 
 // await waits until the watch is complete up to a revision, or has ended.
@@ -28,7 +28,7 @@ func (w *watcher) await(ctx context.Context, revision kv.Revision) {
 	}
 }
 
-// stop ends the watch, if it has not ended by itself, and returns what it has yielded.
+// stop ends the watch, unless it has ended, and returns what it has yielded.
 func (w *watcher) stop() events.Segment { return w.Follower.Stop()[0] }
 
 func (w watch) do(r *run) string {
@@ -63,7 +63,7 @@ func (s resume) do(r *run) string {
 	return ""
 }
 
-// due returns the revision of the last change that w has to deliver, zero if there is none yet.
+// due returns the revision of the last change that w has to deliver, or zero if there is none.
 func (r *run) due(w *watcher) kv.Revision {
 	for _, change := range slices.Backward(r.changes) {
 		if change.at > w.after && w.r.Contains(change.key) {
@@ -73,10 +73,10 @@ func (r *run) due(w *watcher) kv.Revision {
 	return 0
 }
 
-// settle waits until each of watchers is running and has delivered all that is due. Those that have nothing to deliver by
-// which to tell that they are running are given something: a change of a key in their range.
+// settle waits until each of watchers is running and has delivered everything that is due. If nothing is due to a watcher, it cannot be seen to run. Then
+// settle changes a key in its range.
 //
-// What it does depends on the program and its answers alone, or it would not be the same on all stores.
+// What settle does depends only on the program and its answers. Otherwise it would not be the same on all stores.
 func (r *run) settle(watchers ...*watcher) {
 	var unknown []*watcher
 	for _, w := range watchers {
@@ -90,7 +90,7 @@ func (r *run) settle(watchers ...*watcher) {
 	}
 }
 
-// catchUp waits until w has delivered all that is due, and reports whether it is known to run.
+// catchUp waits until w has delivered everything that is due, and reports whether w is known to run.
 func (r *run) catchUp(w *watcher) bool {
 	if due := r.due(w); due > 0 {
 		w.await(r.ctx, due)
@@ -110,8 +110,7 @@ func (r *run) bringUpTo(at kv.Revision) {
 	r.settle(behind...)
 }
 
-// finish gives every watch something to deliver at the end, so that what should not have come before that would be seen, and
-// ends them.
+// finish gives every watch a last event, and ends the watches. A wrong event would come before the last event, and would be seen.
 func (r *run) finish() {
 	var furthest kv.Revision
 	for _, w := range r.watchers {

@@ -9,11 +9,11 @@ import (
 	"google.golang.org/grpc"
 )
 
-// patience bounds how long what etcd has yet to send is waited for. It is reached only if etcd does not send it.
+// patience bounds the wait for messages that etcd still has to send. It passes only if etcd does not send them.
 const patience = 10 * time.Second
 
-// Forget leaves nothing of the history of a store that has no keys, but one deletion, which compactions keep. It makes two
-// revisions and returns the last one.
+// Forget compacts the history of a store without keys. Only one deletion remains, because a compaction keeps it. Forget makes two revisions and returns
+// the last one.
 func Forget(ctx context.Context, conn *grpc.ClientConn) (int64, error) {
 	kv := pb.NewKVClient(conn)
 	if _, err := kv.Put(ctx, &pb.PutRequest{Key: []byte("a")}); err != nil {
@@ -27,15 +27,15 @@ func Forget(ctx context.Context, conn *grpc.ClientConn) (int64, error) {
 	return deleted.Header.Revision, err
 }
 
-// RunInBubble runs p in a bubble, which the caller has made.
+// RunInBubble runs p in a bubble. The caller has made the bubble.
 func RunInBubble(ctx context.Context, conn *grpc.ClientConn, p Program) []Answer {
 	return runOn(ctx, conn, p, func(*run, int) {
-		time.Sleep(time.Second) // watches of the past get what they lack ten times a second
+		time.Sleep(time.Second) // watches of the past get missing changes ten times a second
 		synctest.Wait()
 	})
 }
 
-// RunOnEtcd runs p on etcd, and gives it time to bring on each stream as many messages as came in memory.
+// RunOnEtcd runs p on etcd. After each step it waits until each stream has brought as many messages as in memory.
 func RunOnEtcd(ctx context.Context, conn *grpc.ClientConn, p Program, inMemory []Answer) []Answer {
 	return runOn(ctx, conn, p, func(r *run, step int) {
 		ctx, cancel := context.WithTimeout(r.ctx, patience)
@@ -66,8 +66,8 @@ func (s *stream) await(ctx context.Context, n int) {
 	}
 }
 
-// awaitSynced waits until a watch from start, which has the stream to itself, has caught up, also if it brings nothing. The
-// server then answers a request for progress; before, it does not. If start is in the future, there is nothing to wait for.
+// awaitSynced waits until a watch from start has caught up, even if it brings nothing. It is the only watch of its stream. The server answers a request
+// for progress only when the watch has caught up. If start is in the future, there is nothing to wait for.
 func (s *stream) awaitSynced(ctx context.Context, start int64) {
 	s.mu.Lock()
 	over := len(s.came) == 0 || s.came[len(s.came)-1].Canceled || s.came[0].Header.Revision < start

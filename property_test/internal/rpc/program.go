@@ -20,8 +20,8 @@ func (p Program) String() string {
 
 // Step is one call, or one message on a watch stream.
 type Step struct {
-	Request any              // of a call
-	Stream  int              // of a message
+	Request any              // the request of a call
+	Stream  int              // the stream of a message
 	Message *pb.WatchRequest // nil in a call
 }
 
@@ -32,12 +32,12 @@ func (s Step) String() string {
 	return fmt.Sprintf("%s{%s}", strings.TrimPrefix(fmt.Sprintf("%T", s.Request), "*etcdserverpb."), text(s.Request))
 }
 
-// text returns a message on one line, with the bytes that cannot be printed escaped.
+// text returns a message on one line. Bytes that cannot be printed are escaped.
 func text(m any) string { return strings.TrimSpace(fmt.Sprint(m)) }
 
-// Answer is what a client is told during one step.
+// Answer is what a client gets during one step.
 type Answer struct {
-	Response string           // of a call: the response or the error
+	Response string           // the response or the error of a call
 	Streams  map[int][]string // what came on each stream
 }
 
@@ -52,7 +52,7 @@ func (a Answer) String() string {
 	return b.String()
 }
 
-// Difference returns where two runs of p differ first, or "".
+// Difference returns the first difference of two runs of p, or "".
 func Difference(p Program, inMemory, onEtcd []Answer) string {
 	for i := range p {
 		if m, e := inMemory[i].String(), onEtcd[i].String(); m != e {

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Start is what programs run on: a store without keys, leases and watches, all of whose history is compacted.
+// Start describes a store on which a program begins. It has no keys, leases and watches, and its whole history is compacted.
 type Start struct {
 	Revision int64
 	Lease    int64 // leases from this one to the ninth after it are not known to the store
@@ -15,7 +15,7 @@ type Start struct {
 
 const (
 	sharedStreams = 3  // streams that may have any number of watches
-	maxStreams    = 64 // with those of one watch of the past each
+	maxStreams    = 64 // includes the streams with one watch of the past each
 )
 
 // Draw draws a program.
@@ -63,7 +63,7 @@ func (s Start) step(t *rapid.T) Step {
 	}
 	at := s.revision(t, 2)
 	if at > 0 && at <= s.Revision {
-		at = 0 // etcd remembers the checksums of earlier programs' compactions
+		at = 0 // etcd remembers the checksums of the compactions of earlier programs
 	}
 	return Step{Request: &pb.HashKVRequest{Revision: at}}
 }
@@ -71,7 +71,7 @@ func (s Start) step(t *rapid.T) Step {
 // chance is true one time in n.
 func chance(t *rapid.T, n int) bool { return rapid.IntRange(0, n-1).Draw(t, "chance") == n-1 }
 
-// revision is zero n-1 times in n, if n is not zero. Otherwise it is near the beginning of the program, or far off.
+// revision returns zero n-1 times in n, if n is not zero. Otherwise it returns a revision near the beginning of the program, or far away.
 func (s Start) revision(t *rapid.T, n int) int64 {
 	if n > 0 && !chance(t, n) {
 		return 0
@@ -86,7 +86,7 @@ func (s Start) revision(t *rapid.T, n int) int64 {
 // lease is one of a few leases.
 func (s Start) lease(t *rapid.T) int64 { return s.Lease + rapid.Int64Range(0, 4).Draw(t, "lease") }
 
-// oneKey is one of a few keys, seldom none.
+// oneKey is one of a few keys, and rarely no key.
 func oneKey(t *rapid.T) []byte {
 	key := rapid.SampledFrom([]string{"a", "b", "c", "aa", "ab", "a", "b", "a\x00", "\xff", "\x00", "a\xff"})
 	if chance(t, 40) {
@@ -95,7 +95,7 @@ func oneKey(t *rapid.T) []byte {
 	return []byte(key.Draw(t, "key"))
 }
 
-// end is the end of a range, more often than not of one key.
+// end is the end of a range. Most ranges are one key.
 func end(t *rapid.T) []byte {
 	if !chance(t, 2) {
 		return nil
@@ -146,7 +146,7 @@ func (s Start) read(t *rapid.T) *pb.RangeRequest {
 	return r
 }
 
-// txn is a transaction with at most depth levels of others in it.
+// txn is a transaction with at most depth levels of inner transactions.
 func (s Start) txn(t *rapid.T, depth int) *pb.TxnRequest {
 	r := new(pb.TxnRequest)
 	for range rapid.IntRange(0, 2).Draw(t, "compares") {
@@ -210,7 +210,7 @@ func (s Start) watch(t *rapid.T) *pb.WatchRequest {
 		c := &pb.WatchCreateRequest{
 			Key:            oneKey(t),
 			RangeEnd:       end(t),
-			StartRevision:  s.revision(t, 5), // on etcd, each in the past costs a tenth of a second
+			StartRevision:  s.revision(t, 5), // on etcd, each watch of the past takes a tenth of a second
 			ProgressNotify: chance(t, 3),
 			PrevKv:         chance(t, 2),
 			Fragment:       chance(t, 3),

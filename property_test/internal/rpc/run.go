@@ -18,22 +18,22 @@ type run struct {
 	conn    *grpc.ClientConn
 	streams map[int]*stream
 	reading sync.WaitGroup
-	never   map[int64]bool // revisions at which to compact would kill etcd
+	never   map[int64]bool // revisions at which a compaction would kill etcd
 }
 
-// stream is a watch stream, and what has come on it.
+// stream is a watch stream, with the messages that have come on it.
 type stream struct {
 	pb.Watch_WatchClient
-	own bool // it has one watch, and the runner asks for its progress
+	own bool // it has one watch, and the runner requests its progress
 
 	mu         sync.Mutex
 	came       []*pb.WatchResponse
-	progressed bool // an own stream has been told of progress, which is no answer of the program
+	progressed bool // an own stream has got progress, which is no answer of the program
 	err        error
 	changed    chan struct{} // closed and replaced when something comes
 }
 
-// runOn runs p. settle waits, after each step, until all has come that the step is to bring.
+// runOn runs p. After each step, settle waits until every message that the step causes has come.
 func runOn(ctx context.Context, conn *grpc.ClientConn, p Program, settle func(r *run, step int)) []Answer {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &run{ctx: ctx, conn: conn, streams: make(map[int]*stream), never: make(map[int64]bool)}
@@ -54,7 +54,7 @@ func runOn(ctx context.Context, conn *grpc.ClientConn, p Program, settle func(r 
 	return answers
 }
 
-// stream returns a stream, which it opens if it is new.
+// stream returns a stream. It opens the stream if it is new.
 func (r *run) stream(n int) *stream {
 	if s := r.streams[n]; s != nil {
 		return s
@@ -93,7 +93,7 @@ func (s *stream) read() {
 	}
 }
 
-// take returns what has come on each stream. The order of the watches that one change concerns is by chance.
+// take returns the messages that have come on each stream. If one change is for several watches, chance decides their order.
 func (r *run) take() map[int][]string {
 	all := make(map[int][]string)
 	for n, s := range r.streams {
@@ -109,17 +109,17 @@ func (r *run) take() map[int][]string {
 	return all
 }
 
-// isProgress reports whether a message says how far all watches of the stream are.
+// isProgress reports whether a message is progress of all watches of the stream.
 func isProgress(resp *pb.WatchResponse) bool {
 	return resp.WatchId == -1 && !resp.Created && !resp.Canceled && len(resp.Events) == 0
 }
 
-// isPeriodic reports whether a message says by itself how far one watch is.
+// isPeriodic reports whether a message is a periodic progress notification of one watch.
 func isPeriodic(resp *pb.WatchResponse) bool {
 	return resp.WatchId != -1 && !resp.Created && !resp.Canceled && len(resp.Events) == 0
 }
 
-// plain removes from a header what two servers cannot have in common.
+// plain removes from a header what is never the same on two servers.
 func plain(h *pb.ResponseHeader) {
 	if h != nil {
 		h.ClusterId, h.MemberId, h.RaftTerm = 0, 0, 0
@@ -143,7 +143,7 @@ func (r *run) call(request any) string {
 		if deletes && inTxn(request, func(op *pb.RequestOp) bool {
 			return op.GetRequestPut().GetIgnoreValue() || op.GetRequestPut().GetIgnoreLease()
 		}) {
-			return "not done" // such a put of a key that is gone by then kills etcd
+			return "not done" // if the key is gone by then, such a put kills etcd
 		}
 		var answer *pb.TxnResponse
 		answer, err = kv.Txn(r.ctx, request)
@@ -191,7 +191,7 @@ func (r *run) call(request any) string {
 	return text(resp)
 }
 
-// keepAlive has a lease kept alive once.
+// keepAlive keeps a lease alive once.
 func keepAlive(ctx context.Context, leases pb.LeaseClient, r *pb.LeaseKeepAliveRequest) (*pb.LeaseKeepAliveResponse, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -205,7 +205,7 @@ func keepAlive(ctx context.Context, leases pb.LeaseClient, r *pb.LeaseKeepAliveR
 	return stream.Recv()
 }
 
-// inTxn reports whether a transaction, or one within it, has such an operation.
+// inTxn reports whether a transaction, or an inner transaction, has such an operation.
 func inTxn(r *pb.TxnRequest, such func(*pb.RequestOp) bool) bool {
 	for _, ops := range [][]*pb.RequestOp{r.Success, r.Failure} {
 		for _, op := range ops {

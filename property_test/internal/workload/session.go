@@ -11,19 +11,19 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/history"
 )
 
-// A Watcher watches everything the clients do, through a store of its own.
+// A Watcher watches everything that the clients do, through another store than theirs.
 type Watcher struct {
 	Name  string
 	Store kv.Store
 	Key   bool // watches one key only
-	Every int  // batches, after which it stops and goes on
+	Every int  // after so many batches it stops and resumes
 }
 
-// patience bounds what must succeed once a store is well.
+// patience bounds what must succeed when the store works.
 const patience = 30 * time.Second
 
-// Record runs w concurrently with watchers and with harm, which is to end with ctx and to leave the store well. It
-// returns all there is to know about the keys of w, which must not have been used before.
+// Record runs w concurrently with watchers and with harm. harm must end with ctx, and the store must work then. Record returns everything that is known
+// about the keys of w. They must not have been used before.
 func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(context.Context) error) (history.Run, error) {
 	keys := kv.Prefix(w.Prefix)
 	begin, cancel := context.WithTimeout(context.Background(), patience)
@@ -55,7 +55,7 @@ func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(cont
 	err = errors.Join(err, endErr)
 	run := history.Run{Operations: recorder.Operations(), Watches: watches}
 	for i, f := range followers {
-		f.Await(end, until) // what has not come by then is for the judge to name
+		f.Await(end, until) // the judge names what has not come by then
 		run.Watches[i].Segments = f.Stop()
 	}
 	if err != nil {
@@ -65,11 +65,11 @@ func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(cont
 	return run, err
 }
 
-// end changes one key after all others, so that everybody who watches sees that it is over.
+// end makes a last change, so that every watcher sees the end.
 func (w Workload) end(ctx context.Context, recorder *history.Recorder) (kv.Revision, error) {
 	last := len(w.Stores)
 	for n := 0; ; n++ {
-		// In the range of those who watch one key as well.
+		// The key is also in the range of the watchers of one key.
 		put := kv.PutOp(w.Prefix+"k0~end", fmt.Appendf(nil, "%d.%d", last, n))
 		rev, err := recorder.Commit(ctx, w.Stores[0], last, put)
 		if err == nil {

@@ -1,4 +1,4 @@
-// Package workload is what concurrent clients do to a store, for a history to be recorded.
+// Package workload has concurrent clients that use a store while a history is recorded.
 package workload
 
 import (
@@ -12,22 +12,20 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/history"
 )
 
-// A Workload is a number of clients that read, write and delete a few keys, with and without conditions, one or two
-// at a time, as fast as configured.
+// A Workload is some clients that read, write and delete a few keys, one or two at a time, with and without conditions.
 type Workload struct {
 	Stores     []history.Store // one for each client
 	Prefix     string          // of all keys
 	Seed       uint64
-	Operations int           // that a client makes at most
+	Operations int           // how many a client makes at most
 	Timeout    time.Duration // of an operation
 	Pause      time.Duration // between two operations, on average
 }
 
-// keys are few, for clients to meet.
+// keys are few, so that clients use the same ones.
 const keys = 4
 
-// Run runs until all clients have made their operations or ctx is done. An operation that is under way then is seen
-// to its end.
+// Run runs until all clients have made their operations or ctx is done. It waits for the operations that are under way then.
 func (w Workload) Run(ctx context.Context, recorder *history.Recorder) {
 	var clients sync.WaitGroup
 	for i, store := range w.Stores {
@@ -44,15 +42,15 @@ func (w Workload) Run(ctx context.Context, recorder *history.Recorder) {
 	clients.Wait()
 }
 
-// client is one of them.
+// client is one client of a Workload.
 type client struct {
 	Workload
 	number   int
 	store    history.Store
 	recorder *history.Recorder
 	random   *rand.Rand
-	values   int                    // that it has made up
-	known    map[string]kv.Revision // the mod revision each key had as far as it knows
+	values   int                    // how many values it has made
+	known    map[string]kv.Revision // the mod revision of each key, as far as it knows
 }
 
 func (c *client) run(ctx context.Context) {
@@ -72,7 +70,7 @@ func (c *client) run(ctx context.Context) {
 	}
 }
 
-// operate makes one operation. Whether it worked is for the recorder to know.
+// operate makes one operation. The recorder notes the outcome.
 func (c *client) operate() {
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	defer cancel()
