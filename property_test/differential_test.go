@@ -12,8 +12,8 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/program"
 )
 
-// differentialMembers is how many etcd members run programs at the same time. A compaction is of a whole cluster, so a cluster runs one program at a
-// time. A program mostly waits, because etcd sends missing changes to watches of the past only ten times a second.
+// differentialMembers is how many etcd members run programs at the same time. A compaction is of a whole cluster, so a cluster runs one
+// program at a time. A program mostly waits, because etcd sends missing changes to watches of the past only ten times a second.
 const differentialMembers = 8
 
 // Each member gets as many programs as -rapid.checks says.

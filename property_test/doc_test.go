@@ -1,8 +1,8 @@
 // Package property_test shows, with random programs, that the store in memory answers as etcd does, and that values
 // and stores keep their promises under faults.
 //
-// A normal run of the tests is short. They can run for longer. Memory against etcd, 12,000 programs of about eighty steps on eight members, in about
-// ten minutes:
+// A normal run of the tests is short. They can run for longer. Memory against etcd, 12,000 programs of about eighty steps on eight
+// members, in about ten minutes:
 //
 //	go test -run TestMemoryCannotBeToldFromEtcd -timeout 2h ./property_test -v -rapid.checks=1500
 //

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// These programs change users, roles and permissions at random. Meanwhile users read, write and watch, with present and former tokens. etcd takes long to
-// check a password, so there are few programs, and each has many steps.
+// These programs change users, roles and permissions at random. Meanwhile users read, write and watch, with present and former tokens.
+// etcd takes long to check a password, so there are few programs, and each has many steps.
 func TestEtcdInMemoryAllowsWhatEtcdAllows(t *testing.T) {
 	programs := make(map[string]func(*session))
 	for seed := range uint64(8) {

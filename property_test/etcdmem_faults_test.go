@@ -29,9 +29,9 @@ var (
 	firstBubble = flag.Uint64("bubble", 0, "the seed of the first of them")
 )
 
-// This tests kv/etcd and etcd's client on a faulty network with faulty members, in virtual time. Each seed is ten seconds of concurrent reads, writes and
-// watches. Meanwhile members are killed, frozen and cut off, and the network loses packets. The seed decides the faults, and how long each
-// packet travels.
+// This tests kv/etcd and etcd's client on a faulty network with faulty members, in virtual time. Each seed is ten seconds of concurrent
+// reads, writes and watches. Meanwhile members are killed, frozen and cut off, and the network loses packets. The seed decides the
+// faults, and how long each packet travels.
 func TestEtcdInMemoryIsLinearizableUnderFaults(t *testing.T) {
 	var sum tally
 	counts := make(map[nemesis.Fault]int)

@@ -23,8 +23,8 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// Scenarios test what random programs do not reach: large things, things that take time, and things of the server as a whole. Each scenario runs on a new
-// member of both kinds, and notes the answers.
+// Scenarios test what random programs do not reach: large things, things that take time, and things of the server as a whole. Each
+// scenario runs on a new member of both kinds, and notes the answers.
 func TestEtcdInMemoryAnswersAsEtcdInScenarios(t *testing.T) {
 	compareScenarios(t, scenarios)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// Programs have only small keys and values. This tests large ones: what is too large for etcd is too large for memory, and if a call has several mistakes,
-// both stores name the same one.
+// Programs have only small keys and values. This tests large ones: what is too large for etcd is too large for memory, and if a call has
+// several mistakes, both stores name the same one.
 func TestWhatIsTooLargeOnEtcdIsTooLargeInMemory(t *testing.T) {
 	leaktest.Check(t)
 	type store interface {

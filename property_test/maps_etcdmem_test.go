@@ -15,8 +15,8 @@ var (
 	rangeSeed    = flag.Uint64("maps.seed", 1, "of the first of them")
 )
 
-// M2 to M8, and V3 to V8 of keys next to the ranges, over kv/etcd, etcd's client, a faulty network and three faulty members of etcd in memory,
-// in virtual time. For thousands of programs:
+// M2 to M8, and V3 to V8 of keys next to the ranges, over kv/etcd, etcd's client, a faulty network and three faulty members of etcd in
+// memory, in virtual time. For thousands of programs:
 //
 //	go test ./property_test -run TestMapsUnderFaultsOnEtcdInMemory -v -timeout 2h -maps.bubbles=1000
 func TestMapsUnderFaultsOnEtcdInMemory(t *testing.T) {

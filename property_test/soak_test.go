@@ -25,8 +25,8 @@ var (
 	soakSeed = flag.Uint64("soakseed", 1, "of all that TestSoak chooses")
 )
 
-// TestSoak checks both properties of a cluster under faults at the same time, for as long as -soak says: the operations of clients are linearizable, and
-// a set of watchers of a value keeps its guarantees.
+// TestSoak checks both properties of a cluster under faults at the same time, for as long as -soak says: the operations of clients are
+// linearizable, and a set of watchers of a value keeps its guarantees.
 //
 //	go test ./property_test -run '^TestSoak$' -soak=30m -timeout=0 -v
 func TestSoak(t *testing.T) {

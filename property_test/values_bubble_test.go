@@ -109,9 +109,9 @@ func playInBubble(t *rapid.T, p judge.Program, harness makeHarness) (r run) {
 	return r
 }
 
-// optionsFor returns the options of a program's Values. Half of the programs have no check after a silence, because that check would repair within a minute
-// what should never have been wrong. Programs whose streams lose events, or whose store is replaced between a read and the watch after it,
-// need the check.
+// optionsFor returns the options of a program's Values. Half of the programs have no check after a silence, because that check would
+// repair within a minute what should never have been wrong. Programs whose streams lose events, or whose store is replaced between a read
+// and the watch after it, need the check.
 func optionsFor(p judge.Program) []value.Option {
 	needed := slices.ContainsFunc(p.Steps, func(s judge.Step) bool { return s.Action == "drop" || s.Action == "restore" })
 	if p.Seed%2 == 0 && !needed {

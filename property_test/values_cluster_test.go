@@ -114,8 +114,8 @@ func (g *clusterGround) disturb(ctx context.Context, harnesses []*judge.Harness,
 	return nil
 }
 
-// moveLeader makes a member lead. In memory it may also fail: a leader that could not hand over continues to lead, and the call waits until its context
-// ends, after an hour of virtual time.
+// moveLeader makes a member lead. In memory it may also fail: a leader that could not hand over continues to lead, and the call waits
+// until its context ends, after an hour of virtual time.
 func (g *clusterGround) moveLeader(ctx context.Context, member int) error {
 	if !g.inMemory {
 		return g.cluster.MoveLeader(ctx, member)
@@ -150,8 +150,8 @@ var onClusters = []string{
 	"pass", "pass", "pass",
 }
 
-// V3 to V8, and M2 to M8, over a real cluster. Its members stop, restart, are cut off, change their leader and forget history, while programs are played on
-// many keys and ranges concurrently. The number of rounds is a hundredth of -rapid.checks:
+// V3 to V8, and M2 to M8, over a real cluster. Its members stop, restart, are cut off, change their leader and forget history, while
+// programs are played on many keys and ranges concurrently. The number of rounds is a hundredth of -rapid.checks:
 //
 //	go test ./property_test -run TestValuesUnderFaultsOnACluster -v -timeout 1h -rapid.checks=5000
 func TestValuesUnderFaultsOnACluster(t *testing.T) {

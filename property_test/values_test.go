@@ -39,8 +39,8 @@ var usual = []string{
 //
 //	go test ./property_test -run TestValuesUnderFaultsInABubble -v -timeout 2h -rapid.checks=15000
 //
-// A program that fails is made smaller and printed, with what the watcher returned and how to play it again. Another run may differ, because the test does
-// not decide which of two goroutines runs first.
+// A program that fails is made smaller and printed, with what the watcher returned and how to play it again. Another run may differ,
+// because the test does not decide which of two goroutines runs first.
 func TestValuesUnderFaultsInABubble(t *testing.T) {
 	leaktest.Check(t)
 	for _, theme := range themes {

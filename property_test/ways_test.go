@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/history"
 )
 
-// A way is what happened in a run: each fault, each failed call and each ended watch, in order. It has no keys, values, revisions or times. So two runs are
-// different ways only if they had other faults, or had them at other places.
+// A way is what happened in a run: each fault, each failed call and each ended watch, in order. It has no keys, values, revisions or
+// times. So two runs are different ways only if they had other faults, or had them at other places.
 type way struct {
 	mu    sync.Mutex
 	sum   uint64

@@ -48,8 +48,8 @@ type Follower struct {
 	news     chan struct{} // closed, and replaced, with each batch
 }
 
-// Follow watches keys until the Follower is stopped. When a watch has ended, it begins another one after the last batch. If every is not zero, it
-// also does that after every so many batches.
+// Follow watches keys until the Follower is stopped. When a watch has ended, it begins another one after the last batch. If every is not
+// zero, it also does that after every so many batches.
 func Follow(ctx context.Context, store kv.Store, keys kv.Range, after kv.Revision, every int) *Follower {
 	return follow(ctx, store, keys, after, every, false)
 }

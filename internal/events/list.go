@@ -80,8 +80,8 @@ func Sorted(entries map[string]kv.Entry) []kv.Entry {
 	return sorted
 }
 
-// Written returns the events that ops make if these entries exist. All are of one revision. No two ops may be of one key. A deletion of a key
-// that does not exist makes no event.
+// Written returns the events that ops make if these entries exist. All are of one revision. No two ops may be of one key. A deletion of a
+// key that does not exist makes no event.
 func Written(entries map[string]kv.Entry, rev kv.Revision, ops ...kv.Op) List {
 	var made List
 	for _, op := range ops {
@@ -100,8 +100,8 @@ func Written(entries map[string]kv.Entry, rev kv.Revision, ops ...kv.Op) List {
 	return made
 }
 
-// Read reads from a store the events of a range after one revision and up to another. The watch must reach the second revision by an event or a
-// bookmark. No history after the first revision may be compacted. While the store is unavailable, Read tries again.
+// Read reads from a store the events of a range after one revision and up to another. The watch must reach the second revision by an
+// event or a bookmark. No history after the first revision may be compacted. While the store is unavailable, Read tries again.
 func Read(ctx context.Context, store kv.Store, r kv.Range, after, upTo kv.Revision) (List, error) {
 	var l List
 	for after < upTo {

@@ -2,8 +2,8 @@
 //
 // The package has three parts. Each works with any store, in a [testing/synctest] bubble or with a real cluster:
 //
-//   - [Writer] writes one key of a store and avoids all faults. It knows afterwards the history of the key. That includes writes whose outcome
-//     was unknown at first, compacted history and restored stores.
+//   - [Writer] writes one key of a store and avoids all faults. It knows afterwards the history of the key. That includes writes whose
+//     outcome was unknown at first, compacted history and restored stores.
 //   - [Watchers] is any number of watchers of that key, in every [Mode]. Each reads at another pace and records what it is returned.
 //   - [Check] compares one watcher's [Record] with the [History] of the key. It returns the guarantee of package
 //     [github.com/watchkv/watchkv/value] that was broken, or nil.

@@ -75,7 +75,8 @@ func NewHarness(ctx context.Context, ground Ground, key string, config Config) (
 	return h, nil
 }
 
-// NewRangeHarness returns a harness for the range of the keys below name, of which the store has none. Otherwise it does what [NewHarness] does.
+// NewRangeHarness returns a harness for the range of the keys below name, of which the store has none. Otherwise it does what
+// [NewHarness] does.
 func NewRangeHarness(ctx context.Context, ground Ground, name string, config Config) (*Harness, error) {
 	h := newHarness(ground, config)
 	writer, err := NewRangeWriter(ctx, h.writes, name, config.Seed)

@@ -101,8 +101,8 @@ func (j *judge) move(p candidate, epoch int, t Returned) (reached []candidate, e
 	return reached, err
 }
 
-// goOn returns the possible places of a watcher at p in an epoch, if it returns no gap for the replaced history. It may not have noticed that
-// the history was replaced, because everything that it has returned is in both histories.
+// goOn returns the possible places of a watcher at p in an epoch, if it returns no gap for the replaced history. It may not have noticed
+// that the history was replaced, because everything that it has returned is in both histories.
 func (j *judge) goOn(p candidate, epoch int) (all []candidate) {
 	if epoch == p.epoch {
 		return []candidate{p}

@@ -10,8 +10,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// judgeRange returns nil if h allows what a watcher of a range returned, by the guarantees of a Map or a bundle. Otherwise it returns the first
-// *[Violation]. After a restore, it decides for the watcher where the record leaves a doubt.
+// judgeRange returns nil if h allows what a watcher of a range returned, by the guarantees of a Map or a bundle. Otherwise it returns the
+// first *[Violation]. After a restore, it decides for the watcher where the record leaves a doubt.
 func judgeRange(h *RangeHistory, r rangeRecord) error {
 	j := rangeJudge{h: h, mode: r.mode, last: sight{mode: r.mode}}
 	for i, s := range r.seen {
@@ -59,8 +59,8 @@ func (j *rangeJudge) take(s sight) *Violation {
 	return v
 }
 
-// eraOf returns the earliest era in which the range was what s shows, and in which s may follow the last return. If events were lost, s may be
-// wrong until the watcher notices it.
+// eraOf returns the earliest era in which the range was what s shows, and in which s may follow the last return. If events were lost, s
+// may be wrong until the watcher notices it.
 func (j *rangeJudge) eraOf(s sight) (era int, v *Violation) {
 	for era := j.era; era < s.eras; era++ {
 		if !s.shows(j.h.Eras[era].at(s.revision)) || era == j.era && s.revision <= j.last.revision {

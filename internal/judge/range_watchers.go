@@ -95,9 +95,9 @@ func (c *RangeWatchers) OpenAll() {
 	}
 }
 
-// Watches returns how many watches of the store there may be while nothing happens (V12): one for the Map, one for the bundle, and one for each
-// watcher of every update that still reads history. Such a watcher may have to read up to a revision at which nothing in the range changed.
-// On a store without bookmarks, it then reads until the next event.
+// Watches returns how many watches of the store there may be while nothing happens (V12): one for the Map, one for the bundle, and one
+// for each watcher of every update that still reads history. Such a watcher may have to read up to a revision at which nothing in the
+// range changed. On a store without bookmarks, it then reads until the next event.
 func (c *RangeWatchers) Watches() (least, most int) {
 	watched := map[bool]int{}
 	for _, f := range c.open() {
@@ -110,8 +110,8 @@ func (c *RangeWatchers) Watches() (least, most int) {
 	return least, least + most
 }
 
-// Settle waits until every open watcher has returned what the range holds, then writes once more and waits again, as [Watchers.Settle] does. If
-// streams have lost events, it first puts every key, because only the next event of a key proves that an event was lost (V16).
+// Settle waits until every open watcher has returned what the range holds, then writes once more and waits again, as [Watchers.Settle]
+// does. If streams have lost events, it first puts every key, because only the next event of a key proves that an event was lost (V16).
 func (c *RangeWatchers) Settle(ctx context.Context) error {
 	c.noMoreRest()
 	if _, dropped := c.writer.now(); dropped {

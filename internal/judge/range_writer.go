@@ -238,8 +238,8 @@ func (w *RangeWriter) Refuse() {
 	w.refused = true
 }
 
-// Restore takes the store back to an older state. restore does that, and returns the revision of the older state. Nothing may be written until
-// Restore returns.
+// Restore takes the store back to an older state. restore does that, and returns the revision of the older state. Nothing may be written
+// until Restore returns.
 func (w *RangeWriter) Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error {
 	if _, err := w.Resolve(ctx); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 
 var traceSeed = maphash.MakeSeed()
 
-// Trace records everything that can be observed of a run from outside, in order: calls of the store that begin and end, delivered batches, and
-// returned Gets. Two runs with the same [Trace.Sum] have the same record. A nil Trace records nothing.
+// Trace records everything that can be observed of a run from outside, in order: calls of the store that begin and end, delivered
+// batches, and returned Gets. Two runs with the same [Trace.Sum] have the same record. A nil Trace records nothing.
 type Trace struct {
 	mu    sync.Mutex
 	steps int

@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// unsteady is a store whose calls take random times. The times depend on a seed. So with another seed concurrent calls meet in another order,
-// in a bubble too.
+// unsteady is a store whose calls take random times. The times depend on a seed. So with another seed concurrent calls meet in another
+// order, in a bubble too.
 type unsteady struct {
 	kv.Store
 	seed  uint64

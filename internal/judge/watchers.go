@@ -121,9 +121,9 @@ func (c *Watchers) Values() int {
 // Watches returns how many watches of the store there may be while nothing happens.
 func (c *Watchers) Watches() (least, most int) { return c.Values(), c.Values() }
 
-// Settle waits until every open watcher has returned what the key is, then writes once more and waits again. All faults have to be healed, and
-// no other writer may write. If ctx ends before, the error names a watcher and what it has not returned. Then [Watchers.Judge] returns the
-// broken guarantee.
+// Settle waits until every open watcher has returned what the key is, then writes once more and waits again. All faults have to be
+// healed, and no other writer may write. If ctx ends before, the error names a watcher and what it has not returned. Then
+// [Watchers.Judge] returns the broken guarantee.
 func (c *Watchers) Settle(ctx context.Context, writer *Writer) error {
 	c.noMoreRest()
 	end := func() final[Returned] {

@@ -112,8 +112,8 @@ func (w *Writer) answeredLocked(revision kv.Revision, u Update, err error) {
 	w.written++
 }
 
-// Resolve finds out from the store the outcome of all writes that have ended by now. An error that does not come from ctx is a broken guarantee
-// of the store: an acknowledged write is not in its history, or its history has a write that no call has made.
+// Resolve finds out from the store the outcome of all writes that have ended by now. An error that does not come from ctx is a broken
+// guarantee of the store: an acknowledged write is not in its history, or its history has a write that no call has made.
 func (w *Writer) Resolve(ctx context.Context) (upTo kv.Revision, err error) {
 	w.mu.Lock()
 	after := w.resolved
@@ -200,8 +200,8 @@ func (w *Writer) Refuse() {
 	w.refused = true
 }
 
-// Restore takes the store back to an older state. restore does that, and returns the revision of the older state. Nothing may be written until
-// Restore returns.
+// Restore takes the store back to an older state. restore does that, and returns the revision of the older state. Nothing may be written
+// until Restore returns.
 func (w *Writer) Restore(ctx context.Context, restore func(context.Context) (kv.Revision, error)) error {
 	if _, err := w.Resolve(ctx); err != nil {
 		return err

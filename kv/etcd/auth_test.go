@@ -195,7 +195,8 @@ func TestAnExpiredTokenIsReplaced(t *testing.T) {
 	}, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
 }
 
-// Etcd in memory has none of these: a signed token says which state of the users and roles it was given out for: any change to any of them makes it old.
+// Etcd in memory has none of these: a signed token says which state of the users and roles it was given out for: any change to any of
+// them makes it old.
 func TestASignedTokenThatIsOldIsReplaced(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)

@@ -104,8 +104,8 @@ func (c *connection) release() {
 	o.running.Wait()
 }
 
-// doubt calls look once, unless such a call is under way. A watch has begun at a member whose revision is lower than a revision that the Store
-// knows. The member may lag behind others, or have lost its data. The caller has an open watch.
+// doubt calls look once, unless such a call is under way. A watch has begun at a member whose revision is lower than a revision that the
+// Store knows. The member may lag behind others, or have lost its data. The caller has an open watch.
 func (c *connection) doubt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,9 +13,9 @@ import (
 // Put implements [kv.Writer]. The Store sends a write once. After an error that matches [kv.ErrUnavailable], or the
 // context's own error, the write may or may not have happened.
 //
-// etcd's client sends a write again if the answer says that the write is cancelled or its time is over, although its context has not ended.
-// A proxy may give that answer although the first write has happened. A member without a leader gives it after some seconds in which the write
-// could not begin. If MaxUnaryRetries in the client's configuration is 1, the client sends no write again.
+// etcd's client sends a write again if the answer says that the write is cancelled or its time is over, although its context has not
+// ended. A proxy may give that answer although the first write has happened. A member without a leader gives it after some seconds in
+// which the write could not begin. If MaxUnaryRetries in the client's configuration is 1, the client sends no write again.
 func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
 	op := func() string { return "put " + shorten(key) }
 	return s.write(ctx, op, []kv.Op{kv.PutOp(key, value, conditions...)})

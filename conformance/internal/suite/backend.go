@@ -9,7 +9,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Backend has the fields of the Backend of package conformance. The fields are documented there. A value of one type is converted to the other.
+// Backend has the fields of the Backend of package conformance. The fields are documented there. A value of one type is converted to the
+// other.
 type Backend struct {
 	Open       func(T) Store
 	Again      func(T, Store) Store
@@ -43,8 +44,8 @@ type T = interface {
 	Cleanup(func())
 }
 
-// atOnce bounds the time of what must happen without waiting. It is long because machines that run tests can be slow. It is short compared with
-// the timeouts of networks.
+// atOnce bounds the time of what must happen without waiting. It is long because machines that run tests can be slow. It is short
+// compared with the timeouts of networks.
 const atOnce = 5 * time.Second
 
 func (b Backend) patience() time.Duration {

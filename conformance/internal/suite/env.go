@@ -169,8 +169,8 @@ func (e *Env) Patience() time.Duration { return e.Backend.patience() }
 // AtOnce bounds the time of what must happen without waiting.
 func (e *Env) AtOnce() time.Duration { return min(atOnce, e.Backend.patience()) }
 
-// Await waits for done, and reports whether it was closed. It stops when the check has done nothing for longer than one step may take. Many steps
-// together may take longer.
+// Await waits for done, and reports whether it was closed. It stops when the check has done nothing for longer than one step may take.
+// Many steps together may take longer.
 func (e *Env) Await(done <-chan struct{}) bool {
 	limit := 2 * e.Backend.patience()
 	for begin := time.Now(); ; {

@@ -61,8 +61,8 @@ func (e *Env) detached() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(e.Context()), e.Backend.patience())
 }
 
-// Backup makes a backup of the store, and returns the function that restores it. Both copy data and may restart servers, so patience does not
-// bound them.
+// Backup makes a backup of the store, and returns the function that restores it. Both copy data and may restart servers, so patience does
+// not bound them.
 func (e *Env) Backup() (restore func()) {
 	defer e.Trace.unhurried()()
 	e.suite.long = nil // it may have the data of the same store

@@ -17,8 +17,8 @@ func ownGoroutines(ctx context.Context) context.Context {
 	return pprof.WithLabels(ctx, pprof.Labels(goroutineLabel, rand.Text()))
 }
 
-// Goroutines counts the goroutines of the process, and returns their stacks. It leaves out those of other checks, which may run concurrently. It
-// includes those that a store has started before any check.
+// Goroutines counts the goroutines of the process, and returns their stacks. It leaves out those of other checks, which may run
+// concurrently. It includes those that a store has started before any check.
 func (e *Env) Goroutines() (n int, stacks string) {
 	own, _ := pprof.Label(e.Context(), goroutineLabel)
 	var all bytes.Buffer

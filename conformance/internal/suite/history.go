@@ -49,8 +49,8 @@ func (e *Env) writeLongHistory() {
 	})
 }
 
-// make writes most keys again and again and some keys once, with deletions in between and some commits. The values are so large that the heap
-// shows whether all of them are held.
+// make writes most keys again and again and some keys once, with deletions in between and some commits. The values are so large that the
+// heap shows whether all of them are held.
 func (l *longHistory) make() {
 	const writers = 32
 	value := func(i int) string { return fmt.Sprintf("%-512d", i) }

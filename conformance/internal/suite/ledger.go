@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// ledger has every acknowledged write. From these it computes what a store must answer: the entries of a range at any revision, and the events
-// after it.
+// ledger has every acknowledged write. From these it computes what a store must answer: the entries of a range at any revision, and the
+// events after it.
 type ledger struct {
 	mu      sync.Mutex
 	changes []change
@@ -58,8 +58,8 @@ func (l *ledger) Last() kv.Revision {
 	return last
 }
 
-// events returns all events in order of revision, and within one revision in order of key. An acknowledged deletion of a key that did not exist
-// has made no event.
+// events returns all events in order of revision, and within one revision in order of key. An acknowledged deletion of a key that did not
+// exist has made no event.
 func (l *ledger) events() events.List {
 	l.mu.Lock()
 	changes := slices.Clone(l.changes)

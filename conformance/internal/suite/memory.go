@@ -5,16 +5,16 @@ import (
 	"runtime/metrics"
 )
 
-// Freed returns by how many bytes release makes the heap of the process smaller. Only a check that runs alone may call it, because all checks
-// share the heap.
+// Freed returns by how many bytes release makes the heap of the process smaller. Only a check that runs alone may call it, because all
+// checks share the heap.
 func (e *Env) Freed(release func()) int {
 	before := e.Settled()
 	release()
 	return before - liveHeap()
 }
 
-// Settled returns how many bytes are reachable, once that number no longer changes. Events that are still arriving belong to it. What a server in
-// this process drops a moment later does not.
+// Settled returns how many bytes are reachable, once that number no longer changes. Events that are still arriving belong to it. What a
+// server in this process drops a moment later does not.
 func (e *Env) Settled() int {
 	const attempts = 20 // something else in the process may allocate all the time
 	before := liveHeap()
@@ -28,8 +28,8 @@ func (e *Env) Settled() int {
 	return before
 }
 
-// liveHeap returns how many bytes are reachable. It measures several times, because another goroutine may allocate meanwhile, and returns the
-// smallest result. What is held is in each result.
+// liveHeap returns how many bytes are reachable. It measures several times, because another goroutine may allocate meanwhile, and returns
+// the smallest result. What is held is in each result.
 func liveHeap() int {
 	const settle, measure = 2, 3 // an object with a finalizer, or in a pool, survives one collection
 	for range settle {

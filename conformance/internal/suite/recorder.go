@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// recorder is the T of one check. It keeps the steps and the failures of the check. It does not use package testing, so the suite runs anywhere.
+// recorder is the T of one check. It keeps the steps and the failures of the check. It does not use package testing, so the suite runs
+// anywhere.
 type recorder struct {
 	name   string
 	ctx    context.Context
@@ -157,7 +158,8 @@ func (r *recorder) guarded(f func()) {
 	<-done
 }
 
-// record runs f with a recorder. A check hangs if a store ignores its context. record abandons a check that has made no step for twice patience.
+// record runs f with a recorder. A check hangs if a store ignores its context. record abandons a check that has made no step for twice
+// patience.
 func record(ctx context.Context, name string, patience time.Duration, f func(*recorder)) *recorder {
 	ctx, cancel := context.WithCancel(ownGoroutines(ctx))
 	defer cancel()

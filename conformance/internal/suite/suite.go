@@ -165,8 +165,8 @@ func (s *suite) Close() error {
 	return nil
 }
 
-// Summarize lists every guarantee with its outcome. A guarantee whose check was not run does not count as held, unless the store cannot break
-// it. The list says so.
+// Summarize lists every guarantee with its outcome. A guarantee whose check was not run does not count as held, unless the store cannot
+// break it. The list says so.
 func (s *suite) Summarize(outcomes []Outcome) string {
 	var lines []string
 	held, inPart, broken, notClaimed := 0, 0, 0, 0

@@ -7,8 +7,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// traffic is some goroutines that write while a check does something. They write as fast as they can, but only a limited number of times after each
-// call of More. So the history of a fast store does not become too long for the check.
+// traffic is some goroutines that write while a check does something. They write as fast as they can, but only a limited number of times
+// after each call of More. So the history of a fast store does not become too long for the check.
 type traffic struct {
 	turns chan struct{}
 	once  sync.Once

@@ -9,8 +9,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Watching is one watch that a check runs. It runs in a goroutine, so a store that hangs does not make the check hang. It takes a batch from the
-// store only when the check wants one. So a check that reads no further is a stuck consumer.
+// Watching is one watch that a check runs. It runs in a goroutine, so a store that hangs does not make the check hang. It takes a batch
+// from the store only when the check wants one. So a check that reads no further is a stuck consumer.
 type Watching struct {
 	E         *Env
 	id        int32 // distinguishes watches of one range
@@ -32,8 +32,8 @@ type Watching struct {
 	idle     int         // how many of the last batches had no higher revision
 }
 
-// idleBatches is how many batches in a row may have no higher revision than the batches before. A watch with more of them repeats itself, and may
-// do so for ever.
+// idleBatches is how many batches in a row may have no higher revision than the batches before. A watch with more of them repeats itself,
+// and may do so for ever.
 const idleBatches = 1000
 
 func (w *Watching) String() string {
@@ -103,8 +103,8 @@ func (w *Watching) Finished(d time.Duration) bool {
 	}
 }
 
-// TryNext waits for the next batch and returns it. If there is none, ok is false. Then err is the error that the watch ended with, or ErrInVain if
-// the watch has not ended and brought nothing.
+// TryNext waits for the next batch and returns it. If there is none, ok is false. Then err is the error that the watch ended with, or
+// ErrInVain if the watch has not ended and brought nothing.
 func (w *Watching) TryNext() (batch kv.Batch, err error, ok bool) {
 	return w.NextWithin(w.E.Backend.patience())
 }
@@ -212,8 +212,8 @@ func (w *Watching) Position() kv.Revision {
 	return w.After
 }
 
-// ExpectAll requires the events that were read to be exactly those of the ledger up to the last batch. In ranges with other keys than those of the
-// check, the other keys are ignored.
+// ExpectAll requires the events that were read to be exactly those of the ledger up to the last batch. In ranges with other keys than
+// those of the check, the other keys are ignored.
 func (w *Watching) ExpectAll() { w.ExpectEvents(w.Events(), w.After, w.Position()) }
 
 // ExpectEvents requires got to be exactly the events of the ledger after one revision and up to another.

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Check fails the test if r is wrong. Then it also writes porcupine's picture of r to a file, and logs the name of the file. It reports whether r
-// is right.
+// Check fails the test if r is wrong. Then it also writes porcupine's picture of r to a file, and logs the name of the file. It reports
+// whether r is right.
 func (r Run) Check(t testing.TB) bool {
 	t.Helper()
 	err := r.Judge()

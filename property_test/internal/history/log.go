@@ -7,8 +7,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// A Log is the history of a range, as the store returns it after the test: the events in order, after a revision at which the range was empty and up
-// to another one.
+// A Log is the history of a range, as the store returns it after the test: the events in order, after a revision at which the range was
+// empty and up to another one.
 type Log struct {
 	After  kv.Revision
 	Until  kv.Revision
@@ -16,8 +16,8 @@ type Log struct {
 	Events events.List
 }
 
-// Read reads from store the history of a range, after a revision at which it was empty and up to one at which it changed. No history after the first
-// revision may have been compacted. If the store is unavailable, Read tries again.
+// Read reads from store the history of a range, after a revision at which it was empty and up to one at which it changed. No history
+// after the first revision may have been compacted. If the store is unavailable, Read tries again.
 func Read(ctx context.Context, store kv.Store, keys kv.Range, after, until kv.Revision) (Log, error) {
 	list, err := events.Read(ctx, store, keys, after, until)
 	if err != nil {

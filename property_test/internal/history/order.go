@@ -10,8 +10,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// judgeOrder compares revisions with real time. Revisions are of the whole store. An answer must not be older than a write that was acknowledged before
-// the call. A write makes a revision that no client has seen before.
+// judgeOrder compares revisions with real time. Revisions are of the whole store. An answer must not be older than a write that was
+// acknowledged before the call. A write makes a revision that no client has seen before.
 func (r Run) judgeOrder(ops []Operation) error {
 	byCall := slices.SortedFunc(slices.Values(ops), func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
 	byReturn := slices.SortedFunc(slices.Values(r.Operations), func(a, b Operation) int { return cmp.Compare(a.Return, b.Return) })
@@ -40,8 +40,8 @@ func (r Run) judgeOrder(ops []Operation) error {
 // mayChangeNothing reports whether the answer to o may have a revision that existed before.
 func mayChangeNothing(o Operation) bool { return onlyDeletes(o) && o.Return >= o.Call }
 
-// before returns the highest revision that the store may have had at the given time. It is not higher than the revision of any answer to a call that
-// began later.
+// before returns the highest revision that the store may have had at the given time. It is not higher than the revision of any answer to
+// a call that began later.
 func (r Run) before(at time.Duration) kv.Revision {
 	rev := kv.Revision(math.MaxInt64)
 	for _, o := range r.Operations {

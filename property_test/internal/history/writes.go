@@ -27,8 +27,8 @@ type ledger struct {
 	suspects map[change]int
 }
 
-// judgeWrites compares the writes with the log. It returns the operations as the log shows them. A write of unknown outcome that is in the log is
-// done, at its revision. One that is not in the log is left out.
+// judgeWrites compares the writes with the log. It returns the operations as the log shows them. A write of unknown outcome that is in
+// the log is done, at its revision. One that is not in the log is left out.
 func (r Run) judgeWrites() ([]Operation, error) {
 	l := ledger{
 		run:      r,
@@ -74,8 +74,8 @@ func (r Run) judgeWrites() ([]Operation, error) {
 	return slices.DeleteFunc(ops, func(o Operation) bool { return o.Outcome == Unknown }), nil
 }
 
-// settle notes that a write of unknown outcome has happened. No client knows when. It was not after the first answer that names its revision or a
-// later one.
+// settle notes that a write of unknown outcome has happened. No client knows when. It was not after the first answer that names its
+// revision or a later one.
 func (r Run) settle(o *Operation, rev kv.Revision) {
 	o.Outcome, o.Revision, o.Return = Done, rev, r.seenBy(rev)
 }
@@ -163,8 +163,8 @@ func (l *ledger) claim(i int, o Operation) error {
 	return nil
 }
 
-// matchDeletes finds the operations of the deletions in the log that have none yet, among the deletions of unknown outcome. The earliest call gets the
-// earliest deletion. That leaves the most for the other calls.
+// matchDeletes finds the operations of the deletions in the log that have none yet, among the deletions of unknown outcome. The earliest
+// call gets the earliest deletion. That leaves the most for the other calls.
 func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
 	slices.SortFunc(lost, func(a, b int) int { return cmp.Compare(ops[a].Call, ops[b].Call) })
 	for _, e := range l.run.Log.Events {

@@ -35,8 +35,8 @@ var (
 	OfNetwork = []Fault{Swallow, Forget, Reset, Slow}
 )
 
-// A Nemesis makes faults in a cluster, one at a time, so a majority can always work. It can freeze members only in memory, or if each member has
-// its own process.
+// A Nemesis makes faults in a cluster, one at a time, so a majority can always work. It can freeze members only in memory, or if each
+// member has its own process.
 type Nemesis struct {
 	// Mended, if it is set, is called after a fault of the network to a member. It sets the properties of the network without faults.
 	Mended func(member int)
@@ -51,8 +51,8 @@ type Nemesis struct {
 	calm    time.Duration
 }
 
-// New returns a Nemesis of cluster that makes the given faults, with a rest of some average time between two of them. The seed decides which faults it
-// makes. It does not decide when, and, for a fault of the leader, at which member.
+// New returns a Nemesis of cluster that makes the given faults, with a rest of some average time between two of them. The seed decides
+// which faults it makes. It does not decide when, and, for a fault of the leader, at which member.
 func New(cluster etcdmem.AnyCluster, faults []Fault, seed uint64, calm time.Duration) *Nemesis {
 	return &Nemesis{
 		cluster: cluster,
@@ -69,8 +69,8 @@ func (n *Nemesis) Done() []string { return n.done }
 // Counts returns how often each fault was made.
 func (n *Nemesis) Counts() map[Fault]int { return n.counts }
 
-// Run makes faults until ctx is done, then lets the cluster recover, and returns when all members serve and follow one leader. It makes all faults
-// once, in a random order, and then all again, in another order.
+// Run makes faults until ctx is done, then lets the cluster recover, and returns when all members serve and follow one leader. It makes
+// all faults once, in a random order, and then all again, in another order.
 func (n *Nemesis) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		for _, i := range n.random.Perm(len(n.faults)) {

@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// relative writes a revision as its distance from the revision at which the program began. The distance is the same on all stores. Revision zero
-// stays zero.
+// relative writes a revision as its distance from the revision at which the program began. The distance is the same on all stores.
+// Revision zero stays zero.
 func (r *run) relative(revision kv.Revision) string {
 	if revision == 0 {
 		return "none"

@@ -6,8 +6,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// complaints returns what is wrong with the batches of a watch. Stores may make batches of revisions in different ways, so the answers of two stores
-// are compared by events. complaints checks that the batches keep the contract.
+// complaints returns what is wrong with the batches of a watch. Stores may make batches of revisions in different ways, so the answers of
+// two stores are compared by events. complaints checks that the batches keep the contract.
 func (r *run) complaints(batches []kv.Batch) (all []string) {
 	complain := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	var complete kv.Revision

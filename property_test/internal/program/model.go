@@ -10,8 +10,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Model is a [Store] that is simple enough to see that it is right. It is a list of everything that has happened, with loops over it. It is slow. It
-// forgets nothing: a compaction only sets a number. Make one with [NewModel].
+// Model is a [Store] that is simple enough to see that it is right. It is a list of everything that has happened, with loops over it. It
+// is slow. It forgets nothing: a compaction only sets a number. Make one with [NewModel].
 type Model struct {
 	mu        sync.Mutex
 	revision  kv.Revision
@@ -130,8 +130,8 @@ func (m *Model) refuse(r kv.Range, after kv.Revision) error {
 	return nil
 }
 
-// next returns the events of the first revision after the given one that changed something in r. If there is none, it returns no events and a channel
-// that is closed when there may be one.
+// next returns the events of the first revision after the given one that changed something in r. If there is none, it returns no events
+// and a channel that is closed when there may be one.
 func (m *Model) next(r kv.Range, after kv.Revision) (batch kv.Batch, changed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

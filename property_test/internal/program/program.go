@@ -42,8 +42,8 @@ type compact struct{ at Revision }
 
 // Compact makes the store forget its history before a revision.
 //
-// Before that, each watch that the compaction could overtake gets everything that is due. If nothing is due, Run changes a key in its range, the
-// mark, to learn that the watch runs.
+// Before that, each watch that the compaction could overtake gets everything that is due. If nothing is due, Run changes a key in its
+// range, the mark, to learn that the watch runs.
 func Compact(at Revision) Step { return compact{at} }
 
 type watch struct {
@@ -51,14 +51,14 @@ type watch struct {
 	after Revision
 }
 
-// Watch begins a watch. It runs until the program ends or resumes it with [Resume]. Its answer is everything that it delivers until then, and its end. At
-// the end of a program, each watch gets a mark. A wrong event would come before the mark.
+// Watch begins a watch. It runs until the program ends or resumes it with [Resume]. Its answer is everything that it delivers until then,
+// and its end. At the end of a program, each watch gets a mark. A wrong event would come before the mark.
 func Watch(r kv.Range, after Revision) Step { return watch{r, after} }
 
 type resume struct{ watch, back int }
 
-// Resume ends a watch and begins it again after its last revision, as a reader that was cut off does. Watches are numbered from 0, in the order of
-// their [Watch] steps.
+// Resume ends a watch and begins it again after its last revision, as a reader that was cut off does. Watches are numbered from 0, in the
+// order of their [Watch] steps.
 //
 // If back is greater than zero, the reader has not read its last revisions. back is how many. They have to come again.
 func Resume(watch, back int) Step { return resume{watch, back} }

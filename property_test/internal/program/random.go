@@ -11,8 +11,8 @@ import (
 // pieces is how many pieces a program has. A piece has five steps on average.
 const pieces = 16
 
-// Any makes programs of about eighty steps. A program that fails is made smaller by leaving out steps: each step can be left out without a change to the
-// others.
+// Any makes programs of about eighty steps. A program that fails is made smaller by leaving out steps: each step can be left out without
+// a change to the others.
 func Any() *rapid.Generator[Program] {
 	piece := rapid.SliceOf(rapid.Custom(anyStep))
 	return rapid.Custom(func(t *rapid.T) Program {

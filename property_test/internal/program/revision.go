@@ -21,8 +21,8 @@ const (
 // Exactly is the revision with this number.
 func Exactly(number kv.Revision) Revision { return Revision{base: exactly, plus: number} }
 
-// Start is the revision at which the program began, plus a number, which may be negative. The history of a store begins there: everything earlier is
-// compacted, see [Begin].
+// Start is the revision at which the program began, plus a number, which may be negative. The history of a store begins there: everything
+// earlier is compacted, see [Begin].
 func Start(plus kv.Revision) Revision { return Revision{base: start, plus: plus} }
 
 // Now is the present revision of the store, plus a number.

@@ -14,9 +14,9 @@ const patience = 30 * time.Second
 // Answers are the answers of a store to the steps of a program.
 type Answers []string
 
-// Run runs p on store, which is at the revision start. It returns the answers when nothing of p runs any more. After each step, and before it ends a
-// watch, it calls rest. In a bubble, rest is [testing/synctest.Wait]. Then everything that a step has caused is over before the next step.
-// So the same program always runs in the same way, even on a store that delivers too much.
+// Run runs p on store, which is at the revision start. It returns the answers when nothing of p runs any more. After each step, and
+// before it ends a watch, it calls rest. In a bubble, rest is [testing/synctest.Wait]. Then everything that a step has caused is over
+// before the next step. So the same program always runs in the same way, even on a store that delivers too much.
 func Run(ctx context.Context, store Store, start kv.Revision, p Program, rest func()) Answers {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

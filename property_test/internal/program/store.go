@@ -23,8 +23,8 @@ type Store interface {
 // ErrFuture is the error of a compaction at a revision that the store has not reached.
 var ErrFuture = errors.New("the revision is in the future")
 
-// Begin prepares store for a program, and returns the revision at which the program begins. The store must have no keys. History begins at that revision,
-// whether the store has run other programs before or not. No program can read an older revision.
+// Begin prepares store for a program, and returns the revision at which the program begins. The store must have no keys. History begins
+// at that revision, whether the store has run other programs before or not. No program can read an older revision.
 func Begin(ctx context.Context, store Store) (start kv.Revision, err error) {
 	const (
 		key       = "begin"

@@ -64,8 +64,8 @@ func (e Exchange) GoString() string {
 	return "program.Ask(" + e.step.GoString() + ",\n\t\t" + strings.Join(lines, ",\n\t\t") + ",\n\t)"
 }
 
-// Difference compares the answers of two stores to p. It returns "" if they are the same. Otherwise it returns where got differs from want, and p with
-// the answers in want, for a regression test.
+// Difference compares the answers of two stores to p. It returns "" if they are the same. Otherwise it returns where got differs from
+// want, and p with the answers in want, for a regression test.
 func Difference(p Program, got, want Answers) string {
 	if len(got) != len(p) || len(want) != len(p) {
 		return fmt.Sprintf("a program of %d steps has %d answers, and should have %d", len(p), len(got), len(want))

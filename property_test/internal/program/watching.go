@@ -73,8 +73,8 @@ func (r *run) due(w *watcher) kv.Revision {
 	return 0
 }
 
-// settle waits until each of watchers is running and has delivered everything that is due. If nothing is due to a watcher, it cannot be seen to run. Then
-// settle changes a key in its range.
+// settle waits until each of watchers is running and has delivered everything that is due. If nothing is due to a watcher, it cannot be
+// seen to run. Then settle changes a key in its range.
 //
 // What settle does depends only on the program and its answers. Otherwise it would not be the same on all stores.
 func (r *run) settle(watchers ...*watcher) {

@@ -12,8 +12,8 @@ import (
 // patience bounds the wait for messages that etcd still has to send. It passes only if etcd does not send them.
 const patience = 10 * time.Second
 
-// Forget compacts the history of a store without keys. Only one deletion remains, because a compaction keeps it. Forget makes two revisions and returns
-// the last one.
+// Forget compacts the history of a store without keys. Only one deletion remains, because a compaction keeps it. Forget makes two
+// revisions and returns the last one.
 func Forget(ctx context.Context, conn *grpc.ClientConn) (int64, error) {
 	kv := pb.NewKVClient(conn)
 	if _, err := kv.Put(ctx, &pb.PutRequest{Key: []byte("a")}); err != nil {
@@ -66,8 +66,8 @@ func (s *stream) await(ctx context.Context, n int) {
 	}
 }
 
-// awaitSynced waits until a watch from start has caught up, even if it brings nothing. It is the only watch of its stream. The server answers a request
-// for progress only when the watch has caught up. If start is in the future, there is nothing to wait for.
+// awaitSynced waits until a watch from start has caught up, even if it brings nothing. It is the only watch of its stream. The server
+// answers a request for progress only when the watch has caught up. If start is in the future, there is nothing to wait for.
 func (s *stream) awaitSynced(ctx context.Context, start int64) {
 	s.mu.Lock()
 	over := len(s.came) == 0 || s.came[len(s.came)-1].Canceled || s.came[0].Header.Revision < start

@@ -22,8 +22,8 @@ type Watcher struct {
 // patience bounds what must succeed when the store works.
 const patience = 30 * time.Second
 
-// Record runs w concurrently with watchers and with harm. harm must end with ctx, and the store must work then. Record returns everything that is known
-// about the keys of w. They must not have been used before.
+// Record runs w concurrently with watchers and with harm. harm must end with ctx, and the store must work then. Record returns everything
+// that is known about the keys of w. They must not have been used before.
 func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(context.Context) error) (history.Run, error) {
 	keys := kv.Prefix(w.Prefix)
 	begin, cancel := context.WithTimeout(context.Background(), patience)

@@ -36,8 +36,8 @@ func (m *Member) beat() {
 	m.contact()
 }
 
-// first returns what happens next in the cluster. If two members do something at the same time, the member with the lower number is first. The
-// caller holds mu.
+// first returns what happens next in the cluster. If two members do something at the same time, the member with the lower number is
+// first. The caller holds mu.
 func (c *Cluster) first() (first due) {
 	for _, m := range c.members {
 		if !m.awake() {

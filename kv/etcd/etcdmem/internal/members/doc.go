@@ -24,9 +24,9 @@
 //   - A proposal waits for a leader at most 7 s, which is 5 s and two elections. Then its error is the error of its context. After the
 //     proposal is sent, it waits as long again until this member has applied the change. Then it times out (etcdserver:
 //     processInternalRaftRequestOnce).
-//   - The error of the timeout names a cause. The cause is the previous leader if this member was elected after the proposal began and within
-//     two elections of it. The cause is a lost connection if the leader was not connected all the time, or, where this member leads, a
-//     majority was not (etcdserver: parseProposeCtxErr).
+//   - The error of the timeout names a cause. The cause is the previous leader if this member was elected after the proposal began and
+//     within two elections of it. The cause is a lost connection if the leader was not connected all the time, or, where this member
+//     leads, a majority was not (etcdserver: parseProposeCtxErr).
 //   - A member asks the leader for its place in the log before it answers linearizable reads. It has one question under way at a time, for
 //     all reads that wait. The leader answers when a majority has confirmed it. The member repeats the question every 500 ms. The question
 //     fails after 7 s. It also fails when the member hears of another leader; clients try again after that error (etcdserver:

@@ -17,7 +17,8 @@ var errClosed = errors.New("the cluster is closed")
 // errTransferTimeout is the answer of a leader that could not hand over in time. etcd has no code for it.
 var errTransferTimeout = status.Error(codes.Unknown, "etcdserver: request timed out, leader transfer took too long")
 
-// Leader returns the member that leads. A majority of the members are awake and reach each other, and all of these follow the leader. Leader returns false if there is no such member.
+// Leader returns the member that leads. A majority of the members are awake and reach each other, and all of these follow the leader.
+// Leader returns false if there is no such member.
 func (c *Cluster) Leader() (member int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -92,7 +92,8 @@ func (m *Member) hear(l *Member) {
 	case lag == 0:
 	case lag > m.cluster.config.CatchUp:
 		m.restored = l.log.upto
-		// etcd wakes the proposals of a change when it applies the change. A member that gets a state applies no changes, so its proposals wait until they time out.
+		// etcd wakes the proposals of a change when it applies the change. A member that gets a state applies no changes, so its proposals wait
+		// until they time out.
 		m.proposals = slices.DeleteFunc(m.proposals, func(e *entry) bool { return e.index != 0 && e.index <= l.log.upto })
 		m.applyUpTo(l.log.upto)
 	default:

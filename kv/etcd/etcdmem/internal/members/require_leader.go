@@ -9,9 +9,9 @@ import (
 // A stream is a gRPC stream that requires its member to have a leader.
 type stream struct{ cancel context.CancelCauseFunc }
 
-// RequireLeader returns a context for a stream that requires a leader. The context ends with the cause
-// ErrGRPCNoLeader when the member has had no leader for a while, and with ErrGRPCStopped when the member stops. If the member has no leader now, RequireLeader fails
-// with ErrGRPCNoLeader. The caller calls release when the stream has ended.
+// RequireLeader returns a context for a stream that requires a leader. The context ends with the cause ErrGRPCNoLeader when the member
+// has had no leader for a while, and with ErrGRPCStopped when the member stops. If the member has no leader now, RequireLeader fails with
+// ErrGRPCNoLeader. The caller calls release when the stream has ended.
 func (m *Member) RequireLeader(ctx context.Context) (required context.Context, release func(), err error) {
 	c := m.cluster
 	c.mu.Lock()

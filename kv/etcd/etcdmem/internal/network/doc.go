@@ -20,7 +20,7 @@
 // # What differs from TCP
 //
 // Lost bytes are sent again as soon as the network is mended, without TCP's pauses. Each direction of a connection holds 64 KiB. That
-// includes the bytes on their way and the unread ones. The other times are those of Linux. An attempt to connect ends with ETIMEDOUT after
-// two minutes. A connection whose bytes are not acknowledged ends with ETIMEDOUT after a quarter of an hour. A connection on which nothing is
-// sent stays silent for ever, because TCP's keep-alive is off, as in gRPC.
+// includes the bytes on their way and the unread ones. The other times are those of Linux. An attempt to connect ends with ETIMEDOUT
+// after two minutes. A connection whose bytes are not acknowledged ends with ETIMEDOUT after a quarter of an hour. A connection on which
+// nothing is sent stays silent for ever, because TCP's keep-alive is off, as in gRPC.
 package network

@@ -68,8 +68,8 @@ func (l Links) Reset() {
 // Refuse makes new connections fail with ECONNREFUSED. Existing connections still work.
 func (l Links) Refuse() { l.alter(func(f *faults) { f.refuse = true }) }
 
-// Delay makes every byte travel for d longer, in each direction. It adds a random time of at most jitter for each write. Bytes do not overtake
-// each other. Delay replaces an earlier Delay.
+// Delay makes every byte travel for d longer, in each direction. It adds a random time of at most jitter for each write. Bytes do not
+// overtake each other. Delay replaces an earlier Delay.
 func (l Links) Delay(d, jitter time.Duration) {
 	l.alter(func(f *faults) { f.delay, f.jitter = d, jitter })
 }

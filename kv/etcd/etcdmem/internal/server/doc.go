@@ -1,9 +1,9 @@
 // Package server offers etcd's gRPC services for one member of a simulated cluster: keys and values, watches, leases, users, and
 // what clients need of the rest.
 //
-// The members of a cluster share one [State]. It holds the result of the changes in the cluster's log, and enough of the past. So each member
-// can answer from a [view]: the state at the place in the log up to which the member has applied changes. A [Server] is one member's
-// process. A [Member] is what a server needs of the consensus. Package members simulates it.
+// The members of a cluster share one [State]. It holds the result of the changes in the cluster's log, and enough of the past. So each
+// member can answer from a [view]: the state at the place in the log up to which the member has applied changes. A [Server] is one
+// member's process. A [Member] is what a server needs of the consensus. Package members simulates it.
 //
 // Each rule of etcd is in one file:
 //

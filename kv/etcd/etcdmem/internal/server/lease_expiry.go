@@ -79,8 +79,8 @@ func (l *lessor) refresh(lease *lease, more time.Duration) {
 	l.wait()
 }
 
-// wait sets the timer to the next lease that expires. One that was left at a tick, as there were too many, waits for the next tick. The caller
-// holds the state's mutex.
+// wait sets the timer to the next lease that expires. One that was left at a tick, as there were too many, waits for the next tick. The
+// caller holds the state's mutex.
 func (l *lessor) wait() {
 	next, ok := l.deadlines.next()
 	if !ok {

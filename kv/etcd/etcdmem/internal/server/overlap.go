@@ -13,9 +13,8 @@ type writes struct {
 	deletes []mvcc.Range
 }
 
-// writesOf returns what ops write, or an error if two of them write the same key. This is etcd's own
-// check, which does not find everything: a deletion in an inner transaction may follow a put in an earlier one, and a deletion without an end
-// overlaps with nothing.
+// writesOf returns what ops write, or an error if two of them write the same key. This is etcd's own check, which does not find
+// everything: a deletion in an inner transaction may follow a put in an earlier one, and a deletion without an end overlaps with nothing.
 func writesOf(ops []*pb.RequestOp) (writes, error) {
 	w := writes{puts: make(map[string]bool)}
 	for _, op := range ops {
