@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -32,23 +33,7 @@ var statChecks = []check{
 	{"Stater", "one-revision", "stats many keys in a range while its first and its last key are put in turns", 0, func(e *env) {
 		s := e.stater()
 		e.fill(600)
-		first, last := e.Key("!first"), e.Key("~last")
-		write := func(i int) error {
-			if _, err := e.TryPut(e.Store, first, fmt.Sprint(i)); err != nil {
-				return err
-			}
-			_, err := e.TryPut(e.Store, last, fmt.Sprint(i))
-			return err
-		}
-		other := e.Traffic(1, func(_, i int) error { return write(i) })
-		var got []kv.Snapshot
-		for i := range 10 {
-			other.More()
-			e.Must("write", write(-i))
-			got = append(got, e.stat(s, e.All()))
-		}
-		other.Stop()
-		for _, snapshot := range got {
+		for _, snapshot := range suite.ReadDuring(e.Env, 10, e.putEnds, func() kv.Snapshot { return e.stat(s, e.All()) }) {
 			e.expectEntriesWithoutValues(e.All(), snapshot)
 		}
 	}},
@@ -67,19 +52,10 @@ var statChecks = []check{
 	}},
 	{"Stater", "refused", "stats ranges that are invalid, and with a context that is done", 0, func(e *env) {
 		s := e.stater()
-		for _, refused := range []struct {
-			ctx  context.Context
-			r    kv.Range
-			want error
-		}{
-			{e.Context(), kv.Key(""), kv.ErrInvalidKey},
-			{e.Context(), kv.Interval("b", "a"), kv.ErrInvalidRange},
-			{e.Context(), kv.Range{}, kv.ErrInvalidRange},
-			{e.Canceled(), e.All(), context.Canceled},
-		} {
-			_, err := s.Stat(refused.ctx, refused.r)
-			e.expectError("stat "+refused.r.String(), err, refused.want)
-		}
+		e.expectRefusals("stat", func(ctx context.Context, r kv.Range) error {
+			_, err := s.Stat(ctx, r)
+			return err
+		})
 	}},
 }
 
@@ -186,13 +162,41 @@ var progressChecks = []check{
 	}},
 }
 
-// stater returns the check's store, or ends the check.
-func (e *env) stater() kv.Stater {
-	s, ok := e.Store.(kv.Stater)
+// ability returns the check's store as a T, an interface of package kv, or ends the check.
+func ability[T any](e *env) T {
+	s, ok := e.Store.(T)
 	if !ok {
-		e.Moot("the store is no kv.Stater")
+		e.Moot(fmt.Sprintf("the store is no %v", reflect.TypeFor[T]()))
 	}
 	return s
+}
+
+func (e *env) stater() kv.Stater { return ability[kv.Stater](e) }
+
+// putEnds puts the first and the last of the check's keys, one after the other.
+func (e *env) putEnds(i int) error {
+	for _, key := range []string{"!first", "~last"} {
+		if _, err := e.TryPut(e.Store, e.Key(key), fmt.Sprint(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expectRefusals requires read to refuse invalid ranges, and a context that is done.
+func (e *env) expectRefusals(what string, read func(context.Context, kv.Range) error) {
+	for _, refused := range []struct {
+		ctx  context.Context
+		r    kv.Range
+		want error
+	}{
+		{e.Context(), kv.Key(""), kv.ErrInvalidKey},
+		{e.Context(), kv.Interval("b", "a"), kv.ErrInvalidRange},
+		{e.Context(), kv.Range{}, kv.ErrInvalidRange},
+		{e.Canceled(), e.All(), context.Canceled},
+	} {
+		e.expectError(what+" "+refused.r.String(), read(refused.ctx, refused.r), refused.want)
+	}
 }
 
 func (e *env) stat(s kv.Stater, r kv.Range) kv.Snapshot {
@@ -220,25 +224,23 @@ func (e *env) expectEntriesWithoutValues(r kv.Range, got kv.Snapshot) {
 	for i := range want {
 		want[i].Value = nil
 	}
-	for _, entry := range got.Entries {
+	e.expectWithoutValues(fmt.Sprintf("stat %s, at revision %d", e.ShortRange(r), got.Revision), want, got.Entries)
+}
+
+// expectWithoutValues requires got to be the entries want, which have no values.
+func (e *env) expectWithoutValues(what string, want, got []kv.Entry) {
+	for _, entry := range got {
 		if entry.Value != nil {
-			e.Errorf("stat %s returned the value %s of %s, and should return none", e.ShortRange(r), suite.Brief(string(entry.Value)), e.Short(entry.Key))
+			e.Errorf("%s returned the value %s of %s, and should return none", what, suite.Brief(string(entry.Value)), e.Short(entry.Key))
 			return
 		}
 	}
-	if diff := e.Difference(suite.SeenEntries(want), suite.SeenEntries(got.Entries)); diff != "" {
-		e.Errorf("stat %s, at revision %d, did not return the entries of that revision:\n%s", e.ShortRange(r), got.Revision, diff)
+	if diff := e.Difference(suite.SeenEntries(want), suite.SeenEntries(got)); diff != "" {
+		e.Errorf("%s did not return the right entries:\n%s", what, diff)
 	}
 }
 
-// acknowledger returns the check's store, or ends the check.
-func (e *env) acknowledger() kv.Acknowledger {
-	s, ok := e.Store.(kv.Acknowledger)
-	if !ok {
-		e.Moot("the store is no kv.Acknowledger")
-	}
-	return s
-}
+func (e *env) acknowledger() kv.Acknowledger { return ability[kv.Acknowledger](e) }
 
 // acknowledgements is a store with the acknowledgements of its one watch.
 type acknowledgements struct {

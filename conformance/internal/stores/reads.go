@@ -82,16 +82,8 @@ var readChecks = []check{
 	}},
 	{"S2", "one-revision", "gets many keys in a range while its first and its last key are put in turns", 0, func(e *env) {
 		e.fill(900)
-		first, last := e.Key("!first"), e.Key("~last")
-		e.Put(first, "0")
-		e.Put(last, "0")
-		got := e.GetsDuring(10, func(i int) error {
-			if _, err := e.TryPut(e.Store, first, fmt.Sprint(i)); err != nil {
-				return err
-			}
-			_, err := e.TryPut(e.Store, last, fmt.Sprint(i))
-			return err
-		})
+		e.Must("write", e.putEnds(0))
+		got := suite.ReadDuring(e.Env, 10, e.putEnds, func() kv.Snapshot { return e.Get(e.All()) })
 		for _, snapshot := range got {
 			e.ExpectSnapshot(e.All(), snapshot)
 		}
@@ -118,10 +110,11 @@ var readChecks = []check{
 			return ops
 		}
 		e.Commit(ops(0)...)
-		got := e.GetsDuring(10, func(i int) error {
+		commit := func(i int) error {
 			_, err := e.TryCommit(e.Store, ops(i)...)
 			return err
-		})
+		}
+		got := suite.ReadDuring(e.Env, 10, commit, func() kv.Snapshot { return e.Get(e.All()) })
 		for _, snapshot := range got {
 			values := make(map[string]bool)
 			for _, entry := range snapshot.Entries {

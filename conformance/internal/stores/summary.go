@@ -34,51 +34,20 @@ var summaryChecks = []check{
 		s := e.summarizer()
 		e.fill(600)
 		start := e.Ledger.Last() + 1
-		write := func(i int) error {
-			if _, err := e.TryPut(e.Store, e.Key("!first"), fmt.Sprint(i)); err != nil {
-				return err
-			}
-			_, err := e.TryPut(e.Store, e.Key("~last"), fmt.Sprint(i))
-			return err
-		}
-		other := e.Traffic(1, func(_, i int) error { return write(i) })
-		var got []kv.Summary
-		for i := range 10 {
-			other.More()
-			e.Must("write", write(-i))
-			got = append(got, e.summarize(s, e.All(), start, 10))
-		}
-		other.Stop()
-		for _, summary := range got {
+		for _, summary := range suite.ReadDuring(e.Env, 10, e.putEnds, func() kv.Summary { return e.summarize(s, e.All(), start, 10) }) {
 			e.expectOf(e.All(), start, 10, summary)
 		}
 	}},
 	{"Summarizer", "refused", "asks for summaries of ranges that are invalid, and with a context that is done", 0, func(e *env) {
 		s := e.summarizer()
-		for _, refused := range []struct {
-			ctx  context.Context
-			r    kv.Range
-			want error
-		}{
-			{e.Context(), kv.Key(""), kv.ErrInvalidKey},
-			{e.Context(), kv.Interval("b", "a"), kv.ErrInvalidRange},
-			{e.Context(), kv.Range{}, kv.ErrInvalidRange},
-			{e.Canceled(), e.All(), context.Canceled},
-		} {
-			_, err := s.Summarize(refused.ctx, refused.r, 1, 1)
-			e.expectError("summarize "+refused.r.String(), err, refused.want)
-		}
+		e.expectRefusals("summarize", func(ctx context.Context, r kv.Range) error {
+			_, err := s.Summarize(ctx, r, 1, 1)
+			return err
+		})
 	}},
 }
 
-// summarizer returns the check's store, or ends the check.
-func (e *env) summarizer() kv.Summarizer {
-	s, ok := e.Store.(kv.Summarizer)
-	if !ok {
-		e.Moot("the store is no kv.Summarizer")
-	}
-	return s
-}
+func (e *env) summarizer() kv.Summarizer { return ability[kv.Summarizer](e) }
 
 func (e *env) summarize(s kv.Summarizer, r kv.Range, since kv.Revision, limit int) kv.Summary {
 	ctx, cancel := e.Bounded()
@@ -114,13 +83,5 @@ func (e *env) expectOf(r kv.Range, since kv.Revision, limit int, got kv.Summary)
 	if got.Count != len(all) || got.More != more {
 		e.Errorf("%s has %d keys, and more is %t; want %d keys and %t", what, got.Count, got.More, len(all), more)
 	}
-	for _, entry := range got.Since {
-		if entry.Value != nil {
-			e.Errorf("%s has the value %s of %s, and should have none", what, suite.Brief(string(entry.Value)), e.Short(entry.Key))
-			return
-		}
-	}
-	if diff := e.Difference(suite.SeenEntries(want), suite.SeenEntries(got.Since)); diff != "" {
-		e.Errorf("%s does not have the entries that were put since:\n%s", what, diff)
-	}
+	e.expectWithoutValues(what, want, got.Since)
 }

@@ -3,8 +3,6 @@ package suite
 import (
 	"fmt"
 	"sync"
-
-	"github.com/watchkv/watchkv/kv"
 )
 
 // traffic is some goroutines that write while a check does something. They write as fast as they can, but only a limited number of times
@@ -64,14 +62,14 @@ func (t *traffic) Stop() {
 
 func (t *traffic) end() { t.once.Do(func() { close(t.over) }) }
 
-// GetsDuring gets the check's keys n times while one writer writes.
-func (e *Env) GetsDuring(n int, write func(i int) error) []kv.Snapshot {
+// ReadDuring calls read n times while one writer writes.
+func ReadDuring[T any](e *Env, n int, write func(i int) error, read func() T) []T {
 	other := e.Traffic(1, func(_, i int) error { return write(i) })
-	got := make([]kv.Snapshot, n)
+	got := make([]T, n)
 	for i := range got {
 		other.More()
-		e.Must("write", write(-i)) // so that something changes between two gets, even if the other writer is slow
-		got[i] = e.Get(e.All())
+		e.Must("write", write(-i)) // so that something changes between two reads, even if the other writer is slow
+		got[i] = read()
 	}
 	other.Stop()
 	return got
