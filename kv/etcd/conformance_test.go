@@ -44,8 +44,11 @@ type member struct {
 }
 
 // reconnect heals the network, and waits until the client has noticed: it sends what it is asked to send over a
-// connection that is broken for as long as it does not know.
+// connection that is broken for as long as it does not know. A read says that only of the one of its connections that it used.
 func (m member) reconnect(ctx context.Context) error {
+	if err := m.network.noticed(ctx); err != nil {
+		return err
+	}
 	m.network.heal()
 	for {
 		if _, err := m.client.Get(ctx, "any"); err == nil || ctx.Err() != nil {
@@ -158,13 +161,26 @@ func (o *ordered) Close() error {
 type network struct {
 	connect func(ctx context.Context, address string) (net.Conn, error)
 
-	mu    sync.Mutex
-	down  bool
-	conns map[net.Conn]bool
+	mu     sync.Mutex
+	down   bool
+	conns  []*cuttable
+	broken []*cuttable // by cuts
+}
+
+// cuttable is a connection that tells when the client has done with it.
+type cuttable struct {
+	net.Conn
+	closed chan struct{} // by the client
+	close  func()
+}
+
+func (c *cuttable) Close() error {
+	c.close()
+	return c.Conn.Close()
 }
 
 func newNetwork(connect func(context.Context, string) (net.Conn, error)) *network {
-	return &network{connect: connect, conns: make(map[net.Conn]bool)}
+	return &network{connect: connect}
 }
 
 var errDown = errors.New("the network is down")
@@ -180,18 +196,35 @@ func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
 		conn.Close()
 		return nil, errDown
 	}
-	n.conns[conn] = true
-	return conn, nil
+	l := &cuttable{Conn: conn, closed: make(chan struct{})}
+	l.close = sync.OnceFunc(func() { close(l.closed) })
+	n.conns = append(n.conns, l)
+	return l, nil
 }
 
 func (n *network) cut() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.down = true
-	for conn := range n.conns {
-		conn.Close()
+	for _, l := range n.conns {
+		l.Conn.Close()
 	}
-	clear(n.conns)
+	n.broken, n.conns = append(n.broken, n.conns...), nil
+}
+
+// noticed returns when the client has done with each connection that a cut has broken.
+func (n *network) noticed(ctx context.Context) error {
+	n.mu.Lock()
+	broken := n.broken
+	n.mu.Unlock()
+	for _, l := range broken {
+		select {
+		case <-l.closed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (n *network) heal() {

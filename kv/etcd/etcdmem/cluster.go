@@ -206,11 +206,29 @@ func (c *Cluster) node(i int) *node {
 
 // WaitLeader waits until the cluster has a leader in the sense of [Cluster.Leader], and returns it.
 func (c *Cluster) WaitLeader(ctx context.Context) (int, error) {
-	leader, err := c.now().WaitLeader(ctx)
+	_, leader, err := c.waitLeader(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("etcdmem: wait for a leader: %w", err)
 	}
 	return leader, nil
+}
+
+// waitLeader waits for a leader of the members that the cluster has, and returns both.
+func (c *Cluster) waitLeader(ctx context.Context) (*members.Cluster, int, error) {
+	for {
+		m := c.now()
+		leader, err := m.WaitLeader(ctx)
+		if err == nil || ctx.Err() != nil {
+			return m, leader, err
+		}
+		// These members are gone. Either others take their place now, or the cluster is closed.
+		if closed := c.inTurn(func() error { return nil }); closed != nil {
+			return nil, 0, closed
+		}
+		if c.now() == m {
+			return nil, 0, err
+		}
+	}
 }
 
 // Leader returns the member that leads now: the one that all members agree on, of those that run, are not frozen, can reach
@@ -220,16 +238,18 @@ func (c *Cluster) Leader() (member int, ok bool) { return c.now().Leader() }
 // MoveLeader makes the given member the leader, and returns when all members know. If it leads already there is nothing to
 // do. It tries for as long as ctx allows: it cannot succeed while that member is stopped or cut off.
 func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
-	m := c.now()
-	target := m.Member(to).ID()
 	for {
-		leader, err := m.WaitLeader(ctx)
-		if err == nil {
-			if leader == to {
-				return nil
-			}
-			err = m.Member(leader).MoveLeader(ctx, target)
+		m, leader, err := c.waitLeader(ctx)
+		switch {
+		case err != nil:
+			return fmt.Errorf("etcdmem: move the leader to member %d: %w", to, err)
+		case leader == to:
+			return nil
 		}
+		// A leader gives up a transfer that takes longer than an election, and tells nobody.
+		try, cancel := context.WithTimeout(ctx, 2*c.options.server.ElectionTimeout)
+		err = m.Member(leader).MoveLeader(try, m.Member(to).ID())
+		cancel()
 		if ctx.Err() != nil {
 			return fmt.Errorf("etcdmem: move the leader to member %d: %w", to, errors.Join(ctx.Err(), err))
 		}

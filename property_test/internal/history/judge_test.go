@@ -91,6 +91,13 @@ func TestRightHistoriesAreAccepted(t *testing.T) {
 			at := r.Operations[6].Return
 			r.Operations = append(r.Operations, Operation{Range: kv.Key("/b"), Revision: 5, Call: at, Return: at})
 		},
+		"a conflict after a deletion of unknown outcome, and before the next found nothing": func(r *Run) {
+			r.Operations[6].Outcome = Unknown
+			at := r.Operations[6].Return
+			r.Operations = append(r.Operations, Operation{
+				Writes: []kv.Op{kv.PutOp("/b", []byte("y"), kv.IfRevision(4))}, Outcome: Conflict, Call: at, Return: at,
+			})
+		},
 		"a conflict with a write that came between": func(r *Run) {
 			r.then(Operation{Writes: []kv.Op{kv.PutOp("/a", []byte("y"), kv.IfRevision(4))}, Outcome: Conflict})
 		},
@@ -166,6 +173,13 @@ func TestWrongAnswersAreRejectedByName(t *testing.T) {
 		{"a conflict without a reason", func(r *Run) {
 			r.then(Operation{Writes: []kv.Op{kv.PutOp("/a", []byte("y"), kv.IfRevision(7))}, Outcome: Conflict})
 		}, ErrConflict},
+		{"a conflict before the deletion of unknown outcome that would have been its reason", func(r *Run) {
+			at := r.Operations[6].Call
+			r.Operations[6].Outcome = Unknown
+			r.Operations = append(r.Operations, Operation{
+				Writes: []kv.Op{kv.PutOp("/b", []byte("y"), kv.IfRevision(4))}, Outcome: Conflict, Call: at - 1, Return: at - 1,
+			})
+		}, ErrLinearizable},
 		{"a write that was seen before it was begun", func(r *Run) {
 			r.Operations[8].Call, r.Operations[8].Return = 100, 101
 		}, ErrLinearizable},

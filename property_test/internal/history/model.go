@@ -56,6 +56,11 @@ func (r register) after(s step) (bool, register) {
 		return read == r && rev >= r.changed, r
 	case s.op.Outcome == Conflict:
 		return !holds(*s.write, r.mod), r
+	case s.op.Outcome == Unknown: // a deletion that happens now unless it has happened, or never does
+		if r.version > 0 && rev > r.changed && holds(*s.write, r.mod) {
+			return true, register{changed: rev}
+		}
+		return true, r
 	case !holds(*s.write, r.mod):
 		return false, r
 	case s.write.Type == kv.EventPut:

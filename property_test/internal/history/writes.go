@@ -28,7 +28,8 @@ type ledger struct {
 }
 
 // judgeWrites compares the writes with the log. It returns the operations as the log shows them. A write of unknown outcome that is in
-// the log is done, at its revision. One that is not in the log is left out.
+// the log is done, at its revision. One that is not in the log is left out. A deletion of unknown outcome stays unknown, at a revision,
+// where the log cannot tell whether it or another operation made that revision.
 func (r Run) judgeWrites() ([]Operation, error) {
 	l := ledger{
 		run:      r,
@@ -71,7 +72,9 @@ func (r Run) judgeWrites() ([]Operation, error) {
 	if err := l.judgeConditions(ops); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(ops, func(o Operation) bool { return o.Outcome == Unknown }), nil
+	possible := l.otherMakers(ops, lost)
+	happened := slices.DeleteFunc(ops, func(o Operation) bool { return o.Outcome == Unknown })
+	return append(happened, possible...), nil
 }
 
 // settle notes that a write of unknown outcome has happened. No client knows when. It was not after the first answer that names its
@@ -195,6 +198,31 @@ func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
 		}
 	}
 	return nil
+}
+
+// otherMakers returns the deletions of unknown outcome that may have made a deletion of the log whose maker claims to be another one: an
+// acknowledged deletion without a condition, which may have found nothing. A deletion of unknown outcome that may have made several of
+// the log is there once for each.
+func (l *ledger) otherMakers(ops []Operation, lost []int) (possible []Operation) {
+	for _, e := range l.run.Log.Events {
+		i, known := l.maker[change{e.Key, e.ModRevision}]
+		if e.Type != kv.EventDelete || !known || l.run.Operations[i].Outcome != Done || !onlyDeletes(ops[i]) {
+			continue
+		}
+		if w, _ := ops[i].written(e.Key); len(w.Conditions) > 0 {
+			continue
+		}
+		was, seen := keyAt(l.byKey[e.Key], e.ModRevision-1).ModRevision, l.run.seenBy(e.ModRevision)
+		for _, j := range lost {
+			o := ops[j]
+			w, ok := o.written(e.Key)
+			if ok && o.Outcome == Unknown && holds(w, was) && o.Call <= seen {
+				o.Writes, o.Revision, o.Return = []kv.Op{w}, e.ModRevision, seen
+				possible = append(possible, o)
+			}
+		}
+	}
+	return possible
 }
 
 // judgeConditions checks the conditions of each conditional write that has happened.

@@ -40,6 +40,8 @@ var (
 type Nemesis struct {
 	// Mended, if it is set, is called after a fault of the network to a member. It sets the properties of the network without faults.
 	Mended func(member int)
+	// Long, if it is set, is how long one fault in longOneIn lasts, on average: long enough for what waits a while before it gives up.
+	Long time.Duration
 	// Note, if it is set, is called for each fault when it begins and when it ends.
 	Note func(text string)
 
@@ -101,8 +103,19 @@ func (n *Nemesis) wait(ctx context.Context, about time.Duration) bool {
 // The average time of a fault. It is about as long as an election, so some faults lead to a new leader and some do not.
 const faultTime = 600 * time.Millisecond
 
+// longOneIn says which part of the faults lasts Long.
+const longOneIn = 8
+
 // patience bounds what must succeed.
 const patience = time.Minute
+
+// last waits while a fault lasts, which is about so long, unless it is one of the long ones.
+func (n *Nemesis) last(ctx context.Context, about time.Duration) {
+	if n.Long != 0 && n.random.IntN(longOneIn) == 0 {
+		about = n.Long
+	}
+	n.wait(ctx, about)
+}
 
 func (n *Nemesis) do(ctx context.Context, fault Fault) error {
 	member := n.random.IntN(n.cluster.Size())
@@ -117,17 +130,17 @@ func (n *Nemesis) do(ctx context.Context, fault Fault) error {
 	switch fault {
 	case Kill:
 		n.cluster.Stop(member)
-		n.wait(ctx, faultTime)
+		n.last(ctx, faultTime)
 		return n.restart(member)
 	case Freeze:
 		if err := n.cluster.Freeze(member); err != nil {
 			return err
 		}
-		n.wait(ctx, 2*faultTime)
+		n.last(ctx, 2*faultTime)
 		return n.cluster.Thaw(member)
 	case Partition:
 		n.cluster.Partition(member)
-		n.wait(ctx, 2*faultTime)
+		n.last(ctx, 2*faultTime)
 		n.cluster.Heal()
 		return nil
 	case Swallow, Forget, Reset, Slow:
@@ -157,7 +170,7 @@ func (n *Nemesis) harmNetwork(ctx context.Context, fault Fault, member int) {
 	case Slow:
 		network.Delay(faultTime/4, member)
 	}
-	n.wait(ctx, 2*faultTime)
+	n.last(ctx, 2*faultTime)
 	network.Mend(member)
 	if n.Mended != nil {
 		n.Mended(member)

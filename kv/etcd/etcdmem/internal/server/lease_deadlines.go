@@ -46,6 +46,9 @@ func (d *deadlines) remove(id int64) {
 		delete(d.byID, id)
 		close(dl.gone)
 	}
+	if len(d.byID) == 0 {
+		*d = deadlines{} // a map keeps the room that it has had
+	}
 }
 
 // expiry returns when a lease expires, or the zero time if that is not known.
