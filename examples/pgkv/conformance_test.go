@@ -25,6 +25,7 @@ func TestConformance(t *testing.T) {
 		},
 		Cut: func(ctx context.Context, s conformance.Store) (func(context.Context) error, error) {
 			o := s.(*opened)
+			o.faulted = true
 			o.link.Swallow()
 			return func(ctx context.Context) error {
 				o.link.Heal()
@@ -33,6 +34,7 @@ func TestConformance(t *testing.T) {
 		},
 		EndStreams: func(ctx context.Context, s conformance.Store) error {
 			o := s.(*opened)
+			o.faulted = true
 			o.link.Drop()
 			return o.usable(ctx)
 		},

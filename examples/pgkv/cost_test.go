@@ -32,6 +32,7 @@ func TestEachCallIsOneStatement(t *testing.T) {
 		"Get of a key":  func() error { _, err := o.Get(t.Context(), kv.Key("k")); return err },
 		"Get of all":    func() error { _, err := o.Get(t.Context(), kv.All()); return err },
 		"Stat":          func() error { _, err := o.Stat(t.Context(), kv.All()); return err },
+		"Summarize":     func() error { _, err := o.Summarize(t.Context(), kv.All(), 1, 1); return err },
 		"Put":           func() error { _, err := o.Put(t.Context(), "k", nil); return err },
 		"Put, conflict": func() error { o.Put(t.Context(), "k", nil, kv.IfRevision(99999)); return nil },
 		"Delete":        func() error { _, err := o.Delete(t.Context(), "k"); return err },

@@ -21,9 +21,9 @@
 //
 // # What is claimed
 //
-// All guarantees that the conformance suite checks, with [kv.Committer], [kv.Stater], [kv.Acknowledger] and [kv.ProgressRequester]. They
-// hold on the primary, and for writes that are made through this package. A primary that was replaced but still runs cannot know that: the
-// cluster's manager has to fence it.
+// All guarantees that the conformance suite checks, with [kv.Committer], [kv.Stater], [kv.Summarizer], [kv.Acknowledger] and
+// [kv.ProgressRequester]. They hold on the primary, and for writes that are made through this package. A primary that was replaced but
+// still runs cannot know that: the cluster's manager has to fence it.
 //
 // A restore that is noticed ends all watches of the Store with [kv.ErrReset], also those that have seen nothing that is gone. A Store does not
 // know of which history a revision is that its process got from elsewhere.

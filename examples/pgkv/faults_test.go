@@ -2,11 +2,14 @@ package pgkv_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/watchkv/watchkv/examples/pgkv"
 	"github.com/watchkv/watchkv/examples/pgkv/pgtest"
 	"github.com/watchkv/watchkv/internal/judge"
 	"github.com/watchkv/watchkv/kv"
@@ -62,8 +65,7 @@ func TestValuesLoseNothingWhile(t *testing.T) {
 	}
 }
 
-// A copy that has all acknowledged writes takes over, as in a cluster with synchronous replication: no reader notices more than an outage.
-func TestValuesLoseNothingWhileACopyIsPromoted(t *testing.T) {
+func TestStandby(t *testing.T) {
 	s, err := pgtest.New()
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +80,36 @@ func TestValuesLoseNothingWhileACopyIsPromoted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Run("S1-does-not-answer", func(t *testing.T) { doesNotAnswer(t, s, standby) })
+	t.Run("Values-lose-nothing-while-it-is-promoted", func(t *testing.T) { loseNothingWhilePromoted(t, s, standby) })
+}
+
+// S1: a standby may be behind, and a Store that is led to one must not answer from it.
+func doesNotAnswer(t *testing.T, s, standby *pgtest.Server) {
+	o := open(t, s, "watchkv")
+	pool, err := pgxpool.New(t.Context(), standby.URL(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	reader, err := pgkv.Open(t.Context(), pool, pgkv.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	putMany(t, o, "k", 1)
+	if _, err := reader.Get(t.Context(), kv.Key("k")); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "standby") {
+		t.Errorf("a Get that a standby answers: %v, want ErrUnavailable, and why", err)
+	}
+	for _, err := range reader.Watch(t.Context(), kv.Key("k"), 0) {
+		if !errors.Is(err, kv.ErrUnavailable) {
+			t.Errorf("a Watch that a standby answers: %v, want ErrUnavailable", err)
+		}
+		break
+	}
+}
+
+// A copy that has all acknowledged writes takes over, as in a cluster with synchronous replication: no reader notices more than an outage.
+func loseNothingWhilePromoted(t *testing.T, s, standby *pgtest.Server) {
 	both := fmt.Sprintf("postgres://postgres@127.0.0.1:%d,127.0.0.1:%d/postgres?sslmode=disable&target_session_attrs=read-write", s.Port(), standby.Port())
 	done := try(t, s, both, fault{"promoted", 1, func(t *trial) error {
 		t.server.Kill()

@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/watchkv/watchkv/examples/pgkv"
-	"github.com/watchkv/watchkv/examples/pgkv/pgtest"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -187,42 +186,6 @@ func TestErrors(t *testing.T) {
 	for _, err := range reader.Watch(context.Background(), kv.All(), 0) {
 		if !errors.Is(err, kv.ErrClosed) {
 			t.Errorf("a Watch when the pool is closed: %v, want ErrClosed", err)
-		}
-		break
-	}
-}
-
-// S1: a standby may be behind, and a Store that is led to one must not answer from it.
-func TestS1AStandbyDoesNotAnswer(t *testing.T) {
-	s, err := pgtest.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Remove()
-	o := open(t, s, "watchkv")
-	standby, err := s.Standby(t.Context())
-	if standby != nil {
-		defer standby.Remove()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.New(t.Context(), standby.URL(""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	reader, err := pgkv.Open(t.Context(), pool, pgkv.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	putMany(t, o, "k", 1)
-	if _, err := reader.Get(t.Context(), kv.Key("k")); !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "standby") {
-		t.Errorf("a Get that a standby answers: %v, want ErrUnavailable, and why", err)
-	}
-	for _, err := range reader.Watch(t.Context(), kv.Key("k"), 0) {
-		if !errors.Is(err, kv.ErrUnavailable) {
-			t.Errorf("a Watch that a standby answers: %v, want ErrUnavailable", err)
 		}
 		break
 	}

@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	for _, c := range unused {
+		c.close()
+	}
 	shared.Remove()
 	if err := goleak.Find(); err != nil && code == 0 { // W12: neither the store nor what the tests start leaves a goroutine behind
 		fmt.Fprintln(os.Stderr, err)

@@ -19,30 +19,80 @@ import (
 // opened is a Store, and what tests do to it from outside.
 type opened struct {
 	*pgkv.Store
-	pool   *pgxpool.Pool
-	link   *backendtest.Link
+	*connections
 	server *pgtest.Server
-	name   string // of its connections
 	schema string
+}
+
+// connections are those of one Store at a time: a pool, over a network that tests can cut.
+type connections struct {
+	pool    *pgxpool.Pool
+	link    *backendtest.Link
+	name    string
+	faulted bool // a test has cut or dropped them
 
 	statements atomic.Int64 // that were sent, but for those that prepare others
 }
 
 // TraceQueryStart implements pgx.QueryTracer.
-func (o *opened) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
-	o.statements.Add(1)
+func (c *connections) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.statements.Add(1)
 	return ctx
 }
 
 // TraceQueryEnd implements pgx.QueryTracer.
-func (o *opened) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (c *connections) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// connect makes connections when they are needed.
+func connect(ctx context.Context, url string) (*connections, error) {
+	c := &connections{name: newName("client")}
+	config, err := pgxpool.ParseConfig(url + "&application_name=" + c.name)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = 10
+	config.ConnConfig.Tracer = c
+	c.link = backendtest.NewLink(config.ConnConfig.DialFunc)
+	config.ConnConfig.DialFunc = c.link.DialContext
+	c.pool, err = pgxpool.NewWithConfig(ctx, config)
+	return c, err
+}
+
+// close ends the connections. It waits until none is in use.
+func (c *connections) close() {
+	c.pool.Close()
+	c.link.Close()
+}
+
+// unused has connections to the shared server that no fault has met and nobody uses. The next Store gets them: for PostgreSQL a new
+// connection is a new process, which costs more than most tests do.
+var unused []*connections
+
+// giveBack is close, if c is not worth to be used again.
+func (c *connections) giveBack() {
+	if c.faulted || c.pool.Stat().AcquiredConns() > 0 {
+		c.close()
+		return
+	}
+	unused = append(unused, c)
+}
+
+func takeUnused() *connections {
+	if len(unused) == 0 {
+		return nil
+	}
+	c := unused[len(unused)-1]
+	unused = unused[:len(unused)-1]
+	return c
+}
 
 // names numbers schemas and connections.
 var names atomic.Int64
 
 func newName(of string) string { return fmt.Sprint(of, names.Add(1)) }
 
-// open opens a schema, over connections of its own, and makes it if there is none. The pages, and with them the window, are small.
+// open opens a schema, and makes it if there is none. No other Store uses its connections at the same time. The pages, and with them the
+// window, are small.
 func open(t conformance.T, s *pgtest.Server, schema string) *opened {
 	t.Helper()
 	return openAt(t, s, s.URL(""), pgkv.Config{
@@ -53,30 +103,26 @@ func open(t conformance.T, s *pgtest.Server, schema string) *opened {
 // openAt is open with a connection string and settings.
 func openAt(t conformance.T, s *pgtest.Server, url string, settings pgkv.Config) *opened {
 	t.Helper()
-	o := &opened{server: s, name: newName("client"), schema: settings.Schema}
-	config, err := pgxpool.ParseConfig(url + "&application_name=" + o.name)
-	if err != nil {
-		t.Fatalf("%v", err)
+	o := &opened{server: s, schema: settings.Schema}
+	done := (*connections).close
+	if s == shared {
+		o.connections, done = takeUnused(), (*connections).giveBack
 	}
-	config.MaxConns = 10
-	config.ConnConfig.Tracer = o
-	o.link = backendtest.NewLink(config.ConnConfig.DialFunc)
-	config.ConnConfig.DialFunc = o.link.DialContext
-	o.pool, err = pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatalf("%v", err)
+	if o.connections == nil {
+		var err error
+		if o.connections, err = connect(t.Context(), url); err != nil {
+			t.Fatalf("%v", err)
+		}
 	}
+	t.Cleanup(func() { done(o.connections) })
 	if err := pgkv.Migrate(t.Context(), o.pool, settings); err != nil {
 		t.Fatalf("%v", err)
 	}
+	var err error
 	if o.Store, err = pgkv.Open(t.Context(), o.pool, settings); err != nil {
 		t.Fatalf("%v", err)
 	}
-	t.Cleanup(func() {
-		o.Close()
-		o.pool.Close()
-		o.link.Close()
-	})
+	t.Cleanup(o.Close)
 	return o
 }
 

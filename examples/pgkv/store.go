@@ -18,6 +18,7 @@ var _ interface {
 	kv.Writer
 	kv.Committer
 	kv.Stater
+	kv.Summarizer
 	kv.Acknowledger
 	kv.ProgressRequester
 } = (*Store)(nil)

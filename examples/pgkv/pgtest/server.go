@@ -126,6 +126,7 @@ full_page_writes = off
 min_wal_size = 2MB
 max_wal_size = 256MB
 log_min_messages = fatal
+shared_preload_libraries = 'plpgsql'
 `), 0o600)
 }
 
