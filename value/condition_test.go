@@ -3,8 +3,10 @@ package value_test
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/memory"
 	"github.com/watchkv/watchkv/value"
 )
 
@@ -89,6 +91,32 @@ func TestAMapHasNoConditionForAWrite(t *testing.T) {
 		for _, key := range []string{"/m/a", "/m/b"} {
 			if _, err := b.memory.Put(b.Context(), key, nil, w.Condition()); !errors.Is(err, kv.ErrConflict) {
 				t.Errorf("promised: the condition of a Map never holds; a put of %s: %v", key, err)
+			}
+		}
+	})
+}
+
+func TestAMapOfOneKeyIsAMap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		m := value.NewMap(store, kv.Key("/a"), value.JSON[int])
+		if key := m.Key(); key != "" {
+			t.Errorf("promised: a Map has no Key; it is %q", key)
+		}
+		w := m.Watch()
+		defer w.Close()
+		for _, text := range []string{"", "1"} { // absent, and present
+			if text != "" {
+				if _, err := store.Put(t.Context(), "/a", []byte(text)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			view, err := w.Get(t.Context())
+			if err != nil || view.Len() != len(text) {
+				t.Fatalf("Get = %d keys, %v, want %d", view.Len(), err, len(text))
+			}
+			if _, err := store.Put(t.Context(), "/a", nil, w.Condition()); !errors.Is(err, kv.ErrConflict) {
+				t.Errorf("promised: the condition of a Map never holds; a put when it has %d keys: %v", view.Len(), err)
 			}
 		}
 	})

@@ -31,10 +31,10 @@ func (e *everyUpdate[T]) begin(now *published[T], confirmed *upstream.Confirmati
 // continues reports whether the watcher continues after a revision. Then its first update may be a deletion.
 func (e *everyUpdate[T]) continues() bool { return e != nil && e.after != nil }
 
-// wrongAfter returns why the updates of a range cannot be continued after a revision, or nil.
-func wrongAfter(after kv.Revision, r kv.Range) error {
+// wrongAfter returns why the updates of s cannot be continued after a revision, or nil.
+func wrongAfter(after kv.Revision, s *upstream.Subject) error {
 	var wrong error
-	switch _, isKey := r.Key(); {
+	switch _, isKey := s.Key(); {
 	case after < 0:
 		wrong = errors.New("negative")
 	case !isKey:
@@ -42,5 +42,5 @@ func wrongAfter(after kv.Revision, r kv.Range) error {
 	default:
 		return nil
 	}
-	return misuse{fmt.Errorf("value: EveryUpdateAfter(%d) of %v: %w", after, r, wrong)}
+	return misuse{fmt.Errorf("value: EveryUpdateAfter(%d) of %v: %w", after, s.Range, wrong)}
 }

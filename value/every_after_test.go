@@ -108,6 +108,11 @@ func TestV4EveryUpdateAfterRevisionZeroIsAllOfTheHistory(t *testing.T) {
 
 func TestEveryUpdateAfterRefusesWhatItCannotDo(t *testing.T) {
 	store := memory.New()
+	for range 3 { // so that there is a history to continue in
+		if _, err := store.Put(t.Context(), "/a", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, get := range map[string]func(context.Context) error{
 		"negative": func(ctx context.Context) error {
 			w := value.New(store, "/a", value.String).Watch(value.EveryUpdateAfter(-1))
@@ -120,6 +125,16 @@ func TestEveryUpdateAfterRefusesWhatItCannotDo(t *testing.T) {
 				return err
 			}
 			return nil
+		},
+		"of a Map of one key": func(ctx context.Context) error {
+			for _, err := range value.NewMap(store, kv.Key("/a"), value.String).Updates(ctx, value.EveryUpdateAfter(1)) {
+				return err
+			}
+			return nil
+		},
+		"of a bundle of one key": func(ctx context.Context) error {
+			decode := func(entries []kv.Entry) (int, error) { return len(entries), nil }
+			return (<-value.NewBundle(store, kv.Key("/a"), decode).Chan(ctx, value.EveryUpdateAfter(0))).Err
 		},
 		"on a channel": func(ctx context.Context) error {
 			return (<-value.New(store, "/a", value.String).Chan(ctx, value.EveryUpdateAfter(-1))).Err

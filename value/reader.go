@@ -54,7 +54,7 @@ func (r *reader[T]) special() special[T] {
 func newSpecial[T any](s *state[T], c watchConfig) special[T] {
 	x := special[T]{misuse: s.misuse, previous: c.previous}
 	if x.misuse == nil && c.after != nil {
-		x.misuse = wrongAfter(*c.after, s.subject.Range)
+		x.misuse = wrongAfter(*c.after, s.subject)
 	}
 	if most := s.config.MaxStaleness; most > 0 {
 		x.limit = &stalenessLimit{most: most, opened: time.Now()}
@@ -89,7 +89,7 @@ func (r *reader[T]) revision() kv.Revision {
 // condition holds while the key is as last.
 func (r *reader[T]) condition() kv.Condition {
 	const never = -1
-	if _, isKey := r.state.subject.Range.Key(); !isKey || r.last == nil {
+	if _, isKey := r.state.subject.Key(); !isKey || r.last == nil {
 		return kv.IfRevision(never)
 	}
 	return kv.IfRevision(r.last.Entry.ModRevision)

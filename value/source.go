@@ -62,7 +62,7 @@ func defaultOf[T any](c *config) (fallback T, err error) {
 
 // key is the key. It is empty if the subject is a range of keys.
 func (s *source[T]) key() string {
-	key, _ := s.subject.Range.Key()
+	key, _ := s.subject.Key()
 	return key
 }
 

@@ -22,6 +22,14 @@ func OfKey(key string) *Subject { return &Subject{Range: kv.Key(key)} }
 
 func (s *Subject) isKey() bool { return s.Decode == nil }
 
+// Key returns the key if the subject is one key. A range that holds at most one key is a range nevertheless.
+func (s *Subject) Key() (key string, ok bool) {
+	if !s.isKey() {
+		return "", false
+	}
+	return s.Range.Key()
+}
+
 // Step is the subject after one revision that changed it.
 type Step struct {
 	Revision kv.Revision
