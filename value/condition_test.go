@@ -1,9 +1,11 @@
 package value_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/memory"
@@ -81,6 +83,45 @@ func TestAWatcherHasTheConditionForAWrite(t *testing.T) {
 		wants(7)
 		w.writesOn(a.Condition(), "3")
 	})
+}
+
+// A skipped value was seen by nobody but the function that skips it, and a Get that skips it and ends has returned nothing.
+func TestWhatAGetSkipsWasNotReturned(t *testing.T) {
+	never := value.Where(func(n int) bool { return n < 10 })
+	for name, c := range map[string]struct {
+		skips func(rev kv.Revision) value.GetOption[int]
+		opts  []value.WatchOption
+	}{
+		"Where":                        {func(kv.Revision) value.GetOption[int] { return never }, nil},
+		"Where, every update":          {func(kv.Revision) value.GetOption[int] { return never }, []value.WatchOption{value.EveryUpdate()}},
+		"IfChanged":                    {func(kv.Revision) value.GetOption[int] { return value.IfChanged(func(int, int) bool { return true }) }, nil},
+		"too old, and every update":    {func(rev kv.Revision) value.GetOption[int] { return value.AtLeast[int](rev + 9) }, []value.WatchOption{value.EveryUpdate()}},
+		"too old, and only the newest": {func(rev kv.Revision) value.GetOption[int] { return value.AtLeast[int](rev + 9) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, conditional, func(w *world) {
+				shown := w.put("1")
+				a := value.New(w.Store, w.key, value.JSON[int]).Watch(c.opts...)
+				defer a.Close()
+				if got, err := a.Get(w.Context()); err != nil || got != 1 {
+					w.broken("Get = %d, %v, want 1", got, err)
+				}
+				w.put("11")
+				rev := w.put("12")
+				ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+				defer cancel()
+				if got, err := a.Get(ctx, c.skips(rev)); !errors.Is(err, context.DeadlineExceeded) {
+					w.broken("Get = %d, %v, want nothing until the context ends", got, err)
+				}
+				if a.Revision() != shown {
+					w.broken("Revision = %d, want %d, of what was returned last", a.Revision(), shown)
+				}
+				if _, err := w.Store.Put(w.Context(), w.key, nil, a.Condition()); !errors.Is(err, kv.ErrConflict) {
+					w.broken("a put on the condition of what was returned, when the key has changed: %v, want a conflict", err)
+				}
+			})
+		})
+	}
 }
 
 func TestAMapHasNoConditionForAWrite(t *testing.T) {

@@ -17,13 +17,14 @@ type reader[T any] struct {
 	ticket   uint64                        // of the first read, asked for when the watcher was opened
 	closing  atomic.Pointer[chan struct{}] // set by the first Close, which closes it when it is done
 
-	getting atomic.Bool // a Get is under way; what follows is its own
-	started bool        // a first read was answered
-	absence bool        // that the key is absent is an answer of the first Get
-	last    *update[T]  // the update last returned or passed over
-	given   *update[T]  // the good value last returned; nil after a deletion
-	faults  uint64      // how many of the published faults were returned
-	extra   *special[T] // nil if it would be empty, for there may be many watchers
+	getting  atomic.Bool // a Get is under way; what follows is its own
+	started  bool        // a first read was answered
+	absence  bool        // that the key is absent is an answer of the first Get
+	last     *update[T]  // the update last returned or passed over
+	returned *update[T]  // the update last returned
+	given    *update[T]  // the good value last returned; nil after a deletion
+	faults   uint64      // how many of the published faults were returned
+	extra    *special[T] // nil if it would be empty, for there may be many watchers
 }
 
 // special is what only some watchers have.
@@ -80,19 +81,19 @@ func (r *reader[T]) close() {
 
 // revision is that of what was returned last.
 func (r *reader[T]) revision() kv.Revision {
-	if r.last == nil {
+	if r.returned == nil {
 		return 0
 	}
-	return r.last.Revision
+	return r.returned.Revision
 }
 
-// condition holds while the key is as last.
+// condition holds while the key is as it was returned last.
 func (r *reader[T]) condition() kv.Condition {
 	const never = -1
-	if _, isKey := r.state.subject.Key(); !isKey || r.last == nil {
+	if _, isKey := r.state.subject.Key(); !isKey || r.returned == nil {
 		return kv.IfRevision(never)
 	}
-	return kv.IfRevision(r.last.Entry.ModRevision)
+	return kv.IfRevision(r.returned.Entry.ModRevision)
 }
 
 // request is one Get, or what a channel waits for.
@@ -311,7 +312,7 @@ func (r *reader[T]) commit(o *outcome[T]) {
 	switch o.kind {
 	case anUpdate:
 		u := o.update
-		if r.last = u; x.previous {
+		if r.last, r.returned = u, u; x.previous {
 			r.extra.before = r.given
 		}
 		switch {

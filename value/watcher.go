@@ -88,8 +88,9 @@ func (w *Watcher[T]) Revision() kv.Revision {
 }
 
 // Condition holds while the key is as the Get before has shown it: as the value that it returned, a value that does not decode, or absent,
-// also if the default stands in. A write on this condition replaces what the program has seen, and nothing newer. Before the first Get
-// has returned, and for a [Map] or a bundle, it never holds. Call it from the goroutine that calls Get.
+// also if the default stands in. A write on this condition replaces what the program has seen, and nothing newer: a value that a Get has
+// skipped was not seen. Before the first Get has returned, and for a [Map] or a bundle, it never holds. Call it from the goroutine that
+// calls Get.
 func (w *Watcher[T]) Condition() kv.Condition { return w.reader.condition() }
 
 // Previous returns the good value that the watcher returned before what Get returned last: the value before the change, the deletion
