@@ -1,9 +1,11 @@
 package value_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/fault"
 	"github.com/watchkv/watchkv/value"
 )
@@ -119,5 +121,27 @@ func TestV4AnUpdateThatWasTooOldIsNotReturnedLater(t *testing.T) {
 		w.putNumbers(2, 3)
 		c.Gives(3)
 		a.HasNothing()
+	})
+}
+
+// The store was restored once. A revision of the new history is not taken for one of the history that is gone.
+func TestV15TryGetReturnsNothingOlderAfterARestore(t *testing.T) {
+	eachMode(t, inBubble, v15, func(w *world, opts ...value.WatchOption) {
+		w.put("one")
+		w.backup()
+		w.put("undone")
+		a := watch(w, w.text(value.WithCheck(time.Second)), opts...)
+		a.Gives("undone")
+		w.restore()
+		a.GivesAfter(kv.ErrReset, "one")
+		w.put("two")
+		w.Settle()
+		w.Freeze(fault.Reads) // what is written from now on is not known yet
+		rev := w.put("three")
+		if got, err := a.TryGet(value.AtLeast[string](rev)); !errors.Is(err, value.ErrNothingNew) {
+			w.broken("TryGet of revision %d = %q, %v, want nothing new: what is known is older", rev, got, err)
+		}
+		w.Heal()
+		a.Gives("three", value.AtLeast[string](rev))
 	})
 }

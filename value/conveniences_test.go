@@ -149,6 +149,38 @@ func TestIfChangedSkipsEqualValues(t *testing.T) {
 	})
 }
 
+func TestAValueWhoseConditionPanicsIsSkipped(t *testing.T) {
+	for name, opts := range map[string][]value.WatchOption{"the newest": nil, "every update": {value.EveryUpdate()}} {
+		for what, panics := range map[string]value.GetOption[string]{
+			"Where":     value.Where(func(string) bool { panic("no") }),
+			"IfChanged": value.IfChanged(func(_, _ string) bool { panic("no") }),
+		} {
+			withKey(t, func(t *testing.T, store *memory.Store, put func(...string)) {
+				put("one")
+				w := value.New(store, "/a", strict).Watch(opts...)
+				defer w.Close()
+				if got := tried(w); got != "one" {
+					t.Fatalf("TryGet: %s", got)
+				}
+				put("two")
+				synctest.Wait()
+				func() {
+					defer func() {
+						if recover() == nil {
+							t.Errorf("%s of %s: promised: Get panics as its function does", what, name)
+						}
+					}()
+					w.TryGet(panics)
+				}()
+				put("three")
+				if got := tried(w); got != "three" {
+					t.Errorf("%s of %s: promised: the value counts as skipped, and three comes next; TryGet: %s", what, name, got)
+				}
+			})
+		}
+	}
+}
+
 func TestQuietWaitsOutABurst(t *testing.T) {
 	withKey(t, func(t *testing.T, store *memory.Store, put func(...string)) {
 		v := value.New(store, "/a", strict)

@@ -192,7 +192,7 @@ func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due 
 	case stale, !r.started, q.asksRead, now.newest == nil:
 		// What is known is too old to be returned, or was known before the call.
 	case r.special().every != nil:
-		u, err := r.nextOfEvery(now, confirmed, &q.asked)
+		u, err := r.nextOfEvery(now, q)
 		switch {
 		case err != nil && r.closing.Load() != nil:
 			return outcome[T]{err: r.errClosed(), kind: isOver}, 0 // the reading of history ended for it
@@ -202,7 +202,7 @@ func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due 
 			return outcome[T]{update: u, kind: anUpdate}, due
 		}
 	default:
-		u := r.newest(now, confirmed, &q.asked)
+		u := r.newest(now, q)
 		if burst := r.special().quiet; burst != nil {
 			u, due = burst.settle(u, now.changed, r.last == nil, due)
 		}
@@ -227,28 +227,36 @@ func (r *reader[T]) lastKnown(now *published[T], q *request[T]) *update[T] {
 }
 
 // newest returns the newest update if it is news and was asked for.
-func (r *reader[T]) newest(now *published[T], confirmed *upstream.Confirmation, asked *getConfig[T]) *update[T] {
+func (r *reader[T]) newest(now *published[T], q *request[T]) *update[T] {
 	u := now.newest
-	if !r.isNews(u) || !confirmed.Reaches(u.Revision, u.epoch, asked.atLeast) || !r.wants(u, asked) {
+	if !r.isNews(u) || !q.reaches(u) || !r.wants(u, &q.asked) {
 		return nil
 	}
 	return u
 }
 
+// reaches reports whether u, the newest update, is at the revision asked for or later.
+func (q *request[T]) reaches(u *update[T]) bool {
+	if q.wait {
+		return q.confirmed.Reaches(u.Revision, u.epoch, q.asked.atLeast)
+	}
+	return q.confirmed.UpTo(u.Revision, u.epoch) >= q.asked.atLeast // no read has shown which history the revision is of
+}
+
 // nextOfEvery returns the next of every update that is news and was asked for, an error that comes before it, or neither. It returns the
 // same until that is committed.
-func (r *reader[T]) nextOfEvery(now *published[T], confirmed *upstream.Confirmation, asked *getConfig[T]) (*update[T], error) {
+func (r *reader[T]) nextOfEvery(now *published[T], q *request[T]) (*update[T], error) {
 	e := r.special().every
 	for e.err == nil {
-		if u := e.held; u != nil && (u.Revision >= asked.atLeast ||
-			confirmed.Reaches(u.Revision, u.epoch, asked.atLeast) && u.SameAs(&now.newest.Position)) {
-			if r.wants(u, asked) {
+		if u := e.held; u != nil && (u.Revision >= q.asked.atLeast || q.reaches(u) && u.SameAs(&now.newest.Position)) {
+			e.held = nil // also if what is asked panics
+			if r.wants(u, &q.asked) {
+				e.held = u
 				return u, nil
 			}
-			e.held = nil
 			continue
 		}
-		u, err := e.next(now, confirmed)
+		u, err := e.next(now, q.confirmed)
 		if u == nil && err == nil {
 			return nil, nil
 		}

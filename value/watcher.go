@@ -56,6 +56,7 @@ func (w *Watcher[T]) Get(ctx context.Context, opts ...GetOption[T]) (T, error) {
 // TryGet is a [Watcher.Get] that never waits. Where Get would wait, the error matches [ErrNothingNew]. That is also so until the store
 // has answered the read that was made when the watcher was opened. While the value is older than [WithMaxStaleness] allows, each
 // TryGet returns ErrStale. TryGet never asks the store, not even with [AtLeast]: it returns what that read or the watch has brought.
+// So with the revision of a history that was replaced it finds nothing until the new history has come that far.
 func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
 	return w.reader.get(context.Background(), newGetConfig(opts), false)
 }
