@@ -26,11 +26,17 @@ func (u *update[T]) isAfter(other *update[T]) bool {
 // kept is what an update has in addition if the last known is kept.
 type kept struct {
 	entry     kv.Entry  // of one key, with its bytes
-	confirmed time.Time // when the store confirmed an update that was loaded; zero for any other
+	run       uint64    // of an update that was loaded: for which upstream; zero for any other
+	confirmed time.Time // when the store confirmed an update that was loaded
 }
 
 // isLastKnown reports whether u was loaded.
-func (u *update[T]) isLastKnown() bool { return u.kept != nil && !u.kept.confirmed.IsZero() }
+func (u *update[T]) isLastKnown() bool { return u.kept != nil && u.kept.run != 0 }
+
+// isTooOld reports whether u, which was loaded, was confirmed too long ago for a limit to staleness; zero is no limit.
+func (u *update[T]) isTooOld(limit time.Duration) bool {
+	return limit > 0 && time.Since(u.kept.confirmed) >= limit
+}
 
 // isAnOlder reports whether u, which was loaded, is a value that the store had before a newer one of the same life of the key. Of a range
 // only the revisions are compared.

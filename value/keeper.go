@@ -25,6 +25,7 @@ const (
 // is that of a Value without [WithLastKnown].
 type keeper[T any] struct {
 	state *state[T]
+	run   uint64 // of the upstream
 	epoch uint64
 	began time.Time
 	said  bool // the log has said that it stands in
@@ -43,16 +44,16 @@ type keeper[T any] struct {
 }
 
 // startKeeper starts the keeper of the upstream that begins.
-func startKeeper[T any](s *state[T], epoch uint64) *keeper[T] {
+func startKeeper[T any](s *state[T], run, epoch uint64) *keeper[T] {
 	if s.config.lastKnown == nil {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &keeper[T]{
-		state: s, epoch: epoch, began: time.Now(), cancel: cancel,
+		state: s, run: run, epoch: epoch, began: time.Now(), cancel: cancel,
 		loaded: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
-	go k.run(ctx)
+	go k.keep(ctx)
 	return k
 }
 
@@ -64,7 +65,7 @@ func (k *keeper[T]) close() {
 	}
 }
 
-func (k *keeper[T]) run(ctx context.Context) {
+func (k *keeper[T]) keep(ctx context.Context) {
 	defer close(k.ended)
 	k.load(ctx)
 	close(k.loaded)
@@ -113,7 +114,7 @@ func (k *keeper[T]) load(ctx context.Context) {
 		return
 	}
 	known := *u
-	known.kept = &kept{confirmed: confirmed}
+	known.kept = &kept{run: k.run, confirmed: confirmed}
 	if u.kept != nil {
 		known.kept.entry = u.kept.entry
 	}
@@ -130,8 +131,8 @@ func (k *keeper[T]) failed(text string, err error) {
 
 // use shows the watchers what was last known, unless the store has answered.
 func (k *keeper[T]) use() {
-	u, most := k.last, k.state.config.MaxStaleness
-	if u == nil || !k.state.exists(u) || most > 0 && time.Since(u.kept.confirmed) >= most {
+	u := k.last
+	if u == nil || !k.state.exists(u) || u.isTooOld(k.state.config.MaxStaleness) {
 		return
 	}
 	k.state.remember(u)
@@ -170,7 +171,7 @@ func (k *keeper[T]) standIn(newest *update[T]) *update[T] {
 		return nil
 	}
 	if newest.err != nil {
-		if u := k.await(); u != nil && u.isAnOlder(newest) {
+		if u := k.await(); u != nil && u.isAnOlder(newest) && !u.isTooOld(k.state.config.MaxStaleness) {
 			if !k.said {
 				k.said = true
 				k.state.health.Log(slog.LevelWarn, "the newest value is bad; using what was last known", "confirmed", u.kept.confirmed)

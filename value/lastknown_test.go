@@ -279,6 +279,88 @@ func TestLastKnownIsNotUsedWhereItWouldBreakAPromise(t *testing.T) {
 	})
 }
 
+// It was young enough when it was first used.
+func TestLastKnownGrowsTooOld(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		b.Cut()
+		v := b.value(value.WithMaxStaleness(20 * time.Second))
+		first := v.Watch()
+		defer first.Close()
+		b.gives(first, 7)
+		time.Sleep(15 * time.Second)
+		second := v.Watch()
+		defer second.Close()
+		if got, err := second.Get(b.Context()); !errors.Is(err, value.ErrStale) {
+			r, _ := v.Latest()
+			t.Errorf("promised: nothing older than the limit of 20s is returned; Get = %d, %v, confirmed %v ago", got, err, r.Age())
+		}
+	})
+}
+
+func TestLastKnownThatIsTooOldDoesNotStandInForABadValue(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		b.put("bad")
+		time.Sleep(time.Hour)
+		v := b.value(value.WithMaxStaleness(time.Minute))
+		w := v.Watch()
+		defer w.Close()
+		b.isBad(w)
+		if r, ok := v.Latest(); ok || v.Status().LastKnown {
+			t.Errorf("promised: nothing is used that the store confirmed an hour ago; Latest = %+v, Status = %+v", r, v.Status())
+		}
+	})
+}
+
+func TestLastKnownIsNotThatOfWatchersWhichWereClosed(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		b.Cut()
+		v := b.value()
+		w := v.Watch()
+		b.gives(w, 7)
+		w.Close()
+		b.Heal()
+		b.put("8")
+		time.Sleep(time.Hour)
+		w = v.Watch()
+		defer w.Close()
+		if got, err := w.TryGet(); !errors.Is(err, value.ErrNothingNew) {
+			t.Errorf("promised: what was last known is returned when the store has not answered these watchers; TryGet = %d, %v", got, err)
+		}
+		b.gives(w, 8)
+	})
+}
+
+// timeless forgets when the store has confirmed what it keeps.
+type timeless struct{ value.LastKnown }
+
+func (k timeless) Load(ctx context.Context, r kv.Range) (kv.Snapshot, time.Time, error) {
+	s, _, err := k.LastKnown.Load(ctx, r)
+	return s, time.Time{}, err
+}
+
+func TestLastKnownOfAnUnknownTimeIsMarked(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		b.kept = timeless{b.kept}
+		b.Cut()
+		v := b.value()
+		w := v.Watch()
+		defer w.Close()
+		b.gives(w, 7)
+		b.isMarked(v, 7, true)
+		b.Heal()
+		time.Sleep(time.Minute)
+		b.isMarked(v, 7, false)
+	})
+}
+
 func TestLastKnownOfADeletedKeyIsThatItIsAbsent(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		b.put("7")

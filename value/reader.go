@@ -220,7 +220,12 @@ func (r *reader[T]) look(ctx context.Context, q *request[T]) (o outcome[T], due 
 // lastKnown returns what was last known, if it stands in for what the watcher would return first.
 func (r *reader[T]) lastKnown(now *published[T], q *request[T]) *update[T] {
 	u := now.instead
-	if u == nil || r.last != nil || r.special().every != nil || q.asked.atLeast > 0 || !r.isNews(u) || !r.wants(u, &q.asked) {
+	switch {
+	case u == nil, r.last != nil, r.special().every != nil, q.asked.atLeast > 0:
+		return nil
+	case u.kept.run != r.state.run.Load(): // the upstream of other watchers had no answer
+		return nil
+	case u.isTooOld(r.state.config.MaxStaleness), !r.isNews(u), !r.wants(u, &q.asked):
 		return nil
 	}
 	return u

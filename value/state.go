@@ -20,7 +20,8 @@ type state[T any] struct {
 	latest    latest[T]
 	mu        sync.Mutex // for those who publish
 	backlog   backlog[T]
-	timed     atomic.Bool // a watcher wants to know when the newest update was published
+	timed     atomic.Bool   // a watcher wants to know when the newest update was published
+	run       atomic.Uint64 // how many upstreams were asked for: the last one supplies the watchers that are open
 }
 
 // published is what the feed has published last. It is immutable: the next one takes its place.

@@ -31,6 +31,7 @@ func (s *supply[T]) open() (ticket uint64) {
 	if s.watchers++; s.watchers == 1 {
 		s.opened = time.Now()
 		s.state.health.Opened()
+		run := s.state.run.Add(1)
 		ctx, cancel := context.WithCancel(context.Background())
 		before, stopped := s.stopped, make(chan struct{})
 		s.stop, s.stopped = cancel, stopped
@@ -39,17 +40,17 @@ func (s *supply[T]) open() (ticket uint64) {
 			if before != nil {
 				<-before
 			}
-			s.run(ctx)
+			s.run(ctx, run)
 		}()
 	}
 	return ticket
 }
 
 // run is the upstream of the watchers that are open, from the first to the last.
-func (s *supply[T]) run(ctx context.Context) {
+func (s *supply[T]) run(ctx context.Context, run uint64) {
 	s.state.publish(nil, nil, nil)
 	defer s.state.health.Stopped()
-	k := startKeeper(s.state, s.epoch)
+	k := startKeeper(s.state, run, s.epoch)
 	defer k.close()
 	f := newFeed(s.state, k, s.epoch)
 	defer func() { s.epoch = f.epoch }()
