@@ -42,6 +42,7 @@ func newFeed[T any](s *state[T], k *keeper[T], epoch uint64) *feed[T] {
 // Deliver takes the next batch of the watch. An error means that the watch cannot be relied on.
 func (f *feed[T]) Deliver(b kv.Batch) error {
 	was := f.streamed
+	passed := f.hasPassedNewest(b) // first: decoders may do with the bytes what they like
 	recording := f.state.backlog.recording()
 	var step [1]upstream.Step // most batches are of one revision
 	var update [1]*update[T]
@@ -50,9 +51,9 @@ func (f *feed[T]) Deliver(b kv.Batch) error {
 		f.hole(err, was.Revision)
 		return err
 	}
-	if err := f.hasPassedNewest(was, b); err != nil {
-		f.streamed, f.missed = was, err
-		return err
+	if passed != nil {
+		f.streamed, f.missed = was, passed
+		return passed
 	}
 	updates := slices.Grow(update[:0], len(news))[:len(news)] // those of news that are decoded
 	if recording {
@@ -80,16 +81,20 @@ func (f *feed[T]) Deliver(b kv.Batch) error {
 	return nil
 }
 
-// hasPassedNewest returns an error if b, with which the watch has come from was to the newest position or beyond, has not brought what a
-// read has shown there.
-func (f *feed[T]) hasPassedNewest(was upstream.Position, b kv.Batch) error {
-	if was.Revision >= f.newest.Revision || f.streamed.Revision < f.newest.Revision {
+// hasPassedNewest returns an error if the watch comes with b to the newest position or beyond, and has not brought what a read has shown
+// there.
+func (f *feed[T]) hasPassedNewest(b kv.Batch) error {
+	end := b.Revision
+	if n := len(b.Events); n > 0 {
+		end = max(end, b.Events[n-1].ModRevision)
+	}
+	if f.streamed.Revision >= f.newest.Revision || end < f.newest.Revision {
 		return nil
 	}
-	if there := f.state.subject.UpTo(was, b, f.newest.Revision, &f.newest); there.SameAs(&f.newest) {
+	if there := f.state.subject.UpTo(f.streamed, b, f.newest.Revision); there.SameAs(&f.newest) {
 		return nil
 	}
-	return lostBefore(was, f.newest)
+	return lostBefore(f.streamed, f.newest)
 }
 
 func lostBefore(streamed, shown upstream.Position) error {

@@ -115,3 +115,20 @@ func TestAMapShowsItsRangeAndWhatChangedInIt(t *testing.T) {
 		want(c{}, "/svc/a: 3 -> none", "/svc/c: 3 -> none", "/svc/d: 1 -> none")
 	})
 }
+
+func TestAViewInARangeThatIsNotValidIsEmpty(t *testing.T) {
+	store := memory.New()
+	if _, err := store.Put(t.Context(), "/a", []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	view, err := value.NewMap(store, kv.All(), strict).Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []kv.Range{{}, kv.Key(""), kv.Interval("/b", "/a")} {
+		in := view.In(r)
+		if got := shown(in); in.Len() != 0 || len(got) != 0 || len(changes(in)) != 0 || len(shown(in.In(kv.All()))) != 0 {
+			t.Errorf("promised: In shows what is in the range, and nothing is in %v; it has %d keys: %v", r, in.Len(), got)
+		}
+	}
+}

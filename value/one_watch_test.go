@@ -150,6 +150,33 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 			decoder.wantOnceEach(w)
 		})
 	})
+	t.Run("of a Map, by a read first", func(t *testing.T) {
+		eachMode(t, each, promise, func(w *world, opts ...value.WatchOption) {
+			decoder := new(counting)
+			w.put("0")
+			m := value.NewMap(w.Store, kv.Key(w.key), decoder.decode)
+			has := func(a *valuetest.Watcher[value.View[int]], want int, opts ...value.GetOption[value.View[int]]) {
+				w.Helper()
+				view, err := a.Next(opts...)
+				if item, _ := view.Get(w.key); err != nil || item.Value != want {
+					w.broken("%s has %d, %v, want %d", a.Name, item.Value, err, want)
+				}
+			}
+			a := valuetest.Follow(w.Harness, valuetest.Sound(m), "a", opts...)
+			has(a, 0)
+			w.Streaming(1)
+			w.Freeze(fault.Watches)
+			rev := w.putNumbers(1, 5)
+			has(valuetest.Follow(w.Harness, valuetest.Sound(m), "b"), 5, value.AtLeast[value.View[int]](rev))
+			w.Heal()
+			w.putNumbers(6, 6)
+			has(a, 6, value.Where(func(v value.View[int]) bool {
+				item, _ := v.Get(w.key)
+				return item.Value == 6
+			}))
+			decoder.wantOnceEach(w)
+		})
+	})
 	t.Run("bad ones after good ones at once", func(t *testing.T) {
 		each(t, promise, func(w *world) {
 			decoder, v, a := setUp(w)

@@ -69,7 +69,7 @@ func (v View[T]) All() iter.Seq2[string, Item[T]] {
 	}
 }
 
-// In returns the part of the View that is in r. It copies nothing. Its Changes are those in r.
+// In returns the part of the View that is in r: nothing for a range that is not valid. It copies nothing. Its Changes are those in r.
 func (v View[T]) In(r kv.Range) View[T] {
 	v.part = v.part.And(contents.In(r))
 	return v

@@ -8,8 +8,11 @@ type Part struct {
 	Bounded  bool
 }
 
-// In is the part that is in r.
+// In is the part that is in r: nothing for a range that is not valid.
 func In(r kv.Range) Part {
+	if r.Validate() != nil {
+		return Part{Bounded: true}
+	}
 	from, to, bounded := r.Bounds()
 	return Part{from, to, bounded}
 }

@@ -155,7 +155,7 @@ func TestAPositionMovesUpToARevisionAndNoFurther(t *testing.T) {
 	}
 	b := kv.Batch{Revision: 20, Events: []kv.Event{put(10, 3), put(12, 4), put(14, 5)}}
 	for upTo, want := range map[kv.Revision]int64{9: 2, 10: 3, 11: 3, 12: 4, 13: 4, 14: 5, 20: 5} {
-		if got := OfKey("/a").UpTo(at(9, 3, 5, 2, "x"), b, upTo, nil); got.Entry.Version != want {
+		if got := OfKey("/a").UpTo(at(9, 3, 5, 2, "x"), b, upTo); got.Entry.Version != want {
 			t.Errorf("up to revision %d of puts at 10, 12 and 14 it is at version %d, want %d", upTo, got.Entry.Version, want)
 		}
 	}

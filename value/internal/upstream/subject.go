@@ -155,13 +155,17 @@ func (s *Subject) followOne(edit *contents.Editor, revision kv.Revision, ev kv.E
 	return nil
 }
 
-// UpTo is p after those events of b that are not after a revision.
-func (s *Subject) UpTo(p Position, b kv.Batch, revision kv.Revision, known *Position) Position {
+// UpTo is p after those events of b that are not after a revision, to be compared with another position: it decodes nothing.
+func (s *Subject) UpTo(p Position, b kv.Batch, revision kv.Revision) Position {
 	n := 0
 	for n < len(b.Events) && b.Events[n].ModRevision <= revision {
 		n++
 	}
-	s.Follow(&p, kv.Batch{Events: b.Events[:n]}, false, known, nil)
+	undecoded := *s
+	if !s.isKey() {
+		undecoded.Decode = func(kv.Entry, *contents.Item) (contents.Decoded, kv.Revision) { return nil, 0 }
+	}
+	undecoded.Follow(&p, kv.Batch{Events: b.Events[:n]}, false, nil, nil)
 	return p
 }
 
