@@ -58,6 +58,12 @@ func (r *rangeFace[T]) holding(c *contents.Contents, at kv.Revision, size int, e
 	u := &update[T]{size: size, epoch: epoch}
 	u.Hold(c)
 	u.Revision = at
+	for _, m := range made { // a read may have shown it before the watch
+		if r.moved == nil && m != nil && m.epoch == epoch && m.SameAs(&u.Position) && (m.err == nil || m.Revision == at) {
+			u.value, u.err = m.value, m.err
+			return u
+		}
+	}
 	u.value, u.err = r.show(c, at)
 	return u
 }

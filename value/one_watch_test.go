@@ -177,6 +177,24 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 			decoder.wantOnceEach(w)
 		})
 	})
+	t.Run("of a bundle, by a read first", func(t *testing.T) {
+		each(t, promise, func(w *world) {
+			decoder := new(counting)
+			w.put("0")
+			v := value.NewBundle(w.Store, kv.Prefix(w.key), func(entries []kv.Entry) (int, error) { return decoder.decode(entries[0].Value) })
+			a := watch(w, v, value.EveryUpdate())
+			a.Gives(0)
+			w.Streaming(1)
+			w.Freeze(fault.Watches)
+			rev := w.putNumbers(1, 5)
+			watch(w, v).Gives(5, value.AtLeast[int](rev))
+			w.Heal()
+			a.GivesEach(numbers(1, 5)...)
+			w.putNumbers(6, 6)
+			a.Gives(6)
+			decoder.wantOnceEach(w)
+		})
+	})
 	t.Run("bad ones after good ones at once", func(t *testing.T) {
 		each(t, promise, func(w *world) {
 			decoder, v, a := setUp(w)
