@@ -3,14 +3,20 @@ package etcd_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
+	"github.com/watchkv/watchkv/value"
 )
 
 // Nothing tells a client that no member is in reach: it is the context that ends a call then.
@@ -138,4 +144,38 @@ func TestAClientThatIsClosedEndsAGetUnderWay(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	})
+}
+
+// A proxy resets a stream of HTTP/2 as cancelled, for example. Neither the caller nor the client has cancelled anything.
+func TestACallThatEndsAsCancelledIsNoEndOfAClientThatIsOpen(t *testing.T) {
+	for name, end := range map[string]error{"as a status": status.Error(codes.Canceled, "stream reset"), "as itself": context.Canceled} {
+		synctest.Test(t, func(t *testing.T) {
+			var ends atomic.Bool
+			cfg := etcdmem.Start(t, 1).ClientConfig()
+			cfg.DialOptions = append(cfg.DialOptions, grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any,
+				cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				if ends.Load() {
+					return end
+				}
+				return invoker(ctx, method, req, reply, cc, opts...)
+			}))
+			client := must(clientv3.New(cfg))(t)
+			defer client.Close()
+			store := etcd.New(client)
+			rev := must(store.Put(t.Context(), "k", []byte("1")))(t)
+			ends.Store(true)
+			if _, err := store.Get(t.Context(), kv.Key("k")); !errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrClosed) {
+				t.Errorf("%s: a get: %v, want %v", name, err, kv.ErrUnavailable)
+			}
+			if _, err := store.Put(t.Context(), "k", nil, kv.IfRevision(rev)); !errors.Is(err, kv.ErrUnavailable) || errors.Is(err, kv.ErrClosed) {
+				t.Errorf("%s: a put: %v, want %v", name, err, kv.ErrUnavailable)
+			}
+			w := value.New(store, "k", value.String).Watch()
+			defer w.Close()
+			time.AfterFunc(time.Minute, func() { ends.Store(false) })
+			if got, err := w.Get(within(t, time.Hour)); err != nil || got != "1" {
+				t.Errorf("%s: promised: an outage is no error of Get (V11); Get = %q, %v", name, got, err)
+			}
+		})
+	}
 }

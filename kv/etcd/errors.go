@@ -51,6 +51,8 @@ func (s *Store) failed(ctx context.Context, op func() string, err error) error {
 			reason = context.DeadlineExceeded // etcd has noticed the deadline before ctx
 		case s.isClosed():
 			reason = kv.ErrClosed
+		case s.closed != nil:
+			reason = kv.ErrUnavailable // a proxy on the way may end a call as cancelled, too
 		}
 	}
 	return &kv.OpError{Store: storeName, Op: op(), Reason: reason, Cause: withoutContext(err, reason)}
@@ -192,8 +194,8 @@ func classify(err error) error {
 			return kv.ErrTooLarge
 		}
 	case codes.Canceled:
-		// The caller did not cancel (see failed), and etcd would use its own words. So the client
-		// cancelled, because it was closed.
+		// The caller did not cancel (see failed, which knows more of most clients), and etcd would use its own words.
+		// So the client cancelled, because it was closed.
 		return kv.ErrClosed
 	}
 	return kv.ErrUnavailable
