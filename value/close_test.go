@@ -70,7 +70,7 @@ func TestV9CloseFromManySides(t *testing.T) {
 		w.put("one")
 		v := w.text()
 		for range 50 {
-			a, b := watch(w, v), watch(w, v, value.EveryUpdate())
+			a, b := watch(w, v, value.KeepPrevious()), watch(w, v, value.EveryUpdate())
 			c, d := a.Begin(), b.Begin()
 			var closing sync.WaitGroup
 			for range 4 {

@@ -23,18 +23,18 @@ type reader[T any] struct {
 	last     *update[T]  // the update last returned or passed over
 	returned *update[T]  // the update last returned
 	given    *update[T]  // the good value last returned; nil after a deletion
+	before   *update[T]  // given as it was before the last update was returned, if that is kept
 	faults   uint64      // how many of the published faults were returned
 	extra    *special[T] // nil if it would be empty, for there may be many watchers
 }
 
-// special is what only some watchers have.
+// special is what only some watchers have. It does not change, for Close may read it while a Get is under way.
 type special[T any] struct {
 	misuse   error           // why every Get fails; nil if all arguments are right
 	limit    *stalenessLimit // where there is a limit to staleness
 	quiet    *quiet[T]       // where a burst is waited out
 	every    *everyUpdate[T] // of an EveryUpdate watcher
 	previous bool            // before is kept
-	before   *update[T]      // given as it was before the last update was returned
 }
 
 func (r *reader[T]) init(s *state[T], c watchConfig) {
@@ -326,7 +326,7 @@ func (r *reader[T]) commit(o *outcome[T]) {
 	case anUpdate:
 		u := o.update
 		if r.last, r.returned = u, u; x.previous {
-			r.extra.before = r.given
+			r.before = r.given
 		}
 		switch {
 		case u.err != nil:

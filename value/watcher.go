@@ -98,7 +98,7 @@ func (w *Watcher[T]) Condition() kv.Condition { return w.reader.condition() }
 // or the bad value. ok is false if there is none: the value is the first one, or the first since a deletion. It is also false without the
 // option [KeepPrevious]. Call it from the goroutine that calls Get.
 func (w *Watcher[T]) Previous() (v T, ok bool) {
-	before := w.reader.special().before
+	before := w.reader.before
 	if before == nil {
 		return v, false
 	}
