@@ -4,6 +4,7 @@
 //   - upstream.go is the loop: one session after the other, with delays between them, and how a read is made.
 //   - session.go is one session: a read, then a watch, with reads at the same time.
 //   - silence.go is the check of silence: when a read asks the store whether a watch that delivers nothing is dead.
+//   - agenda.go is what a session is to do later, with one timer for all of it.
 //   - lag.go notices a watch that stays behind what a read has shown.
 //   - position.go is a point in the history of a key or a range: what it was at a revision.
 //   - audit.go is the audit: which event can follow a position, and what proves a lost event or a replaced history.
