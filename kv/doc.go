@@ -83,8 +83,8 @@
 //
 // # What a store may offer beyond that
 //
-// Four small interfaces are optional. A reader asks with [As], or calls the function of the same name, which works with any
-// Store. A wrapper of a store should pass all four on.
+// Five small interfaces are optional. A reader asks with [As]. The first four have a function that is named like their method and works
+// with any Store. A wrapper of a store should pass all five on.
 //
 //   - [Stater] reads a range without the values. Readers use it to check that a silent watch still works. Offer it where the
 //     backend can leave out the values: without it, each check transfers all of them. S1, S2, S3 and S4 hold for Stat too.

@@ -62,11 +62,12 @@
 //
 // # What it costs
 //
-// A Value with an open watcher holds one watch and two goroutines. A watcher that waits costs little more than its own
-// goroutine. When a watch is silent for a minute ([WithCheck]), the key is read once. The read finds a watch that died
-// unnoticed, a permission that was taken away, and a store that was replaced. A read without an answer for ten seconds is
-// reported in [Status] and in the log, and a second read begins. The watch continues. One read serves all first Gets that wait
-// for it. A watcher for EveryUpdate that has fallen behind the backlog has its own watch while it reads the store's history.
+// A Value with an open watcher holds one watch and two goroutines, three with [WithLastKnown]. A watcher that waits costs little more
+// than its own goroutine. When a watch is silent for a minute ([WithCheck]), the key is read once. The read finds a watch that died
+// unnoticed, a permission that was taken away, and a store that was replaced. A read without an answer for ten seconds is reported in
+// [Status] and in the log, and a second read begins. A store that sends its reads again itself, as kv/etcd does, is also asked for a few
+// bytes: while it answers those, the read is only slow, and nothing is reported. The watch continues. One read serves all first Gets that
+// wait for it. A watcher for EveryUpdate that has fallen behind the backlog has its own watch while it reads the store's history.
 //
 // # More than one key
 //

@@ -72,9 +72,9 @@ func (e *GapError) Error() string {
 // Unwrap returns why the updates are lost.
 func (e *GapError) Unwrap() error { return e.Err }
 
-// IsFinal reports whether every later Get of the watcher returns err too: the watcher or the store was closed, or an argument of [New]
-// is wrong. After any other error the watcher works as before, and a loop should continue: a deletion, a bad value, a gap, a stale value, a
-// permission that may be given back. The end of the caller's context is not final for the watcher.
+// IsFinal reports whether every later Get of the watcher returns err too: the watcher or the store was closed, or an argument of [New],
+// [NewMap], [NewBundle] or Watch is wrong. After any other error the watcher works as before, and a loop should continue: a deletion, a
+// bad value, a gap, a stale value, a permission that may be given back. The end of the caller's context is not final for the watcher.
 func IsFinal(err error) bool {
 	if _, bad := errors.AsType[*DecodeError](err); bad {
 		return false // whatever the decoder's error matches

@@ -86,7 +86,7 @@ func WithCheck(silence time.Duration) Option { return func(c *config) { c.CheckE
 // a network and is refused: every Get fails and reports that.
 //
 // While the store cannot be reached, each watcher gets ErrStale once every d, and at each TryGet. After that the watcher works as
-// before. If the value is then the same as before the outage, no Get returns: keep the value. The Age of [Value.Latest] and
+// before. If the value is then the same as before the outage, Get keeps waiting: keep the value. The Age of [Value.Latest] and
 // [Status].Confirmed show whether the program may act on it again. Latest itself has no limit. The default is zero, no limit.
 func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.MaxStaleness = d } }
 
@@ -94,8 +94,8 @@ func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.MaxSt
 // them. A watcher that is further behind reads the store's own history. The default is 1024. In any case at most 16 MiB are kept.
 func WithBacklog(updates int) Option { return func(c *config) { c.backlog = updates } }
 
-// WithLastKnown makes the Value use what known has kept when a read of the store has not succeeded and not been refused within the time
-// after since the first watcher was opened. Then the first Get of each watcher returns the last known value, and so does
+// WithLastKnown makes the Value use what known has kept, if for the time after no read of the store succeeded and none was refused. That
+// time begins when the first watcher is opened. Then the first Get of each watcher returns the last known value, and so does
 // [Value.Latest]. The Reading and the Status report it as LastKnown. It ends when the store answers, whatever the answer is. If the store
 // then has another entry, or none, that is news for those watchers, also if its revision is lower.
 //
@@ -107,8 +107,8 @@ func WithBacklog(updates int) Option { return func(c *config) { c.backlog = upda
 // less often if saving is slow. If several come meanwhile, the newest is saved. The last [Watcher.Close] waits until that has ended. Errors
 // are logged and reported in [Status].LastKnownError; they never end anything.
 //
-// Watchers for [EveryUpdate], and a Get with [AtLeast], wait for the store. With [WithMaxStaleness], a value is not used that the store
-// confirmed longer ago than that. A Map with this option keeps the bytes of all values in memory.
+// Watchers for [EveryUpdate], and a Get with [AtLeast], wait for the store. A value that the store confirmed longer ago than
+// [WithMaxStaleness] allows is not used. A Map with this option keeps the bytes of all values in memory.
 func WithLastKnown(known LastKnown, after time.Duration) Option {
 	return func(c *config) { c.lastKnown, c.lastKnownAfter, c.keepsLastKnown = known, after, true }
 }
@@ -151,7 +151,7 @@ func ReportAbsence() WatchOption { return func(c *watchConfig) { c.absence = tru
 func KeepPrevious() WatchOption { return func(c *watchConfig) { c.previous = true } }
 
 // Quiet makes the watcher wait out bursts: after the first value, Get returns the newest one when nothing newer has come for the time quiet,
-// or when it has waited for the time longest since it saw the burst. What a channel offers is held back in the same way. A Quiet of zero
+// or when the burst has lasted for the time longest. What a channel offers is held back in the same way. A Quiet of zero
 // changes nothing, and neither does one with [EveryUpdate].
 func Quiet(quiet, longest time.Duration) WatchOption {
 	return func(c *watchConfig) { c.quiet, c.most = quiet, longest }
@@ -211,7 +211,7 @@ func (c *getConfig[T]) wants(v T) bool {
 	return true
 }
 
-// UpdateOption changes what [Update], [Create] and [Delete] do when the acknowledgement of a write is lost.
+// UpdateOption says what the writes of [Update], [Create] and [Delete] are like, for when the acknowledgement of one is lost.
 type UpdateOption func(*updateConfig)
 
 type updateConfig struct{ distinct, idempotent bool }

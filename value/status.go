@@ -12,7 +12,8 @@ import (
 // Status is what is going on between a [Value] and its store.
 type Status struct {
 	// Connected reports whether the key was read and the store has acknowledged the watch. It is false while no watcher is open. If
-	// the store reports no outage, it stays true until the read of [WithCheck] has had no answer for ten seconds.
+	// the store reports no outage, it stays true until the read of [WithCheck] has had no answer for ten seconds, and a small read
+	// besides has had none either.
 	Connected bool
 	// Since is when Connected last changed, or when the first attempt failed. Before that it is zero.
 	Since time.Time
@@ -46,7 +47,7 @@ type Status struct {
 	// LastKnown reports that watchers get what was last known, because the store has not answered or the newest value is bad: see
 	// [WithLastKnown].
 	LastKnown bool
-	// LastKnownError is why what was last known could not be loaded, or what is known not be saved the last time; nil if it could.
+	// LastKnownError is why loading what was last known failed, or why the last save failed. It is nil if neither failed.
 	LastKnownError error
 	// Resyncs is how often a read had to replace what the watch could not bring: after a compaction, a lost event or a replaced history.
 	Resyncs int
@@ -90,7 +91,8 @@ func (v *Value[T]) status() (s Status, staleAt time.Time) {
 	return s, staleAt
 }
 
-// StatusChanges yields the Status: first the present one, then each change of Connected, LastError, BadValue, Stale, LastKnown, Holes, Resets, Resyncs
+// StatusChanges yields the Status: first the present one, then each change of Connected, LastError, BadValue, Stale, LastKnown, LastKnownError,
+// Holes, Resets, Resyncs
 // or whether a watcher is open, until ctx ends or the loop stops. If several changes come while the loop is busy, it gets the newest Status. The
 // sequence may be iterated more than once and concurrently. It keeps nothing open: while no watcher is open, it reports that nothing is
 // connected.

@@ -40,7 +40,7 @@ func newValue[T any](name string, store kv.Store, subject *upstream.Subject, fac
 // Key returns the key. It is empty if the value is one of a range of keys.
 func (v *Value[T]) Key() string { return v.state.key() }
 
-// Range returns the range of keys that the value is made of: the key, or the range of a bundle.
+// Range returns the range of keys that the value is made of: the key, or the range of a Map or a bundle.
 func (v *Value[T]) Range() kv.Range { return v.state.subject.Range }
 
 // Get reads and decodes the key once, linearizably, without a watch. An absent key reads as the default. Without a default the error

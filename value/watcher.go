@@ -46,6 +46,9 @@ func newWatcher[T any](s *supply[T], opts []WatchOption) *Watcher[T] {
 //   - It is a [*GapError], only for an EveryUpdate watcher.
 //   - It is the error of ctx, if ctx ends first. Nothing is lost: the next Get returns what this one would have returned.
 //   - It matches [ErrClosed] after Close, and [ErrConcurrentGet] while another Get runs.
+//   - It matches [kv.ErrNotFound] if the key is absent, only for the first Get with [ReportAbsence].
+//   - It matches [kv.ErrUnsupported], [kv.ErrTooLarge], [kv.ErrInvalidKey] or [kv.ErrInvalidRange] if the store refuses the request as such.
+//   - It names the argument of [New] or of Watch that is wrong. See [IsFinal].
 //
 // After each of these the watcher works as before, except after Close. See [IsFinal]. An outage is not an error: Get waits for its
 // end, and [Value.Status] and the log report it.
@@ -61,8 +64,8 @@ func (w *Watcher[T]) TryGet(opts ...GetOption[T]) (T, error) {
 	return w.reader.get(context.Background(), newGetConfig(opts), false)
 }
 
-// Updates yields what successive calls of [Watcher.Get] return, including errors. It ends when ctx ends, or the watcher or its store is
-// closed. That error is the last pair it yields.
+// Updates yields what successive calls of [Watcher.Get] return, including errors. It ends when ctx ends, when the watcher or its store is
+// closed, at a wrong argument, and when another Get runs. That error is the last pair it yields.
 func (w *Watcher[T]) Updates(ctx context.Context, opts ...GetOption[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {

@@ -3,8 +3,8 @@
 //	go run github.com/watchkv/watchkv/cmd/etcdmem -listen 127.0.0.1:2379
 //	etcdctl put /app/limits 10
 //
-// It has as many members as it is given addresses. All data is gone when it ends. It does not know users, and does not encrypt:
-// it is for tests and for a developer's machine.
+// It has as many members as it is given addresses. All data is gone when it ends. It does not encrypt, and asks for no
+// user until auth is enabled as on etcd: it is for tests and for a developer's machine.
 package main
 
 import (
