@@ -77,7 +77,7 @@ var times = map[string]string{
 }
 
 // onePass has the benchmarks that take minutes, and are the same each time: they are run in the first pass alone.
-var onePass = map[string]bool{"BenchmarkIdleMinute": true, "BenchmarkSlowLink": true}
+var onePass = map[string]bool{"BenchmarkIdleMinute": true, "BenchmarkSlowLink": true, "BenchmarkIdleOnPostgres": true}
 
 // measure runs the benchmarks, each in a separate process, and writes what they print to a file.
 func measure(passes int, benchtime, only, results string) error {
