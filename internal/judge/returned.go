@@ -85,22 +85,23 @@ type Mode struct {
 
 // Modes returns the modes of [Watchers].
 func Modes() []Mode {
-	return []Mode{
-		{Name: "newest"},
-		{Name: "every", Every: true},
-		{Name: "slow newest", Slow: true},
-		{Name: "slow every", Every: true, Slow: true},
-		{Name: "impatient newest", Impatient: true},
-		{Name: "impatient every", Every: true, Impatient: true},
-		{Name: "filtered newest", Filter: true},
-		{Name: "filtered every", Every: true, Filter: true},
-		{Name: "newest with a default", Default: true},
-		{Name: "every with a default", Every: true, Default: true},
-	}
+	return append(modesOfBoth(),
+		Mode{Name: "filtered newest", Filter: true},
+		Mode{Name: "filtered every", Every: true, Filter: true},
+		Mode{Name: "newest with a default", Default: true},
+		Mode{Name: "every with a default", Every: true, Default: true},
+	)
 }
 
 // RangeModes returns the modes of [RangeWatchers].
 func RangeModes() []Mode {
+	return append(modesOfBoth(),
+		Mode{Name: "newest of a bundle", Bundle: true},
+		Mode{Name: "every of a bundle", Every: true, Bundle: true},
+	)
+}
+
+func modesOfBoth() []Mode {
 	return []Mode{
 		{Name: "newest"},
 		{Name: "every", Every: true},
@@ -108,8 +109,6 @@ func RangeModes() []Mode {
 		{Name: "slow every", Every: true, Slow: true},
 		{Name: "impatient newest", Impatient: true},
 		{Name: "impatient every", Every: true, Impatient: true},
-		{Name: "newest of a bundle", Bundle: true},
-		{Name: "every of a bundle", Every: true, Bundle: true},
 	}
 }
 

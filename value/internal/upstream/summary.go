@@ -78,7 +78,8 @@ func (s *session) expectedNow() Expected {
 }
 
 // readCatchingUp is a read that a watcher waits for, while the watch runs. A program that has put a key asks for it at once, when
-// the watch is about to bring it: what is expected then is out of date, and of many keys one has changed.
+// the watch is about to bring it: what is expected then is out of date, and of many keys one has changed. If the watch does not bring it,
+// or other keys change all the time, all is read, and nothing is expected.
 func (s *session) readCatchingUp(ctx context.Context, e Expected) reading {
 	for range mostSummaries {
 		e.onlyBriefly = true
@@ -90,8 +91,7 @@ func (s *session) readCatchingUp(ctx context.Context, e Expected) reading {
 			break
 		}
 	}
-	e.onlyBriefly = false
-	return s.upstream.read(ctx, e)
+	return s.upstream.read(ctx, Expected{})
 }
 
 // watchMoves waits until the watch has brought something since expectedNow, and reports that. It does not wait long for it after a
