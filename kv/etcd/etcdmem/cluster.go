@@ -246,7 +246,7 @@ func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
 		case leader == to:
 			return nil
 		}
-		// A leader gives up a transfer that takes longer than an election, and tells nobody.
+		// A leader gives up a transfer that takes longer than an election, without an answer.
 		try, cancel := context.WithTimeout(ctx, 2*c.options.server.ElectionTimeout)
 		err = m.Member(leader).MoveLeader(try, m.Member(to).ID())
 		cancel()
