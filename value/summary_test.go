@@ -156,6 +156,23 @@ func TestV15AnOwnWriteAmongManyKeysThatTheWatchDoesNotBringIsRead(t *testing.T) 
 	}
 }
 
+// V11: to wait for the watch must not make stale what can be confirmed by reading.
+func TestV11AMapOfManyKeysWhoseWatchIsSilentIsReadBeforeItIsStale(t *testing.T) {
+	const limit = 150 * time.Millisecond
+	onLargeMap(t, func(b *mapBed, _ *transfers) {
+		w := b.watch()
+		b.wantView(w)
+		b.Silence()
+		for n := range 20 {
+			b.put("/m/0500", fmt.Sprint(n+2))
+			v, err := w.Get(b.Context())
+			if item, _ := v.Get("/m/0500"); err != nil || item.Value != fmt.Sprint(n+2) {
+				b.Fatalf("promised: a Get is not stale for %v while the store answers each read; it returned %v, %v", limit, item, err)
+			}
+		}
+	}, value.WithMaxStaleness(limit))
+}
+
 // wantView takes the first View.
 func (b *mapBed) wantView(w *value.Watcher[value.View[string]]) {
 	b.Helper()

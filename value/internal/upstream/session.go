@@ -203,13 +203,9 @@ func (s *session) read() {
 	}
 	s.reading = true
 	floor, _ := s.feed.Known()
-	read := s.upstream.read
-	if s.fresh.isWanted() {
-		read = s.readCatchingUp
-	}
 	expected := s.expectedNow()
 	s.running.Go(func() {
-		r := read(s.ctx, expected)
+		r := s.readCatchingUp(s.ctx, expected)
 		r.floor = floor
 		s.reads <- r
 	})

@@ -77,9 +77,9 @@ func (s *session) expectedNow() Expected {
 	return s.expected()
 }
 
-// readCatchingUp is a read that a watcher waits for, while the watch runs. A program that has put a key asks for it at once, when
-// the watch is about to bring it: what is expected then is out of date, and of many keys one has changed. If the watch does not bring it,
-// or other keys change all the time, all is read, and nothing is expected.
+// readCatchingUp is a read while the watch runs. A program that has put a key asks for it when the watch is about to bring the put. Then what is
+// expected is out of date, though only one of many keys has changed. If the watch does not bring it, or other keys change all the time, all
+// is read, and nothing is expected.
 func (s *session) readCatchingUp(ctx context.Context, e Expected) reading {
 	for range mostSummaries {
 		e.onlyBriefly = true
