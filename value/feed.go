@@ -196,16 +196,7 @@ func (f *feed[T]) Fault(err error) { f.publishWith(err) }
 // publishWith publishes what is shown, and what was last known if it stands in for that. Any answer ends the use of what was last known,
 // also that the store refuses the read.
 func (f *feed[T]) publishWith(fault error) {
-	instead := f.keeper.standIn(f.shown)
-	if instead != nil {
-		f.state.latest.offerLastKnown(instead)
-	} else if f.keeper != nil {
-		f.state.latest.forgetLastKnown()
-	}
-	f.state.publish(f.shown, instead, fault)
-	if f.keeper != nil {
-		f.state.health.Remembers(instead != nil)
-	}
+	f.state.publish(f.shown, f.keeper.standIn(f.shown), fault)
 }
 
 func (f *feed[T]) Position() kv.Revision { return f.streamed.Revision }

@@ -324,7 +324,6 @@ func TestLastKnownIsNotThatOfWatchersWhichWereClosed(t *testing.T) {
 		w := v.Watch()
 		b.gives(w, 7)
 		w.Close()
-		b.Heal()
 		b.put("8")
 		time.Sleep(time.Hour)
 		w = v.Watch()
@@ -332,6 +331,7 @@ func TestLastKnownIsNotThatOfWatchersWhichWereClosed(t *testing.T) {
 		if got, err := w.TryGet(); !errors.Is(err, value.ErrNothingNew) {
 			t.Errorf("promised: what was last known is returned when the store has not answered these watchers; TryGet = %d, %v", got, err)
 		}
+		b.Heal()
 		b.gives(w, 8)
 	})
 }

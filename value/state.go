@@ -62,6 +62,9 @@ func (s *state[T]) publish(newest, instead *update[T], fault error) {
 		next.fault = fault
 		next.faults++
 	}
+	if next.reached {
+		s.standIn(instead)
+	}
 	s.published.Store(&next)
 	s.notifiers.notify()
 }
@@ -87,12 +90,25 @@ func (s *state[T]) remember(u *update[T]) {
 	if next.reached {
 		return
 	}
-	s.latest.offerLastKnown(u)
 	next.instead = u
-	s.published.Store(&next)
-	s.health.Remembers(true)
+	s.standIn(u)
 	s.health.Log(slog.LevelWarn, "the store has not answered; using what was last known", "confirmed", u.kept.confirmed)
+	s.published.Store(&next)
 	s.notifiers.notify()
+}
+
+// standIn has Latest and Status say that u, which was last known, is used, or with nil that nothing is. It is called with mu held, before
+// a watcher can return what is used: who has it may ask.
+func (s *state[T]) standIn(u *update[T]) {
+	if s.config.lastKnown == nil {
+		return
+	}
+	if u != nil {
+		s.latest.offerLastKnown(u)
+	} else {
+		s.latest.forgetLastKnown()
+	}
+	s.health.Remembers(u != nil)
 }
 
 // offerLatest makes u the Latest, unless u is bad or older than what was offered. It is called before a watcher can return u.

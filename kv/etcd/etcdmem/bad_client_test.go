@@ -14,6 +14,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/watchkv/watchkv/internal/leaktest"
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
@@ -178,7 +179,7 @@ func TestManyBubblesInARowLeaveNothing(t *testing.T) {
 	if testing.Short() {
 		bubbles = 20
 	}
-	goroutines := runtime.NumGoroutine()
+	leaktest.Check(t)
 	for seed := range uint64(bubbles) {
 		synctest.Test(t, func(t *testing.T) {
 			cluster := etcdmem.Start(t, 3, etcdmem.WithSeed(seed))
@@ -205,8 +206,5 @@ func TestManyBubblesInARowLeaveNothing(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("with the seed %d", seed)
 		}
-	}
-	if n := runtime.NumGoroutine(); n > goroutines {
-		t.Errorf("after %d bubbles there are %d goroutines, and there were %d", bubbles, n, goroutines)
 	}
 }
