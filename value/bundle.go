@@ -25,10 +25,8 @@ func NewBundle[T any](store kv.Store, r kv.Range, decode func([]kv.Entry) (T, er
 		wrong = errors.New("nil decoder")
 	}
 	subject := &upstream.Subject{
-		Range: r,
-		Decode: func(e kv.Entry, _ *contents.Item) (contents.Decoded, kv.Revision) {
-			return encoded(e.Value), e.ModRevision
-		},
+		Range:  r,
+		Decode: func(e kv.Entry, _ *contents.Item) contents.Decoded { return encoded(e.Value) },
 	}
 	face := &rangeFace[T]{
 		show: func(c *contents.Contents, at kv.Revision) (T, error) {
@@ -47,6 +45,8 @@ func NewBundle[T any](store kv.Store, r kv.Range, decode func([]kv.Entry) (T, er
 type encoded []byte
 
 func (encoded) Bad() error { return nil }
+
+func (encoded) Good() kv.Revision { return 0 }
 
 // entries returns the entries of c, with bytes of their own.
 func entries(c *contents.Contents) []kv.Entry {

@@ -59,7 +59,7 @@ func newMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error),
 	c.hasFallback = true
 	subject := &upstream.Subject{
 		Range: r,
-		Decode: func(e kv.Entry, was *contents.Item) (contents.Decoded, kv.Revision) {
+		Decode: func(e kv.Entry, was *contents.Item) contents.Decoded {
 			return decodeItem(decode, e, was, c.lastKnown != nil)
 		},
 	}
@@ -86,21 +86,21 @@ func newMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error),
 }
 
 // decodeItem decodes the value of e. If it is bad, the good value before it is kept, but not that of a key that was deleted since.
-func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *contents.Item, keeps bool) (d *decoded[T], good kv.Revision) {
+func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *contents.Item, keeps bool) contents.Decoded {
 	var entry *kv.Entry
 	if keeps {
 		entry = new(e.Clone()) // first: the decoder may do with the bytes what it likes
 	}
 	v, err := safely(func() (T, error) { return decode(e) }, DecodeError{Key: e.Key, Range: kv.Key(e.Key), Revision: e.ModRevision})
-	if err == nil {
-		return &decoded[T]{value: v, entry: entry}, e.ModRevision
+	switch {
+	case err == nil && entry == nil:
+		return &decoded[T]{value: v}
+	case err == nil:
+		return &saved[T]{decoded: decoded[T]{value: v}, entry: entry}
+	case was != nil && was.CreateRevision == e.CreateRevision && was.GoodRevision() <= e.ModRevision: // or it is of a history that was undone
+		return undecoded[T](err, was)
 	}
-	d = &decoded[T]{err: err}
-	if was != nil && was.CreateRevision == e.CreateRevision && was.GoodRevision <= e.ModRevision { // or it is of a history that was undone
-		old := was.Decoded.(*decoded[T])
-		d.value, d.entry, good = old.value, old.entry, was.GoodRevision
-	}
-	return d, good
+	return &bad[T]{err: err}
 }
 
 // keepGood returns what v shows, with the newer good values that before shows of keys that are bad now. v may have been made from a read
@@ -113,12 +113,10 @@ func (v View[T]) keepGood(before View[T], sameHistory bool) *contents.Contents {
 	edit := v.now.Edit()
 	for _, c := range v.now.Changes(before.now) {
 		switch {
-		case c.Old == nil || c.New == nil || c.New.Bad() == nil || c.Old.GoodRevision <= c.New.GoodRevision:
+		case c.Old == nil || c.New == nil || c.New.Bad() == nil || c.Old.GoodRevision() <= c.New.GoodRevision():
 		case contents.Same(c.Old, c.New), sameHistory && c.Old.CreateRevision == c.New.CreateRevision:
 			i := *c.New
-			old := c.Old.Decoded.(*decoded[T])
-			i.Decoded = &decoded[T]{value: old.value, entry: old.entry, err: c.New.Decoded.(*decoded[T]).err}
-			i.GoodRevision = c.Old.GoodRevision
+			i.Decoded = undecoded[T](c.New.Decoded.(*bad[T]).err, c.Old)
 			edit.Put(&i)
 		}
 	}
@@ -129,7 +127,7 @@ func (v View[T]) keepGood(before View[T], sameHistory bool) *contents.Contents {
 func goodEntries[T any](c *contents.Contents) []kv.Entry {
 	var all []kv.Entry
 	for i := range c.All(contents.Part{}) {
-		if e := i.Decoded.(*decoded[T]).entry; e != nil {
+		if e := keptOf[T](i).entry; e != nil {
 			all = append(all, *e)
 		}
 	}

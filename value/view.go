@@ -116,24 +116,51 @@ func pointerTo[T any](i *contents.Item) *Item[T] {
 }
 
 func itemOf[T any](i *contents.Item) Item[T] {
-	d := i.Decoded.(*decoded[T])
 	return Item[T]{
-		Value: d.value, Err: d.Bad(), ValueRevision: i.GoodRevision,
+		Value: keptOf[T](i).value, Err: i.Bad(), ValueRevision: i.GoodRevision(),
 		CreateRevision: i.CreateRevision, ModRevision: i.ModRevision, Version: i.Version,
 	}
 }
 
-// decoded is what the item of a key keeps of its value.
-type decoded[T any] struct {
-	value T            // the newest good one
-	err   *DecodeError // of the newest value; nil if that is good
-	entry *kv.Entry    // of value, with its bytes; nil unless the last known is kept
+// What the item of a key keeps is one of three. Nearly all are good, and nothing is kept of them but the value.
+type (
+	// decoded is a good value.
+	decoded[T any] struct{ value T }
+
+	// saved is a good value of a Map that keeps what is last known.
+	saved[T any] struct {
+		decoded[T]
+		entry *kv.Entry // with its bytes; nil if there is none
+	}
+
+	// bad is a value that could not be decoded, with the newest good one before it.
+	bad[T any] struct {
+		saved[T]
+		good kv.Revision // of the good value; zero if none is known
+		err  *DecodeError
+	}
+)
+
+func (*decoded[T]) Bad() error        { return nil }
+func (*decoded[T]) Good() kv.Revision { return 0 }
+
+func (b *bad[T]) Bad() error        { return b.err }
+func (b *bad[T]) Good() kv.Revision { return b.good }
+
+// keptOf is the newest good value of an item; the zero T if none is known.
+func keptOf[T any](i *contents.Item) (s saved[T]) {
+	switch d := i.Decoded.(type) {
+	case *decoded[T]:
+		s.decoded = *d
+	case *saved[T]:
+		s = *d
+	case *bad[T]:
+		s = d.saved
+	}
+	return s
 }
 
-// Bad is the error of the newest value.
-func (d *decoded[T]) Bad() error {
-	if d.err == nil {
-		return nil
-	}
-	return d.err
+// undecoded is a value that could not be decoded, whose key had the item was before.
+func undecoded[T any](err *DecodeError, was *contents.Item) *bad[T] {
+	return &bad[T]{saved: keptOf[T](was), good: was.GoodRevision(), err: err}
 }

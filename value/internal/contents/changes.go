@@ -95,7 +95,7 @@ func (c *Contents) compare(old *Contents) (changes []Change) {
 // appendChange appends the change from old to new, if there is one. Two items of the same bad entry may keep different good values: one
 // was made by a watch that brought the value between, and the other by a read that did not.
 func appendChange(changes []Change, old, new *Item) []Change {
-	if Same(old, new) && (old == new || old.GoodRevision == new.GoodRevision) {
+	if Same(old, new) && (old == new || old.GoodRevision() == new.GoodRevision()) {
 		return changes
 	}
 	return append(changes, Change{old, new})

@@ -12,21 +12,42 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Item is one key of a range. It is immutable once it is in a Contents.
+// Item is one key of a range. It is immutable once it is in a Contents. A large range has many, so it is small.
 type Item struct {
 	Key            string
 	CreateRevision kv.Revision
 	ModRevision    kv.Revision
 	Version        int64
-	Sum            uint64 // of the value's bytes, see [Sum]
-	Size           int    // of the value
+	sum            uint32 // of the value's bytes, as far as it fits: it only tells two values of the same revisions and version apart
+	size           uint32 // of the value
 	Decoded        Decoded
-	GoodRevision   kv.Revision // of the newest value that could be decoded, as far as is known; zero for none
 }
 
 // Decoded is what the owner of a Contents has made of a value.
 type Decoded interface {
-	Bad() error // why the value could not be decoded; nil if it could
+	// Bad is why the value could not be decoded; nil if it could.
+	Bad() error
+	// Good is, of a bad value, the revision of the newest value of its key that could be decoded, as far as is known; zero for none.
+	Good() kv.Revision
+}
+
+// NewItem returns the item of an entry, of which nothing was made yet.
+func NewItem(e *kv.Entry) *Item {
+	return &Item{
+		Key: e.Key, CreateRevision: e.CreateRevision, ModRevision: e.ModRevision, Version: e.Version,
+		sum: uint32(Sum(e.Value)), size: uint32(len(e.Value)),
+	}
+}
+
+// GoodRevision is that of the newest value that could be decoded, as far as is known; zero for none.
+func (i *Item) GoodRevision() kv.Revision {
+	switch {
+	case i.Decoded == nil:
+		return 0
+	case i.Decoded.Bad() == nil:
+		return i.ModRevision
+	}
+	return i.Decoded.Good()
 }
 
 // Bad is why the value could not be decoded; nil if it could.
@@ -35,6 +56,11 @@ func (i *Item) Bad() error {
 		return nil
 	}
 	return i.Decoded.Bad()
+}
+
+// Holds reports whether i is of the entry e, and has its value.
+func (i *Item) Holds(e *kv.Entry) bool {
+	return i.IsOf(e) && i.size == uint32(len(e.Value)) && i.sum == uint32(Sum(e.Value))
 }
 
 // IsOf reports whether i is of the entry e. It does not compare the values.
@@ -47,7 +73,7 @@ func Same(a, b *Item) bool {
 	if a == b || a == nil || b == nil {
 		return a == b
 	}
-	return a.ModRevision == b.ModRevision && a.CreateRevision == b.CreateRevision && a.Version == b.Version && a.Sum == b.Sum && a.Key == b.Key
+	return a.ModRevision == b.ModRevision && a.CreateRevision == b.CreateRevision && a.Version == b.Version && a.sum == b.sum && a.size == b.size && a.Key == b.Key
 }
 
 // seed is for sums, which are compared within the process only.
@@ -57,14 +83,17 @@ var seed = maphash.MakeSeed()
 // forgotten, so the bytes are compared as well.
 func Sum(value []byte) uint64 { return maphash.Bytes(seed, value) }
 
+// Sum is the sum of the value's bytes.
+func (i *Item) Sum() uint64 { return uint64(i.sum) }
+
 // identity is the sum of everything by which [Same] knows an item.
 func (i *Item) identity() uint64 {
 	return maphash.Comparable(seed, struct {
 		key         string
 		create, mod kv.Revision
 		version     int64
-		sum         uint64
-	}{i.Key, i.CreateRevision, i.ModRevision, i.Version, i.Sum})
+		sum, size   uint32
+	}{i.Key, i.CreateRevision, i.ModRevision, i.Version, i.sum, i.size})
 }
 
 // Contents is what a range holds. All methods may be called concurrently.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/watchkv/watchkv/kv"
@@ -14,7 +15,8 @@ import (
 
 type bad struct{ error }
 
-func (b bad) Bad() error { return b.error }
+func (b bad) Bad() error        { return b.error }
+func (b bad) Good() kv.Revision { return 0 }
 
 // asked is a bad value that counts how often that was asked.
 type asked struct{ times *int }
@@ -24,8 +26,10 @@ func (a asked) Bad() error {
 	return errors.New("bad")
 }
 
+func (a asked) Good() kv.Revision { return 0 }
+
 func item(key string, rev kv.Revision) *Item {
-	return &Item{Key: key, CreateRevision: rev, ModRevision: rev, Version: 1, Sum: Sum([]byte(key)), Size: 3}
+	return NewItem(&kv.Entry{Key: key, Value: []byte(key), CreateRevision: rev, ModRevision: rev, Version: 1})
 }
 
 // model is the same as a Contents, by a map.
@@ -37,7 +41,7 @@ func (m model) check(t *testing.T, c *Contents) {
 	size := 0
 	for key, i := range m {
 		want = append(want, key)
-		size += i.Size
+		size += int(i.size)
 		if got := c.Get(key); got != i {
 			t.Fatalf("Get(%q) = %v, want %v", key, got, i)
 		}
@@ -338,5 +342,33 @@ func TestM7ContentsAreReadWhileTheNextIsMade(t *testing.T) {
 			}
 		})
 		c = next
+	}
+}
+
+// The first contents of a range are put in another way than what follows.
+func TestTheFirstItemsAreAllThereInOrder(t *testing.T) {
+	for n := range 300 {
+		m := make(model)
+		var items []*Item
+		for k := range n {
+			i := item(fmt.Sprintf("%04d", k), 1)
+			m[i.Key] = i
+			items = append(items, i)
+		}
+		c := Empty().Replace(items)
+		m.check(t, c)
+		if got := len(c.Changes(Empty())); got != n {
+			t.Fatalf("%d changes from nothing to %d items", got, n)
+		}
+		if t.Failed() {
+			t.Fatalf("with %d items", n)
+		}
+	}
+}
+
+// A range of 100,000 small values takes twice their bytes and 100 more for each, which an Item of the next size would exceed.
+func TestAnItemIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(Item{}); size > 64 {
+		t.Errorf("an Item takes %d bytes, want 64 at most", size)
 	}
 }

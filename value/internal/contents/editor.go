@@ -61,10 +61,25 @@ func (e *Editor) Delete(key string) {
 	}
 }
 
-// load appends an item behind all others, which is faster than Put.
-func (e *Editor) load(i *Item) {
-	e.mutable().Load(i)
-	e.count(i, 1)
+// load puts items, which are in order, where there is none. In a tree that is filled in order every leaf but the last is half full, since
+// it was split when it was full. So every second run of items comes afterwards and fills up the leaves: a pointer in half a leaf takes as
+// much memory as a small value.
+func (e *Editor) load(items []*Item) {
+	const half = degree - 1
+	tree := e.mutable()
+	isLater := func(n int) bool { n %= 2*half + 1; return half <= n && n < 2*half }
+	for n, i := range items {
+		if !isLater(n) {
+			tree.Load(i)
+		}
+		e.count(i, 1)
+	}
+	var hint btree.PathHint
+	for n, i := range items {
+		if isLater(n) {
+			tree.SetHint(i, &hint)
+		}
+	}
 }
 
 // count takes an item into the sums, or with -1 out of them.
@@ -73,7 +88,7 @@ func (e *Editor) count(i *Item, times int) {
 		return
 	}
 	e.sum += uint64(times) * i.identity()
-	e.size += times * i.Size
+	e.size += times * int(i.size)
 	if i.Bad() != nil {
 		e.countBad(i, times)
 	}
@@ -101,9 +116,7 @@ func (c *Contents) Replace(items []*Item) *Contents {
 		if len(items) == 0 {
 			return c
 		}
-		for _, i := range items {
-			e.load(i)
-		}
+		e.load(items)
 		loaded := e.Contents()
 		loaded.step = new(step) // everything has changed: a list of it would be as long as the tree
 		return loaded
@@ -117,7 +130,7 @@ func (c *Contents) Replace(items []*Item) *Contents {
 		switch {
 		case n == len(items) || items[n].Key != was.Key:
 			e.Delete(was.Key)
-		case !Same(was, items[n]) || was.GoodRevision < items[n].GoodRevision:
+		case !Same(was, items[n]) || was.GoodRevision() < items[n].GoodRevision():
 			e.Put(items[n])
 			n++
 		default:

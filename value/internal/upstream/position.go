@@ -22,7 +22,7 @@ func UnknownAt(revision kv.Revision) Position { return Position{Revision: revisi
 func positionOf(i *contents.Item, revision kv.Revision) Position {
 	p := Position{Revision: revision}
 	if i != nil {
-		p.Present, p.sum = true, i.Sum
+		p.Present, p.sum = true, i.Sum()
 		p.Entry = kv.Entry{Key: i.Key, CreateRevision: i.CreateRevision, ModRevision: i.ModRevision, Version: i.Version}
 	}
 	return p

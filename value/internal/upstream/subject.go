@@ -11,10 +11,9 @@ import (
 type Subject struct {
 	Range kv.Range
 
-	// Decode makes what the item of an entry keeps. was is the item that the key had before, nil if it had none. good is the revision of
-	// the newest value that could be decoded. Decode is nil if the subject is one key: then a [Position] holds the entry itself, and no
-	// Contents.
-	Decode func(e kv.Entry, was *contents.Item) (d contents.Decoded, good kv.Revision)
+	// Decode makes what the item of an entry keeps. was is the item that the key had before, nil if it had none. Decode is nil if the
+	// subject is one key: then a [Position] holds the entry itself, and no Contents.
+	Decode func(e kv.Entry, was *contents.Item) contents.Decoded
 }
 
 // OfKey is the subject that is one key.
@@ -69,7 +68,7 @@ func betterOf(e *kv.Entry, a, b *contents.Item) *contents.Item {
 	if b == nil || b.CreateRevision != e.CreateRevision || b.ModRevision > e.ModRevision {
 		return a
 	}
-	if a == nil || a.CreateRevision != e.CreateRevision || a.GoodRevision < b.GoodRevision {
+	if a == nil || a.CreateRevision != e.CreateRevision || a.GoodRevision() < b.GoodRevision() {
 		return b
 	}
 	return a
@@ -78,17 +77,13 @@ func betterOf(e *kv.Entry, a, b *contents.Item) *contents.Item {
 // item is the item of e: one of the given items, if that is of e. But known may be of a read that has seen the bad value of e, and not the
 // good one that was between.
 func (s *Subject) item(e kv.Entry, was, known *contents.Item) *contents.Item {
-	sum := contents.Sum(e.Value)
 	for _, i := range []*contents.Item{was, known} {
-		if i != nil && i.IsOf(&e) && i.Sum == sum && (was == nil || was.CreateRevision != e.CreateRevision || i.GoodRevision >= was.GoodRevision) {
+		if i != nil && i.Holds(&e) && (was == nil || was.CreateRevision != e.CreateRevision || i.GoodRevision() >= was.GoodRevision()) {
 			return i
 		}
 	}
-	i := &contents.Item{
-		Key: e.Key, CreateRevision: e.CreateRevision, ModRevision: e.ModRevision, Version: e.Version,
-		Sum: sum, Size: len(e.Value),
-	}
-	i.Decoded, i.GoodRevision = s.Decode(e, was)
+	i := contents.NewItem(&e) // first: the decoder may do with the bytes what it likes
+	i.Decoded = s.Decode(e, was)
 	return i
 }
 
@@ -163,7 +158,7 @@ func (s *Subject) UpTo(p Position, b kv.Batch, revision kv.Revision) Position {
 	}
 	undecoded := *s
 	if !s.isKey() {
-		undecoded.Decode = func(kv.Entry, *contents.Item) (contents.Decoded, kv.Revision) { return nil, 0 }
+		undecoded.Decode = func(kv.Entry, *contents.Item) contents.Decoded { return nil }
 	}
 	undecoded.Follow(&p, kv.Batch{Events: b.Events[:n]}, false, nil, nil)
 	return p

@@ -20,7 +20,7 @@ func place(t *testing.T, s kv.Store, r kv.Range) Position {
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject := &Subject{Range: r, Decode: func(kv.Entry, *contents.Item) (contents.Decoded, kv.Revision) { return nil, 0 }}
+	subject := &Subject{Range: r, Decode: func(kv.Entry, *contents.Item) contents.Decoded { return nil }}
 	return subject.Place(snapshot, &Position{}, &Position{})
 }
 
