@@ -23,7 +23,7 @@
 //
 // Tests and messages use the numbers. "The store" is one that keeps the contract of package [kv].
 //
-//   - V1, first Get: it returns the value that a linearizable read finds which begins after the call. If the key is absent, the
+//   - V1, first Get: a linearizable read begins after the call, and Get returns the value that it finds. If the key is absent, the
 //     Get waits until the key exists. With [WithDefault], an absent key reads as the default. With [WithLastKnown], a store that
 //     does not answer reads as what was last known of it.
 //   - V2, later Gets: each waits until there is something newer than what the watcher returned last.
@@ -33,8 +33,8 @@
 //     and in order. Memory stays bounded: a watcher that is far behind reads the store's own history. Where that history is
 //     gone, the watcher gets one [*GapError] and continues from the newest value.
 //   - V5, never backwards: the revision behind successive Gets rises strictly, through reconnections and changes of leader. The
-//     one exception is a store whose history was replaced. The key is then read again, and what it holds is returned
-//     unless it is the very entry that was returned last.
+//     one exception is a store whose history was replaced. The key is then read again, and Get returns what the read finds,
+//     unless that is the very entry that Get returned last.
 //   - V6, a deletion is returned once: as [ErrDeleted] or as the default, also when it happened during an outage or was
 //     compacted away. A key that is deleted and created again while nothing watched it is its new value.
 //   - V7, a bad value is an error of its own update: Get returns a [*DecodeError] for the update that does not decode, and the

@@ -32,7 +32,7 @@ func newWatcher[T any](s *supply[T], opts []WatchOption) *Watcher[T] {
 
 // Get returns the next thing to know about the key.
 //
-// The first Get returns the value that a linearizable read finds which begins after the call. If the key is absent and there is no
+// At the first Get a linearizable read begins after the call, and Get returns the value that it finds. If the key is absent and there is no
 // default, Get waits until the key exists. Each later Get waits for something newer than what the watcher returned before: the
 // newest value, or with [EveryUpdate] the next one.
 //
