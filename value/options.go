@@ -211,7 +211,8 @@ func (c *getConfig[T]) wants(v T) bool {
 	return true
 }
 
-// UpdateOption says what the writes of [Update], [Create] and [Delete] are like, for when the acknowledgement of one is lost.
+// An UpdateOption describes the writes of [Update], [Create] and [Delete]. It decides what these do when the acknowledgement of a write is
+// lost.
 type UpdateOption func(*updateConfig)
 
 type updateConfig struct{ distinct, idempotent bool }
