@@ -382,6 +382,12 @@ var scenarios = map[string]func(s *session){
 			s.told("revoke", err)
 			_, err = s.kv.Range(s.ctx, &pb.RangeRequest{Key: []byte("a")})
 			s.told("read", err)
+			_, err = s.kv.Compact(s.ctx, &pb.CompactionRequest{Revision: 1 << 40})
+			s.told("compaction", err)
+			_, err = s.auth.UserAdd(s.ctx, &pb.AuthUserAddRequest{Name: "alice", Password: "pw"})
+			s.told("user", err)
+			_, err = s.auth.AuthStatus(s.ctx, new(pb.AuthStatusRequest))
+			s.told("status of users", err)
 		}
 		for _, kind := range []pb.AlarmType{pb.AlarmType_NOSPACE, pb.AlarmType_CORRUPT} {
 			alarm(pb.AlarmRequest_GET, kind)

@@ -60,6 +60,9 @@
 // Start the cluster in the bubble, and make its clients there. Close clients that you made with clientv3.New before the test
 // ends; those of [Cluster.Client] are closed with the cluster.
 //
+// A call takes no time in a bubble. A program that names keys by the time, as the recipes of etcd's client do, and tries again when
+// the name is taken, would do so for ever. [Network.Delay] gives calls a duration.
+//
 // To import this package changes one variable of etcd's client, for the whole program: a channel that is never closed, which
 // the client makes outside of any bubble and waits for in every watch, becomes a nil channel, which is never closed either.
 // Otherwise time would not pass in a bubble with a watch.

@@ -30,7 +30,7 @@ type Answer struct {
 	Expectation
 	text string
 	took time.Duration
-	late time.Duration // how long the member took to find that it has no leader, if it had to find that
+	late time.Duration // how long it took until the member found that it has no leader, or, after the time of the call, until there was one
 }
 
 // A loss is the moment when a member finds that it has no leader.
@@ -118,6 +118,10 @@ func (p *play) ask(e Expectation, opened func()) Answer {
 		<-l.found
 		a.late, began = l.late, time.Now()
 	}
+	if e.led {
+		p.world.Led()
+		a.late, began = time.Since(began), time.Now()
+	}
 	a.text = text(p.world.Call(ctx, e.call, p.numbers[e.at], opened))
 	a.took = time.Since(began)
 	opened() // for a watch that never began
@@ -144,7 +148,7 @@ func (a *Answer) CheckText(t *testing.T) {
 	}
 }
 
-// Check also reports an answer that came too early or too late. A real machine may take a little longer.
+// Check also reports an answer that came too early or too late, and a leader that did. A real machine may take a little longer.
 func (a *Answer) Check(t *testing.T, slack time.Duration) {
 	t.Helper()
 	a.CheckText(t)
@@ -153,6 +157,9 @@ func (a *Answer) Check(t *testing.T, slack time.Duration) {
 	}
 	if a.leaderless && (a.late < lostFrom-slack/10 || a.late > lostTo+slack) {
 		t.Errorf("%v\n  promised: the member finds that it has no leader within %v to %v\n  happened: it took %v", a, lostFrom, lostTo, a.late)
+	}
+	if a.led && a.late > slack {
+		t.Errorf("%v\n  promised: the members have a leader by the time of the call\n  happened: it took %v longer", a, a.late)
 	}
 }
 

@@ -78,16 +78,18 @@ func (s *maintenanceService) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb
 	})
 }
 
-// allowed returns the error of a change that an alarm forbids. An alarm for space forbids puts and new leases.
+// allowed returns the error of a change that an alarm forbids. An alarm for space forbids puts and new leases. One for corruption forbids
+// every change of keys and leases, but none of users.
 func (st *State) allowed(r *pb.InternalRaftRequest) error {
+	if len(st.alarms) == 0 {
+		return nil
+	}
+	put := r.Put != nil || r.LeaseGrant != nil || r.Txn != nil && mayPut(r.Txn)
+	change := put || r.DeleteRange != nil || r.Txn != nil || r.Compaction != nil || r.LeaseRevoke != nil
 	switch {
-	case len(st.alarms) == 0 || r.Alarm != nil:
-		return nil
-	case st.alarms.raised(pb.AlarmType_CORRUPT):
+	case change && st.alarms.raised(pb.AlarmType_CORRUPT):
 		return rpctypes.ErrGRPCCorrupt
-	case !st.alarms.raised(pb.AlarmType_NOSPACE):
-		return nil
-	case r.Put != nil || r.LeaseGrant != nil || r.Txn != nil && mayPut(r.Txn):
+	case put && st.alarms.raised(pb.AlarmType_NOSPACE):
 		return rpctypes.ErrGRPCNoSpace
 	}
 	return nil

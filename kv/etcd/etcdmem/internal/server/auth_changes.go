@@ -58,7 +58,7 @@ func (w *write) authenticate(name, prefix string) (*pb.AuthenticateResponse, err
 	case u == nil || u.noPassword:
 		return nil, rpctypes.ErrGRPCAuthFailed
 	}
-	token := fmt.Sprintf("%s.%d", prefix, w.index)
+	token := fmt.Sprintf("%s.%d", prefix, w.index-1) // the place before the change that makes the token, as in etcd
 	w.everywhere(func(s *Server) { s.tokens.assign(token, name) })
 	return &pb.AuthenticateResponse{Header: new(pb.ResponseHeader), Token: token}, nil
 }

@@ -122,7 +122,8 @@ func (s *Server) compact(ctx context.Context, r *pb.CompactionRequest) (*pb.Comp
 		case mvcc.ErrFuture:
 			return nil, rpctypes.ErrGRPCFutureRev
 		}
-		w.rememberHash(before, r.Revision)
+		h := kvHash{before.hash(r.Revision), r.Revision, before.compacted}
+		w.everywhere(func(s *Server) { s.rememberHash(h) })
 		return &pb.CompactionResponse{Header: &pb.ResponseHeader{Revision: w.data.Revision}}, nil
 	})
 }

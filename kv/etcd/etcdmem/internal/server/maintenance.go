@@ -90,7 +90,7 @@ func (s *maintenanceService) HashKV(ctx context.Context, r *pb.HashKVRequest) (*
 	var err error
 	s.read(func(v view) {
 		var h kvHash
-		h, err = s.state.hashAt(v, r.Revision)
+		h, err = s.hashAt(v, r.Revision)
 		resp.Header.Revision, resp.Hash, resp.HashRevision, resp.CompactRevision = v.revision, h.hash, h.revision, h.compacted
 	})
 	if err != nil {
@@ -109,17 +109,18 @@ type kvHash struct {
 // hashesKept is how many checksums of compactions are remembered.
 const hashesKept = 10
 
-// rememberHash remembers the checksum at a revision before that revision is compacted.
-func (w *write) rememberHash(before view, revision int64) {
-	w.hashes = append(w.hashes, kvHash{before.hash(revision), revision, before.compacted})
-	if len(w.hashes) > hashesKept {
-		w.hashes = w.hashes[1:]
+// rememberHash remembers the checksum at a revision that is compacted. It was made before that.
+func (s *Server) rememberHash(h kvHash) {
+	s.hashes = append(s.hashes, h)
+	if len(s.hashes) > hashesKept {
+		s.hashes = s.hashes[1:]
 	}
 }
 
 // hashAt returns the checksum at a revision, or at the newest one if revision is zero. The checksums of the last compactions are remembered.
-func (st *State) hashAt(v view, revision int64) (kvHash, error) {
-	for _, h := range st.hashes {
+// The caller holds the state's mutex.
+func (s *Server) hashAt(v view, revision int64) (kvHash, error) {
+	for _, h := range s.hashes {
 		if h.revision == revision {
 			return h, nil
 		}

@@ -56,7 +56,8 @@ type Server struct {
 	lessor lessor
 	tokens tokens // guarded by the state's mutex
 
-	effects  []effect      // of changes that the member has yet to apply, in order; guarded by the state's mutex
+	hashes   []kvHash      // of the last compactions that the process has done, oldest first; guarded by the state's mutex
+	taken    uint64        // the place in the log up to which the process has applied changes; guarded by the state's mutex
 	progress chan struct{} // closed and set to nil when the member has applied more; nil if no call waits; guarded by the state's mutex
 	restored uint64        // the [Status.Restored] that the hub has taken into account; guarded by the state's mutex
 
@@ -96,7 +97,7 @@ func New(state *State, member Member, config Config) *Server {
 	state.mu.Lock()
 	state.servers[s.id] = s
 	state.places[s.id] = max(state.places[s.id], status.Applied)
-	s.restored = status.Restored
+	s.restored, s.taken = status.Restored, status.Applied
 	s.hub.begin(state.viewAt(status.Applied))
 	state.mu.Unlock()
 	member.OnChange(s.changed)
@@ -166,19 +167,15 @@ func (s *Server) changed() {
 	s.lessor.follow(status, s.state.viewAt(status.Applied))
 }
 
-// effect is what a change does only at a member that applies it. What the change does for all members is in the [State].
-type effect struct {
-	index uint64
-	do    func(s *Server)
-}
-
 // take runs the effects of the changes that the member has applied. The caller holds state.mu.
-func (s *Server) take(applied uint64) {
-	for len(s.effects) > 0 && s.effects[0].index <= applied {
-		do := s.effects[0].do
-		s.effects = s.effects[1:]
-		do(s)
+func (s *Server) take(status Status) {
+	for _, e := range s.state.after(max(s.taken, status.Restored)) {
+		if e.index > status.Applied {
+			break
+		}
+		e.do(s)
 	}
+	s.taken = max(s.taken, status.Applied)
 }
 
 // shown is what the member has last shown to clients. The caller holds state.mu.
@@ -190,7 +187,7 @@ func (s *Server) advance(status Status) {
 		s.restored = status.Restored
 		s.hub.restore()
 	}
-	s.take(status.Applied)
+	s.take(status)
 	if s.progress != nil {
 		close(s.progress)
 		s.progress = nil
@@ -201,11 +198,11 @@ func (s *Server) advance(status Status) {
 
 // read calls f with what the member has applied. f runs with the state locked.
 func (s *Server) read(f func(v view)) {
-	applied := s.member.Status().Applied // the member must not be asked for it with the state locked
+	status := s.member.Status() // the member must not be asked for it with the state locked
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	s.take(applied)
-	f(s.state.viewAt(applied))
+	s.take(status)
+	f(s.state.viewAt(status.Applied))
 }
 
 // waitApplied returns when the member has applied the log up to a place, or ctx ends.

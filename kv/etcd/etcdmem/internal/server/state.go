@@ -17,9 +17,9 @@ type State struct {
 	leases  *leases
 	alarms  alarms
 	auth    *auth
-	hashes  []kvHash           // of the last compactions, oldest first
 	marks   []mark             // in order; the first is at or before the place of every member
 	last    uint64             // the place of the last change
+	effects []effect           // of the changes that some member has yet to apply, in order
 	servers map[uint64]*Server // the running servers, by member
 	places  map[uint64]uint64  // how far each member has applied the log, running or not
 }
@@ -66,7 +66,7 @@ func (st *State) Copy() *State {
 		c.leases.Set(id, l.copy())
 		return true
 	})
-	c.alarms, c.auth, c.hashes = st.alarms.copy(), st.auth.copy(), slices.Clone(st.hashes)
+	c.alarms, c.auth = st.alarms.copy(), st.auth.copy()
 	c.marks = []mark{{0, c.made()}}
 	return c
 }
@@ -115,6 +115,7 @@ func (st *State) applied(member uint64, index uint64) {
 		st.marks = append(st.marks[:0], st.marks[i-1:]...)
 	}
 	st.data.Drop(st.marks[0].compacted, math.MaxInt)
+	st.effects = slices.Delete(st.effects, 0, len(st.effects)-len(st.after(index)))
 }
 
 // Forget removes a member for ever. The State keeps no past for it any more.
@@ -135,6 +136,17 @@ func (st *State) changeLeases() *leases {
 // changeAuth is called before a change of users, roles and permissions. The members that have not applied the change still see these as they
 // were.
 func (st *State) changeAuth() { st.auth = st.auth.copy() }
+
+// effect is what a change does in the process of a member that applies it. What the change does to the data is in the [State].
+type effect struct {
+	index uint64
+	do    func(s *Server)
+}
+
+// after returns the effects of the changes after a place in the log.
+func (st *State) after(index uint64) []effect {
+	return st.effects[sort.Search(len(st.effects), func(i int) bool { return st.effects[i].index > index }):]
+}
 
 // view is the state at a place in the log.
 type view struct {

@@ -57,8 +57,8 @@ func (t tokens) use(text string) (user string, ok bool) {
 }
 
 // caller returns the user who makes a call. It is the zero caller if auth is not enabled, or if the call has no token. A token has the place
-// in the log at which it was made. If the member has not applied that place, caller waits for it. If a restore has removed that place from
-// the log, the token is refused.
+// in the log before the one at which it was made. If the member has not applied that place, caller waits for it. So a member that lacks only
+// the change that made the token refuses it. If a restore has removed that place from the log, the token is refused.
 func (s *Server) caller(ctx context.Context) (c caller, err error) {
 	enabled, last := false, uint64(0)
 	s.read(func(v view) { enabled, last = v.auth.enabled, s.state.last })

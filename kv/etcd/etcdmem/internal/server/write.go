@@ -7,11 +7,9 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
-// everywhere calls f for each member when the member has applied the change. It leaves out members whose process does not run now.
+// everywhere calls f for each member when its process applies the change. A member that gets another one's state instead does not apply it.
 func (w *write) everywhere(f func(s *Server)) {
-	for _, s := range w.servers {
-		s.effects = append(s.effects, effect{w.index, f})
-	}
+	w.effects = append(w.effects, effect{w.index, f})
 }
 
 // write is a change in progress. All its operations make one revision. The caller holds the state's mutex.
