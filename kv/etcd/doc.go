@@ -33,8 +33,8 @@
 //   - If no member acknowledges a watch within two seconds, the watch is requested on another stream as well, and all
 //     Stores of the client begin their watches there. A request for a watch is never cancelled before it is acknowledged.
 //     etcd's client would keep its stream for ever, and all later watches would wait in it.
-//   - A read checks whether a silent stream is alive. If that stream does not answer and a newer stream does, the watches of the silent
-//     stream end with [kv.ErrUnavailable]. Their readers can begin them again on another stream.
+//   - A read that is not refused checks whether a silent stream is alive. If that stream does not answer and a newer stream does, the
+//     watches of the silent stream end with [kv.ErrUnavailable]. Their readers can begin them again on another stream.
 //   - A slow read finds out why it is slow. If other members answer and one connection does not, the read is sent again. If
 //     nothing answers, it ends with [kv.ErrUnavailable] and the reason that the connection knows: connection refused, no such host, a
 //     certificate, no leader. If a new connection answers, the old connection had died without a reset. Then the Store sets the
@@ -108,6 +108,9 @@
 // response into messages. Catching up on a thousand transactions of a hundred small values each takes minutes
 // instead of half a second. So the package requests cut responses only from a client that is configured to take no large messages
 // (MaxCallRecvMsgSize) and has met one. Do not change that setting, or keep it above the size of a thousand transactions.
+//
+// The client of these versions can wait for ever, also in its Close: if the last watch of a stream ends, or the client is closed, at the
+// moment when the server refuses another watch of the stream. This package requests no watch when a read has just been refused.
 //
 // If a watch ends before a member has acknowledged it, one goroutine remains until a member has acknowledged it or the client is
 // closed, because the watch has to be ended at the server. There is one such goroutine for each stream that was tried, seven in a row

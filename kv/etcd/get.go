@@ -33,8 +33,9 @@ func (s *Store) snapshot(ctx context.Context, r kv.Range, verb string, opts ...c
 	}
 	open, end := s.whileOpen(ctx)
 	defer end()
-	s.pulses()
+	answered := s.doubt()
 	snapshot, err := s.read(open, r, opts)
+	answered(err)
 	if err != nil {
 		return kv.Snapshot{}, s.failed(ctx, op, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/watchkv/watchkv/kv"
 )
 
 // errSilentStream ends the watches of a lane that answers nothing while another lane of the same client answers.
@@ -17,10 +19,23 @@ const (
 	overtakenFor = time.Second
 	// quietFor is how long a lane must have been silent before a read begins a pulse.
 	quietFor = 2 * time.Second
+	// doubtAfter is how long a read may be without an answer before it begins pulses.
+	doubtAfter = 500 * time.Millisecond
 )
 
-// pulses checks whether each quiet lane with running watches is alive. It does not wait for the results. A read calls it, because a
-// reader that doubts its watch makes a read.
+// doubt begins pulses soon, because a reader that doubts its watch makes a read. The caller calls answered with the result of the read. A
+// read that is refused begins none: the reader ends its watch then, and a pulse would be refused too. If a stream ends with its last watch
+// while another one is refused there, etcd's client waits for ever, and so does its Close.
+func (s *Store) doubt() (answered func(error)) {
+	timer := time.AfterFunc(doubtAfter, s.pulses)
+	return func(err error) {
+		if timer.Stop() && classify(err) != kv.ErrPermission {
+			s.pulses()
+		}
+	}
+}
+
+// pulses checks whether each quiet lane with running watches is alive. It does not wait for the results.
 func (s *Store) pulses() {
 	for _, l := range s.lanes.inUse() {
 		if time.Duration(sinceStart()-l.heard.Load()) > quietFor {

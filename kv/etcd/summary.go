@@ -21,8 +21,9 @@ func (s *Store) Summarize(ctx context.Context, r kv.Range, since kv.Revision, li
 	}
 	open, end := s.whileOpen(ctx)
 	defer end()
-	s.pulses()
+	answered := s.doubt()
 	summary, err := s.summarize(open, r, since, max(limit, 1))
+	answered(err)
 	if err != nil {
 		return kv.Summary{}, s.failed(ctx, op, err)
 	}
