@@ -47,9 +47,9 @@ func (s *state[T]) init(from source[T]) {
 	}
 }
 
-// publish shows the watchers a newest update with what stands in for it, if anything does, and a fault if there is one. Only the feed calls
-// it.
-func (s *state[T]) publish(newest, instead *update[T], fault error) {
+// publish shows the watchers a newest update with what stands in for it, if anything does, and a fault if there is one. The watchers of
+// every update get updates, which are up to newest: the backlog is never ahead of what is published. Only the feed calls it.
+func (s *state[T]) publish(newest, instead *update[T], fault error, updates ...*update[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := *s.published.Load()
@@ -66,6 +66,9 @@ func (s *state[T]) publish(newest, instead *update[T], fault error) {
 		s.standIn(instead)
 	}
 	s.published.Store(&next)
+	if len(updates) > 0 {
+		s.backlog.append(updates...)
+	}
 	s.notifiers.notify()
 }
 

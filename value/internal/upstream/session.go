@@ -80,7 +80,7 @@ var ErrRefused = errors.New("the watch was refused")
 func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 	r := u.read(ctx, u.expected())
 	if r.err != nil {
-		return false, u.readFailed(ctx, r.err)
+		return false, readError{r.err}
 	}
 	after := u.feed.Begin(u.found(&r))
 	u.confirm(r)
@@ -248,7 +248,7 @@ func (s *session) logIfWaiting() error {
 func (s *session) takeReading(r reading) error {
 	s.reading = false
 	if r.err != nil {
-		return s.readFailed(s.ctx, r.err)
+		return readError{r.err}
 	}
 	behind, err := s.feed.Check(s.found(&r), r.floor)
 	if err != nil {
