@@ -31,7 +31,7 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 	case !f.started:
 		f.started = true
 		f.state.health.Restarted(now.Revision)
-		f.state.latest.forget()
+		f.state.latest.begin(s.Began)
 		backlog.clear(now.Since())
 		f.jump(now, s)
 	case replaced:

@@ -114,3 +114,52 @@ func TestV11StatusKnowsTheErrorThatAGetHasReturned(t *testing.T) {
 		})
 	}
 }
+
+func TestV14LatestHasAValueWhileTheFirstAnswerTakesThePlaceOfWhatWasLastKnown(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		b.put("8")
+		b.Cut()
+		began := time.Now()
+		var v *value.Value[int]
+		asked := 0
+		v = b.value(onLog("the store has answered", func() {
+			asked++
+			if r, ok := v.Latest(); !ok || r.Value != 8 || r.LastKnown || !r.Confirmed.Equal(began) {
+				b.Errorf("promised: Latest has a good value once it had one, and says when it was confirmed: 8 at %v\nhappened: %+v, %t", began, r, ok)
+			}
+		}))
+		w := v.Watch()
+		defer w.Close()
+		b.gives(w, 7)
+		b.Heal() // the read that began with the watcher is answered
+		b.gives(w, 8)
+		if asked != 1 {
+			b.Errorf("the log says %d times that the store has answered, want once", asked)
+		}
+	})
+}
+
+func TestAHandlerOfTheLogThatWaitsStopsNoBubble(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.runs(7)
+		b.Cut()
+		handled := false
+		w := b.value(onLog("using what was last known", func() {
+			time.Sleep(time.Minute)
+			handled = true
+		})).Watch()
+		defer w.Close()
+		time.Sleep(lastAfter)
+		synctest.Wait()
+		b.put("8")
+		b.Heal() // so that the store answers while the handler waits
+		b.gives(w, 7)
+		b.gives(w, 8)
+		if !handled {
+			b.Error("promised: the log has said that the last known value is used before it says that it is not; its handler has not returned")
+		}
+	})
+}

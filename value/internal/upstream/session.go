@@ -53,12 +53,13 @@ type reading struct {
 type Found struct {
 	kv.Snapshot
 	Place    Position
-	TooLarge error // why the entry has no value
+	TooLarge error     // why the entry has no value
+	Began    time.Time // when the read began
 }
 
 // found is what r has found.
 func (u *upstream) found(r *reading) Found {
-	f := Found{Snapshot: r.snapshot, TooLarge: r.tooLarge}
+	f := Found{Snapshot: r.snapshot, TooLarge: r.tooLarge, Began: r.began}
 	if r.unread != nil {
 		f.Place = *r.unread
 		f.Place.Revision = r.snapshot.Revision
