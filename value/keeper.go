@@ -138,12 +138,13 @@ func (k *keeper[T]) use() {
 	k.state.remember(u)
 }
 
-// known is the position that was loaded, or none. A load that takes longer than the watchers are to wait is not waited for.
+// known is the position that was loaded, or none if that is too old. A load that takes longer than the watchers are to wait is not waited
+// for.
 func (k *keeper[T]) known() (p upstream.Position) {
 	if k == nil || k.state.subject.Decode == nil { // of one key nothing is shared
 		return p
 	}
-	if u := k.await(); u != nil {
+	if u := k.await(); u != nil && !u.isTooOld(k.state.config.MaxStaleness) {
 		p = u.Position
 	}
 	return p
