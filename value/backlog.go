@@ -53,8 +53,8 @@ func (b *backlog[T]) recording() bool {
 	return len(b.readers) > 0
 }
 
-// append adds what one batch brought, all at once: no watcher falls behind the backlog, to read the store's
-// history, before the state is published that follows the batch.
+// append adds what one batch brought, all at once, after the state is published that follows the batch: no watcher falls behind the
+// backlog, to read the store's history, before that.
 func (b *backlog[T]) append(updates ...*update[T]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -71,13 +71,13 @@ func (f *feed[T]) Deliver(b kv.Batch) error {
 		}
 	}
 	f.keepLatest(news, updates)
-	if recording { // last: who reads at the same time returns nothing that is newer than the Latest
-		f.state.backlog.append(updates...)
+	f.state.health.Saw(f.newest.Revision, len(news))
+	if !recording {
+		updates = nil
 	}
 	if len(news) > 0 {
-		f.publish()
+		f.publish(updates...)
 	}
-	f.state.health.Saw(f.newest.Revision, len(news))
 	return nil
 }
 
@@ -119,7 +119,6 @@ func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err e
 			return false, f.reset()
 		}
 		f.show(now, s)
-		f.state.health.Saw(now.Revision, 0)
 	}
 	if f.streamed.SameAs(&now) && f.streamed.NothingBetween(now) {
 		f.streamed.Revision = max(f.streamed.Revision, now.Revision)
@@ -136,13 +135,14 @@ func (f *feed[T]) reset() error {
 // show makes now, which s holds, the newest state.
 func (f *feed[T]) show(now upstream.Position, s upstream.Found) {
 	f.awaited = max(f.awaited, now.Entry.ModRevision)
-	if f.shown != nil && f.shown.epoch == f.epoch && f.newest.SameAs(&now) {
-		f.newest = now
+	same := f.shown != nil && f.shown.epoch == f.epoch && f.newest.SameAs(&now)
+	f.newest = now
+	if same {
+		f.state.health.Saw(now.Revision, 0)
 		return
 	}
-	f.newest = now
 	f.shown = f.found(s)
-	f.state.health.Saw(0, 1)
+	f.state.health.Saw(now.Revision, 1)
 	f.state.offerLatest(f.shown)
 	f.publish()
 }
@@ -181,12 +181,13 @@ func (f *feed[T]) keepLatest(news []upstream.Step, updates []*update[T]) {
 	}
 }
 
-// publish shows the watchers the newest state. Status names its bad value by then: who has seen the state may ask.
-func (f *feed[T]) publish() {
+// publish shows the watchers the newest state, and those of every update also updates. Latest and Status know these by then, and Status
+// names a bad value: who has seen them may ask.
+func (f *feed[T]) publish(updates ...*update[T]) {
 	if f.shown != nil {
 		f.state.health.Newest(f.shown.bad())
 	}
-	f.publishWith(nil)
+	f.publishWith(nil, updates...)
 	f.keeper.offer(f.shown)
 }
 
@@ -195,8 +196,8 @@ func (f *feed[T]) Fault(err error) { f.publishWith(err) }
 
 // publishWith publishes what is shown, and what was last known if it stands in for that. Any answer ends the use of what was last known,
 // also that the store refuses the read.
-func (f *feed[T]) publishWith(fault error) {
-	f.state.publish(f.shown, f.keeper.standIn(f.shown), fault)
+func (f *feed[T]) publishWith(fault error, updates ...*update[T]) {
+	f.state.publish(f.shown, f.keeper.standIn(f.shown), fault, updates...)
 }
 
 func (f *feed[T]) Position() kv.Revision { return f.streamed.Revision }

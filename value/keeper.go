@@ -15,6 +15,8 @@ import (
 const (
 	// saveEvery is the shortest time between two saves.
 	saveEvery = time.Second
+	// saveAgain is the longest time after which a save that failed is tried again.
+	saveAgain = time.Minute
 	// saveShare bounds the part of the time that saves take.
 	saveShare = 20
 	// loadTimeout is how long the first read waits for what was last known, if the watchers do not wait longer.
@@ -72,7 +74,12 @@ func (k *keeper[T]) keep(ctx context.Context) {
 	use := time.NewTimer(time.Until(k.began.Add(k.state.config.lastKnownAfter)))
 	defer use.Stop()
 	s := saver[T]{keeper: k, saved: k.last}
-	var due <-chan time.Time
+	var due, again <-chan time.Time
+	save := func() {
+		if due, again = nil, nil; !s.save(k.take(), false) {
+			again = time.After(max(s.pause, time.Until(s.next)))
+		}
+	}
 	for {
 		select {
 		case <-use.C:
@@ -82,8 +89,9 @@ func (k *keeper[T]) keep(ctx context.Context) {
 				due = time.After(time.Until(s.next))
 			}
 		case <-due:
-			due = nil
-			s.save(k.take(), false)
+			save()
+		case <-again:
+			save()
 		case <-ctx.Done():
 			s.save(k.take(), true)
 			return
@@ -138,12 +146,13 @@ func (k *keeper[T]) use() {
 	k.state.remember(u)
 }
 
-// known is the position that was loaded, or none. A load that takes longer than the watchers are to wait is not waited for.
+// known is the position that was loaded, or none if that is too old. A load that takes longer than the watchers are to wait is not waited
+// for.
 func (k *keeper[T]) known() (p upstream.Position) {
 	if k == nil || k.state.subject.Decode == nil { // of one key nothing is shared
 		return p
 	}
-	if u := k.await(); u != nil {
+	if u := k.await(); u != nil && !u.isTooOld(k.state.config.MaxStaleness) {
 		p = u.Position
 	}
 	return p
@@ -211,16 +220,19 @@ type saver[T any] struct {
 	saved *update[T] // what was saved last
 	known *update[T] // what was to be saved last
 	next  time.Time  // no save before
+
+	pause time.Duration // before a save that failed is tried again; it doubles
 }
 
-// save saves u, or the last one again if it is the last save: the store may have confirmed it since.
-func (s *saver[T]) save(u *update[T], last bool) {
+// save saves u, or the last one again: if that has failed, and if it is the last save, because the store may have confirmed it since. It
+// reports whether that has worked.
+func (s *saver[T]) save(u *update[T], last bool) bool {
 	if u != nil {
 		s.known = u
 	}
 	u = s.known
 	if u == nil || !last && s.saved != nil && u.SameAs(&s.saved.Position) {
-		return
+		return true
 	}
 	state := s.state
 	began := time.Now()
@@ -228,9 +240,11 @@ func (s *saver[T]) save(u *update[T], last bool) {
 	err := state.config.lastKnown.Save(context.Background(), state.subject.Range, snapshot, state.fresh.Confirmed.Load().Began)
 	s.next = time.Now().Add(max(saveEvery, saveShare*time.Since(began)))
 	if err != nil {
+		s.pause = min(max(saveEvery, 2*s.pause), saveAgain)
 		s.failed("what is known cannot be saved", err)
-		return
+		return false
 	}
-	s.saved, s.failure = u, ""
+	s.saved, s.failure, s.pause = u, "", 0
 	state.health.NotKept(nil)
+	return true
 }

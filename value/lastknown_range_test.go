@@ -1,6 +1,7 @@
 package value_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -94,6 +95,45 @@ func TestLastKnownOfABundle(t *testing.T) {
 		want(w, "xy")
 		if _, err := w.Get(b.Context()); !errors.As(err, new(*value.DecodeError)) {
 			t.Errorf("Get: %v, want a DecodeError", err)
+		}
+	})
+}
+
+// record is a LastKnown that has always kept the same.
+type record struct {
+	kv.Snapshot
+	confirmed time.Time
+}
+
+func (r record) Load(context.Context, kv.Range) (kv.Snapshot, time.Time, error) {
+	return r.Snapshot, r.confirmed, nil
+}
+
+func (record) Save(context.Context, kv.Range, kv.Snapshot, time.Time) error { return nil }
+
+func TestLastKnownOfAMapThatIsTooOldIsNotUsedForABadValue(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		b.put("/m/a", "1")
+		good, err := b.Get(b.Context(), kv.Prefix("/m/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.put("/m/a", "bad")
+		for _, c := range []struct {
+			age  time.Duration
+			want string
+		}{{time.Hour - time.Second, "1"}, {time.Hour, ""}} {
+			last := record{good, time.Now().Add(-c.age)}
+			b.m = value.NewMap(b.Store, kv.Prefix("/m/"), strict, value.WithLastKnown(last, lastAfter), value.WithMaxStaleness(time.Hour))
+			w := b.watch()
+			v, err := w.Get(b.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if item, _ := v.Get("/m/a"); item.Err == nil || item.Value != c.want {
+				t.Errorf("promised: of what the store confirmed %v ago %q is used, with a WithMaxStaleness of an hour\nhappened: %+v", c.age, c.want, item)
+			}
+			w.Close()
 		}
 	})
 }

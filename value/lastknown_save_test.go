@@ -17,6 +17,7 @@ type memo struct {
 	saves  []kv.Snapshot
 	times  []time.Time
 	fail   error
+	failed int
 	takes  time.Duration
 	loaded kv.Snapshot
 }
@@ -33,6 +34,7 @@ func (m *memo) Save(_ context.Context, _ kv.Range, s kv.Snapshot, _ time.Time) e
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
+		m.failed++
 		return m.fail
 	}
 	m.saves, m.times = append(m.saves, s), append(m.times, time.Now())
@@ -107,6 +109,33 @@ func TestAnErrorOfSavingEndsNothing(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if s := v.Status(); s.LastKnownError != nil || m.count() != 1 {
 			t.Errorf("promised: what is known later is saved; Status = %+v, saves %d", s, m.count())
+		}
+	})
+}
+
+func TestASaveThatFailsIsTriedAgain(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := &memo{fail: errors.New("no space left")}
+		b.kept = m
+		b.put("7")
+		v := b.value()
+		w := v.Watch()
+		defer w.Close()
+		b.gives(w, 7)
+		time.Sleep(time.Hour)
+		m.mu.Lock()
+		tries := m.failed
+		m.fail = nil
+		m.mu.Unlock()
+		if tries < 60 || tries > 120 {
+			t.Errorf("promised: a save that fails is tried again, after a minute at last; in an hour it was tried %d times", tries)
+		}
+		time.Sleep(time.Minute)
+		if s := v.Status(); m.count() != 1 || s.LastKnownError != nil {
+			t.Errorf("promised: each good value is saved, also if that failed at first; there were %d saves, and Status is %+v", m.count(), s)
+		}
+		if n := b.log.count("cannot be saved"); n != 1 {
+			t.Errorf("promised: an error is logged once; the log:\n%s", &b.log)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package value
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -11,6 +12,7 @@ import (
 type latest[T any] struct {
 	keep bool                      // a deletion leaves good as it is
 	good atomic.Pointer[update[T]] // nil if there is none
+	read atomic.Pointer[time.Time] // when the first read of the newest upstream began; set before it is offered
 
 	mu sync.Mutex
 	at instant // of the newest update that was offered: a good one, or a deletion
@@ -62,9 +64,23 @@ func (l *latest[T]) since(epoch uint64) kv.Revision {
 	return l.at.revision
 }
 
-// forget lets the next offer be of any revision: the store may have been replaced while no watcher was open.
-func (l *latest[T]) forget() {
+// begin takes when the first read of an upstream began, which is offered next. It may be of any revision: the store may have been replaced
+// while no watcher was open.
+func (l *latest[T]) begin(read time.Time) {
+	l.read.Store(&read)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.at.revision = -1
+}
+
+// confirmed is when u was confirmed, if the last confirmation was at a time: before the first one, what was last known may be at hand, or
+// the read that is about to be the first.
+func (l *latest[T]) confirmed(u *update[T], at time.Time) time.Time {
+	switch {
+	case u.isLastKnown():
+		return u.kept.confirmed
+	case at.IsZero():
+		return *l.read.Load()
+	}
+	return at
 }

@@ -3,6 +3,7 @@ package value
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/memory"
@@ -75,7 +76,7 @@ func TestV14LatestMayBeOfAnyRevisionAfterAllWatchersWereClosed(t *testing.T) {
 	if got := v.state.latest.since(1); got != -1 {
 		t.Errorf("Latest is of revision %d of a history that it is not of", got)
 	}
-	v.state.latest.forget()
+	v.state.latest.begin(time.Now())
 	older := &update[string]{}
 	older.Put(kv.Entry{Key: "/a", ModRevision: 3})
 	older.Revision = 3

@@ -58,7 +58,7 @@ func newSpecial[T any](s *state[T], c watchConfig) special[T] {
 		x.misuse = wrongAfter(*c.after, s.subject)
 	}
 	if most := s.config.MaxStaleness; most > 0 {
-		x.limit = &stalenessLimit{most: most, opened: time.Now()}
+		x.limit = &stalenessLimit{most: most}
 	}
 	switch {
 	case c.every:
@@ -68,6 +68,14 @@ func newSpecial[T any](s *state[T], c watchConfig) special[T] {
 		s.timed.Store(true)
 	}
 	return x
+}
+
+// opened takes the ticket of the first read, when the watcher counts as open: its Value is stale no later than it is.
+func (r *reader[T]) opened(ticket uint64) {
+	r.ticket = ticket
+	if limit := r.special().limit; limit != nil {
+		limit.opened = time.Now()
+	}
 }
 
 // close ends what the reader has running. A Get that waits returns.

@@ -31,7 +31,7 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 	case !f.started:
 		f.started = true
 		f.state.health.Restarted(now.Revision)
-		f.state.latest.forget()
+		f.state.latest.begin(s.Began)
 		backlog.clear(now.Since())
 		f.jump(now, s)
 	case replaced:
@@ -44,14 +44,12 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 		f.jump(now, s)
 	case f.streamed.NothingBetween(now):
 		f.jump(now, s)
-		backlog.append(f.found(s))
-		f.publish() // again: what jump may have published was without the backlog
+		f.publish(f.found(s)) // again: what jump may have published was not for those of every update
 	case lost != nil:
 		f.jumpOver(now, s, lost)
 	default:
 		f.show(now, s) // the watch will bring what led there
 	}
-	f.state.health.Saw(f.newest.Revision, 0)
 	f.state.healed()
 	return f.streamed.Revision
 }
@@ -76,8 +74,7 @@ func (f *feed[T]) jumpOver(now upstream.Position, s upstream.Found, why error) {
 		u.Revision = now.Revision // also if the range is as it was: keys may have come and gone
 	}
 	u.gap = why
-	f.state.backlog.append(&u)
-	f.publish()
+	f.publish(&u)
 }
 
 // StreamFailed takes the error that a watch ended with.

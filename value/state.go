@@ -2,7 +2,6 @@ package value
 
 import (
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,10 +17,13 @@ type state[T any] struct {
 	published atomic.Pointer[published[T]]
 	notifiers notifiers // notified after published has changed
 	latest    latest[T]
-	mu        sync.Mutex // for those who publish
 	backlog   backlog[T]
 	timed     atomic.Bool   // a watcher wants to know when the newest update was published
 	run       atomic.Uint64 // how many upstreams were asked for: the last one supplies the watchers that are open
+
+	// turn holds a token while one of those who publish has its turn. It is no mutex, because a handler of the log may take its time, and
+	// what waits for a mutex keeps a synctest bubble from going on.
+	turn chan struct{}
 }
 
 // published is what the feed has published last. It is immutable: the next one takes its place.
@@ -42,16 +44,17 @@ func (s *state[T]) init(from source[T]) {
 	s.backlog.most = s.config.backlog
 	s.latest.keep = s.config.keepLatest
 	s.published.Store(new(published[T]))
+	s.turn = make(chan struct{}, 1)
 	if s.misuse != nil {
 		s.health.Misused(s.misuse)
 	}
 }
 
-// publish shows the watchers a newest update with what stands in for it, if anything does, and a fault if there is one. Only the feed calls
-// it.
-func (s *state[T]) publish(newest, instead *update[T], fault error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// publish shows the watchers a newest update with what stands in for it, if anything does, and a fault if there is one. The watchers of
+// every update get updates, which are up to newest: the backlog is never ahead of what is published. Only the feed calls it.
+func (s *state[T]) publish(newest, instead *update[T], fault error, updates ...*update[T]) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	next := *s.published.Load()
 	next.instead, next.reached = instead, newest != nil || fault != nil
 	if newest != next.newest && s.timed.Load() {
@@ -66,13 +69,16 @@ func (s *state[T]) publish(newest, instead *update[T], fault error) {
 		s.standIn(instead)
 	}
 	s.published.Store(&next)
+	if len(updates) > 0 {
+		s.backlog.append(updates...)
+	}
 	s.notifiers.notify()
 }
 
 // healed takes back a fault: a watcher that has not returned it does not return it any more. Only the feed calls it.
 func (s *state[T]) healed() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	next := *s.published.Load()
 	if next.fault == nil {
 		return
@@ -82,22 +88,22 @@ func (s *state[T]) healed() {
 	s.notifiers.notify()
 }
 
-// remember shows the watchers what was last known, unless the store has answered. What is said of it is said before an answer can end it.
+// remember shows the watchers what was last known, unless the store has answered. The log has said so before an answer can end it.
 func (s *state[T]) remember(u *update[T]) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	next := *s.published.Load()
 	if next.reached {
 		return
 	}
 	next.instead = u
 	s.standIn(u)
-	s.health.Log(slog.LevelWarn, "the store has not answered; using what was last known", "confirmed", u.kept.confirmed)
 	s.published.Store(&next)
 	s.notifiers.notify()
+	s.health.Log(slog.LevelWarn, "the store has not answered; using what was last known", "confirmed", u.kept.confirmed)
 }
 
-// standIn has Latest and Status say that u, which was last known, is used, or with nil that nothing is. It is called with mu held, before
+// standIn has Latest and Status say that u, which was last known, is used, or with nil that nothing is. It is called in a turn, before
 // a watcher can return what is used: who has it may ask.
 func (s *state[T]) standIn(u *update[T]) {
 	if s.config.lastKnown == nil {

@@ -72,12 +72,12 @@ func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	confirmed := v.state.fresh.Confirmed.Load() // first: what it confirms is in what is loaded after it
 	newest := v.state.published.Load().newest
 	u := v.state.latest.good.Load() // last: there is no newer good value up to newest
-	if u == nil || confirmed.Began.IsZero() && !u.isLastKnown() {
-		return r, false // or the first read is just being taken
+	if u == nil {
+		return r, false
 	}
-	r = Reading[T]{Value: u.value, Revision: u.Revision, Confirmed: confirmed.Began, ModRevision: u.Entry.ModRevision}
-	if u.isLastKnown() {
-		r.LastKnown, r.Confirmed = true, u.kept.confirmed
+	r = Reading[T]{
+		Value: u.value, Revision: u.Revision, Confirmed: v.state.latest.confirmed(u, confirmed.Began),
+		ModRevision: u.Entry.ModRevision, LastKnown: u.isLastKnown(),
 	}
 	if newest != nil && newest.isAfter(u) {
 		r.ModRevision = newest.Entry.ModRevision

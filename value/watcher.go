@@ -25,7 +25,7 @@ func newWatcher[T any](s *supply[T], opts []WatchOption) *Watcher[T] {
 	w := &Watcher[T]{supply: s}
 	w.reader.init(s.state, c)
 	if w.reader.special().misuse == nil {
-		w.reader.ticket = s.open()
+		w.reader.opened(s.open())
 	}
 	return w
 }

@@ -53,12 +53,13 @@ type reading struct {
 type Found struct {
 	kv.Snapshot
 	Place    Position
-	TooLarge error // why the entry has no value
+	TooLarge error     // why the entry has no value
+	Began    time.Time // when the read began
 }
 
 // found is what r has found.
 func (u *upstream) found(r *reading) Found {
-	f := Found{Snapshot: r.snapshot, TooLarge: r.tooLarge}
+	f := Found{Snapshot: r.snapshot, TooLarge: r.tooLarge, Began: r.began}
 	if r.unread != nil {
 		f.Place = *r.unread
 		f.Place.Revision = r.snapshot.Revision
@@ -80,7 +81,7 @@ var ErrRefused = errors.New("the watch was refused")
 func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 	r := u.read(ctx, u.expected())
 	if r.err != nil {
-		return false, u.readFailed(ctx, r.err)
+		return false, readError{r.err}
 	}
 	after := u.feed.Begin(u.found(&r))
 	u.confirm(r)
@@ -248,7 +249,7 @@ func (s *session) logIfWaiting() error {
 func (s *session) takeReading(r reading) error {
 	s.reading = false
 	if r.err != nil {
-		return s.readFailed(s.ctx, r.err)
+		return readError{r.err}
 	}
 	behind, err := s.feed.Check(s.found(&r), r.floor)
 	if err != nil {

@@ -82,6 +82,9 @@ func (u *upstream) Run(ctx context.Context) {
 		}
 		passing := atOnce && helpedByReading(err)
 		u.health.failed(err, passing)
+		if fault := faultOf(err); fault != nil {
+			u.feed.Fault(fault) // last: who gets it may ask for the Status
+		}
 		if passing {
 			atOnce = false
 			if !u.pause(ctx, time.Until(earliest)) {
@@ -300,23 +303,24 @@ func (u *upstream) confirm(r reading) {
 	u.fresh.confirm(r.ticket, r.began, upTo, epoch)
 }
 
-// readFailed is the end of a session by a read that failed.
-func (u *upstream) readFailed(ctx context.Context, err error) error {
-	if ctx.Err() == nil && IsReturned(err) {
-		u.feed.Fault(err)
-	}
-	return readError{err}
-}
-
 // watchFailed is the end of a session by the watch's own end.
 func (u *upstream) watchFailed(err error) error {
 	u.feed.StreamFailed(err)
-	switch {
-	case errors.Is(err, kv.ErrPermission), errors.Is(err, kv.ErrClosed):
+	if errors.Is(err, kv.ErrPermission) || errors.Is(err, kv.ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
-	case errors.Is(err, kv.ErrTooLarge): // what it is about may not be the newest, or a read may be able to go past it
-	case IsReturned(err):
-		u.feed.Fault(err)
+	}
+	return err
+}
+
+// faultOf returns what a Get returns for the error that a session ended with; nil for nothing.
+func faultOf(err error) error {
+	if read, ok := errors.AsType[readError](err); ok {
+		err = read.error
+	} else if errors.Is(err, ErrRefused) || errors.Is(err, kv.ErrTooLarge) {
+		return nil // what is too large may not be the newest, or a read may be able to go past it
+	}
+	if !IsReturned(err) {
+		return nil
 	}
 	return err
 }
