@@ -15,4 +15,4 @@ type mutation struct {
 }
 
 var mutants = slices.Concat(readMutants, watchMutants, resumeMutants, misleadingMutants, valueMutants, mapMutants,
-	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants, optionalMutants, summaryMutants, elsewhereMutants, raceMutants, heldMutants)
+	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants, optionalMutants, summaryMutants, elsewhereMutants, raceMutants, heldMutants, cornerMutants)

@@ -50,6 +50,64 @@ var byteChecks = []check{
 		e.ExpectSnapshot(kv.Key(e.Key("1")), e.Get(kv.Key(e.Key("1"))))
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
+	{"S5", "got-from-get-of-one-key", "gets two keys alone, in turns, and changes the values: no value that was returned before changes, and nothing that is stored", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		one, two := kv.Key(e.Key("1")), kv.Key(e.Key("2"))
+		e.Put(e.Key("1"), "one")
+		last := e.Put(e.Key("2"), "two")
+		kept, other, changed := e.Get(one), e.Get(two), e.Get(one)
+		e.ExpectSnapshot(one, kept)
+		e.scribbleAll(changed)
+		for range 2 {
+			e.ExpectSnapshot(one, kept)
+			e.ExpectSnapshot(two, other)
+			kept, other = e.Get(one), e.Get(two)
+		}
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		e.Watch(e.All(), start).Through(last).ExpectAll()
+	}},
+	{"S5", "appended-to", "appends to each value of a snapshot and of a watch's batches: the other values stay as they are", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		live := e.Watch(e.All(), start)
+		for i := range 5 {
+			e.Put(e.Key(fmt.Sprint(i)), fmt.Sprint("value ", i))
+		}
+		last := e.Ledger.Last()
+		got := e.Get(e.All())
+		for _, entry := range got.Entries {
+			e.append(entry.Value)
+		}
+		e.ExpectSnapshot(e.All(), got)
+		for _, w := range []*suite.Watching{live.Through(last), e.Watch(e.All(), start).Through(last)} {
+			for _, event := range w.Events() {
+				e.append(event.Value)
+			}
+			w.ExpectAll()
+		}
+	}},
+	{"S5", "large-values", "changes a large value that was put, one that was got, and one of a watch: nothing that is stored changes, and nothing that others have", 0, func(e *env) {
+		key, start := e.Key("k"), e.Get(e.All()).Revision
+		w, other := e.Watch(e.All(), start), e.Watch(e.All(), start)
+		value := bytes.Repeat([]byte{'v'}, 128<<10)
+		rev, err := e.Write("put "+e.Short(key)+" from a large slice", func(ctx context.Context) (kv.Revision, error) {
+			return e.Store.Put(ctx, key, value)
+		}, kv.PutOp(key, bytes.Clone(value)))
+		e.Must("put", err)
+		e.scribble(value)
+		w.Through(rev).ExpectAll()
+		got, single := e.Get(e.All()), e.Get(kv.Key(key))
+		e.ExpectSnapshot(e.All(), got)
+		for _, snapshot := range []kv.Snapshot{got, single} {
+			e.scribbleAll(snapshot)
+		}
+		for _, event := range w.Events() {
+			e.scribble(event.Value)
+		}
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		e.ExpectSnapshot(kv.Key(key), e.Get(kv.Key(key)))
+		other.Through(rev).ExpectAll()
+		e.Watch(e.All(), start).Through(rev).ExpectAll()
+	}},
 	{"S5", "got-from-events", "changes the values in one watch's events, and checks another watch and new reads", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w, other, single := e.Watch(e.All(), start), e.Watch(e.All(), start), e.Watch(kv.Key(e.Key("1")), start)
@@ -98,11 +156,13 @@ var byteChecks = []check{
 		for _, odd := range []string{
 			"\x00", "\x00\x00", "a\x00b", "\xff", "\xff\xff", "a\xffb", "/", "//", "/a//b/", "../x", " ", "\n", "%", "*", ">", ".", "$",
 			"%41", "%2F", "+", "a?b", "#", "\\", `\x41`, "'", `"`, "_", "[k]", "{k}", "\r\n", "k ", "e\u0301",
+			"\\\\", "''", `""`, "%25", "%%", ":", "a:b", "a/b", "a/./b", "a/../b", "./a", "a/", "a//", "&", "=", ";", ",", "|", "!", "@", "~", "-", "$$", "{{k}}",
+			"\t", "k\t", " k", "k\x00", "k.", ".k", "..", "\ufeffk", "\ufb01", "fi", "\u00df", "ss", "É", "\u212a", "\u0130", "\U0001f600", "\x7f", "\x80", "\xed\xa0\x80",
 			"é", "\xc3\x28", "日本語", strings.Repeat("k", 1024-len(e.Prefix)), "K", "k",
 		} {
 			keys = append(keys, e.Key(odd))
 		}
-		keys = append(keys, "\x00"+e.Prefix, "\xff"+e.Prefix, "\xff\xff\xff"+e.Prefix, "/"+e.Prefix)
+		keys = append(keys, "\x00"+e.Prefix, "\xff"+e.Prefix, "\xff\xff\xff"+e.Prefix, "/"+e.Prefix, " "+e.Prefix, "\n"+e.Prefix, "\ufeff"+e.Prefix)
 		start := e.Get(e.All()).Revision
 		w := e.Watch(kv.All(), start)
 		var single []*suite.Watching
@@ -140,11 +200,11 @@ var byteChecks = []check{
 		w := e.Watch(e.All(), start)
 		var last kv.Revision
 		for i, value := range []string{
-			"", "\x00", "\xff", "null", " ", "\n", `\`, `\\`, `\x41`, `\101`, "%41", "dg==", `"v"`, "'", "\r\n", string(every[:]), "\xc3\x28", strings.Repeat("m", 1<<20), "", strings.Repeat("\x00", 1<<20), "",
+			"", "\x00", "\xff", "null", " ", "\n", `\`, `\\`, `\x41`, `\101`, "%41", "dg==", `"v"`, "'", "\r\n", "\ufeffv", "007", "1e3", "true", `{"b": 1, "a" : 1.0}`, " v ", "v\n", "v\x00", "%25", "a+b", "&amp;", "\u00df", string(every[:]), "\xc3\x28", strings.Repeat("m", 1<<20), "", strings.Repeat("\x00", 1<<20), "",
 		} {
 			last = e.Put(e.Key("same"), value)
 			if i%2 == 0 {
-				last = e.Put(e.Key("key "+string(rune('a'+i))), value)
+				last = e.Put(e.Key("key "+string(rune('A'+i))), value)
 			}
 			e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		}
@@ -155,6 +215,13 @@ var byteChecks = []check{
 		key := e.Key(strings.Repeat("k", 1024-len(e.Prefix)))
 		w := e.Watch(kv.Key(key), e.Get(kv.Key(key)).Revision)
 		rev := e.Put(key, strings.Repeat("m", 1<<20))
+		e.ExpectSnapshot(kv.Key(key), e.Get(kv.Key(key)))
+		w.Through(rev).ExpectAll()
+	}},
+	{"S6", "large-value-in-a-commit", "commits a value of a megabyte at a key of a kilobyte, gets it and watches it", suite.Commit, func(e *env) {
+		key := e.Key(strings.Repeat("k", 1024-len(e.Prefix)))
+		w := e.Watch(kv.Key(key), e.Get(kv.Key(key)).Revision)
+		rev := e.Commit(kv.PutOp(key, bytes.Repeat([]byte{'m'}, 1<<20)))
 		e.ExpectSnapshot(kv.Key(key), e.Get(kv.Key(key)))
 		w.Through(rev).ExpectAll()
 	}},
@@ -187,11 +254,17 @@ var byteChecks = []check{
 
 // scribble changes a slice that is the caller's, with the room that append would find behind it.
 func (e *env) scribble(value []byte) {
-	e.Logf("overwrite the slice that holds %q", value)
+	e.Logf("overwrite the slice that holds %s", suite.Brief(string(value)))
 	value = value[:cap(value)]
 	for i := range value {
 		value[i] = '#'
 	}
+}
+
+// append appends to a slice that is the caller's.
+func (e *env) append(value []byte) {
+	e.Logf("append to the slice that holds %s", suite.Brief(string(value)))
+	_ = append(value, "#####"...)
 }
 
 // scribbleAll changes all of a snapshot, and what append would find behind it.

@@ -11,7 +11,7 @@ import (
 
 // compactionChecks are those of W8: history that is gone.
 var compactionChecks = []check{
-	{"W8", "compacted-past", "compacts twice, and watches after earlier revisions: each watch that would miss something ends with a CompactedError that names the oldest revision", suite.Compact, func(e *env) {
+	{"W8", "compacted-past", "compacts twice, and watches after earlier revisions, and after zero: each watch that would miss something ends with a CompactedError that names the oldest revision", suite.Compact, func(e *env) {
 		start := e.Get(e.All()).Revision
 		var revs []kv.Revision
 		for i := range 24 {
@@ -25,7 +25,7 @@ var compactionChecks = []check{
 			e.expectNoEvents(first)
 			named := []kv.Revision{e.expectCompacted(err, start)}
 			var others []*suite.Watching
-			for _, after := range []kv.Revision{revs[0], revs[at/2], revs[at-2]} {
+			for _, after := range []kv.Revision{0, revs[0], revs[at/2], revs[at-2]} {
 				others = append(others, e.Watch(e.All(), after))
 			}
 			for _, w := range others {

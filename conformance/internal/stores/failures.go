@@ -3,6 +3,7 @@ package stores
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -47,11 +48,16 @@ var errorChecks = []check{
 		}
 		e.expectUnchanged(start)
 	}},
-	{"Errors", "too-large", "puts a value that is larger than the store takes: ErrTooLarge, and nothing is written", suite.TooLarge, func(e *env) {
+	{"Errors", "too-large", "puts a value that is larger than the store takes, alone and in a commit: ErrTooLarge, and nothing is written", suite.TooLarge, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		_, err := e.TryPut(e.Store, e.Key("k"), string(make([]byte, e.Backend.TooLarge)))
 		e.expectError("a put that is too large", err, kv.ErrTooLarge)
 		e.expectUnchanged(start)
+		if e.Backend.Commit {
+			_, err = e.TryCommit(e.Store, kv.PutOp(e.Key("with it"), nil), kv.PutOp(e.Key("k"), make([]byte, e.Backend.TooLarge)))
+			e.expectError("a commit with a put that is too large", err, kv.ErrTooLarge)
+			e.expectUnchanged(start)
+		}
 		e.Put(e.Key("k"), "the store still works")
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
@@ -176,12 +182,14 @@ func (e *env) name(key string) string { return strings.TrimPrefix(key, e.Prefix)
 
 // contextChecks are those of the context's own error, which comes back as itself.
 var contextChecks = []check{
-	{"Errors", "context-done-before", "calls every method with a context that is done: the context's error is returned, and nothing is written", 0, func(e *env) {
+	{"Errors", "context-done-before", "calls every method with a context that is done, also for a cause: the context's error is returned, and nothing is written", 0, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
+		withCause, cancel := context.WithCancelCause(e.Context())
+		cancel(errors.New("the cause, which is not the context's error"))
 		for _, done := range []struct {
 			ctx  context.Context
 			want error
-		}{{e.Canceled(), context.Canceled}, {e.Expired(), context.DeadlineExceeded}} {
+		}{{e.Canceled(), context.Canceled}, {e.Expired(), context.DeadlineExceeded}, {withCause, context.Canceled}} {
 			_, err := e.Store.Get(done.ctx, e.All())
 			e.expectContextError("get", err, done.want)
 			_, err = e.Store.Put(done.ctx, e.Key("k"), []byte("no"))
@@ -196,27 +204,46 @@ var contextChecks = []check{
 		}
 		e.expectUnchanged(start)
 	}},
+	{"Errors", "cut-off", "cuts the store off, and begins calls of every kind and a watch, whose contexts go on for a while: each waits, or ends with ErrUnavailable and not with an error of a context", suite.Cut, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		heal := e.Cut()
+		ctx, cancel := context.WithCancel(e.Context())
+		defer cancel()
+		calls := e.calls("other")
+		type result struct {
+			what string
+			err  error
+		}
+		results := make(chan result, len(calls))
+		for _, c := range calls {
+			go func() { results <- result{c.what, c.call(ctx)} }()
+		}
+		w := e.WatchVia(ctx, e.Store, e.All(), start)
+		expectUnavailable := func(what string, err error) {
+			e.expectError(fmt.Sprintf("a %s of a store that is cut off, whose context has not ended,", what), err, kv.ErrUnavailable)
+		}
+		<-time.After(250 * time.Millisecond) // they have nothing to do but to wait
+		ended := len(results)
+		for range ended {
+			r := <-results
+			expectUnavailable(r.what, r.err)
+		}
+		if w.Finished(time.Millisecond) {
+			expectUnavailable("watch", w.UntilEnd())
+		}
+		heal()
+		for ; ended < len(calls); ended++ {
+			select {
+			case <-results: // it may have happened or not
+			case <-time.After(e.Patience()):
+				e.Fatalf("a call that was begun while the store was cut off does not return after the heal")
+			}
+		}
+	}},
 	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of calls of every kind and of a watch, by cancelling them and by a deadline", suite.Cut, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		heal := e.Cut()
-		type hanging struct {
-			what string
-			call func(context.Context) error
-		}
-		calls := []hanging{
-			{"get", func(ctx context.Context) error { _, err := e.Store.Get(ctx, e.All()); return err }},
-			{"put", func(ctx context.Context) error {
-				_, err := e.Store.Put(ctx, e.Key("other"), []byte("v"))
-				return err
-			}},
-			{"delete", func(ctx context.Context) error { _, err := e.Store.Delete(ctx, e.Key("other")); return err }},
-		}
-		if e.Backend.Commit {
-			calls = append(calls, hanging{"commit", func(ctx context.Context) error {
-				_, err := e.Store.(suite.Committer).Commit(ctx, kv.PutOp(e.Key("other"), []byte("v")))
-				return err
-			}})
-		}
+		calls := e.calls("other")
 		ctx, cancel := context.WithCancel(e.Context())
 		defer cancel()
 		soon, done := context.WithTimeout(e.Context(), 50*time.Millisecond)
@@ -252,4 +279,26 @@ var contextChecks = []check{
 		e.Put(e.Key("k"), "the store works again")
 		e.Get(e.All())
 	}},
+}
+
+// call is a call of a store, but for a watch.
+type call struct {
+	what string
+	call func(context.Context) error
+}
+
+// calls returns calls of every kind of the check's store, which write only the key of the given name.
+func (e *env) calls(name string) []call {
+	calls := []call{
+		{"get", func(ctx context.Context) error { _, err := e.Store.Get(ctx, e.All()); return err }},
+		{"put", func(ctx context.Context) error { _, err := e.Store.Put(ctx, e.Key(name), []byte("v")); return err }},
+		{"delete", func(ctx context.Context) error { _, err := e.Store.Delete(ctx, e.Key(name)); return err }},
+	}
+	if e.Backend.Commit {
+		calls = append(calls, call{"commit", func(ctx context.Context) error {
+			_, err := e.Store.(suite.Committer).Commit(ctx, kv.PutOp(e.Key(name), []byte("v")))
+			return err
+		}})
+	}
+	return calls
 }

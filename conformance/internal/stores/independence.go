@@ -25,6 +25,18 @@ var independenceChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		e.catchesUp(stuck, last)
 	}},
+	{"W11", "stuck-for-long", "blocks a consumer while many revisions and, with commits, thousands of events pass, and another watch reads all of them; then the consumer reads on", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		stuck, other := e.Watch(e.All(), start), e.Watch(e.All(), start)
+		stuck.Through(e.Put(e.Key("first"), "v"))
+		e.churn(4, 350)
+		if e.Backend.Commit {
+			e.commits(4, 5, 100, 0)
+		}
+		last := e.Put(e.Key("last"), "v")
+		other.Through(last)
+		e.catchesUp(stuck, last)
+	}},
 	{"W11", "never-read", "begins watches and never reads them, while others write and watch", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		for range 20 {

@@ -37,6 +37,11 @@ var statChecks = []check{
 			e.expectEntriesWithoutValues(e.All(), snapshot)
 		}
 	}},
+	{"Stater", "many-keys", "stats two thousand keys", 0, func(e *env) {
+		s := e.stater()
+		e.fill(2200)
+		e.expectStat(s, e.All(), e.Ledger.Last())
+	}},
 	{"Stater", "absent", "stats ranges that never had an entry, and ranges whose entries were all deleted", 0, func(e *env) {
 		s := e.stater()
 		last := e.Put(e.Key("other"), "v")
@@ -102,6 +107,23 @@ var acknowledgeChecks = []check{
 			w.UntilEnd()
 			acks.expectNone(w)
 		}
+	}},
+	{"Acknowledger", "lost-stream", "ends the streams of the store while a watch runs that was acknowledged: it is not acknowledged again", suite.EndStreams, func(e *env) {
+		w, acks := e.watchAcknowledged(e.All(), e.Put(e.Key("k"), "v"))
+		acks.expectOnce(w)
+		for i := range 3 {
+			w.Through(e.Put(e.Key("k"), fmt.Sprint(i)))
+			e.EndStreams()
+			last := e.Put(e.Key("k"), "after the streams have ended")
+			for w.Position() < last {
+				if _, err, ok := w.TryNext(); !ok {
+					e.expectError("a watch whose stream was ended", err, kv.ErrUnavailable)
+					acks.expectOnce(w)
+					return
+				}
+			}
+		}
+		acks.expectOnce(w)
 	}},
 	{"Acknowledger", "cut-off", "begins a watch while the store is cut off: the watch is acknowledged only after the heal, or ends", suite.Cut, func(e *env) {
 		e.acknowledger()

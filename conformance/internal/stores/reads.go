@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchkv/watchkv/conformance/internal/suite"
@@ -37,6 +38,22 @@ var readChecks = []check{
 				e.Must("delete", err)
 			}
 			e.expectFresh(reader, e.All(), rev)
+		}
+	}},
+	{"S1", "created-by-others", "gets an absent key through one store, has another store create it, gets it, has it deleted, and gets it again, many times", suite.Again, func(e *env) {
+		other := e.Backend.Again(e, e.Store)
+		key := e.Key("k")
+		for i := range 20 {
+			for _, write := range []func() (kv.Revision, error){
+				func() (kv.Revision, error) { return e.TryPut(other, key, fmt.Sprint(i), kv.IfAbsent()) },
+				func() (kv.Revision, error) { return e.TryDelete(other, key) },
+			} {
+				rev, err := write()
+				e.Must("write", err)
+				for _, r := range []kv.Range{kv.Key(key), e.All()} {
+					e.expectFresh(e.Store, r, rev)
+				}
+			}
 		}
 	}},
 	{"S1", "own-commits", "commits puts and deletions, and gets each key, and all keys, before and after each commit", suite.Commit, func(e *env) {
@@ -72,13 +89,63 @@ var readChecks = []check{
 		heal()
 		e.expectFresh(e.Store, kv.Key(key), rev)
 	}},
-	{"S1", "beside-writers", "gets while four others put: each get sees every put that was acknowledged before", 0, func(e *env) {
+	{"S1", "beside-writers", "gets while four others put: each get sees every put that was acknowledged before, and what the get before has seen", 0, func(e *env) {
 		others := e.Writers(4)
+		var last kv.Revision
 		for range 25 {
 			others.More()
-			e.expectNoneOlder()
+			last = e.expectNoneOlder(e.Store, last)
 		}
 		others.Stop()
+	}},
+	{"S1", "readers-at-once", "gets one key from eight goroutines while another puts it, in turns through two stores if Again is claimed: each get sees every put that was acknowledged before, and what its goroutine has seen before", 0, func(e *env) {
+		readers := []suite.Store{e.Store}
+		if e.Backend.Again != nil {
+			readers = append(readers, e.Backend.Again(e, e.Store))
+		}
+		r := kv.Key(e.Key("k"))
+		var acknowledged atomic.Int64
+		var enough atomic.Bool
+		var reading atomic.Int32
+		reading.Store(8)
+		got, over := make(chan struct{}, 1), make(chan struct{})
+		wait := e.Background(8, func(n int) error {
+			defer func() {
+				if reading.Add(-1) == 0 {
+					close(over)
+				}
+			}()
+			var last kv.Revision
+			for i := 0; !enough.Load(); i++ {
+				before := max(last, kv.Revision(acknowledged.Load()))
+				snapshot, err := e.TryGet(readers[(n+i)%len(readers)], r)
+				if err != nil {
+					return err
+				}
+				if last = snapshot.Revision; last < before {
+					e.Errorf("get %s, one of several at once, saw revision %d, though revision %d was acknowledged or seen before it began",
+						e.ShortRange(r), last, before)
+					return nil
+				}
+				select {
+				case got <- struct{}{}:
+				default:
+				}
+			}
+			return nil
+		})
+		e.Cleanup(func() { enough.Store(true) })
+		for i := range 40 {
+			select { // so that gets are under way when a put is acknowledged
+			case <-got:
+			case <-over:
+			}
+			rev := e.Put(e.Key("k"), fmt.Sprint(i))
+			acknowledged.Store(int64(rev))
+			e.expectFresh(readers[i%len(readers)], r, rev)
+		}
+		enough.Store(true)
+		wait()
 	}},
 	{"S2", "one-revision", "gets many keys in a range while its first and its last key are put in turns", 0, func(e *env) {
 		e.fill(900)
@@ -128,8 +195,12 @@ var readChecks = []check{
 			e.ExpectSnapshot(e.All(), snapshot)
 		}
 	}},
-	{"S2", "many-sorted", "gets several thousand keys that were put in no order, some of odd bytes", 0, func(e *env) {
-		e.fill(3000)
+	{"S2", "many-sorted", "gets thousands of keys that were put in no order, some of odd bytes", 0, func(e *env) {
+		n := 3000
+		if e.Backend.Commit { // with fewer writes
+			n = 5100
+		}
+		e.fill(n)
 		for _, odd := range []string{"key-\x00", "key-\xff", "key-00010\x00", "key-00010\xff", "key-00010/", "key-0001", "KEY", "\xff", "\x00"} {
 			e.Put(e.Key(odd), "odd")
 		}
@@ -140,6 +211,23 @@ var readChecks = []check{
 		e.ExpectSnapshot(e.All(), got)
 		if last := e.Ledger.Last(); got.Revision < last {
 			e.Errorf("the snapshot is of revision %d, though %d was acknowledged before", got.Revision, last)
+		}
+	}},
+	{"S2", "every-number-of-keys", "gets intervals of so many keys that a page is full, or not, or has one key too many, among keys that begin with the key before them", 0, func(e *env) {
+		e.fillNested(1050)
+		all := e.Get(e.All())
+		if diff := e.Difference(suite.SeenEntries(e.Ledger.EntriesAt(e.All(), all.Revision)), suite.SeenEntries(all.Entries)); diff != "" {
+			e.Fatalf("the entries of %s at revision %d are not those that were written up to then:\n%s", e.ShortRange(e.All()), all.Revision, diff)
+		}
+		for _, n := range pageSizes() {
+			first := n % 2
+			want := all.Entries[first : first+n]
+			r := kv.Interval(want[0].Key, all.Entries[first+n].Key)
+			got := e.Get(r)
+			if same := func(a, b kv.Entry) bool { return a.Key == b.Key }; !slices.EqualFunc(want, got.Entries, same) {
+				e.Fatalf("get %s, which has %d keys, returned %d:\n%s", e.ShortRange(r), n, len(got.Entries),
+					e.Difference(suite.SeenEntries(want), suite.SeenEntries(got.Entries)))
+			}
 		}
 	}},
 	{"S2", "only-the-range", "gets ranges of every kind, among keys at their edges", 0, func(e *env) {
@@ -171,11 +259,15 @@ func (e *env) expectFresh(s suite.Store, r kv.Range, rev kv.Revision) {
 }
 
 // expectNoneOlder gets the check's keys while others put them, and requires each to be as new as it was known to
-// be before.
-func (e *env) expectNoneOlder() {
+// be before. It returns the revision of the get, which is to be no lower than seen.
+func (e *env) expectNoneOlder(s suite.Store, seen kv.Revision) kv.Revision {
 	last := e.Ledger.Last()
 	known := e.Ledger.EntriesAt(e.All(), last)
-	got := e.Get(e.All())
+	got, err := e.TryGet(s, e.All())
+	e.Must("get", err)
+	if got.Revision < seen {
+		e.Errorf("the get saw revision %d, though the one before it had seen revision %d", got.Revision, seen)
+	}
 	if got.Revision < last {
 		e.Errorf("the get saw revision %d, though revision %d was acknowledged before it began", got.Revision, last)
 	}
@@ -189,15 +281,41 @@ func (e *env) expectNoneOlder() {
 				e.Short(entry.Key), found[entry.Key], entry.ModRevision)
 		}
 	}
+	return got.Revision
 }
 
 // fill puts n keys, in no order, several at once.
-func (e *env) fill(n int) {
+func (e *env) fill(n int) { e.fillWith(n, func(i int) string { return fmt.Sprintf("key-%05d", i) }) }
+
+// pageSizes are numbers of keys at which a page of a usual size may be full, or have one key too few or too many.
+func pageSizes() (sizes []int) {
+	for n := 1; n <= 66; n++ {
+		sizes = append(sizes, n)
+	}
+	for _, size := range []int{100, 128, 200, 256, 500, 512, 1000, 1024} {
+		sizes = append(sizes, size-1, size, size+1)
+	}
+	return sizes
+}
+
+// fillNested puts n keys. Some begin with the key before them, as many as do not let any usual size of a page always end there, or
+// never.
+func (e *env) fillNested(n int) {
+	e.fillWith(n, func(i int) string {
+		if i%9 == 1 || i%9 == 5 {
+			return fmt.Sprintf("key-%05d\x00", i-1)
+		}
+		return fmt.Sprintf("key-%05d", i)
+	})
+}
+
+// fillWith puts n keys, each with the name of its number, in no order, several at once.
+func (e *env) fillWith(n int, name func(i int) string) {
 	const writers = 8
 	e.Parallel(writers, func(w int) error {
 		for i := w; i < n; i += writers {
 			// 7919 is a prime, so this meets every key once.
-			key := e.Key(fmt.Sprintf("key-%05d", i*7919%n))
+			key := e.Key(name(i * 7919 % n))
 			if !e.Backend.Commit {
 				if _, err := e.TryPut(e.Store, key, "v"); err != nil {
 					return err
@@ -206,7 +324,7 @@ func (e *env) fill(n int) {
 			}
 			var ops []kv.Op
 			for ; i < n && len(ops) < 100; i += writers {
-				ops = append(ops, kv.PutOp(e.Key(fmt.Sprintf("key-%05d", i*7919%n)), []byte("v")))
+				ops = append(ops, kv.PutOp(e.Key(name(i*7919%n)), []byte("v")))
 			}
 			i -= writers
 			if _, err := e.TryCommit(e.Store, ops...); err != nil {

@@ -55,6 +55,11 @@ var resetChecks = []check{
 			}
 		}
 	}},
+	{"W13", "lost-stream", "takes the store back to a backup while watches run, ends the streams of the store, and reads: the watches end with ErrReset", suite.Backup | suite.EndStreams, func(e *env) {
+		watches, was := e.watchPastBackup()
+		e.EndStreams()
+		e.afterRestore(was.Revision, watches...)
+	}},
 	{"W13", "handed-out", "takes the store back to a backup while a watch runs, and watches after revisions that a Get and a watch returned before and that the new history has not reached: each of these watches ends with ErrReset, and one after a revision that no history has reached waits; and all that again", suite.Backup, func(e *env) {
 		reached := false
 		for range 2 {
@@ -106,6 +111,7 @@ func (e *env) handOutLost() (reached bool) {
 
 // watchPastBackup backs the store up, writes, reads that from two watches, and takes the store back.
 func (e *env) watchPastBackup() (watches []*suite.Watching, was kv.Snapshot) {
+	e.Put(e.Key("k"), "long before")
 	e.Put(e.Key("k"), "before")
 	was = e.Get(e.All())
 	restore := e.Backup()

@@ -13,7 +13,7 @@ var summaryChecks = []check{
 	{"Summarizer", "fresh", "puts and deletes keys many times, and asks for summaries after each write", 0, func(e *env) {
 		s := e.summarizer()
 		for i := range 30 {
-			key := e.Key(fmt.Sprint(i * 7 % 5))
+			key := e.Key(fmt.Sprint(i * 7 % 3))
 			if i%5 == 4 {
 				e.Delete(key)
 			} else {
@@ -21,7 +21,7 @@ var summaryChecks = []check{
 			}
 			last := e.Ledger.Last()
 			for _, r := range []kv.Range{kv.Key(key), e.All()} {
-				for _, limit := range []int{1, 2, 100} {
+				for _, limit := range []int{-1, 0, 1, 2, 100} {
 					e.expectSummary(s, r, last, last, limit)
 					e.expectSummary(s, r, last-3, last, limit)
 				}
@@ -36,6 +36,49 @@ var summaryChecks = []check{
 		start := e.Ledger.Last() + 1
 		for _, summary := range suite.ReadDuring(e.Env, 10, e.putEnds, func() kv.Summary { return e.summarize(s, e.All(), start, 10) }) {
 			e.expectOf(e.All(), start, 10, summary)
+		}
+	}},
+	{"Summarizer", "many-keys", "asks for summaries of two thousand keys, most of which were put since a revision", 0, func(e *env) {
+		s := e.summarizer()
+		start := e.Put(e.Key("first"), "v")
+		e.fill(2200)
+		last := e.Ledger.Last()
+		for _, limit := range []int{2000, 20_000} {
+			e.expectSummary(s, e.All(), start+1, last, limit)
+		}
+	}},
+	{"Summarizer", "count-of-one-revision", "asks for summaries of keys while one is put and deleted in turns", 0, func(e *env) {
+		s := e.summarizer()
+		e.fill(100)
+		begun, over := make(chan struct{}, 1), make(chan struct{})
+		wait := e.Background(1, func(int) (err error) {
+			defer close(over)
+			for i := 0; i < 80 && err == nil; i++ {
+				select {
+				case <-begun:
+				case <-e.Context().Done():
+					return nil
+				}
+				if i%2 == 0 {
+					_, err = e.TryPut(e.Store, e.Key("sometimes"), "v")
+				} else {
+					_, err = e.TryDelete(e.Store, e.Key("sometimes"))
+				}
+			}
+			return err
+		})
+		var summaries []kv.Summary
+		for writing := true; writing; { // one write during each summary
+			select {
+			case begun <- struct{}{}:
+				summaries = append(summaries, e.summarize(s, e.All(), 0, 1))
+			case <-over:
+				writing = false
+			}
+		}
+		wait()
+		for _, summary := range summaries {
+			e.expectOf(e.All(), 0, 1, summary)
 		}
 	}},
 	{"Summarizer", "refused", "asks for summaries of ranges that are invalid, and with a context that is done", 0, func(e *env) {
@@ -69,6 +112,7 @@ func (e *env) expectSummary(s kv.Summarizer, r kv.Range, since, acknowledged kv.
 
 // expectOf requires a summary to be that of the ledger at its own revision.
 func (e *env) expectOf(r kv.Range, since kv.Revision, limit int, got kv.Summary) {
+	limit = max(limit, 1)
 	all := e.Ledger.EntriesAt(r, got.Revision)
 	var want []kv.Entry
 	for _, entry := range all {
@@ -82,6 +126,9 @@ func (e *env) expectOf(r kv.Range, since kv.Revision, limit int, got kv.Summary)
 	what := fmt.Sprintf("a summary of %s since %d, at most %d, at revision %d", e.ShortRange(r), since, limit, got.Revision)
 	if got.Count != len(all) || got.More != more {
 		e.Errorf("%s has %d keys, and more is %t; want %d keys and %t", what, got.Count, got.More, len(all), more)
+	}
+	if len(want) == 0 && got.Since != nil {
+		e.Errorf("%s has no entries that were put since, and its Since is empty, and should be nil", what)
 	}
 	e.expectWithoutValues(what, want, got.Since)
 }

@@ -70,11 +70,16 @@ var writerChecks = []check{
 			{live, func(_, second, _ kv.Revision) []kv.Condition {
 				return []kv.Condition{kv.IfRevision(second), kv.IfAbsent()}
 			}, false},
+			{live, func(first, second, _ kv.Revision) []kv.Condition {
+				return []kv.Condition{kv.IfRevision(first), kv.IfRevision(second)}
+			}, false},
+			{live, func(_, second, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(second + 1<<32)} }, false},
 			{gone, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, true},
 			{gone, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
 			{gone, func(_, _, deleted kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(deleted)} }, false},
 			{never, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, true},
 			{never, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
+			{never, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(1 << 32)} }, false},
 		} {
 			for _, remove := range []bool{false, true} {
 				e.Delete(never)
@@ -91,7 +96,7 @@ var writerChecks = []check{
 					rev, err = e.TryPut(e.Store, try.key, "3", conditions...)
 				}
 				if !try.holds {
-					e.expectError("a write whose condition does not hold", err, kv.ErrConflict)
+					e.expectError(fmt.Sprintf("a write of %s%s", e.Short(try.key), suite.Conditions(conditions)), err, kv.ErrConflict)
 					e.expectUnchanged(before)
 					continue
 				}
@@ -102,6 +107,30 @@ var writerChecks = []check{
 				e.ExpectSnapshot(e.All(), e.Get(e.All()))
 			}
 		}
+	}},
+	{"Writer", "conditions-and-empty-values", "writes an empty value on conditions: the key exists, and each put of the same value is a change", 0, func(e *env) {
+		key := e.Key("k")
+		created := e.Put(key, "", kv.IfAbsent())
+		for _, write := range []func() (kv.Revision, error){
+			func() (kv.Revision, error) { return e.TryPut(e.Store, key, "", kv.IfAbsent()) },
+			func() (kv.Revision, error) { return e.TryDelete(e.Store, key, kv.IfAbsent()) },
+			func() (kv.Revision, error) { return e.TryPut(e.Store, key, "", kv.IfRevision(created-1)) },
+		} {
+			_, err := write()
+			e.expectError("a write whose condition does not hold", err, kv.ErrConflict)
+			e.expectUnchanged(created)
+		}
+		if e.Backend.Commit {
+			_, err := e.TryCommit(e.Store, kv.PutOp(key, nil, kv.IfAbsent()))
+			e.expectError("a commit whose condition does not hold", err, kv.ErrConflict)
+			e.expectUnchanged(created)
+		}
+		w := e.Watch(e.All(), created)
+		again := e.Put(key, "", kv.IfRevision(created))
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		e.Delete(key, kv.IfRevision(again))
+		w.Through(e.Put(key, "", kv.IfAbsent())).ExpectAll()
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
 	{"Writer", "compare-and-swap", "five writers count in one key, each putting only if no other has: no count is lost", 0, func(e *env) {
 		e.count(5, 8, e.Store)
@@ -170,13 +199,14 @@ var writerChecks = []check{
 			{live, []kv.Condition{kv.IfRevision(created)}},
 			{live, []kv.Condition{kv.IfRevision(now + 1)}},
 			{live, []kv.Condition{kv.IfRevision(now), kv.IfAbsent()}},
+			{live, []kv.Condition{kv.IfRevision(created), kv.IfRevision(now)}},
 			{live, []kv.Condition{{}, kv.IfRevision(created)}},
 			{gone, []kv.Condition{kv.IfRevision(deleted)}},
 			{gone, []kv.Condition{kv.IfAbsent(), kv.IfRevision(deleted)}},
 		} {
 			for _, op := range []kv.Op{kv.PutOp(try.key, []byte("no"), try.conditions...), kv.DeleteOp(try.key, try.conditions...)} {
 				_, err := e.TryCommit(e.Store, kv.PutOp(e.Key("with it"), nil), op)
-				e.expectError("a commit whose condition does not hold", err, kv.ErrConflict)
+				e.expectError(fmt.Sprintf("a commit with a write of %s%s", e.Short(op.Key), suite.Conditions(op.Conditions)), err, kv.ErrConflict)
 				e.expectUnchanged(now)
 			}
 		}
@@ -226,6 +256,43 @@ var writerChecks = []check{
 		e.Commit(kv.PutOp(e.Key("a"), []byte("new"), kv.IfRevision(old)), kv.DeleteOp(e.Key("b"), kv.IfRevision(start)), kv.PutOp(e.Key("c"), nil, kv.IfAbsent()))
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
+	}},
+	{"Writer", "commit-many-keys", "commits eleven hundred keys, or as many as are not ErrTooLarge, and then puts some of them and deletes the others: each commit is one revision and one batch, and one that is refused has written nothing", suite.Commit, func(e *env) {
+		start := e.Put(e.Key("k"), "v")
+		live := e.Watch(e.All(), start)
+		last := start
+		for _, keys := range []int{1100, 1000, 500, 250, 128, 100} {
+			var puts, changes []kv.Op
+			for i := range keys {
+				key := e.Key(fmt.Sprintf("%04d", i))
+				puts, changes = append(puts, kv.PutOp(key, fmt.Append(nil, i))), append(changes, kv.DeleteOp(key))
+				if i%3 != 0 {
+					changes[i] = kv.PutOp(key, nil)
+				}
+			}
+			rev, err := e.TryCommit(e.Store, puts...)
+			if err != nil && keys > 100 {
+				e.expectError(fmt.Sprintf("a commit of %d keys", keys), err, kv.ErrTooLarge)
+				e.expectUnchanged(start)
+				continue
+			}
+			e.Must(fmt.Sprintf("a commit of %d keys", keys), err)
+			got := e.Get(e.All())
+			for _, entry := range got.Entries {
+				if entry.Key != e.Key("k") && entry.ModRevision != rev {
+					e.Fatalf("a commit of %d keys returned revision %d, and has put %s at revision %d: a commit is one revision, and what is too "+
+						"large for that is kv.ErrTooLarge", keys, rev, e.Short(entry.Key), entry.ModRevision)
+				}
+			}
+			e.ExpectSnapshot(e.All(), got)
+			last = e.Commit(changes...)
+			e.ExpectSnapshot(e.All(), e.Get(e.All()))
+			break
+		}
+		for _, w := range []*suite.Watching{live.Through(last), e.Watch(e.All(), start).Through(last)} {
+			w.ExpectAll()
+			whole(e, w)
+		}
 	}},
 	{"Writer", "commit-of-nothing", "commits no operations, and deletions of missing keys: this makes no revision and no event", suite.Commit, func(e *env) {
 		start := e.Put(e.Key("k"), "v")

@@ -114,19 +114,25 @@ func (e *Env) describeOps(ops []kv.Op) string {
 		if op.Type == kv.EventPut {
 			part += " = " + Brief(string(op.Value))
 		}
-		parts = append(parts, part+describe(op.Conditions))
+		parts = append(parts, part+Conditions(op.Conditions))
 	}
 	return "[" + strings.Join(parts, ", ") + "]"
 }
 
-func describe(conditions []kv.Condition) string {
-	var text strings.Builder
+// Conditions shows the conditions of a write.
+func Conditions(conditions []kv.Condition) string {
+	var parts []string
 	for _, c := range conditions {
-		if rev, ok := c.ModRevision(); ok {
-			fmt.Fprintf(&text, " if at revision %d", rev)
+		if rev, ok := c.ModRevision(); ok && rev == 0 {
+			parts = append(parts, "absent")
+		} else if ok {
+			parts = append(parts, fmt.Sprintf("at revision %d", rev))
 		}
 	}
-	return text.String()
+	if parts == nil {
+		return ""
+	}
+	return " if " + strings.Join(parts, " and ")
 }
 
 func hasPrefix(s, prefix string) bool { return strings.HasPrefix(s, prefix) }

@@ -60,13 +60,13 @@ func (e *Env) Write(what string, do func(context.Context) (kv.Revision, error), 
 
 // TryPut puts through s. This is the check's store, or another store over the same data.
 func (e *Env) TryPut(s Store, key, value string, conditions ...kv.Condition) (kv.Revision, error) {
-	return e.Write(fmt.Sprintf("put %s = %s%s", e.Short(key), Brief(value), describe(conditions)), func(ctx context.Context) (kv.Revision, error) {
+	return e.Write(fmt.Sprintf("put %s = %s%s", e.Short(key), Brief(value), Conditions(conditions)), func(ctx context.Context) (kv.Revision, error) {
 		return s.Put(ctx, key, []byte(value), conditions...)
 	}, kv.PutOp(key, []byte(value)))
 }
 
 func (e *Env) TryDelete(s Store, key string, conditions ...kv.Condition) (kv.Revision, error) {
-	return e.Write(fmt.Sprintf("delete %s%s", e.Short(key), describe(conditions)), func(ctx context.Context) (kv.Revision, error) {
+	return e.Write(fmt.Sprintf("delete %s%s", e.Short(key), Conditions(conditions)), func(ctx context.Context) (kv.Revision, error) {
 		return s.Delete(ctx, key, conditions...)
 	}, kv.DeleteOp(key))
 }
