@@ -20,7 +20,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// The same is asked of a real member.
+// The test also runs on real members.
 func TestAMemberThatIsCutOffHasTheLeasesAndUsersThatItHad(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { cutOff(t, etcdmem.Any(etcdmem.Start(t, 3))) })
@@ -34,7 +34,7 @@ func TestAMemberThatIsCutOffHasTheLeasesAndUsersThatItHad(t *testing.T) {
 	})
 }
 
-// A party is what a user sees of some members.
+// A party is a user at some of the members.
 type party struct {
 	t      *testing.T
 	name   string
@@ -71,18 +71,18 @@ func cutOff(t *testing.T, cluster etcdmem.AnyCluster) {
 	appHere.reads("elsewhere", rpctypes.ErrPermissionDenied)
 	appThere.reads("cut off", nil)
 	if err := readWithToken(t, cluster, lone, rest[0]); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("a token that was made elsewhere is used at the member that is cut off: %v; want that it waits until it knows the token", err)
+		t.Errorf("a token of another member was used at the partitioned member: %v; want the call to wait until the member knows the token", err)
 	}
 
 	cluster.Heal()
-	if _, err := rootThere.client.Get(t.Context(), "/k"); err != nil { // which waits until it has caught up
+	if _, err := rootThere.client.Get(t.Context(), "/k"); err != nil { // a linearizable read waits until the member has caught up
 		t.Fatal(err)
 	}
 	rootThere.leases("after that", 1, 3)
 	appThere.reads("after that", rpctypes.ErrPermissionDenied)
 }
 
-// prepare makes two leases, and users, one of whom may read the keys of the second lease.
+// prepare makes two leases and two users. The user app may read the keys of the second lease.
 func prepare(t *testing.T, client *clientv3.Client) {
 	t.Helper()
 	ctx, auth := t.Context(), clientv3.NewAuth(client)
@@ -103,7 +103,7 @@ func prepare(t *testing.T, client *clientv3.Client) {
 	enableAuth(t, client)
 }
 
-// change takes away what prepare has made, by the user root.
+// change revokes the second lease and the permission of app, and makes a third lease.
 func change(t *testing.T, root *clientv3.Client) {
 	t.Helper()
 	ctx := t.Context()
@@ -115,7 +115,7 @@ func change(t *testing.T, root *clientv3.Client) {
 	}
 }
 
-// reads wants a serializable read to return an error, or none.
+// reads checks that a serializable read returns the error want, which may be nil.
 func (p party) reads(when string, want error) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
@@ -125,7 +125,7 @@ func (p party) reads(when string, want error) {
 	}
 }
 
-// leases wants these leases to be listed.
+// leases checks that the members list these leases.
 func (p party) leases(when string, want ...clientv3.LeaseID) {
 	p.t.Helper()
 	r, err := p.client.Leases(p.t.Context())
@@ -143,7 +143,7 @@ func (p party) leases(when string, want ...clientv3.LeaseID) {
 	}
 }
 
-// readWithToken reads at one member with a token that another one has just made.
+// readWithToken reads at one member with a token that another member has just issued.
 func readWithToken(t *testing.T, cluster etcdmem.AnyCluster, at, from int) error {
 	t.Helper()
 	auth := pb.NewAuthClient(cluster.Client(from).ActiveConnection())
