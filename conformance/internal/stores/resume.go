@@ -183,7 +183,7 @@ func unhurt(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("through the store of Backend.Again, which Backend.EndStreams must not affect: %w", err)
+	return fmt.Errorf("through the store of Backend.Again, which Backend.EndStreams should leave alone: %w", err)
 }
 
 // someWrite makes one write. Its kind changes each time.
