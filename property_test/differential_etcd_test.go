@@ -19,16 +19,16 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/program"
 )
 
-// differentialEtcd is one etcd member. Programs run on it one after the other, each with other keys.
+// differentialEtcd is one etcd member. Programs run on it one after the other. Each uses different keys.
 type differentialEtcd struct {
 	client *clientv3.Client
 
-	programs, long, steps, lines int // how many were run; long are those with 50 steps or more, lines are those of answers
+	programs, long, steps, lines int // counts: programs, programs with at least 50 steps, steps, and lines of answers
 }
 
 func startDifferentialEtcd(t testing.TB) *differentialEtcd {
 	cluster := etcdtest.Start(t, 1, etcdtest.WithConfig(func(_ int, cfg *embed.Config) {
-		// This is the least that etcd accepts. So bookmarks come while programs run.
+		// This is the shortest interval that etcd accepts. So bookmarks come while programs run.
 		cfg.WatchProgressNotifyInterval = 100 * time.Millisecond
 	}))
 	return &differentialEtcd{client: cluster.Client()}

@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/program"
 )
 
-// differentialMembers is how many etcd members run programs at the same time. A compaction is of a whole cluster, so a cluster runs one
+// differentialMembers is how many etcd members run programs concurrently. A compaction affects a whole cluster, so a cluster runs one
 // program at a time. A program mostly waits, because etcd sends missing changes to watches of the past only ten times a second.
 const differentialMembers = 8
 
@@ -26,7 +26,7 @@ func TestMemoryCannotBeToldFromEtcd(t *testing.T) {
 			t.Run(fmt.Sprint("member ", i), func(t *testing.T) {
 				member := startDifferentialEtcd(t)
 				rapid.Check(t, member.answersAsMemory)
-				t.Logf("compared %d programs, %d of them of 50 steps or more, %d steps in all, %d lines of answers",
+				t.Logf("compared %d programs, %d of them with at least 50 steps, %d steps in all, %d lines of answers",
 					member.programs, member.long, member.steps, member.lines)
 			})
 		})
@@ -40,7 +40,7 @@ func (e *differentialEtcd) answersAsMemory(t *rapid.T) {
 		return
 	}
 	p = program.Shorten(p, func(p program.Program) bool { return e.difference(t, p) != "" })
-	// Once more, so that the failure is that of the smaller program.
+	// The smaller program runs once more, so that the test fails with its difference.
 	t.Fatal(cmp.Or(e.difference(t, p), "not each time:\n"+d))
 }
 

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// These programs change users, roles and permissions at random. Meanwhile users read, write and watch, with present and former tokens.
+// These programs change users, roles and permissions at random. Concurrently, users read, write and watch, with current and old tokens.
 // etcd takes long to check a password, so there are few programs, and each has many steps.
 func TestEtcdInMemoryAllowsWhatEtcdAllows(t *testing.T) {
 	programs := make(map[string]func(*session))
@@ -33,7 +33,7 @@ func TestEtcdInMemoryAllowsWhatEtcdAllows(t *testing.T) {
 type users struct {
 	*session
 	random *rand.Rand
-	tokens map[string]string // of each user, the newest one
+	tokens map[string]string // the newest token of each user
 	steps  int
 }
 
@@ -63,7 +63,7 @@ func (u *users) authenticate(name, password string) {
 	}
 }
 
-// as returns the context of a call with a user's token.
+// as returns a context for a call with a user's token.
 func (u *users) as(name string) context.Context {
 	switch token := u.tokens[name]; {
 	case name == "nobody":

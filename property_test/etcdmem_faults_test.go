@@ -20,17 +20,17 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/workload"
 )
 
-// For long, and the bubble of one seed:
+// To run for long, and to run the bubble of one seed:
 //
 //	go test ./property_test -run '^TestEtcdInMemoryIsLinearizableUnderFaults$' -bubbles=20000 -timeout=0 -v
 //	go test ./property_test -run '^TestEtcdInMemoryIsLinearizableUnderFaults$' -bubbles=1 -bubble=4711
 var (
-	bubbles     = flag.Int("bubbles", 40, "how many clusters TestEtcdInMemoryIsLinearizableUnderFaults harms")
-	firstBubble = flag.Uint64("bubble", 0, "the seed of the first of them")
+	bubbles     = flag.Int("bubbles", 40, "how many clusters TestEtcdInMemoryIsLinearizableUnderFaults runs")
+	firstBubble = flag.Uint64("bubble", 0, "the seed of the first cluster")
 )
 
-// This tests kv/etcd and etcd's client on a faulty network with faulty members, in virtual time. Each seed is ten seconds of concurrent
-// reads, writes and watches. Meanwhile members are killed, frozen and cut off, and the network loses packets. The seed decides the
+// This tests kv/etcd and etcd's client on a faulty network with faulty members, in virtual time. Each seed has ten seconds of concurrent
+// reads, writes and watches. During that time, members are killed, frozen and partitioned, and the network loses packets. The seed decides the
 // faults, and how long each packet travels.
 func TestEtcdInMemoryIsLinearizableUnderFaults(t *testing.T) {
 	var sum tally
@@ -49,16 +49,16 @@ func TestEtcdInMemoryIsLinearizableUnderFaults(t *testing.T) {
 		ways[h.way.sum] = true
 		steps += h.way.steps
 		if t.Failed() || !run.Check(t) {
-			t.Fatalf("with the seed %d, after %v; again: -bubbles=1 -bubble=%d", seed, h.done(), seed)
+			t.Fatalf("with the seed %d, after %v; to run it again: -bubbles=1 -bubble=%d", seed, h.done(), seed)
 		}
 	}
-	t.Logf("%d programs went %d different ways, of %d faults and failures on average: %v; %v", *bubbles, len(ways), steps / *bubbles, sum, counts)
+	t.Logf("%d programs gave %d different runs, with %d faults and failures on average: %v; %v", *bubbles, len(ways), steps / *bubbles, sum, counts)
 	if *bubbles > 30 && (sum.done == 0 || sum.unknown == 0 || sum.cut == 0 || len(counts) != len(nemesis.OfMembers)+len(nemesis.OfNetwork)) {
-		t.Errorf("the test itself: the faults harm nobody: %v; %v", sum, counts)
+		t.Errorf("the test itself: the faults have no effect: %v; %v", sum, counts)
 	}
 }
 
-// harm is the faults of one cluster.
+// harm makes the faults of one cluster.
 type harm struct {
 	seed    uint64
 	way     *way
@@ -70,7 +70,7 @@ func newHarm(seed uint64) *harm { return &harm{seed: seed, way: new(way)} }
 // run makes faults in a cluster, in a bubble, while clients use the cluster.
 func (h *harm) run(t *testing.T) history.Run {
 	cluster := etcdmem.Start(t, 3, etcdmem.WithSeed(h.seed), etcdmem.WithTimes(50*time.Millisecond, 500*time.Millisecond))
-	// Calls take time and overlap. The seed decides which is first.
+	// Calls take time and overlap. The seed decides their order.
 	travel := func(members ...int) { cluster.Network().DelayAround(time.Millisecond, time.Millisecond, members...) }
 	travel()
 	h.choose(etcdmem.Any(cluster), func(member int) { travel(member) })
@@ -89,7 +89,7 @@ func (h *harm) run(t *testing.T) history.Run {
 		name := fmt.Sprintf("a watch on member %d", i)
 		watchers = append(watchers, workload.Watcher{Name: name, Store: store(name, i), Every: 20})
 	}
-	// A Store that reads finds out which of its watches hears nothing more, and ends it.
+	// A Store that reads finds out which of its watches is silent, and ends it.
 	const one = "a watch of one key, by client 0"
 	watchers = append(watchers, workload.Watcher{Name: one, Store: w.Stores[0], Every: 1000, Key: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -101,7 +101,7 @@ func (h *harm) run(t *testing.T) history.Run {
 	return run
 }
 
-// choose makes one nemesis for all faults, or two that make faults of members and of the network at the same time.
+// choose makes one nemesis for all faults, or two that make faults of members and of the network concurrently.
 func (h *harm) choose(cluster etcdmem.AnyCluster, mended func(member int)) {
 	kinds := [][]nemesis.Fault{slices.Concat(nemesis.OfMembers, nemesis.OfNetwork)}
 	if h.seed%2 == 1 {
@@ -110,7 +110,7 @@ func (h *harm) choose(cluster etcdmem.AnyCluster, mended func(member int)) {
 	for i, faults := range kinds {
 		n := nemesis.New(cluster, faults, 2*h.seed+uint64(i), 300*time.Millisecond)
 		n.Mended = mended
-		n.Long = 5 * time.Second // a watch ends that has had no leader for about two seconds
+		n.Long = 5 * time.Second // a watch ends after about two seconds without a leader
 		n.Note = func(text string) { h.way.note("nemesis", text) }
 		h.nemeses = append(h.nemeses, n)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// Programs have only small keys and values. This tests large ones: what is too large for etcd is too large for memory, and if a call has
-// several mistakes, both stores name the same one.
+// The random programs have only small keys and values. This tests large ones: what is too large for etcd is too large for memory, and if a call
+// has several mistakes, both stores name the same one.
 func TestWhatIsTooLargeOnEtcdIsTooLargeInMemory(t *testing.T) {
 	leaktest.Check(t)
 	type store interface {
@@ -65,7 +65,7 @@ func TestWhatIsTooLargeOnEtcdIsTooLargeInMemory(t *testing.T) {
 	watch := func(r kv.Range) func(context.Context, store) error {
 		return func(ctx context.Context, s store) error {
 			for _, err := range s.Watch(ctx, r, 0) {
-				return err // or the first batch, which a key that is there has
+				return err // nil with the first batch, which comes if the key exists
 			}
 			return nil
 		}
@@ -120,7 +120,7 @@ func TestWhatIsTooLargeOnEtcdIsTooLargeInMemory(t *testing.T) {
 			t.Run(test.name+pair.what, func(t *testing.T) {
 				want := pair.instead(test.want)
 				for name, s := range map[string]store{"etcd": pair.etcd, "memory": pair.memory} {
-					ctx, cancel := context.WithTimeout(pair.ctx, 10*time.Second) // for a watch that should not wait
+					ctx, cancel := context.WithTimeout(pair.ctx, 10*time.Second) // limits a watch that waits although it should not
 					defer cancel()
 					if err := test.do(ctx, s); !errors.Is(err, want) {
 						t.Errorf("on %s the error is %.300v, want %v", name, err, want)
@@ -131,7 +131,7 @@ func TestWhatIsTooLargeOnEtcdIsTooLargeInMemory(t *testing.T) {
 	}
 }
 
-// atOnceOr returns what comes first if the store may not be called: a mistake that is found without a call, or instead.
+// atOnceOr returns the expected error of a call whose store must not be called: the mistake, if the call finds it by itself, and otherwise instead.
 func atOnceOr(instead error) func(want error) error {
 	return func(want error) error {
 		if want == kv.ErrInvalidKey || want == kv.ErrUnsupported {

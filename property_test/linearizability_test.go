@@ -17,12 +17,12 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/workload"
 )
 
-// For long:
+// To run for long:
 //
 //	go test ./property_test -run '^TestEtcdIsLinearizableUnderFaults$' -faults=1h -timeout=0 -v
 var (
-	faultsFor = flag.Duration("faults", 15*time.Second, "how long TestEtcdIsLinearizableUnderFaults harms its cluster")
-	faultSeed = flag.Uint64("faultseed", 1, "of the workload and the faults")
+	faultsFor = flag.Duration("faults", 15*time.Second, "how long TestEtcdIsLinearizableUnderFaults runs its cluster with faults")
+	faultSeed = flag.Uint64("faultseed", 1, "the seed of the workload and the faults")
 )
 
 func TestMemoryIsLinearizable(t *testing.T) {
@@ -48,7 +48,7 @@ func TestMemoryIsLinearizable(t *testing.T) {
 	}
 }
 
-// The workload runs in rounds, each with other keys, so that no history is too long to judge.
+// The workload runs in rounds, each with new keys, so that no history is too long to judge.
 const roundTime = 7 * time.Second
 
 func TestEtcdIsLinearizableUnderFaults(t *testing.T) {
@@ -115,7 +115,7 @@ func (a *arena) round(t *testing.T, length time.Duration, harm *nemesis.Nemesis)
 	return run
 }
 
-// tally sums up histories.
+// tally adds up counts of histories.
 type tally struct{ done, conflicts, unknown, events, resumed, cut int }
 
 func (s *tally) add(run history.Run) {

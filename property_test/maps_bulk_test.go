@@ -18,9 +18,9 @@ import (
 // Run the large numbers once before a release:
 //
 //	go test ./property_test -run '^TestBulk' -v -maps.full
-var mapsInFull = flag.Bool("maps.full", false, "whether the tests of many updates of Maps and bundles run with the numbers of a release")
+var mapsInFull = flag.Bool("maps.full", false, "run the tests of many updates of Maps and bundles with the large numbers of a release")
 
-// inFull returns how many there are by default, or with -maps.full.
+// inFull returns usual, or full with -maps.full.
 func inFull(usual, full int) int {
 	if *mapsInFull {
 		return full
@@ -56,7 +56,7 @@ func (b *bulk) watch(opts ...value.WatchOption) *value.Watcher[value.View[string
 	return w
 }
 
-// heap returns how many bytes are in use when the store has forgotten its history.
+// heap makes the store forget its history, and returns how many bytes are in use then.
 func (b *bulk) heap() int {
 	s, err := b.Get(b.Context(), kv.Key("any"))
 	if err == nil {
@@ -97,7 +97,7 @@ func TestBulkV3M3ASlowReaderOfABurstIsGivenTheNewestViewWithExactChanges(t *test
 		grown := b.heap() - before
 		t.Logf("%d updates of %d of %d keys: the heap grew by %d KiB, %d bytes a key", updates, len(changed), keys, grown>>10, grown/keys)
 		if most := 1000*len(changed) + 256<<10; grown > most {
-			t.Errorf("V3 (what a watcher holds does not grow with the number of updates): for %d keys that changed the heap grew by %d bytes, and %d are enough",
+			t.Errorf("V3 (what a watcher holds does not grow with the number of updates): for %d changed keys the heap grew by %d bytes, want at most %d",
 				len(changed), grown, most)
 		}
 		v, err := w.TryGet()
@@ -130,7 +130,7 @@ func TestBulkM2CommitsOfAHundredKeysAreNeverSeenInPart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for i := range 97 * together { // the committed keys lie among others
+		for i := range 97 * together { // the committed keys lie among other keys
 			b.put(i, "other")
 		}
 		commit(0)
@@ -162,9 +162,9 @@ func TestBulkM2CommitsOfAHundredKeysAreNeverSeenInPart(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		t.Logf("%d commits of %d keys: one watcher was returned %d Views, and one of every update %d", commits, together, newest, every)
+		t.Logf("%d commits of %d keys: one watcher returned %d Views, and the watcher of every update %d", commits, together, newest, every)
 		if every != commits+1 {
-			t.Errorf("M8 (every revision): %d commits after the first View are %d Views", commits, every-1)
+			t.Errorf("M8 (every revision): after the first View, %d commits were returned as %d Views", commits, every-1)
 		}
 	})
 }
@@ -232,5 +232,5 @@ func TestBulkM2KeysThatAreCommittedTogetherAreNeverApartInABundle(t *testing.T) 
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d commits of two keys: the bundle was returned %d times, never apart; two Values were apart %d times", commits, seen+1, apart)
+	t.Logf("%d commits of two keys: the bundle was returned %d times, and its keys always agreed; two Values disagreed %d times", commits, seen+1, apart)
 }

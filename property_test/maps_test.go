@@ -9,8 +9,8 @@ import (
 	"github.com/watchkv/watchkv/internal/leaktest"
 )
 
-// M2 to M8, V3, V5, V11 and V12 of Maps and of bundles, as [TestValuesUnderFaultsInABubble] tests Values: a View is what the range held at
-// its revision, and the View before with the changes is this View, under every fault. For long:
+// This tests M2 to M8, V3, V5, V11 and V12 of Maps and bundles in the way in which [TestValuesUnderFaultsInABubble] tests Values. Under every fault,
+// a View is what the range held at its revision, and the View before with the changes is this View. To run for long:
 //
 //	go test ./property_test -run TestMapsUnderFaultsInABubble -v -timeout 2h -rapid.checks=10000
 func TestMapsUnderFaultsInABubble(t *testing.T) {

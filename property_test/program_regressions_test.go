@@ -10,10 +10,10 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/program"
 )
 
-// regression is a program with etcd's answers. Another store has answered it wrongly, or might.
+// regression is a program with etcd's answers. Another store has given, or might give, a wrong answer.
 type regression struct {
 	name       string
-	isNew      bool // it runs on a new store, without program.Begin
+	isNew      bool // the program runs on a new store, without program.Begin
 	transcript program.Transcript
 }
 

@@ -22,17 +22,17 @@ import (
 
 var (
 	soakFor  = flag.Duration("soak", 5*time.Second, "how long TestSoak runs")
-	soakSeed = flag.Uint64("soakseed", 1, "of all that TestSoak chooses")
+	soakSeed = flag.Uint64("soakseed", 1, "the seed of all choices of TestSoak")
 )
 
-// TestSoak checks both properties of a cluster under faults at the same time, for as long as -soak says: the operations of clients are
+// TestSoak runs a cluster with faults for the time of -soak. It checks two properties concurrently: the operations of clients are
 // linearizable, and a set of watchers of a value keeps its guarantees.
 //
 //	go test ./property_test -run '^TestSoak$' -soak=30m -timeout=0 -v
 func TestSoak(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	t.Cleanup(func() { t.Logf("goroutines: %d at the start, %d at the end", goroutines, runtime.NumGoroutine()) })
-	leaktest.Check(t) // ends before that is logged
+	leaktest.Check(t) // it runs before the cleanup above
 	cluster := etcdtest.Start(t, 3, etcdtest.WithProcesses())
 	s := &soak{
 		began:   time.Now(),
@@ -49,7 +49,7 @@ func TestSoak(t *testing.T) {
 			t.Log(s)
 		}
 	}
-	t.Logf("in the end: %v; nothing lost, nothing reordered", s)
+	t.Logf("in the end: %v; nothing was lost, nothing was reordered", s)
 	s.checkHeap(t)
 }
 
@@ -60,7 +60,7 @@ type soak struct {
 	harm    *nemesis.Nemesis
 	arena   *arena
 	ground  *clusterGround
-	watched kv.Store // by the watchers
+	watched kv.Store // the store of the watchers
 
 	sum      tally
 	returned judge.Counts
@@ -101,7 +101,7 @@ func (s *soak) round(t *testing.T) {
 	if err := watchers.Judge(writer); err != nil {
 		t.Errorf("the value is wrong: %v", err)
 	} else if settled != nil {
-		t.Errorf("the watchers have not returned all: %v", settled)
+		t.Errorf("the watchers have not returned everything: %v", settled)
 	}
 	if !run.Check(t) || t.Failed() {
 		t.Fatalf("in round %d with seed %d", s.arena.rounds, *soakSeed)
@@ -111,7 +111,7 @@ func (s *soak) round(t *testing.T) {
 	s.returned.Add(watchers.Counts())
 	acknowledged, unknown := writer.Writes()
 	s.written += acknowledged + unknown
-	if err := s.cluster.Compact(settle, int64(run.Log.Until)); err != nil { // as operators do
+	if err := s.cluster.Compact(settle, int64(run.Log.Until)); err != nil { // like an operator
 		t.Logf("not compacted: %v", err)
 	}
 	s.heap = append(s.heap, heapInUse())

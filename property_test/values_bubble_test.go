@@ -30,7 +30,7 @@ func newBubbleGround() *bubbleGround {
 func (g *bubbleGround) Compact(ctx context.Context, revision kv.Revision) error {
 	err := g.Store.Compact(ctx, revision)
 	if errors.Is(err, kv.ErrCompacted) {
-		return nil // it was
+		return nil // the revision was compacted already
 	}
 	return err
 }
@@ -91,7 +91,7 @@ func playInBubble(t *rapid.T, p judge.Program, harness makeHarness) (r run) {
 		}
 		defer s.Watchers.Close()
 		settled := s.Play(ctx, p)
-		ground.Pass(ctx, 2*time.Minute) // what is still returned then is wrong
+		ground.Pass(ctx, 2*time.Minute) // everything was returned, so another return is wrong
 		watches := s.Faults.Counts().Streams
 		least, most := s.Watchers.Watches()
 		s.Watchers.Close()
@@ -100,17 +100,17 @@ func playInBubble(t *rapid.T, p judge.Program, harness makeHarness) (r run) {
 		switch {
 		case r.err != nil:
 		case watches < least || watches > most:
-			r.err = fmt.Errorf("V12 (one watch of the store per Value): %d watches, where there may be %d to %d", watches, least, most)
+			r.err = fmt.Errorf("V12 (one watch of the store per Value): there are %d watches, want %d to %d", watches, least, most)
 		case left.Streams != 0 || left.Blocked != 0:
-			r.err = fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)
+			r.err = fmt.Errorf("V12, W12 (nothing is left): after all watchers were closed there are %v", left)
 		}
 		r.sum, r.steps, r.counts = trace.Sum(), trace.Steps(), s.Watchers.Counts()
 	})
 	return r
 }
 
-// optionsFor returns the options of a program's Values. Half of the programs have no check after a silence, because that check would
-// repair within a minute what should never have been wrong. Programs whose streams lose events, or whose store is replaced between a read
+// optionsFor returns the options of a program's Values. Half of the programs have no check of a silent watch, because that check would
+// repair within a minute what must never be wrong. Programs whose streams lose events, or whose store is replaced between a read
 // and the watch after it, need the check.
 func optionsFor(p judge.Program) []value.Option {
 	needed := slices.ContainsFunc(p.Steps, func(s judge.Step) bool { return s.Action == "drop" || s.Action == "restore" })

@@ -33,7 +33,7 @@ func newClusterGround(cluster etcdmem.AnyCluster) *clusterGround {
 	return &clusterGround{Store: etcd.New(cluster.Client()), cluster: cluster}
 }
 
-// writeTimeout bounds a write. After it the outcome of the write is unknown.
+// writeTimeout is the timeout of a write. After that, the outcome of the write is unknown.
 const writeTimeout = 2 * time.Second
 
 func (g *clusterGround) Put(ctx context.Context, key string, v []byte, c ...kv.Condition) (kv.Revision, error) {
@@ -68,7 +68,7 @@ func (g *clusterGround) Compact(ctx context.Context, revision kv.Revision) error
 	return g.cluster.Compact(ctx, int64(revision))
 }
 
-// Quiet does nothing, because a cluster cannot find that out.
+// Quiet does nothing, because a test cannot know when a cluster is quiet.
 func (g *clusterGround) Quiet() {}
 
 func (g *clusterGround) Pass(ctx context.Context, d time.Duration) {
@@ -80,7 +80,7 @@ func (g *clusterGround) Pass(ctx context.Context, d time.Duration) {
 // Actions returns none, because a fault of a cluster concerns all its keys.
 func (g *clusterGround) Actions() map[string]judge.Action { return nil }
 
-// disturb makes some faults in a cluster while harnesses play on it, and ends them all. Except for moments there is always a majority.
+// disturb makes some faults in a cluster while harnesses play on it, and finally ends all faults. Except for moments, there is always a majority.
 func (g *clusterGround) disturb(ctx context.Context, harnesses []*judge.Harness, seed uint64, times int) error {
 	random := rand.New(rand.NewPCG(seed, 0))
 	things := []func(member int) error{
@@ -114,7 +114,7 @@ func (g *clusterGround) disturb(ctx context.Context, harnesses []*judge.Harness,
 	return nil
 }
 
-// moveLeader makes a member lead. In memory it may also fail: a leader that could not hand over continues to lead, and the call waits
+// moveLeader makes a member lead. In memory it may also fail: a leader that could not transfer its leadership still leads, and the call waits
 // until its context ends, after an hour of virtual time.
 func (g *clusterGround) moveLeader(ctx context.Context, member int) error {
 	if !g.inMemory {
@@ -144,13 +144,13 @@ func (g *clusterGround) compact(ctx context.Context, harnesses []*judge.Harness)
 	return g.Compact(ctx, oldest)
 }
 
-// onClusters are the actions of programs for a cluster. The usual actions and those of disturb come in addition.
+// onClusters are the actions of programs for a cluster, in addition to the usual actions and those of disturb.
 var onClusters = []string{
 	"cut", "heal", "heal", "heal", "end", "end quietly", "freeze", "silence", "fail", "refuse a watch", "delay", "hold", "release",
 	"pass", "pass", "pass",
 }
 
-// V3 to V8, and M2 to M8, over a real cluster. Its members stop, restart, are cut off, change their leader and forget history, while
+// This tests V3 to V8 and M2 to M8 on a real cluster. Its members stop, restart, are partitioned, change their leader and forget history, while
 // programs are played on many keys and ranges concurrently. The number of rounds is a hundredth of -rapid.checks:
 //
 //	go test ./property_test -run TestValuesUnderFaultsOnACluster -v -timeout 1h -rapid.checks=5000
@@ -170,7 +170,7 @@ func TestValuesUnderFaultsOnACluster(t *testing.T) {
 	}
 }
 
-// crowd is how much happens in a round. Zero runs of each program means as many as there is time for.
+// crowd says how much happens in a round. Zero runs means as many runs of each program as there is time for.
 type crowd struct{ keys, ranges, disturbances, runs int }
 
 // playOnCluster plays one round: some programs concurrently.
@@ -195,7 +195,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 			return err
 		}
 		defer s.Watchers.Close()
-		s.Watchers.OpenAll() // a program costs seconds, a watcher nothing
+		s.Watchers.OpenAll() // a program takes seconds, and watchers cost nothing
 		harnesses[i], played[i] = s, p
 	}
 	if err := runAll(ctx, ground, harnesses, played, seed, c); err != nil {
@@ -208,7 +208,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 		s.Watchers.Close()
 		err := errors.Join(s.Judge(), settled)
 		if left := s.Faults.Counts(); err == nil && (left.Streams != 0 || left.Blocked != 0) {
-			err = fmt.Errorf("V12, W12 (nothing is left): when all watchers are closed there are %v", left)
+			err = fmt.Errorf("V12, W12 (nothing is left): after all watchers were closed there are %v", left)
 		}
 		if err != nil {
 			return fmt.Errorf("%w\nby the program %#v", err, played[i])
@@ -227,7 +227,7 @@ func playOnCluster(ctx context.Context, t *testing.T, ground *clusterGround, rou
 	return nil
 }
 
-// runAll runs every program again and again while the cluster is disturbed.
+// runAll runs every program repeatedly while the cluster is disturbed.
 func runAll(ctx context.Context, ground *clusterGround, harnesses []*judge.Harness, programs []judge.Program, seed uint64, c crowd) error {
 	stop := make(chan struct{})
 	errs := make([]error, len(harnesses))
@@ -250,7 +250,7 @@ func runAll(ctx context.Context, ground *clusterGround, harnesses []*judge.Harne
 	return errors.Join(append(errs, err)...)
 }
 
-// deadline bounds how long a test takes if it fails.
+// deadline limits how long a failing test takes.
 func deadline(t *testing.T) time.Duration {
 	if end, ok := t.Deadline(); ok {
 		return time.Until(end) * 9 / 10

@@ -34,8 +34,8 @@ var usual = []string{
 	"lose a request", "lose an acknowledgement", "open", "close", "quiet", "quiet", "pass", "pass",
 }
 
-// V3 to V8, V12 and V13, under thousands of different sequences of faults. Each program is played with several schedules.
-// For long:
+// This tests V3 to V8, V12 and V13 under thousands of different sequences of faults. Each program is played with several schedules.
+// To run for long:
 //
 //	go test ./property_test -run TestValuesUnderFaultsInABubble -v -timeout 2h -rapid.checks=15000
 //
@@ -60,20 +60,20 @@ func playAll(t *testing.T, programs *rapid.Generator[judge.Program], harness mak
 			t.Fatal("a guarantee was broken")
 		}
 	})
-	t.Logf("%d programs were played %d times and went %d different ways, of %d observable steps on average; %v",
+	t.Logf("%d programs were played %d times and gave %d different runs, with %d observable steps on average; %v",
 		c.programs, c.played, len(c.ways), c.steps/max(c.played, 1), c.counts)
 }
 
 // course plays many programs.
 type course struct {
 	harness   makeHarness
-	schedules int // with which a program is played
+	schedules int // the number of schedules of each program
 
-	failed   map[string]error // by program; one failure counts, even if the next run passes
+	failed   map[string]error // by program; a failure counts even if the next run passes
 	programs int
 	played   int
 	steps    int
-	ways     map[uint64]bool // by [judge.Trace.Sum]
+	ways     map[uint64]bool // the different runs, by [judge.Trace.Sum]
 	counts   judge.Counts
 }
 

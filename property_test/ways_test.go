@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/history"
 )
 
-// A way is what happened in a run: each fault, each failed call and each ended watch, in order. It has no keys, values, revisions or
-// times. So two runs are different ways only if they had other faults, or had them at other places.
+// A way records what happened in a run: each fault, each failed call and each ended watch, in order. It has no keys, values, revisions or
+// times. So the ways of two runs differ only if their faults or the places of the faults differ.
 type way struct {
 	mu    sync.Mutex
 	sum   uint64
@@ -21,7 +21,7 @@ type way struct {
 
 var waySeed = maphash.MakeSeed()
 
-// note adds what happened to the way.
+// note adds to the way what happened.
 func (w *way) note(who, what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -45,7 +45,7 @@ func (w *way) fails(who string, err error) {
 	w.note(who, err.Error())
 }
 
-// of returns a store whose failures are added to the way.
+// of returns a store that adds its failures to the way.
 func (w *way) of(who string, store history.Store) history.Store {
 	return wayfarer{store, w, who}
 }

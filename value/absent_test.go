@@ -65,7 +65,7 @@ const waits = "waiting for it to be created"
 
 func TestV1TheLogSaysOnceWhatIsWaitedFor(t *testing.T) {
 	const waits = "waiting for it to be created"
-	const promise = "V1, the log says once, after a few seconds, that an absent key is waited for"
+	const promise = "V1, the log says once, after a few seconds, that a watcher waits for an absent key"
 	t.Run("from the beginning", func(t *testing.T) {
 		inBubble(t, promise, func(w *world) {
 			var log logbook
@@ -98,7 +98,7 @@ func TestV1TheLogSaysOnceWhatIsWaitedFor(t *testing.T) {
 			c := watch(w, v).Begin()
 			w.pass(time.Minute)
 			if log.count(waits) != 1 {
-				w.broken("a new watcher waits for a key that was deleted; the log says:\n%s", &log)
+				w.broken("a new watcher waits for a deleted key; the log says:\n%s", &log)
 			}
 			w.put("two")
 			c.Gives("two")
@@ -110,14 +110,14 @@ func TestV1TheLogSaysOnceWhatIsWaitedFor(t *testing.T) {
 			watch(w, w.text(log.option(), value.WithDefault("none")))
 			w.pass(time.Hour)
 			if log.String() != "" {
-				w.broken("nothing is waited for, and the log says:\n%s", &log)
+				w.broken("no watcher waits for a key, but the log says:\n%s", &log)
 			}
 		})
 	})
 }
 
 func TestV1AKeyThatComesSoonIsNotLoggedAsAbsent(t *testing.T) {
-	inBubble(t, "V1, given a logger, what a Get waits for is said once after a few seconds", func(w *world) {
+	inBubble(t, "V1, given a logger, the log says once after a few seconds what a Get waits for", func(w *world) {
 		var log logbook
 		a := watch(w, w.text(log.option()))
 		c := a.Begin()
@@ -126,19 +126,19 @@ func TestV1AKeyThatComesSoonIsNotLoggedAsAbsent(t *testing.T) {
 		c.Gives("one")
 		w.pass(time.Minute)
 		if log.count(waits) != 0 {
-			w.broken("the key was there after four seconds, and the log says:\n%s", &log)
+			w.broken("the key existed after four seconds, but the log says:\n%s", &log)
 		}
 	})
 }
 
 func TestV1AnAbsentKeyIsLoggedAlsoWhileTheWatchIsBegun(t *testing.T) {
-	inBubble(t, "V1, given a logger, what a Get waits for is said once after a few seconds", func(w *world) {
+	inBubble(t, "V1, given a logger, the log says once after a few seconds what a Get waits for", func(w *world) {
 		var log logbook
 		w.Hold(fault.Watches)
 		watch(w, w.text(log.option())).Begin()
 		w.pass(8 * time.Second)
 		if log.count(waits) != 1 {
-			w.broken("the key is absent for eight seconds, and the log says:\n%s", &log)
+			w.broken("the key has been absent for eight seconds, but the log says:\n%s", &log)
 		}
 	})
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// aheadOfTheWatch is a watcher that has returned 1 by a read, while the Value's watch, which is lost at the end, was behind.
-// The store still has all that was put since, which are the numbers from 2 to last.
+// aheadOfTheWatch returns a watcher that is ahead of the Value's watch: it has returned 1, which a read has found. In the end the Value's watch is
+// lost. The store still has the numbers from 2 to last, which were put after 1.
 func aheadOfTheWatch(w *world, last int) *valuetest.Watcher[int] {
 	v := w.number()
 	watch(w, v)
 	w.Streaming(1)
 	w.Cut(fault.Watches)
 	w.putNumbers(1, 1)
-	watch(w, v, value.EveryUpdate()) // one that does not read: what it has not read stays in the backlog
+	watch(w, v, value.EveryUpdate()) // it is never read, so the backlog keeps updates for it
 	a := watch(w, v, value.EveryUpdate())
 	a.GivesEach(1)
 	w.compact()
@@ -28,7 +28,7 @@ func aheadOfTheWatch(w *world, last int) *valuetest.Watcher[int] {
 	return a
 }
 
-// More than one reading of history brings.
+// This is more history than one watch of history may deliver.
 func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingOfALongHistory(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		const last = 20_000
@@ -49,7 +49,7 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingByAnError(t *testing.T)
 	})
 }
 
-// Where the key is absent in the end, nothing but the history says what it was meanwhile.
+// If the key is absent in the end, only the history shows what it was in between.
 func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingBeforeADeletion(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		v := w.number()
@@ -70,7 +70,7 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingBeforeADeletion(t *test
 	})
 }
 
-// That history is gone too.
+// Here the store has also forgotten that history.
 func TestV4AWatcherAheadOfTheWatchThatIsLostReturnsOneGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		a := aheadOfTheWatch(w, 9)
@@ -82,13 +82,13 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostReturnsOneGap(t *testing.T) {
 	})
 }
 
-// What the watcher was to have of the old history is not given to it in the new.
+// A watcher that waits for an update of the old history must not return that update after the restore.
 func TestV5AnUpdateThatWaitsForHistoryIsDroppedWhenThatIsReplaced(t *testing.T) {
 	inBubble(t, v5reset, func(w *world) {
 		w.putNumbers(0, 0)
 		w.backup()
 		a := aheadOfTheWatch(w, 9)
-		h := w.Hold(fault.Watches) // the reading of history
+		h := w.Hold(fault.Watches) // the watch of history
 		c := a.Begin()
 		w.Held(h)
 		w.restore()

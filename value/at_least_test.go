@@ -16,14 +16,14 @@ func TestV15OwnWriteIsRead(t *testing.T) {
 		w.Streaming(1)
 		w.Freeze(fault.Watches) // so that only a read can show it
 		rev := w.put("two")
-		if len(opts) > 0 { // which tells what the watch brings
+		if len(opts) > 0 { // a watcher of every update returns what the watch delivers
 			w.Heal()
 		}
 		a.Gives("two", value.AtLeast[string](rev))
 		w.Heal()
 		w.Settle()
 		a.HasNothing()
-		a.HasNothing(value.AtLeast[string](rev)) // it was told already
+		a.HasNothing(value.AtLeast[string](rev)) // it has returned this already
 		rev = w.put("three")
 		a.Gives("three", value.AtLeast[string](rev))
 	})
@@ -50,7 +50,7 @@ func TestV15AForeignRevision(t *testing.T) {
 }
 
 func TestV15AFutureRevision(t *testing.T) {
-	eachMode(t, each, v15+"; what is older is passed over", func(w *world, opts ...value.WatchOption) {
+	eachMode(t, each, v15+"; an older value is skipped", func(w *world, opts ...value.WatchOption) {
 		rev := w.put("one")
 		a := watch(w, w.text(), opts...)
 		c := a.Begin(value.AtLeast[string](rev + 3))
@@ -74,13 +74,13 @@ func TestV15AFutureRevisionThatAnotherKeyReaches(t *testing.T) {
 		w.Streaming(1)
 		c.Waits()
 		w.putOther()
-		w.pass(61 * time.Second) // the check finds out
+		w.pass(61 * time.Second) // the check of the silent watch finds the update
 		c.Gives("one")
 	})
 }
 
 func TestV15WithEveryUpdateAndWhere(t *testing.T) {
-	each(t, v15+"; what is older is passed over, as with Where", func(w *world) {
+	each(t, v15+"; an older value is skipped, as with Where", func(w *world) {
 		a := w.everyFrom(0)
 		w.Streaming(1)
 		w.putNumbers(1, 5)
@@ -124,7 +124,7 @@ func TestV4AnUpdateThatWasTooOldIsNotReturnedLater(t *testing.T) {
 	})
 }
 
-// The store was restored once. A revision of the new history is not taken for one of the history that is gone.
+// The store was restored once. A revision of the new history must not be taken for a revision of the lost history.
 func TestV15TryGetReturnsNothingOlderAfterARestore(t *testing.T) {
 	eachMode(t, inBubble, v15, func(w *world, opts ...value.WatchOption) {
 		w.put("one")
@@ -136,7 +136,7 @@ func TestV15TryGetReturnsNothingOlderAfterARestore(t *testing.T) {
 		a.GivesAfter(kv.ErrReset, "one")
 		w.put("two")
 		w.Settle()
-		w.Freeze(fault.Reads) // what is written from now on is not known yet
+		w.Freeze(fault.Reads) // the Value does not learn of later writes
 		rev := w.put("three")
 		if got, err := a.TryGet(value.AtLeast[string](rev)); !errors.Is(err, value.ErrNothingNew) {
 			w.broken("TryGet of revision %d = %q, %v, want nothing new: what is known is older", rev, got, err)

@@ -39,7 +39,7 @@ func TestV16ALostPutIsFound(t *testing.T) {
 	})
 }
 
-// fromZero is a store that is at revision zero when it is empty, as one may be.
+// fromZero is a store that is at revision zero when it is empty. The contract allows that.
 type fromZero struct{ kv.Store }
 
 func (s fromZero) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
@@ -134,7 +134,7 @@ func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
 			}
 			b.Events = slices.DeleteFunc(b.Events, func(ev kv.Event) bool { return string(ev.Value) == "2" })
 			if len(b.Events) == 0 {
-				return nil // else it were a bookmark, which says that there was nothing
+				return nil // an empty batch would be a bookmark, and say that nothing has changed
 			}
 			return []kv.Batch{b}
 		})

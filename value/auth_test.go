@@ -19,8 +19,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// guarded starts a server that asks for passwords. It returns a client that may do everything, and one of the user
-// "app", whose role "app" may read and write under "/app/".
+// guarded starts a server with authentication. It returns a client that may do everything, and a client of the user "app". The role "app" of
+// that user may read and write below "/app/".
 func guarded(t *testing.T, opts ...etcdtest.Option) (root, app *clientv3.Client) {
 	cluster := etcdtest.Start(t, 1, opts...)
 	ctx, setup := patiently(t), cluster.Client()
@@ -48,7 +48,7 @@ func guarded(t *testing.T, opts ...etcdtest.Option) (root, app *clientv3.Client)
 	return as("root"), as("app")
 }
 
-// etcd does not tell a running watch that its user may no longer read: the check of a silent watch finds it.
+// etcd does not notify a running watch when its user may no longer read. The check of a silent watch finds it.
 func TestV11ARoleThatIsRevokedIsReturnedAndOneGivenBackIsNoticed(t *testing.T) {
 	leaktest.Check(t)
 	root, app := guarded(t)
@@ -63,12 +63,12 @@ func TestV11ARoleThatIsRevokedIsReturnedAndOneGivenBackIsNoticed(t *testing.T) {
 	put(t, admin, key, "two")
 	_, err = root.UserGrantRole(patiently(t), "app", "app")
 	must(t, err)
-	x.GivesAfter(kv.ErrPermission, "two") // an error may be from before
+	x.GivesAfter(kv.ErrPermission, "two") // an earlier refusal may be returned first
 	put(t, admin, key, "three")
 	x.Gives("three")
 }
 
-// An expired token looks like a permission that is gone, and is not: the next read brings a new one.
+// An expired token looks like a lost permission, but is none: the next read gets a new token.
 func TestV11ATokenThatExpiresIsNoErrorOfGet(t *testing.T) {
 	leaktest.Check(t)
 	root, app := guarded(t, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
@@ -78,12 +78,12 @@ func TestV11ATokenThatExpiresIsNoErrorOfGet(t *testing.T) {
 	x := openString(t, store)
 	x.Gives("one")
 	ctx := patiently(t)
-	// A second watch on the same stream, so that the stream lives on with its token when the first is cut.
+	// A second watch keeps the stream and its token alive when the first watch is cut.
 	go func() {
 		for range store.Watch(ctx, kv.Key("/app/keeps"), 0) {
 		}
 	}()
-	// Each watch is a use of the token and makes it last longer, so the tries grow rarer.
+	// Each watch uses the token and so extends its life. So the time between two tries grows.
 	for wait, refused := time.Second, false; !refused; wait *= 2 {
 		select {
 		case <-time.After(wait):
@@ -98,7 +98,7 @@ func TestV11ATokenThatExpiresIsNoErrorOfGet(t *testing.T) {
 	x.Gives("two")
 }
 
-// refusals is a store that tells when a watch of it is refused.
+// refusals is a store that reports the first refusal of a watch.
 type refusals struct {
 	kv.Store
 	once  sync.Once
@@ -118,7 +118,7 @@ func (s *refusals) Watch(ctx context.Context, r kv.Range, after kv.Revision) ite
 	}
 }
 
-// What is wrong is said by the first Get that meets it, and what could still work does.
+// The first Get that meets bad input returns an error. Everything that can work still works.
 func TestBadInputOnARealCluster(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
@@ -137,7 +137,7 @@ func TestBadInputOnARealCluster(t *testing.T) {
 	}
 	x.Gives("one")
 
-	// Without a leader Get waits, and says nothing but in the Status; with one again it goes on.
+	// Without a leader Get waits, and only Status shows why. With a new leader Get continues.
 	cluster.Stop(1, 2)
 	alone := etcd.New(cluster.Client(0))
 	y := openString(t, alone)
@@ -147,7 +147,7 @@ func TestBadInputOnARealCluster(t *testing.T) {
 		t.Errorf("Get without a leader = %q, %v; want the context's error", v, err)
 	}
 	if y.Of.Status().Connected {
-		t.Error("the status without a leader says connected")
+		t.Error("without a leader Status says connected")
 	}
 	must(t, cluster.Restart(t.Context(), 1, 2))
 	y.Gives("one")

@@ -8,19 +8,19 @@ import (
 	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
-// modelReader is a reader of a backlog, and how far it has come.
+// modelReader is a reader of a backlog, and the last revision that it has seen.
 type modelReader struct {
 	cursor *cursor
 	seen   kv.Revision
 }
 
-// A random program against a list of all that was ever appended.
+// A random program is compared with a list of everything that was appended.
 func TestV4TheBacklogGivesEachReaderEveryUpdateOrSaysFromWhereToRead(t *testing.T) {
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		most := 1 + random.IntN(40)
 		b := &backlog[int]{most: most}
-		var all []*update[int] // of the history that is read
+		var all []*update[int] // all updates of the current history
 		var readers []*modelReader
 		revision := kv.Revision(1)
 		for range 300 {
@@ -59,7 +59,7 @@ func TestV4TheBacklogGivesEachReaderEveryUpdateOrSaysFromWhereToRead(t *testing.
 	}
 }
 
-// checkNext has r read what is next.
+// checkNext checks what r reads next.
 func checkNext(t *testing.T, b *backlog[int], r *modelReader, all []*update[int]) {
 	t.Helper()
 	u, readTo := b.next(r.cursor, r.seen, 0)
@@ -72,20 +72,20 @@ func checkNext(t *testing.T, b *backlog[int], r *modelReader, all []*update[int]
 	}
 	switch {
 	case readTo > 0 && (u != nil || readTo <= r.seen):
-		t.Errorf("after %d it returned %v and sends the reader to the history up to %d", r.seen, u, readTo)
+		t.Errorf("after %d the backlog returned %v, and sent the reader to the history up to %d", r.seen, u, readTo)
 	case readTo > 0:
 		if want == nil || len(b.updates) > 0 && b.updates[0].Revision <= readTo && b.updates[0].Revision > r.seen+1 {
-			t.Errorf("promised: a reader reads history up to what the backlog has; after %d it is sent up to %d", r.seen, readTo)
+			t.Errorf("promised: a reader reads history only up to what the backlog has; after %d it was sent to the history up to %d", r.seen, readTo)
 		}
-		r.seen = readTo // as it has read history
+		r.seen = readTo // as if it had read history
 	case u != want:
-		t.Errorf("promised: each update once, in order; after %d it returned %+v, want %+v", r.seen, u, want)
+		t.Errorf("promised: each update once, in order; after %d the backlog returned %+v, want %+v", r.seen, u, want)
 	case u != nil:
 		r.seen = u.Revision
 	}
 }
 
-// checkBacklog checks what holds at any time.
+// checkBacklog checks the invariants of a backlog.
 func checkBacklog(t *testing.T, b *backlog[int], most, readers int) {
 	t.Helper()
 	size := 0
@@ -93,21 +93,21 @@ func checkBacklog(t *testing.T, b *backlog[int], most, readers int) {
 		size += u.size
 	}
 	if b.size != size {
-		t.Errorf("its size is %d, and that of its updates %d", b.size, size)
+		t.Errorf("the backlog's size is %d, but the size of its updates is %d", b.size, size)
 	}
 	if len(b.updates) > most || len(b.updates) > 1 && size > backlogBytes {
-		t.Errorf("promised: a backlog is bounded by number and size; it holds %d updates of %d bytes, want %d of %d at most",
+		t.Errorf("promised: a backlog is bounded by number and size; it holds %d updates of %d bytes, want at most %d of %d",
 			len(b.updates), size, most, backlogBytes)
 	}
 	if readers == 0 && (b.recording() || len(b.updates) > 0 || b.updates != nil) {
-		t.Errorf("promised: without a reader it holds nothing; it holds %d updates", len(b.updates))
+		t.Errorf("promised: a backlog without readers holds nothing; it holds %d updates", len(b.updates))
 	}
 	if readers > 0 && !b.recording() {
-		t.Error("it has readers and records nothing for them")
+		t.Error("the backlog has readers, but records nothing for them")
 	}
 }
 
-// backlogOf is a backlog that n updates were appended to, and its readers.
+// backlogOf returns a backlog with n updates, and its readers.
 func backlogOf(n, readers int) (*backlog[int], []*cursor) {
 	b := &backlog[int]{most: 1 << 20}
 	all := make([]*cursor, readers)
@@ -125,15 +125,15 @@ func TestV4TheBacklogHoldsNothingThatItsOneReaderHasRead(t *testing.T) {
 	b, readers := backlogOf(10, 1)
 	for i := range kv.Revision(10) {
 		if u, _ := b.next(readers[0], i, 0); u == nil || u.Revision != i+1 {
-			t.Fatalf("after %d it returned %+v", i, u)
+			t.Fatalf("after %d the backlog returned %+v", i, u)
 		}
 		if n := len(b.updates); n != int(9-i) {
-			t.Fatalf("promised: what all have read is not held; after %d of 10 were read it holds %d", i+1, n)
+			t.Fatalf("promised: updates that all readers have read are not held; after %d of 10 were read the backlog holds %d", i+1, n)
 		}
 	}
 }
 
-// Looking at each reader for each update would be slow.
+// The backlog does not check each reader at each update, because that would be slow.
 func TestV4TheBacklogHoldsLittleThatAllOfItsReadersHaveRead(t *testing.T) {
 	b, readers := backlogOf(0, 3)
 	for i := range kv.Revision(10_000) {
@@ -142,7 +142,7 @@ func TestV4TheBacklogHoldsLittleThatAllOfItsReadersHaveRead(t *testing.T) {
 			b.next(r, i, 0)
 		}
 		if n := len(b.updates); n > 2*firstTrim {
-			t.Fatalf("promised: what all have read is dropped once it is %d; %d are held", 2*firstTrim, n)
+			t.Fatalf("promised: updates that all readers have read are dropped once there are %d; %d are held", 2*firstTrim, n)
 		}
 	}
 }
@@ -153,11 +153,11 @@ func TestV4AReaderThatJoinsIsNotGivenWhatWasAppendedBefore(t *testing.T) {
 	b.join(late)
 	b.append(&update[int]{Position: upstream.Position{Revision: 11}})
 	if u, readTo := b.next(late, 3, 0); u == nil || u.Revision != 11 || readTo != 0 {
-		t.Errorf("it was given %+v, and sent to %d, want revision 11", u, readTo)
+		t.Errorf("the reader got %+v, and was sent to the history up to %d, want revision 11", u, readTo)
 	}
-	for i := range kv.Revision(11) { // and no other reader loses anything by that
+	for i := range kv.Revision(11) { // no other reader loses an update by that
 		if u, _ := b.next(readers[0], i, 0); u == nil || u.Revision != i+1 {
-			t.Fatalf("another reader is given %+v after %d", u, i)
+			t.Fatalf("another reader got %+v after %d", u, i)
 		}
 	}
 }
@@ -170,11 +170,11 @@ func TestV4TheBacklogDoesNotGoOnToAnotherHistory(t *testing.T) {
 	}
 	for range 2 {
 		if u, _ := b.next(readers[0], 3, 0); u != nil {
-			t.Errorf("a reader of the old history is given %+v of the new", u)
+			t.Errorf("a reader of the old history got %+v of the new history", u)
 		}
 	}
 	if u, _ := b.next(readers[0], 3, 1); u == nil || u.Revision != 4 {
-		t.Errorf("promised: what follows is not lost; the reader of the new history is given %+v", u)
+		t.Errorf("promised: later updates are not lost; the reader of the new history got %+v", u)
 	}
 }
 
@@ -206,11 +206,11 @@ func TestV4TheBacklogHoldsAsMuchAsItsBounds(t *testing.T) {
 		dropped := kv.Revision(len(c.sizes) - c.held)
 		if dropped > 0 {
 			if u, readTo := b.next(readers[0], 0, 0); u != nil || readTo != dropped {
-				t.Errorf("%s: a reader that has read nothing is given %+v and sent to the history up to %d, want %d", name, u, readTo, dropped)
+				t.Errorf("%s: a reader that has read nothing got %+v, and was sent to the history up to %d, want %d", name, u, readTo, dropped)
 			}
 		}
 		if u, _ := b.next(readers[1], dropped, 0); u == nil || u.Revision != dropped+1 {
-			t.Errorf("%s: after %d a reader is given %+v", name, dropped, u)
+			t.Errorf("%s: after %d a reader got %+v", name, dropped, u)
 		}
 	}
 }
@@ -218,9 +218,9 @@ func TestV4TheBacklogHoldsAsMuchAsItsBounds(t *testing.T) {
 func TestV4AReaderIsNotGivenWhatItHasSeenByARead(t *testing.T) {
 	b, readers := backlogOf(5, 2)
 	if u, _ := b.next(readers[0], 4, 0); u == nil || u.Revision != 5 {
-		t.Errorf("after 4 it is given %+v, want revision 5", u)
+		t.Errorf("after 4 the reader got %+v, want revision 5", u)
 	}
 	if u, _ := b.next(readers[1], 5, 0); u != nil {
-		t.Errorf("promised: each update once; after 5 it is given %+v", u)
+		t.Errorf("promised: each update once; after 5 the reader got %+v", u)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// attempts is when each read was begun during something. No two are begun at the same time.
+// attempts returns when each read began while during ran. No two of these reads may begin at the same time.
 func attempts(w *world, during func()) (at []time.Time) {
 	ctx, cancel := context.WithCancel(w.Context())
 	done := make(chan struct{})
@@ -38,7 +38,7 @@ func TestV11DelaysGrowToTheirCapWithJitter(t *testing.T) {
 			w.pass(time.Hour)
 		})
 		if len(at) < 3600/12 || len(at) > 3600/4+10 {
-			w.broken("in an hour of delays of about 8s there were %d attempts", len(at))
+			w.broken("in an hour with delays of about 8s there were %d attempts", len(at))
 		}
 		delays := map[time.Duration]bool{}
 		for i := 1; i < len(at); i++ {
@@ -62,7 +62,7 @@ func TestV11DelaysNeedNoCap(t *testing.T) {
 		start := time.Now()
 		watch(w, w.text(value.WithRetry(time.Second, math.MaxInt64))).Gives("one")
 		if d := time.Since(start); d < 15*time.Second/2 || d > 15*time.Second*3/2 {
-			w.broken("four delays from a second on took %v, want about %v", d, 15*time.Second)
+			w.broken("four delays, the first of a second, took %v, want about %v", d, 15*time.Second)
 		}
 	})
 }
@@ -95,12 +95,12 @@ func TestV11AConnectionThatDiesAtOnceIsNoProgress(t *testing.T) {
 				w.pass(time.Hour)
 				n := w.Counts()
 				if n.Watches > 600 || n.Gets > 600 {
-					w.broken("in an hour of streams that die at once the store was asked %d times and watched %d times", n.Gets, n.Watches)
+					w.broken("in an hour of streams that die at once, the store was read %d times and watched %d times", n.Gets, n.Watches)
 				}
 				if n.Watches < 100 {
 					w.broken("in an hour there were %d attempts", n.Watches)
 				}
-				if name != "reset" && log.count("\n") > 4 { // each of those is a replaced history of its own
+				if name != "reset" && log.count("\n") > 4 { // for a reset, each line is about another replaced history
 					w.broken("in an hour of one outage the log has %d lines, beginning with\n%.1000s", log.count("\n"), &log)
 				}
 				says := "cannot be reached"
@@ -108,7 +108,7 @@ func TestV11AConnectionThatDiesAtOnceIsNoProgress(t *testing.T) {
 					says = "the watch ends each time"
 				}
 				if log.count("trying again until") != 1 || log.count(says) != 1 {
-					w.broken("of an hour of one outage the log does not say once that %s:\n%.1000s", says, &log)
+					w.broken("in an hour of one outage, the log does not say exactly once that %s:\n%.1000s", says, &log)
 				}
 			})
 		})
@@ -124,7 +124,7 @@ func TestV11ProgressBetweenFailuresIsNoReasonToSpin(t *testing.T) {
 				watches := 0
 				store.greet = func(after kv.Revision) []kv.Batch {
 					if watches++; watches > 5000 {
-						return nil // it spins, and time would never pass
+						return nil // the Value spins, and the time of the bubble would never pass
 					}
 					return []kv.Batch{{Revision: after + 1}}
 				}
@@ -132,7 +132,7 @@ func TestV11ProgressBetweenFailuresIsNoReasonToSpin(t *testing.T) {
 				watch(w, value.New(store, w.key, value.String))
 				w.pass(time.Minute)
 				if watches > 1300 {
-					w.broken("of a store that has each watch end once it has brought something, %d were begun in a minute", watches)
+					w.broken("each watch of the store ends after its first event, and %d watches were begun in a minute", watches)
 				}
 			})
 		})
@@ -149,19 +149,19 @@ func TestV11DelaysStartOverOnProgress(t *testing.T) {
 		w.pass(10 * time.Minute)
 		w.Clear()
 		w.pass(20 * time.Second)
-		w.put("two") // is delivered: progress
+		w.put("two") // its delivery is progress
 		a.Gives("two")
 		w.Fail(1, kv.ErrUnavailable, fault.Reads)
 		w.EndStreams(kv.ErrUnavailable)
 		w.put("three")
 		w.pass(300 * time.Millisecond)
 		if got, err := a.TryGet(); err != nil || got != "three" {
-			w.broken("300ms after a short outage that follows progress TryGet returned %s", describe(got, err))
+			w.broken("300ms after a short outage that followed progress, TryGet returned %s", describe(got, err))
 		}
 	})
 }
 
-// Either is enough: an update from a connection that dies young, or one that lasts and has nothing to bring.
+// Progress is an update, even from a connection that ends soon, or a connection that lasts, even without updates.
 func TestV11WhatCountsAsProgress(t *testing.T) {
 	for name, connection := range map[string]func(w *world){
 		"an update": func(w *world) {
@@ -184,7 +184,7 @@ func TestV11WhatCountsAsProgress(t *testing.T) {
 				w.put("three")
 				w.pass(1600 * time.Millisecond)
 				if got, err := a.TryGet(); err != nil || got != "three" {
-					w.broken("1.6s after a connection of use ended TryGet returned %s", describe(got, err))
+					w.broken("1.6s after the end of a connection that made progress, TryGet returned %s", describe(got, err))
 				}
 			})
 		})

@@ -76,15 +76,15 @@ func TestV5NeverBackwardsByABadStream(t *testing.T) {
 					newest.HasNothing()
 				}
 				if n := v.Status().Resets; n != 0 {
-					w.broken("history was taken for replaced %d times", n)
+					w.broken("the Value took the history for replaced %d times", n)
 				}
 			})
 		})
 	}
 }
 
-// rises reads every update up to the number last. A store that gives its history in the wrong order each time it is asked
-// has, for all that can be known, lost some of it: that is a gap, and no step back.
+// rises reads every update up to the number last. A store that always returns its history in the wrong order seems to have lost a part of
+// it. So a gap is correct, but a step back is not.
 func rises(w *world, a *valuetest.Watcher[int], last int) {
 	for got := 0; got < last; {
 		before := a.Revision()
@@ -147,7 +147,7 @@ func TestV5NeverBackwardsWithinABatch(t *testing.T) {
 func TestV5NeverBackwardsThroughResyncs(t *testing.T) {
 	each(t, v5, func(w *world) {
 		w.put("0")
-		// Streams end here before they have brought anything, so the delays grow.
+		// The streams end before they have delivered anything, so the delays grow.
 		a := watch(w, w.number(value.WithRetry(10*time.Millisecond, 100*time.Millisecond)))
 		a.Gives(0)
 		last := a.Revision()
@@ -192,7 +192,7 @@ func TestV5NeverBackwardsWhileASlowDecoderRuns(t *testing.T) {
 		h := w.Hold(fault.Watches)
 		w.EndStreams(kv.ErrUnavailable)
 		w.Held(h)
-		w.putNumbers(1, 5) // which the watch brings in one batch
+		w.putNumbers(1, 5) // the watch delivers these in one batch
 		h.Release()
 		<-decoding
 		last := a.Revision()
@@ -208,7 +208,7 @@ func TestV5NeverBackwardsWhileASlowDecoderRuns(t *testing.T) {
 		decode <- struct{}{}
 		<-decoding
 		w.compact()
-		for range 4 { // it may try to catch up, and finds that history is gone
+		for range 4 { // the watcher may try to catch up, and find that history is gone
 			rises(a.TryGet())
 			w.Settle()
 		}
@@ -225,15 +225,15 @@ func TestV5AnOldReadDoesNotOverruleTheWatch(t *testing.T) {
 		a := w.watchFrom("one", v)
 		w.Streaming(1)
 		answer := w.Hold(fault.Gets, fault.Answered)
-		b := watch(w, v) // has a read made
+		b := watch(w, v) // makes the Value read
 		w.Held(answer)
 		w.put("two")
 		a.Gives("two")
-		answer.Release() // and says one
+		answer.Release() // the late answer is "one"
 		b.Gives("two")
 		a.HasNothing()
 		if v.Status().Resets != 0 {
-			w.broken("a read that is merely late was taken for a replaced history")
+			w.broken("the Value took a late read for a replaced history")
 		}
 	})
 }

@@ -22,7 +22,7 @@ func joined(entries []kv.Entry) (string, error) {
 			return "", errors.New("a bad part")
 		}
 		all = append(all, fmt.Sprintf("%s=%s", e.Key, e.Value))
-		clear(e.Value) // it may do with the bytes what it likes
+		clear(e.Value) // a decoder may change the bytes
 	}
 	return strings.Join(all, " "), nil
 }
@@ -65,7 +65,7 @@ func TestABundleIsOneValueOfARange(t *testing.T) {
 			t.Errorf("TryGet = %v, want a DecodeError of the range at revision %d", err, at)
 		}
 		if r, ok := v.Latest(); !ok || r.Value != "/app/a=2 /app/c=2" {
-			t.Errorf("Latest = %q, %v, want the last good value whole", r.Value, ok)
+			t.Errorf("Latest = %q, %v, want the complete last good value", r.Value, ok)
 		}
 		commit(kv.PutOp("/app/c", []byte("3")))
 		want("/app/a=3 /app/c=3", nil)

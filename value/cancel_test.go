@@ -20,7 +20,7 @@ func TestV8CancelInEachPhase(t *testing.T) {
 		w.Held(read)
 		a.Begin().Cancel() // while the first read hangs
 
-		event := w.Hold(fault.Watches) // before the read goes on, which the watch follows at once
+		event := w.Hold(fault.Watches) // before the read continues, because the watch begins right after it
 		read.Release()
 		a.Gives("one")
 		w.Held(event)
@@ -35,7 +35,7 @@ func TestV8CancelInEachPhase(t *testing.T) {
 		a.Gives("two")
 
 		w.Cut()
-		a.Begin().Cancel() // cut off
+		a.Begin().Cancel() // while the store is cut off
 		w.put("three")
 		w.Heal()
 		a.Gives("three")
@@ -91,7 +91,7 @@ func TestV8CancelConcurrentlyWithUpdates(t *testing.T) {
 		}()
 		last := -1
 		for last < updates {
-			ctx, cancel := context.WithTimeout(w.Context(), time.Millisecond) // which often ends with an update
+			ctx, cancel := context.WithTimeout(w.Context(), time.Millisecond) // it often ends just when an update arrives
 			got, err := a.Get(ctx)
 			cancel()
 			switch {
@@ -121,7 +121,7 @@ func TestV8CancelWhileCatchingUp(t *testing.T) {
 			case errors.Is(err, context.Canceled):
 				a.GivesEach(i)
 			case err != nil || got != i:
-				w.broken("instead of %d Get returned %s", i, describe(got, err))
+				w.broken("the next number is %d, but Get returned %s", i, describe(got, err))
 			}
 			i++
 		}

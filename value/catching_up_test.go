@@ -21,7 +21,7 @@ func TestV4OneGapWhenCompactedHalfwayThroughCatchingUp(t *testing.T) {
 		a.GivesEach(numbers(1, 10)...) // of the first piece of history
 		w.compact()
 		w.Settle()
-		// What was read already comes, then one gap, then the newest.
+		// The watcher returns what it has already read, then one gap, then the newest value.
 		for i := 11; ; i++ {
 			got, err := a.Next()
 			if err == nil && got == i {
@@ -39,7 +39,7 @@ func TestV4OneGapWhenCompactedHalfwayThroughCatchingUp(t *testing.T) {
 }
 
 func TestV4CatchingUpDuringAnOutage(t *testing.T) {
-	for name, out := range map[string]func(w *world, begin func()){ // begin has a watcher catch up
+	for name, out := range map[string]func(w *world, begin func()){ // begin makes a watcher catch up
 		"cut": func(w *world, begin func()) { begin(); w.Cut() },
 		"no leader": func(w *world, begin func()) {
 			begin()
@@ -107,7 +107,7 @@ func TestV16CatchingUpIsAuditedBeyondWhereItEnds(t *testing.T) {
 	inBubble(t, "V4, V16: an event that is lost to a watcher catching up is proven by the next, and read again", func(w *world) {
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 1)
-		w.delete() // up to here the watcher has to catch up
+		w.delete() // the watcher has to catch up to this deletion
 		w.putNumbers(2, 2)
 		w.Settle()
 		w.Drop(1, fault.Deletes)

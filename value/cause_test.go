@@ -22,7 +22,7 @@ func TestV11SilenceDoesNotHideACause(t *testing.T) {
 		w.Fail(1, errNoLeader, fault.Reads)
 		w.EndStreams(errNoLeader)
 		w.pass(time.Millisecond)
-		w.Freeze() // from now on nothing is answered, and reads are given up for others
+		w.Freeze() // from now on nothing is answered, and the Value cancels reads and repeats them
 		for range 60 {
 			w.pass(10 * time.Second)
 			if err := v.Status().LastError; !errors.Is(err, errNoLeader) {

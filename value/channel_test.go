@@ -12,7 +12,7 @@ import (
 )
 
 func TestChanGivesTheNewest(t *testing.T) {
-	inBubble(t, "what nobody has taken from the channel gives way to what is newer; every update does not", func(w *world) {
+	inBubble(t, "a newer value replaces one that waits in the channel; with every update, none is replaced", func(w *world) {
 		w.putNumbers(1, 1)
 		v := w.number()
 		newest, every := channel(w, v), channel(w, v, value.EveryUpdate())
@@ -33,14 +33,14 @@ func TestChanGivesTheNewest(t *testing.T) {
 		w.Settle()
 		for _, out := range []<-chan value.Result[int]{newest, every} {
 			if r := <-out; !errors.Is(r.Err, value.ErrDeleted) {
-				w.broken("of a deletion the channel gave %+v", r)
+				w.broken("for a deletion the channel gave %+v", r)
 			}
 		}
 	})
 }
 
 func TestChanGivesNothingOfWhatIsUndoneUntaken(t *testing.T) {
-	inBubble(t, "V6, V13: a deletion is told once, of a value that was, and what is unchanged is not news", func(w *world) {
+	inBubble(t, "V6, V13: a deletion is returned once, and only after a value; what is unchanged is not returned again", func(w *world) {
 		out := channel(w, w.text())
 		want := func(v string, err error) {
 			w.Helper()
@@ -111,10 +111,10 @@ func TestChanEndsWithItsContext(t *testing.T) {
 func TestV1ChanBeginsNoOlderThanItsCall(t *testing.T) {
 	for name, refuse := range map[string]error{"refused": kv.ErrPermission, "closed": kv.ErrClosed} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, "V1: the first that a channel gives is no older than the call, or an error that says why not", func(w *world) {
+			inBubble(t, "V1: the first value of a channel is no older than the call; otherwise the channel gives an error", func(w *world) {
 				w.put("old")
 				v := w.text()
-				other := watch(w, v) // which knows the old value
+				other := watch(w, v) // it has the old value
 				other.Gives("old")
 				w.Settle()
 				down := w.Fail(-1, refuse, fault.Reads)
@@ -127,7 +127,7 @@ func TestV1ChanBeginsNoOlderThanItsCall(t *testing.T) {
 					w.broken("the channel gave %+v, want the error %q", r, refuse)
 				}
 				if refuse == kv.ErrClosed {
-					return // that was its last
+					return // the channel is closed after that
 				}
 				down.Remove()
 				for r := range out {
@@ -159,7 +159,7 @@ func TestV11StaleByChan(t *testing.T) {
 		}
 		w.Heal()
 		w.pass(9 * time.Second)
-		for { // what it says of the cut may have been waiting
+		for { // an error of the cut may still wait in the channel
 			r := <-out
 			if errors.Is(r.Err, value.ErrStale) {
 				continue
@@ -173,7 +173,7 @@ func TestV11StaleByChan(t *testing.T) {
 }
 
 func TestV11ChanWaitsUntilAResultIsTaken(t *testing.T) {
-	inBubble(t, "V11, nothing is polled while a refusal waits to be taken from the channel", func(w *world) {
+	inBubble(t, "V11, the store is not polled while a refusal waits in the channel", func(w *world) {
 		w.Fail(-1, kv.ErrPermission, fault.Reads)
 		out := channel(w, w.text(value.WithMaxStaleness(time.Hour)))
 		w.pass(10 * time.Minute) // a goroutine that spins would stop the bubble's time
@@ -184,7 +184,7 @@ func TestV11ChanWaitsUntilAResultIsTaken(t *testing.T) {
 }
 
 func TestV11ChanKeepsAGapThatIsNotTaken(t *testing.T) {
-	inBubble(t, "V4, V11: a *GapError that nobody has taken yet is not lost to ErrStale", func(w *world) {
+	inBubble(t, "V4, V11: ErrStale does not replace a *GapError that waits in the channel", func(w *world) {
 		w.putNumbers(1, 1)
 		out := channel(w, w.number(value.WithMaxStaleness(10*time.Second)), value.EveryUpdate())
 		if r := <-out; r.Value != 1 || r.Err != nil {
@@ -192,7 +192,7 @@ func TestV11ChanKeepsAGapThatIsNotTaken(t *testing.T) {
 		}
 		w.Streaming(1)
 		w.losesForGood(2, 9)
-		w.pass(time.Second) // the gap is there to be taken
+		w.pass(time.Second) // now the gap waits in the channel
 		w.Cut()
 		w.pass(time.Minute)
 		w.Heal()

@@ -22,17 +22,17 @@ func TestV11TheCheckFindsADeadStream(t *testing.T) {
 		began := time.Now()
 		a.Gives("two")
 		if d := time.Since(began); d > 30*time.Second {
-			w.broken("what a dead stream did not bring was told after %v", d)
+			w.broken("an update that a dead stream did not deliver was returned after %v", d)
 		}
 		w.pass(10 * time.Second)
-		w.put("three") // the stream was opened again
+		w.put("three") // by now the stream was opened again
 		began = time.Now()
 		a.Gives("three")
 		if d := time.Since(began); d != 0 {
 			w.broken("the stream was not opened again: the next update took %v", d)
 		}
 		if log.count("had stopped delivering") != 1 || log.count("\n") != 1 {
-			w.broken("of a stream that died unnoticed the log says:\n%s", &log)
+			w.broken("a stream died unnoticed, and the log says:\n%s", &log)
 		}
 	})
 }
@@ -48,10 +48,10 @@ func TestV11TheCheckFindsADeadStreamThatWasOnlySlowBefore(t *testing.T) {
 		slow := w.Delay(3*time.Second, fault.Watches, fault.Answered)
 		w.pass(58 * time.Second)
 		w.putNumbers(1, 1)
-		for i := 2; i <= 20; i++ { // the check falls into this, and the stream moves all the time
+		for i := 2; i <= 20; i++ { // the check happens during this, and the stream delivers all the time
 			w.pass(time.Second)
 			w.putNumbers(i, i)
-			watch(w, v) // whose first read shows the newest
+			watch(w, v) // its first read shows the newest value
 		}
 		w.pass(10 * time.Second)
 		a.GivesEach(numbers(1, 20)...)
@@ -65,7 +65,7 @@ func TestV11TheCheckFindsADeadStreamThatWasOnlySlowBefore(t *testing.T) {
 		began := time.Now()
 		a.GivesEach(21)
 		if d := time.Since(began); d > 70*time.Second {
-			w.broken("what a dead stream did not bring was told after %v", d)
+			w.broken("an update that a dead stream did not deliver was returned after %v", d)
 		}
 	})
 }
@@ -82,7 +82,7 @@ func TestV11TheCheckFindsADeadStreamWhoseHistoryIsGone(t *testing.T) {
 		a.HasGap(seen, last, kv.ErrCompacted)
 		a.GivesEach(9)
 		if d := time.Since(began); d > 70*time.Second {
-			w.broken("what a dead stream did not bring was told after %v", d)
+			w.broken("an update that a dead stream did not deliver was returned after %v", d)
 		}
 	})
 }
@@ -130,7 +130,7 @@ func TestV11NoCheckWhileTheWatchDelivers(t *testing.T) {
 			w.pass(59 * time.Second)
 		}
 		if n := w.Counts().Gets - before; n != 0 {
-			w.broken("a watch that is never silent for a minute was checked %d times", n)
+			w.broken("a watch that was never silent for a minute was checked %d times", n)
 		}
 		w.Silence()
 		w.put("unseen")
@@ -141,7 +141,7 @@ func TestV11NoCheckWhileTheWatchDelivers(t *testing.T) {
 	})
 }
 
-// A running watch is not informed that its permission is gone, and may go on with bookmarks.
+// A running watch is not notified that its permission is gone, and may still deliver bookmarks.
 func TestV11ABookmarkDoesNotReplaceTheCheckOfASilentWatch(t *testing.T) {
 	inBubble(t, "V11, a permission that is gone is noticed by the check of a silent watch", func(w *world) {
 		w.put("1")
@@ -149,19 +149,19 @@ func TestV11ABookmarkDoesNotReplaceTheCheckOfASilentWatch(t *testing.T) {
 		v := w.text(value.WithCheck(time.Minute))
 		watch(w, v).Gives("1")
 		w.Streaming(1)
-		w.putOther() // the watch waits for no future revision
+		w.putOther() // so that the watch does not wait for a future revision
 		began := time.Now()
 		for range 20 {
 			w.must(w.backend.(*memoryBackend).RequestProgress(w.Context()))
 			w.pass(30 * time.Second)
 		}
 		if age := time.Since(v.Status().Confirmed); age > 2*time.Minute {
-			w.broken("in %v of bookmarks the last read was begun %v ago", time.Since(began), age)
+			w.broken("after %v of bookmarks, the last read was begun %v ago", time.Since(began), age)
 		}
 	})
 }
 
-// The limit counts from when a read was begun, which is how old its answer may be.
+// The time counts from the beginning of the read, because its answer may be as old as that.
 func TestV11TheFirstCheckCountsFromTheBeginningOfTheFirstRead(t *testing.T) {
 	inBubble(t, "V11, a silence is checked after the time that is set", func(w *world) {
 		w.put("one")
@@ -173,7 +173,7 @@ func TestV11TheFirstCheckCountsFromTheBeginningOfTheFirstRead(t *testing.T) {
 		before := w.Counts().Gets
 		w.pass(6 * time.Second)
 		if n := w.Counts().Gets - before; n != 1 {
-			w.broken("26 seconds after the first read was begun there were %d more, want 1", n)
+			w.broken("26 seconds after the beginning of the first read, there were %d more reads, want 1", n)
 		}
 	})
 }

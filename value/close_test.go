@@ -26,7 +26,7 @@ func TestV9CloseConcurrentlyWithAGet(t *testing.T) {
 		}
 		a.Fails(value.ErrClosed)
 		if _, err := a.TryGet(); !errors.Is(err, value.ErrClosed) {
-			w.broken("after Close TryGet returned the error %v", err)
+			w.broken("TryGet after Close returned the error %v", err)
 		}
 		if n := w.Counts().Streams; n != 0 {
 			w.broken("%d watches of the store run after the last Close returned", n)
@@ -100,7 +100,7 @@ func TestV9AWatcherThatIsClosedTwiceIsCountedOnce(t *testing.T) {
 			b.Close()
 		}
 		if n := v.Status().Watchers; n != 1 {
-			w.broken("one watcher is open, and Status says %d", n)
+			w.broken("one watcher is open, but Status says %d", n)
 		}
 		w.put("two")
 		a.Gives("two")
@@ -115,7 +115,7 @@ func TestV9OpenedAgain(t *testing.T) {
 			a := watch(w, v, opts...)
 			a.Gives(strconv.Itoa(i))
 			a.Close()
-			w.put(strconv.Itoa(i + 1)) // while nobody looks
+			w.put(strconv.Itoa(i + 1)) // while there is no watcher
 		}
 	})
 }
@@ -131,12 +131,12 @@ func TestV9OthersAreNotDisturbed(t *testing.T) {
 		w.put("two")
 		c.Gives("two")
 		if n := v.Status().Watchers; n != 1 {
-			w.broken("one watcher is open and Status says %d", n)
+			w.broken("one watcher is open, but Status says %d", n)
 		}
 	})
 }
 
-// A filter is called in a Get, and may close the watcher.
+// A Get calls its filter, and the filter may close the watcher.
 func TestV9NothingIsBegunForAWatcherThatIsClosed(t *testing.T) {
 	inBubble(t, v9+", and nothing is begun for it after that", func(w *world) {
 		w.putNumbers(1, 1)
@@ -167,7 +167,7 @@ func TestV9TheEndOfTheLastWatcherIsNoOutage(t *testing.T) {
 		"while a watch is begun": func(w *world) { w.Hold(fault.Watches) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, "V11, Status and log tell of outages, and of nothing else", func(w *world) {
+			inBubble(t, "V11, Status and log report outages, and nothing else", func(w *world) {
 				var log logbook
 				w.put("one")
 				prepare(w)

@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// A mutex that the second waited for would keep the bubble's clock from going on, and so the decoder.
+// If the second Close waited for a mutex, the bubble's clock would stop, and the decoder with it.
 func TestV9CloseTwiceWhileASlowDecoderRuns(t *testing.T) {
 	inBubble(t, v9+", and waits for a decoder", func(w *world) {
 		w.put("one")
@@ -57,7 +57,7 @@ func (s *slowToEnd) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 }
 
 func TestV9CloseWaitsForTheReadThatIsUnderWay(t *testing.T) {
-	inBubble(t, v9+", and nothing of it is left running", func(w *world) {
+	inBubble(t, v9+", and nothing is left running", func(w *world) {
 		m := memory.New()
 		_, err := m.Put(w.Context(), w.key, []byte("one"))
 		w.must(err)
@@ -67,11 +67,11 @@ func TestV9CloseWaitsForTheReadThatIsUnderWay(t *testing.T) {
 		s.hangs.Store(true)
 		w.pass(6 * time.Second)
 		if n := s.running.Load(); n != 1 {
-			w.Fatalf("the test itself: %d reads are under way", n)
+			w.Fatalf("the test itself: %d reads are running", n)
 		}
 		a.Close()
 		if n := s.running.Load(); n != 0 {
-			w.broken("after Close %d reads are under way", n)
+			w.broken("after Close %d reads are still running", n)
 		}
 	})
 }
@@ -93,7 +93,7 @@ func TestV9CloseWhileCatchingUp(t *testing.T) {
 }
 
 func TestV9CloseEndsTheReadingOfHistoryAndWaitsForThat(t *testing.T) {
-	inBubble(t, v9+", and nothing of it is left running", func(w *world) {
+	inBubble(t, v9+", and nothing is left running", func(w *world) {
 		ended := false
 		a, _ := behind(w, func(r historyRead) {
 			<-r.ctx.Done()

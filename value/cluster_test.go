@@ -16,7 +16,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// V12, as the server counts it.
+// V12, checked by the number of watches that the server serves.
 func TestV12TenThousandWatchersAreOneWatchToTheServer(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 1)
@@ -44,7 +44,7 @@ func TestV12TenThousandWatchersAreOneWatchToTheServer(t *testing.T) {
 		}
 	}
 	everyone("one")
-	must(t, cluster.WaitWatchers(patiently(t), 0, 1)) // what everyone got is from a read, which the watch follows
+	must(t, cluster.WaitWatchers(patiently(t), 0, 1)) // the watchers got the value from a read; the watch begins after it
 	put(t, store, key, "two")
 	everyone("two")
 	if n := cluster.Watchers(0); n != 1 {
@@ -58,7 +58,7 @@ func TestV12TenThousandWatchersAreOneWatchToTheServer(t *testing.T) {
 
 var arriving = flag.Int("arriving", 10_000, "how many updates arrive while the readers of TestV4ReaderThatStopsHoldsBoundedHeap do not read")
 
-// V3, V4 and W11, with all that lies between the server and a Get. The long form is -arriving 100000.
+// V3, V4 and W11, including everything between the server and a Get. The long form is -arriving 100000.
 func TestV4ReaderThatStopsHoldsBoundedHeap(t *testing.T) {
 	leaktest.Check(t)
 	const size = 1 << 10
@@ -101,7 +101,7 @@ func TestV4ReaderThatStopsHoldsBoundedHeap(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
-	// The server is in this process too: let it hold beforehand what it keeps of its newest writes.
+	// The server is in this process too. These writes fill the memory that it keeps for its newest writes, before the measurement.
 	revision := write("/other", before)
 	holding := held()
 	last := write(key, updates)
@@ -122,10 +122,10 @@ func TestV4ReaderThatStopsHoldsBoundedHeap(t *testing.T) {
 			t.Fatalf("V4: update %d of %d: %v", i, updates, err)
 		}
 		if revision++; every.Revision() != revision {
-			t.Fatalf("V4: update %d is of revision %d; want %d, as nothing else was written", i, every.Revision(), revision)
+			t.Fatalf("V4: update %d is of revision %d; want %d, because nothing else was written", i, every.Revision(), revision)
 		}
 	}
 	if _, err := every.TryGet(); !errors.Is(err, value.ErrNothingNew) {
-		t.Errorf("V4: one more than was written: %v", err)
+		t.Errorf("V4: after the last update, Get must wait; it returned the error %v", err)
 	}
 }

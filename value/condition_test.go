@@ -12,15 +12,15 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// writesOn requires a put on a condition to succeed, and the same put on the same condition to fail after that.
+// writesOn requires that a put on a condition succeeds, and that the same put on the same condition fails after that.
 func (w *world) writesOn(c kv.Condition, text string) kv.Revision {
 	w.Helper()
 	rev, err := w.Store.Put(w.Context(), w.key, []byte(text), c)
 	if err != nil {
-		w.broken("a put of %q on the condition of what was read failed: %v", text, err)
+		w.broken("a put of %q on the condition of a reading failed: %v", text, err)
 	}
 	if _, err := w.Store.Put(w.Context(), w.key, []byte(text), c); !errors.Is(err, kv.ErrConflict) {
-		w.broken("a put on the condition of what was read before another put: %v, want a conflict", err)
+		w.broken("a put on the condition of an old reading: %v, want a conflict", err)
 	}
 	return rev
 }
@@ -46,7 +46,7 @@ func TestAReadingHasTheConditionForAWrite(t *testing.T) {
 		a.FailsToDecode(bad)
 		r, _ := v.Latest()
 		if r.Value != 2 || r.ModRevision != bad {
-			w.broken("while a bad value of revision %d is the newest, Latest = %+v", bad, r)
+			w.broken("the newest value is bad, of revision %d, and Latest = %+v", bad, r)
 		}
 		w.writesOn(r.Condition(), "3")
 		w.writesOn(next(3).Condition(), "4")
@@ -68,7 +68,7 @@ func TestAWatcherHasTheConditionForAWrite(t *testing.T) {
 			}
 		}
 		if _, err := w.Store.Put(w.Context(), w.key, nil, a.Condition()); !errors.Is(err, kv.ErrConflict) {
-			w.broken("a put on the condition of nothing that was read: %v, want a conflict", err)
+			w.broken("a put on the condition of an empty reading: %v, want a conflict", err)
 		}
 		wants(7)
 		w.writesOn(a.Condition(), "1")
@@ -85,7 +85,7 @@ func TestAWatcherHasTheConditionForAWrite(t *testing.T) {
 	})
 }
 
-// A skipped value was seen by nobody but the function that skips it, and a Get that skips it and ends has returned nothing.
+// Only the filter has seen a skipped value. A Get that skips a value and then ends has returned nothing.
 func TestWhatAGetSkipsWasNotReturned(t *testing.T) {
 	never := value.Where(func(n int) bool { return n < 10 })
 	for name, c := range map[string]struct {
@@ -114,10 +114,10 @@ func TestWhatAGetSkipsWasNotReturned(t *testing.T) {
 					w.broken("Get = %d, %v, want nothing until the context ends", got, err)
 				}
 				if a.Revision() != shown {
-					w.broken("Revision = %d, want %d, of what was returned last", a.Revision(), shown)
+					w.broken("Revision = %d, want %d, the revision of what was returned last", a.Revision(), shown)
 				}
 				if _, err := w.Store.Put(w.Context(), w.key, nil, a.Condition()); !errors.Is(err, kv.ErrConflict) {
-					w.broken("a put on the condition of what was returned, when the key has changed: %v, want a conflict", err)
+					w.broken("a put on the condition of the last return, after the key has changed: %v, want a conflict", err)
 				}
 			})
 		})

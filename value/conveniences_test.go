@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// withKey runs a test of one key in a bubble. put writes it, and deletes it where there is no value.
+// withKey runs a test of one key in a bubble. put writes the key. Without a value, it deletes the key.
 func withKey(t *testing.T, test func(t *testing.T, store *memory.Store, put func(v ...string))) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
@@ -35,7 +35,7 @@ func withKey(t *testing.T, test func(t *testing.T, store *memory.Store, put func
 	})
 }
 
-// tried is what TryGet returns, as text.
+// tried returns what TryGet returns, as text.
 func tried(w *value.Watcher[string], opts ...value.GetOption[string]) string {
 	synctest.Wait()
 	v, err := w.TryGet(opts...)
@@ -112,7 +112,7 @@ func TestPreviousIsTheValueBefore(t *testing.T) {
 				previous = "none"
 			}
 			if got != step.want || previous != step.previous {
-				t.Errorf("after %q: %s, and before it %s, want %s, and before it %s", step.put, got, previous, step.want, step.previous)
+				t.Errorf("after %q: %s with the previous value %s, want %s with %s", step.put, got, previous, step.want, step.previous)
 			}
 			tried(plain)
 			if _, ok := plain.Previous(); ok {
@@ -210,12 +210,12 @@ func TestQuietWaitsOutABurst(t *testing.T) {
 		}()
 		synctest.Wait()
 		time.Sleep(10 * time.Second)
-		for i := range 3 { // a burst that ends
+		for i := range 3 { // a short burst
 			put(fmt.Sprint("a", i))
 			time.Sleep(500 * time.Millisecond)
 		}
 		time.Sleep(10*time.Second - 1500*time.Millisecond)
-		for i := range 16 { // one that is longer than the longest wait
+		for i := range 16 { // a burst that is longer than the longest wait
 			put(fmt.Sprint("b", i))
 			time.Sleep(500 * time.Millisecond)
 		}

@@ -38,7 +38,7 @@ func TestCreateMakesAKeyOnce(t *testing.T) {
 }
 
 func TestDeleteDeletesWhatCheckHasSeen(t *testing.T) {
-	each(t, "Delete deletes the very value that check has agreed to", func(w *world) {
+	each(t, "Delete deletes exactly the value that check has accepted", func(w *world) {
 		codec := value.JSONCodec[int]()
 		_, err := value.Delete(w.Context(), w.Store, w.key, codec, nil)
 		w.wantErr(err, kv.ErrNotFound)
@@ -66,7 +66,7 @@ func TestDeleteDeletesWhatCheckHasSeen(t *testing.T) {
 		at = w.put("8")
 		h.Release()
 		if err := <-done; err != refusal || fmt.Sprint(seen) != "[7 8]" {
-			w.broken("check has seen %v, and Delete has returned %v", seen, err)
+			w.broken("check has seen %v, but Delete has returned %v", seen, err)
 		}
 		w.wantStored("8", at)
 

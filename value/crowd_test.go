@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// Of a crowd: more than share one notifier.
+// crowd is a number of watchers that is too large for one notifier.
 const crowd = 100
 
 func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
@@ -24,7 +24,7 @@ func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
 			watchers[i].Gives("0")
 			calls[i] = watchers[i].Begin()
 		}
-		// In an order in which some notifiers lose all their watchers before others lose one.
+		// The order of the Closes makes some notifiers lose all their watchers before others lose one.
 		for i := range crowd {
 			one := (i*7 + 40) % crowd
 			calls[one].Waits()
@@ -53,7 +53,7 @@ func TestV3ManyWatchersThatComeAndGoMissNothing(t *testing.T) {
 		var running sync.WaitGroup
 		for i := range 3 * crowd {
 			running.Go(func() {
-				for range 4 { // come, get a few, and go
+				for range 4 { // each opens a watcher, gets a few values, and closes it
 					a := watch(w, v, opts...)
 					seen := -1
 					for k := 0; k <= i%5 && seen < last; k++ {
@@ -81,9 +81,8 @@ func TestV3ManyWatchersThatComeAndGoMissNothing(t *testing.T) {
 	})
 }
 
-// The moments in which an update may come while a Get looks for one and finds none are few and short. So there are many
-// tries, each of which begins its Get a little later after the put than the one before. A Get that missed its update
-// would wait for ever.
+// The moment between a Get's look for an update and its wait is short. So there are many tries, and each begins its Get a little later
+// after the put than the one before. A Get that missed its update would wait for ever.
 func TestV2AnUpdateIsSeenThatComesAsAGetBeginsToWait(t *testing.T) {
 	inBubble(t, "V2, a later Get returns what is newer, also if it comes just as the Get begins to wait", func(w *world) {
 		const tries = 20_000

@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// settings has a field of each kind that decoding treats in its own way.
+// settings has a field of each kind that decoding treats differently.
 type settings struct {
 	Name   string
 	Rate   float64
@@ -27,7 +27,7 @@ type settings struct {
 	Raw    json.RawMessage
 }
 
-// FuzzDecodersTellAndNeverPanic puts any bytes under any key, and reads them with each decoder there is.
+// FuzzDecodersTellAndNeverPanic puts any bytes at any key, and reads them with each decoder.
 func FuzzDecodersTellAndNeverPanic(f *testing.F) {
 	f.Add("/app", []byte(`{"Name":"a","Rate":1.5,"Count":3,"On":true,"Peers":{"x":["10.0.0.1"]}}`))
 	f.Add("\x00\xff", []byte(`{"Name":"a","Unknown":1}`))
@@ -67,7 +67,7 @@ func FuzzDecodersTellAndNeverPanic(f *testing.F) {
 			t.Errorf("the level %q reads as %v, want %v", stored, got, level)
 		}
 		if got := read(t, key, stored, panicky); (got != nil) != (len(stored) > 0 && stored[0] == 'p') {
-			t.Errorf("%q reads as %v by a decoder that panics unless there is a p at its beginning", stored, got)
+			t.Errorf("%q reads as %v with a decoder that panics unless the value begins with p", stored, got)
 		}
 	})
 }
@@ -80,7 +80,7 @@ func panicky(b []byte) (string, error) {
 	return string(b), nil
 }
 
-// read puts stored under key, and returns what a Value reads there, nil for a decode error that names key and its revision.
+// read puts stored at key, and returns what a Value reads there. It returns nil for a decode error that names key and its revision.
 func read[T any](t *testing.T, key string, stored []byte, decode func([]byte) (T, error)) *T {
 	t.Helper()
 	store := memory.New()

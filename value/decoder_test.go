@@ -58,7 +58,7 @@ func TestV7TheFirstValueIsBad(t *testing.T) {
 			w.broken("Revision is %d after the bad value of %d", a.Revision(), rev)
 		}
 		if got, ok := v.Latest(); ok {
-			w.broken("there was no good value, and Latest is %+v", got)
+			w.broken("there was no good value, but Latest is %+v", got)
 		}
 		w.put("3")
 		a.Gives(3)
@@ -75,7 +75,7 @@ func TestV7ABadValueIsReturnedOnce(t *testing.T) {
 		a.FailsToDecode(rev)
 		w.Cut()
 		w.compact()
-		w.Heal() // and so the store is read again
+		w.Heal() // after this the store is read again
 		w.Settle()
 		a.HasNothing()
 		w.delete()
@@ -116,7 +116,7 @@ func TestV7APanicIsADecodeError(t *testing.T) {
 					w.broken("Value.Get returned the error %v", err)
 				}
 				if !strings.Contains(string(bad.Stack), "decoder_test.go") || strings.Contains(err.Error(), "decoder_test.go") {
-					w.broken("the stack, and not the error's text, has to say where the panic was: %v\n%s", err, bad.Stack)
+					w.broken("the stack, not the error's text, must say where the panic was: %v\n%s", err, bad.Stack)
 				}
 				w.put("2")
 				a.Gives("2")
@@ -126,7 +126,7 @@ func TestV7APanicIsADecodeError(t *testing.T) {
 	}
 }
 
-// What waits for a decoder must wait in a way that lets a bubble's time go on.
+// A wait for a decoder must not stop the time of a bubble.
 func TestADecoderMaySleepInABubble(t *testing.T) {
 	inBubble(t, "a Value works in a synctest bubble if its store does", func(w *world) {
 		v := value.New(w.Store, w.key, func(b []byte) (string, error) {
@@ -137,7 +137,7 @@ func TestADecoderMaySleepInABubble(t *testing.T) {
 		w.put("one")
 		a.Gives("one")
 		w.put("two")
-		b := watch(w, v) // asks for a read while the other's watch decodes
+		b := watch(w, v) // asks for a read while the watch's update is being decoded
 		a.Gives("two")
 		b.Gives("two")
 	})

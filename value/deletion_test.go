@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// deletions are the ways in which a key can go; fault is around the deletion.
+// deletions are the ways in which a key can be deleted, with faults during the deletion.
 var deletions = map[string]func(w *world){
 	"seen": func(w *world) { w.delete() },
 	"during a cut": func(w *world) {
@@ -42,9 +42,9 @@ func TestV6ADeletionIsReturnedOnce(t *testing.T) {
 				a.Fails(value.ErrDeleted)
 				a.HasNothing()
 				if got, ok := v.Latest(); ok {
-					w.broken("Latest of a deleted key is %+v", got)
+					w.broken("the key is deleted, but Latest is %+v", got)
 				}
-				b := watch(w, v) // which has returned no value
+				b := watch(w, v) // it has returned no value
 				b.HasNothing()
 				w.put("two")
 				a.Gives("two")
@@ -84,11 +84,11 @@ func TestV6EachWatcherReturnsADeletionOnce(t *testing.T) {
 		for _, a := range []*valuetest.Watcher[string]{newest, every} {
 			a.Fails(value.ErrDeleted)
 			if a.Revision() != gone {
-				w.broken("the deletion was at %d, Revision says %d", gone, a.Revision())
+				w.broken("the deletion was at %d, but Revision returns %d", gone, a.Revision())
 			}
 			a.HasNothing()
 		}
-		w.delete() // of what is not there
+		w.delete() // does nothing: the key is absent
 		newest.HasNothing()
 		every.HasNothing()
 	})
@@ -101,7 +101,7 @@ func TestV6DeletedAndMadeAgainUnseenIsTheNewValue(t *testing.T) {
 		w.Streaming(1)
 		w.Cut()
 		w.delete()
-		w.put("one") // the same bytes, version and all
+		w.put("one") // the same bytes and the same version
 		w.compact()
 		w.Heal()
 		a.Gives("one")
@@ -119,7 +119,7 @@ func TestV6MadeAndDeletedUnseenIsNothing(t *testing.T) {
 	each(t, "V6, a deletion is returned by a watcher that has returned a value", func(w *world) {
 		v := w.text()
 		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
-		if !w.InBubble() { // only what a watcher returns shows that it has begun
+		if !w.InBubble() { // here only a return shows that the watcher has begun
 			w.put("zero")
 			newest.Gives("zero")
 			every.Gives("zero")
@@ -134,7 +134,7 @@ func TestV6MadeAndDeletedUnseenIsNothing(t *testing.T) {
 		w.put("one")
 		w.Held(event)
 		w.delete()
-		again := watch(w, v).Begin() // has a read made that finds nothing
+		again := watch(w, v).Begin() // makes a read that finds nothing
 		again.Waits()
 		event.Release()
 		d.Gives("one")
@@ -142,7 +142,7 @@ func TestV6MadeAndDeletedUnseenIsNothing(t *testing.T) {
 		w.Settle()
 		if w.InBubble() {
 			select {
-			case <-c.Done(): // it may have seen the value for a moment
+			case <-c.Done(): // the Get may have seen the value before the deletion
 				c.Gives("one")
 				newest.Fails(value.ErrDeleted)
 				c = newest.Begin()
@@ -160,7 +160,7 @@ func TestV6DeletedBeforeTheFirstRead(t *testing.T) {
 	each(t, "the race between the first read and the watch loses nothing", func(w *world) {
 		w.put("one")
 		w.delete()
-		begun := w.Hold(fault.Watches) // it has read, and not begun to watch
+		begun := w.Hold(fault.Watches) // the Value has read, but not begun to watch
 		a := watch(w, w.text())
 		w.Held(begun)
 		c := a.Begin()
@@ -201,9 +201,9 @@ func TestV6AWatcherThatIsBehindReturnsADeletionAlsoWhenTheStoreIsReadAgain(t *te
 	})
 }
 
-// An absence says nothing of what was there since the last one. What a read has shown is awaited from the stream.
+// An absence says nothing about values since the last absence. So the Value waits until the stream has delivered what a read has shown.
 func TestV6ADeletionIsReturnedThoughTheWatchDiedBeforeItBroughtTheKey(t *testing.T) {
-	inBubble(t, "V6, a deletion is returned, also when the watch died before it brought what was deleted", func(w *world) {
+	inBubble(t, "V6, a deletion is returned, even if the watch died before it delivered the deleted value", func(w *world) {
 		v := w.text()
 		newest := watch(w, v)
 		w.Streaming(1)
@@ -218,7 +218,7 @@ func TestV6ADeletionIsReturnedThoughTheWatchDiedBeforeItBroughtTheKey(t *testing
 		held := w.Hold(fault.Watches)
 		down.Remove()
 		w.Held(held)
-		w.Silence() // the watch that is begun now is dead from the beginning
+		w.Silence() // the new watch is dead from the beginning
 		held.Release()
 		first.Gives("two")
 		firstOfEvery.Gives("two")

@@ -17,7 +17,7 @@ import (
 // asked counts the calls that reach a store.
 type asked struct{ gets, watches atomic.Int64 }
 
-// inMemory and faulty embed a store and declare its methods, as tests of programs do to see or to change what is asked.
+// inMemory and faulty embed a store and declare its methods, as tests of programs do to observe or change the calls.
 type inMemory struct {
 	*memory.Store
 	*asked
@@ -56,7 +56,7 @@ func TestAStoreThatEmbedsAnotherIsAskedItself(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, "the Get and the Watch that a store declares are what a Value calls", func(w *world) {
 				m, a := memory.New(), new(asked)
-				large := []byte(strings.Repeat("x", 64<<10)) // a Stat would do to check it
+				large := []byte(strings.Repeat("x", 64<<10)) // so large that a check would use Stat if it could
 				_, err := m.Put(w.Context(), w.key, large)
 				w.must(err)
 				watcher := watch(w, value.New(embedding(m, a), w.key, value.String))

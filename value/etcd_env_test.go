@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// server is one server of etcd for all tests that need no more, each with a key of its own.
+// server is one etcd server that tests share. Each test has its own key.
 var server struct {
 	once    sync.Once
 	cluster *etcdtest.Cluster
@@ -48,7 +48,7 @@ func onEtcd(t *testing.T, promise string, test func(w *world)) {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := server.cluster.WaitWatchers(ctx, 0, 0); err != nil {
-			t.Errorf("promised: %s\nhappened: watches are left at the server: %v", promise, err)
+			t.Errorf("promised: %s\nhappened: the server still has watches: %v", promise, err)
 		}
 	})
 	test(newWorld(t, promise, server.backend, valuetest.Config{Patience: 30 * time.Second, AtOnce: 30 * time.Second}))
@@ -63,6 +63,6 @@ func (b *etcdBackend) Compact(ctx context.Context, revision kv.Revision) error {
 	return b.cluster.Compact(ctx, int64(revision))
 }
 
-// The histories of the one server are not replaced: other tests rely on them.
+// The history of the shared server is not replaced, because other tests rely on it.
 func (b *etcdBackend) Backup(context.Context) error  { return kv.ErrUnsupported }
 func (b *etcdBackend) Restore(context.Context) error { return kv.ErrUnsupported }

@@ -26,13 +26,13 @@ func TestV4EveryUpdateAfterAStoredRevision(t *testing.T) {
 			a.HasNothing()
 			a.End()
 		}
-		after := watch(w, w.number(), value.EveryUpdateAfter(at[5]+1)) // of another key
+		after := watch(w, w.number(), value.EveryUpdateAfter(at[5]+1)) // the revision of another key
 		after.HasNothing()
 		w.putsArrive(after, 6, 9)
 	})
 }
 
-// The Value has been watched before, but nobody wanted every update, so nothing was kept.
+// The Value has been watched before, but no watcher wanted every update. So the Value has kept none.
 func TestV4EveryUpdateAfterBesideAWatcherOfTheNewest(t *testing.T) {
 	each(t, v4after, func(w *world) {
 		first := w.putNumbers(0, 0)
@@ -77,7 +77,7 @@ func TestV4EveryUpdateAfterARevisionThatWasCompacted(t *testing.T) {
 		a.HasGap(first, last, kv.ErrCompacted)
 		a.GivesEach(5)
 		w.putsArrive(a, 6, 7)
-		b := watch(w, w.number(), value.EveryUpdateAfter(last)) // which has seen everything
+		b := watch(w, w.number(), value.EveryUpdateAfter(last)) // nothing is missing
 		b.GivesEach(6, 7)
 		w.putsArrive(b, 8, 9)
 	})
@@ -108,7 +108,7 @@ func TestV4EveryUpdateAfterRevisionZeroIsAllOfTheHistory(t *testing.T) {
 
 func TestEveryUpdateAfterRefusesWhatItCannotDo(t *testing.T) {
 	store := memory.New()
-	for range 3 { // so that there is a history to continue in
+	for range 3 { // so that there is a history
 		if _, err := store.Put(t.Context(), "/a", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func TestEveryUpdateAfterRefusesWhatItCannotDo(t *testing.T) {
 	} {
 		err := get(t.Context())
 		if err == nil || !value.IsFinal(err) || errors.Is(err, context.Canceled) {
-			t.Errorf("%s: promised: what cannot be done is refused for good; Get returned %v", name, err)
+			t.Errorf("%s: promised: what cannot be done is refused with a final error; Get returned %v", name, err)
 		}
 	}
 	if n := store.Watches(); n != 0 {
@@ -150,7 +150,7 @@ func TestEveryUpdateAfterRefusesWhatItCannotDo(t *testing.T) {
 	}
 }
 
-// A program that writes down which changes it has processed, and is started again.
+// A program that stores which changes it has processed, and is started again.
 func ExampleEveryUpdateAfter() {
 	ctx := context.Background()
 	store := memory.New()
@@ -159,7 +159,7 @@ func ExampleEveryUpdateAfter() {
 	orders := value.New(store, "/order", value.String)
 	w := orders.Watch(value.EveryUpdate())
 	order, _ := w.Get(ctx)
-	processed := w.Revision() // which the program stores, together with the result
+	processed := w.Revision() // the program stores this together with the result
 	w.Close()
 	fmt.Println(order)
 

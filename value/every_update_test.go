@@ -14,7 +14,7 @@ func TestV4EachUpdateOnceInOrder(t *testing.T) {
 	each(t, v4, func(w *world) {
 		w.putNumbers(1, 3)
 		a := watch(w, w.number(), value.EveryUpdate())
-		a.GivesEach(3) // it begins at the newest
+		a.GivesEach(3) // the watcher begins at the newest value
 		w.Streaming(1)
 		w.putsArrive(a, 4, 200)
 		a.HasNothing()
@@ -37,7 +37,7 @@ func TestV4BeyondTheBacklog(t *testing.T) {
 		{"larger than what comes", 40_000, 30_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, v4+", also to a watcher that is far behind", func(w *world) {
+			inBubble(t, v4+", even by a watcher that is far behind", func(w *world) {
 				a := w.everyFrom(0, value.WithBacklog(c.backlog))
 				for i := 1; i <= c.updates; i += 100 {
 					w.putNumbers(i, i+99)
@@ -53,7 +53,7 @@ func TestV4BeyondTheBacklog(t *testing.T) {
 }
 
 func TestV4BeyondTheBacklogOfOneWhereverItRuns(t *testing.T) {
-	each(t, v4+", also to a watcher that is far behind", func(w *world) {
+	each(t, v4+", even by a watcher that is far behind", func(w *world) {
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.Streaming(1)
 		w.putsArrive(a, 1, 500)
@@ -65,7 +65,7 @@ func TestV4BeyondTheBacklogOfOneWhereverItRuns(t *testing.T) {
 func TestV4SlowAndFastReadersTogether(t *testing.T) {
 	for _, backlog := range []int{1, 7, 64, 10_000} {
 		t.Run(strconv.Itoa(backlog), func(t *testing.T) {
-			inBubble(t, v4+", to each watcher at its own pace", func(w *world) {
+			inBubble(t, v4+", by each watcher at its own pace", func(w *world) {
 				const updates = 2000
 				w.putNumbers(0, 0)
 				v := w.number(value.WithBacklog(backlog))
@@ -78,7 +78,7 @@ func TestV4SlowAndFastReadersTogether(t *testing.T) {
 						defer func() { done <- struct{}{} }()
 						for i := 1; i <= updates; i++ {
 							if got, err := a.Next(); err != nil || got != i {
-								w.Errorf("promised: %s\nhappened: at %d the reader that takes %v for each got %s", w.promise, i, pace, describe(got, err))
+								w.Errorf("promised: %s\nhappened: instead of %d, the reader that takes %v for each update got %s", w.promise, i, pace, describe(got, err))
 								return
 							}
 							time.Sleep(pace)
@@ -116,7 +116,7 @@ func TestV4AReaderThatJoinsLaterBeginsAtTheNewest(t *testing.T) {
 }
 
 func TestV4AnUpdateThatAReadShowedFirstIsReturnedOnce(t *testing.T) {
-	each(t, v4+", though a read has shown a later one already", func(w *world) {
+	each(t, v4+", although a read has shown a later one already", func(w *world) {
 		w.putNumbers(1, 1)
 		v := w.number()
 		a := watch(w, v, value.EveryUpdate())
@@ -142,7 +142,7 @@ func TestV4TwoChangesInOneRevisionAreOneUpdate(t *testing.T) {
 		v := value.New(store, w.key, value.JSON[int])
 		newest, every := both(w, v, 1)
 		store.tamper(func(b kv.Batch) []kv.Batch {
-			// As etcd has it for a transaction that deletes a range and puts a key in it.
+			// etcd allows this in a transaction that deletes a range and puts a key of the range.
 			put := b.Events[0]
 			put.CreateRevision, put.Version = put.ModRevision, 1
 			gone := kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: put.Key, ModRevision: put.ModRevision}}
@@ -154,7 +154,7 @@ func TestV4TwoChangesInOneRevisionAreOneUpdate(t *testing.T) {
 		every.HasNothing()
 		newest.HasNothing()
 		if n := v.Status().Holes; n != 0 {
-			w.broken("the audit found %d holes where there was none", n)
+			w.broken("no event was lost, but the audit found %d holes", n)
 		}
 	})
 }

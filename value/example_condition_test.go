@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// The key does not exist yet. The write makes it, unless somebody else has made it meanwhile.
+// The key does not exist yet. The write creates it, unless another writer has created it in the meantime.
 func ExampleReading_Condition() {
 	ctx := context.Background()
 	store := memory.New()

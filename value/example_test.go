@@ -88,7 +88,7 @@ func ExampleWhere() {
 	// Output: 4 <nil>
 }
 
-// A program reads its own write: the Get does not return before it, whatever the watch has brought by then.
+// A program reads its own write: Get returns that write or a later one, even if the watch has not delivered it yet.
 func ExampleAtLeast() {
 	ctx := context.Background()
 	store := memory.New()

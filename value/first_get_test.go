@@ -26,7 +26,7 @@ func TestV1FirstGetReturnsTheValue(t *testing.T) {
 func TestV1FirstGetIsLinearizable(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		opened string // when the second watcher is
+		opened string // when the second watcher is opened
 		opts   []value.WatchOption
 	}{
 		{"opened after the write", "after", nil},
@@ -48,14 +48,14 @@ func TestV1FirstGetIsLinearizable(t *testing.T) {
 				}
 				event := w.Hold(fault.Watches, fault.Answered)
 				w.put("two")
-				w.Held(event) // what was written is not known from the watch
+				w.Held(event) // the watch has not delivered the write
 				if c.opened == "after" {
 					second = watch(w, v, c.opts...)
 				}
 				second.Gives("two")
 				event.Release()
 				first.Gives("two")
-				second.HasNothing() // the event is not news to it
+				second.HasNothing() // the event is not returned again
 				w.put("three")
 				second.Gives("three")
 			})
@@ -84,7 +84,7 @@ func TestV1AReadBegunBeforeTheCallIsNotEnough(t *testing.T) {
 }
 
 func TestV1AReadUnderWayIsNotEnough(t *testing.T) {
-	inBubble(t, v1+", at once when one begun before it is answered", func(w *world) {
+	inBubble(t, v1+", and it begins as soon as an earlier read is answered", func(w *world) {
 		w.put("one")
 		v := w.text()
 		watch(w, v).Gives("one")
@@ -114,7 +114,7 @@ func TestV1ValueGetReadsOnce(t *testing.T) {
 		ctx := w.Context()
 		v := w.text()
 		if got, err := v.Get(ctx); !errors.Is(err, kv.ErrNotFound) {
-			w.broken("of an absent key Value.Get returned %s", describe(got, err))
+			w.broken("Value.Get of an absent key returned %s", describe(got, err))
 		}
 		w.put("one")
 		if got, err := v.Get(ctx); err != nil || got != "one" {
@@ -122,13 +122,13 @@ func TestV1ValueGetReadsOnce(t *testing.T) {
 		}
 		w.delete()
 		if got, err := w.text(value.WithDefault("none")).Get(ctx); err != nil || got != "none" {
-			w.broken("of a deleted key with a default Value.Get returned %s", describe(got, err))
+			w.broken("Value.Get of a deleted key with a default returned %s", describe(got, err))
 		}
 		bad := w.put("x")
 		_, err := value.New(w.Store, w.key, value.JSON[int]).Get(ctx)
 		var decode *value.DecodeError
 		if !errors.As(err, &decode) || decode.Revision != bad {
-			w.broken("of a bad value Value.Get returned the error %v", err)
+			w.broken("Value.Get of a bad value returned the error %v", err)
 		}
 		w.Fail(1, kv.ErrUnavailable, fault.Gets)
 		if _, err := v.Get(ctx); !errors.Is(err, kv.ErrUnavailable) {
@@ -140,7 +140,7 @@ func TestV1ValueGetReadsOnce(t *testing.T) {
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
 		if _, err := v.Get(ended); !errors.Is(err, context.Canceled) {
-			w.broken("with an ended context Value.Get returned the error %v", err)
+			w.broken("Value.Get with an ended context returned the error %v", err)
 		}
 	})
 }

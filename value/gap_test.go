@@ -44,7 +44,7 @@ func TestV4OneGapWhenTheBacklogAndTheHistoryAreGone(t *testing.T) {
 }
 
 func TestV4WhatFollowsAGapIsNotMissed(t *testing.T) {
-	const promise = "V4, after a *GapError a watcher goes on from what the key was at its To, and misses nothing more"
+	const promise = "V4, after a *GapError a watcher continues with what the key was at its To, and misses nothing more"
 	t.Run("an outage", func(t *testing.T) {
 		each(t, promise, func(w *world) {
 			a := w.everyFrom(1, value.WithBacklog(2))
@@ -109,7 +109,7 @@ func TestV4NoGapWhenAnIdleWatchIsEndedByACompaction(t *testing.T) {
 		w.Streaming(1)
 		w.Cut()
 		for range 10 {
-			w.compact() // of another key's history
+			w.compact() // forgets history of another key
 		}
 		before := w.Counts().Watches
 		w.Heal()
@@ -125,13 +125,13 @@ func TestV4NoGapWhenOnlyTheLastUpdateIsToBeHad(t *testing.T) {
 		a := w.everyFrom(1)
 		w.Streaming(1)
 		w.losesForGood(2, 2)
-		a.GivesEach(2) // its version says that it follows at once
+		a.GivesEach(2) // its version shows that nothing is missing before it
 		w.putsArrive(a, 3, 3)
 	})
 }
 
 func TestV4AGapGoesUpToWhereTheWatcherGoesOn(t *testing.T) {
-	inBubble(t, "V4, a *GapError tells of all updates that may be lost", func(w *world) {
+	inBubble(t, "V4, a *GapError covers all updates that may be lost", func(w *world) {
 		w.putNumbers(0, 0)
 		v := w.number(value.WithBacklog(1))
 		a := watch(w, v, value.EveryUpdate())
@@ -141,7 +141,7 @@ func TestV4AGapGoesUpToWhereTheWatcherGoesOn(t *testing.T) {
 		w.delete()
 		w.Settle()
 		w.Cut(fault.Watches)
-		w.putNumbers(6, 6) // a life that nothing shows
+		w.putNumbers(6, 6) // no watcher sees that the key existed again
 		w.delete()
 		last := w.compact()
 		w.Heal()
@@ -149,7 +149,7 @@ func TestV4AGapGoesUpToWhereTheWatcherGoesOn(t *testing.T) {
 		a.HasGap(seen, last, kv.ErrCompacted)
 		a.Fails(value.ErrDeleted)
 		if a.Revision() != last {
-			w.broken("Revision is %d, and the watcher goes on from %d", a.Revision(), last)
+			w.broken("Revision is %d, but the watcher continues from %d", a.Revision(), last)
 		}
 		w.putsArrive(a, 7, 8)
 	})
@@ -163,11 +163,11 @@ func TestV4NoGapForAWatcherThatIsAheadOfTheWatchThatIsLost(t *testing.T) {
 		w.Cut(fault.Watches)
 		w.putNumbers(1, 1)
 		a := watch(w, v, value.EveryUpdate())
-		a.GivesEach(1) // by a read: the watch has brought nothing
+		a.GivesEach(1) // from a read: the watch has delivered nothing
 		w.compact()
 		w.putNumbers(2, 2)
 		w.Heal()
-		a.GivesEach(2) // its version says that it follows at once
+		a.GivesEach(2) // its version shows that nothing is missing before it
 		w.putsArrive(a, 3, 3)
 	})
 }
@@ -202,7 +202,7 @@ func TestV4AGapMayEndInADeletion(t *testing.T) {
 		a.HasGap(seen, to, kv.ErrCompacted)
 		a.Fails(value.ErrDeleted)
 		if a.Revision() != to {
-			w.broken("Revision is %d, and the gap ended at %d", a.Revision(), to)
+			w.broken("Revision is %d, but the gap ended at %d", a.Revision(), to)
 		}
 		a.HasNothing()
 		w.putsArrive(a, 4, 5)

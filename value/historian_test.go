@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// historian is a store whose second watch at a time, which is one that reads history, is what a test says.
+// historian is a store on which a test controls the watches of history. Every watch that begins while another one runs is a watch of history.
 type historian struct {
 	kv.Store
 	running atomic.Int32
@@ -22,7 +22,7 @@ type historian struct {
 // historyRead is one watch that reads history.
 type historyRead struct {
 	ctx   context.Context
-	n     int32                      // its number, from 1 on
+	n     int32                      // the number of the watch, from 1 on
 	watch iter.Seq2[kv.Batch, error] // what the store has
 	yield func(kv.Batch, error) bool // to the Value
 }
@@ -39,7 +39,7 @@ func (s *historian) Watch(ctx context.Context, r kv.Range, after kv.Revision) it
 	}
 }
 
-// behind returns a watcher of every update that has to read history: it returned "1", and the key was put four times since.
+// behind returns a watcher of every update that has to read history: it has returned "1", and after that the key was put four times.
 func behind(w *world, history func(historyRead)) (*valuetest.Watcher[string], *historian) {
 	w.Helper()
 	s := &historian{Store: w.Store, history: history}

@@ -24,7 +24,7 @@ func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
 			a.HasGap(seen, seen+2, kv.ErrCompacted)
 			a.GivesEach("5")
 			a.HasNothing()
-			wantSince(w, began, 0, 0) // nothing is gained by waiting
+			wantSince(w, began, 0, 0) // it does not wait, because waiting would not help
 		})
 	})
 	t.Run("an outage", func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestV4AHistoryThatIsReplacedWhileItIsReadIsAGap(t *testing.T) {
 	})
 }
 
-// What is lost once and comes with the next attempt was lost by the watch. Another error in between says nothing about that.
+// An event that one watch of history loses and the next one delivers was lost only by the watch. An outage in between does not change that.
 func TestV16AnOutageAfterALostEventIsNoSecondLoss(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		a, _ := behind(w, func(r historyRead) {
@@ -76,7 +76,7 @@ func TestV16AnOutageAfterALostEventIsNoSecondLoss(t *testing.T) {
 	})
 }
 
-// The attempts that hang are given up after five seconds, and each time after twice as long; after progress, after five again.
+// An attempt that hangs is cancelled after five seconds. The time doubles with each attempt, and starts over after progress.
 func TestV4AnAttemptToReadHistoryThatHangsIsGivenUp(t *testing.T) {
 	inBubble(t, outages, func(w *world) {
 		var took []time.Duration
@@ -92,7 +92,7 @@ func TestV4AnAttemptToReadHistoryThatHangsIsGivenUp(t *testing.T) {
 		})
 		a.GivesEach("2", "3", "4", "5")
 		if want := []time.Duration{5e9, 10e9, 20e9, 5e9, 10e9}; !slices.Equal(took, want) {
-			w.broken("the attempts that brought nothing were given up after %v, want %v", took, want)
+			w.broken("the attempts that delivered nothing were cancelled after %v, want %v", took, want)
 		}
 	})
 }
@@ -114,7 +114,7 @@ func TestV4AnAttemptToReadHistoryThatGoesOnIsNotGivenUp(t *testing.T) {
 		})
 		a.GivesEach("2", "3", "4", "5")
 		if n := s.begun.Load(); n != 1 {
-			w.broken("an attempt that brought an update every four seconds was one of %d", n)
+			w.broken("an attempt delivered an update every four seconds, but there were %d attempts, want one", n)
 		}
 	})
 }
@@ -163,12 +163,12 @@ func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
 			r.yield(kv.Batch{}, r.ctx.Err())
 		})
 		c := a.Begin()
-		c.Waits() // for history
+		c.Waits() // it waits for history
 		w.restore()
 		c.Fails(kv.ErrReset) // as a *GapError
 		w.Settle()
 		if !ended {
-			w.broken("the reading of the history that was replaced goes on")
+			w.broken("the Value still reads the replaced history")
 		}
 		a.Gives("0")
 		w.put("new")
@@ -176,7 +176,7 @@ func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
 	})
 }
 
-// A store that lies. It must not make a watcher spin, or wait for ever.
+// A store that lies must not make a watcher spin or wait for ever.
 func TestV4AHistoryThatBringsNothingIsReadOnce(t *testing.T) {
 	inBubble(t, "V4, a watcher goes on", func(w *world) {
 		a, s := behind(w, func(r historyRead) {

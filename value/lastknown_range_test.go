@@ -35,7 +35,7 @@ func TestLastKnownOfAMap(t *testing.T) {
 		if r, ok := b.m.Latest(); !ok || !r.LastKnown || !b.m.Status().LastKnown {
 			t.Errorf("promised: the last known View is marked; Latest = %+v, %t", r, ok)
 		}
-		b.put("/m/b", "bad") // which has its last good value
+		b.put("/m/b", "bad") // the key keeps its last good value
 		b.put("/m/c", "1")
 		b.Heal()
 		time.Sleep(time.Minute)
@@ -44,10 +44,10 @@ func TestLastKnownOfAMap(t *testing.T) {
 			t.Fatal(err)
 		}
 		if item, _ := v.Get("/m/b"); item.Err == nil || item.Value != "1" || v.Len() != 3 {
-			t.Errorf("promised: a bad value of a key has the last good one; it is %+v", item)
+			t.Errorf("promised: the item of a bad value has the last good value; it is %+v", item)
 		}
-		if decoded != 4 { // of each run: two that are known, and two that are new
-			t.Errorf("promised: what is known is not decoded twice; %d values were decoded, want 4", decoded)
+		if decoded != 4 { // two that were known, and two that are new
+			t.Errorf("promised: a last known value is not decoded twice; %d values were decoded, want 4", decoded)
 		}
 		w.Close()
 
@@ -57,7 +57,7 @@ func TestLastKnownOfAMap(t *testing.T) {
 			t.Fatal(err)
 		}
 		if item, _ := v.Get("/m/b"); item.Err == nil || item.Value != "1" {
-			t.Errorf("promised: after a restart a bad value has the last good one; it is %+v", item)
+			t.Errorf("promised: after a restart the item of a bad value has the last good value; it is %+v", item)
 		}
 	})
 }

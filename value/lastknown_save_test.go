@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// memo is a LastKnown whose saves can be made to fail, and to wait.
+// memo is a LastKnown. A test can make its saves fail or wait.
 type memo struct {
 	mu     sync.Mutex
 	saves  []kv.Snapshot
@@ -54,7 +54,7 @@ func TestLastKnownIsSavedBesideTheGetsAndTheNewestWins(t *testing.T) {
 		b.put("0")
 		w := b.value().Watch()
 		b.gives(w, 0)
-		time.Sleep(time.Second) // a save is under way
+		time.Sleep(time.Second) // a save is running now
 		began := time.Now()
 		for i := 1; i <= 100; i++ {
 			b.put(fmt.Sprint(i))
@@ -65,7 +65,7 @@ func TestLastKnownIsSavedBesideTheGetsAndTheNewestWins(t *testing.T) {
 		}
 		w.Close()
 		if n := m.count(); n != 2 || string(m.saves[1].Entries[0].Value) != "100" {
-			t.Errorf("promised: what is saved last is the newest, and Close waits for it; saved were %+v", m.saves)
+			t.Errorf("promised: the newest value is saved last, and Close waits for that; the saves were %+v", m.saves)
 		}
 	})
 }
@@ -81,7 +81,7 @@ func TestLastKnownIsSavedSeldomWhereSavesAreSlow(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if n := m.count(); n < 50 || n > 60 {
-			t.Errorf("promised: saves take a twentieth of the time; in an hour there were %d, each of %v", n, m.takes)
+			t.Errorf("promised: saves take at most a twentieth of the time; in an hour there were %d saves of %v each", n, m.takes)
 		}
 	})
 }
@@ -108,7 +108,7 @@ func TestAnErrorOfSavingEndsNothing(t *testing.T) {
 		b.put("10")
 		time.Sleep(2 * time.Second)
 		if s := v.Status(); s.LastKnownError != nil || m.count() != 1 {
-			t.Errorf("promised: what is known later is saved; Status = %+v, saves %d", s, m.count())
+			t.Errorf("promised: later values are saved; Status = %+v, saves %d", s, m.count())
 		}
 	})
 }
@@ -152,7 +152,7 @@ func TestABadValueIsNotSaved(t *testing.T) {
 		b.isBad(w)
 		w.Close()
 		if last := m.saves[len(m.saves)-1]; len(last.Entries) != 1 || string(last.Entries[0].Value) != "7" {
-			t.Errorf("promised: the last good value is kept; saved were %+v", m.saves)
+			t.Errorf("promised: the last good value is kept; the saves were %+v", m.saves)
 		}
 	})
 }

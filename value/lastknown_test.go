@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/value/lastknown"
 )
 
-// lastBed is a store, what is kept of it, and the log of the Values on top.
+// lastBed is a store, the records of it, and the log of the Values on top.
 type lastBed struct {
 	*testing.T
 	*fault.Store
@@ -48,7 +48,7 @@ func (b *lastBed) put(text string) kv.Revision {
 	return rev
 }
 
-// runs is one run of a program that gets this value, and ends a moment later.
+// runs simulates one run of a program: it gets this value, and ends a moment later.
 func (b *lastBed) runs(want int) {
 	b.Helper()
 	w := b.value().Watch()
@@ -83,7 +83,7 @@ func (b *lastBed) nothing(w *value.Watcher[int]) {
 	}
 }
 
-// isMarked requires Latest and Status to agree about whether the value is the last known one.
+// isMarked requires that Latest and Status agree about whether the value is the last known one.
 func (b *lastBed) isMarked(v *value.Value[int], want int, marked bool) {
 	b.Helper()
 	r, ok := v.Latest()
@@ -105,13 +105,13 @@ func TestLastKnownIsUsedWhenTheStoreDoesNotAnswer(t *testing.T) {
 		time.Sleep(lastAfter - time.Millisecond)
 		b.nothing(w)
 		if _, ok := v.Latest(); ok || v.Status().LastKnown {
-			t.Errorf("promised: nothing is used before the time; Status = %+v", v.Status())
+			t.Errorf("promised: the last known value is not used before its time; Status = %+v", v.Status())
 		}
 		time.Sleep(time.Millisecond)
 		b.gives(w, 7)
 		b.isMarked(v, 7, true)
 		if r, _ := v.Latest(); !r.Confirmed.Equal(confirmed) || r.Revision != rev || w.Revision() != rev {
-			t.Errorf("promised: a reading says of when it is, %v, and of which revision, %d; it is %+v", confirmed, rev, r)
+			t.Errorf("promised: a reading has its time, %v, and its revision, %d; it is %+v", confirmed, rev, r)
 		}
 		b.nothing(w)
 		other := v.Watch()
@@ -121,7 +121,7 @@ func TestLastKnownIsUsedWhenTheStoreDoesNotAnswer(t *testing.T) {
 		b.Heal()
 		time.Sleep(time.Minute)
 		b.isMarked(v, 7, false)
-		b.nothing(w) // it is the very same
+		b.nothing(w) // the store has the same value
 		b.put("8")
 		b.gives(w, 8)
 		b.gives(other, 8)
@@ -202,7 +202,7 @@ func TestLastKnownStandsInForABadNewestValueAtARestart(t *testing.T) {
 		b.isMarked(v, 8, false)
 		b.put("bad")
 		b.isBad(w)
-		b.isMarked(v, 8, false) // which was seen
+		b.isMarked(v, 8, false) // this program has received 8 from the store
 		late := v.Watch()
 		defer late.Close()
 		b.isBad(late)
@@ -223,7 +223,7 @@ func TestLastKnownDoesNotStandInForAKeyThatWasDeletedSince(t *testing.T) {
 		defer w.Close()
 		b.isBad(w)
 		if r, ok := v.Latest(); ok {
-			t.Errorf("promised: the value of a key that was deleted since is not used; Latest = %+v", r)
+			t.Errorf("promised: the last known value is not used after the key was deleted; Latest = %+v", r)
 		}
 	})
 }
@@ -243,13 +243,13 @@ func TestLastKnownOfAnotherClusterIsNotBelieved(t *testing.T) {
 		time.Sleep(time.Hour)
 		b.nothing(w)
 		if s := v.Status(); !errors.Is(s.LastKnownError, lastknown.ErrForeign) || b.log.count("cannot be loaded") != 1 {
-			t.Errorf("promised: a record that is not believed is in Status and in the log; Status = %+v, the log:\n%s", s, &b.log)
+			t.Errorf("promised: a record that cannot be used is in Status and in the log; Status = %+v, the log:\n%s", s, &b.log)
 		}
 		b.Heal()
 		b.gives(w, 7)
 		time.Sleep(2 * time.Second)
 		if s := v.Status(); s.LastKnownError != nil {
-			t.Errorf("promised: it is replaced once the store answers; Status = %+v", s)
+			t.Errorf("promised: such a record is replaced once the store answers; Status = %+v", s)
 		}
 	})
 }
@@ -274,12 +274,12 @@ func TestLastKnownIsNotUsedWhereItWouldBreakAPromise(t *testing.T) {
 		fresh := b.value(value.WithMaxStaleness(time.Minute)).Watch()
 		defer fresh.Close()
 		if got, err := fresh.Get(b.Context()); !errors.Is(err, value.ErrStale) {
-			t.Errorf("promised: nothing older than the limit is returned; Get = %d, %v", got, err)
+			t.Errorf("promised: no value older than the limit is returned; Get = %d, %v", got, err)
 		}
 	})
 }
 
-// It was young enough when it was first used.
+// The last known value is not too old when it is first used.
 func TestLastKnownGrowsTooOld(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		b.put("7")
@@ -294,7 +294,7 @@ func TestLastKnownGrowsTooOld(t *testing.T) {
 		defer second.Close()
 		if got, err := second.Get(b.Context()); !errors.Is(err, value.ErrStale) {
 			r, _ := v.Latest()
-			t.Errorf("promised: nothing older than the limit of 20s is returned; Get = %d, %v, confirmed %v ago", got, err, r.Age())
+			t.Errorf("promised: no value older than the limit of 20s is returned; Get = %d, %v, confirmed %v ago", got, err, r.Age())
 		}
 	})
 }
@@ -310,7 +310,7 @@ func TestLastKnownThatIsTooOldDoesNotStandInForABadValue(t *testing.T) {
 		defer w.Close()
 		b.isBad(w)
 		if r, ok := v.Latest(); ok || v.Status().LastKnown {
-			t.Errorf("promised: nothing is used that the store confirmed an hour ago; Latest = %+v, Status = %+v", r, v.Status())
+			t.Errorf("promised: a value that the store confirmed an hour ago is not used; Latest = %+v, Status = %+v", r, v.Status())
 		}
 	})
 }
@@ -329,14 +329,14 @@ func TestLastKnownIsNotThatOfWatchersWhichWereClosed(t *testing.T) {
 		w = v.Watch()
 		defer w.Close()
 		if got, err := w.TryGet(); !errors.Is(err, value.ErrNothingNew) {
-			t.Errorf("promised: what was last known is returned when the store has not answered these watchers; TryGet = %d, %v", got, err)
+			t.Errorf("promised: the last known value is returned if the store has not answered these watchers; TryGet = %d, %v", got, err)
 		}
 		b.Heal()
 		b.gives(w, 8)
 	})
 }
 
-// timeless forgets when the store has confirmed what it keeps.
+// timeless is a LastKnown whose records have no time.
 type timeless struct{ value.LastKnown }
 
 func (k timeless) Load(ctx context.Context, r kv.Range) (kv.Snapshot, time.Time, error) {

@@ -15,9 +15,9 @@ func TestV14LatestIsKeptCurrent(t *testing.T) {
 		first := w.put("3")
 		v := value.New(w.Store, w.key, threes)
 		if got, ok := v.Latest(); ok {
-			w.broken("before anything was read Latest is %+v", got)
+			w.broken("before anything was read, Latest is %+v", got)
 		}
-		a := watch(w, v) // which is not read
+		a := watch(w, v) // it is not read
 		w.Settle()
 		read := time.Now()
 		want := func(n int, rev kv.Revision, age time.Duration) {
@@ -31,7 +31,7 @@ func TestV14LatestIsKeptCurrent(t *testing.T) {
 		want(3, first, 10*time.Second)
 		second := w.put("6")
 		w.Settle()
-		want(6, second, time.Since(read)) // what a watch brings confirms nothing
+		want(6, second, time.Since(read)) // an event of a watch confirms nothing
 		w.put("x")
 		w.Settle()
 		want(6, second, time.Since(read))
@@ -40,11 +40,11 @@ func TestV14LatestIsKeptCurrent(t *testing.T) {
 		w.put("y")
 		w.Heal()
 		w.Settle()
-		want(9, third, time.Since(read)) // the last good one of several at once
+		want(9, third, time.Since(read)) // the last good value of several in one batch
 		w.delete()
 		w.Settle()
 		if got, ok := v.Latest(); ok {
-			w.broken("of a deleted key Latest is %+v", got)
+			w.broken("the key is deleted, but Latest is %+v", got)
 		}
 		last := w.put("12")
 		w.Settle()
@@ -71,7 +71,7 @@ func TestV14LatestIsNeverBehindAWatcherOfEveryUpdate(t *testing.T) {
 		w.Cut(fault.Watches)
 		w.put("3")
 		w.put("x")
-		w.Heal() // both come at once
+		w.Heal() // both arrive in one batch
 		w.Settle()
 		if got, err := a.TryGet(); err == nil {
 			wantValueOf(w, v, got)
@@ -86,7 +86,7 @@ func TestV14LatestOfADefault(t *testing.T) {
 	inBubble(t, v14, func(w *world) {
 		v := w.text(value.WithDefault("none"))
 		if got, ok := v.Latest(); ok {
-			w.broken("before the store was asked Latest is %+v", got)
+			w.broken("before the first read, Latest is %+v", got)
 		}
 		watch(w, v)
 		w.Settle()
@@ -118,7 +118,7 @@ func TestV14LatestIsConfirmedFromTheFirst(t *testing.T) {
 			got := <-seen
 			a.Close()
 			if got.Confirmed.IsZero() || got.Age() > time.Minute {
-				w.broken("the first that Latest gave was %+v, of age %v", got, got.Age())
+				w.broken("Latest first returned %+v, of age %v", got, got.Age())
 			}
 		}
 	})
@@ -178,11 +178,11 @@ func TestV14LatestHasTheGoodValueThatCameBeforeABadOne(t *testing.T) {
 		down.Remove()
 		watcher.Gives(10)
 		if l, ok := v.Latest(); !ok || l.Value != 10 {
-			w.broken("the watcher was given 10, and Latest is %v (%v)", l.Value, ok)
+			w.broken("the watcher has returned 10, but Latest is %v (%v)", l.Value, ok)
 		}
 		watcher.FailsToDecode(bad)
 		if err := v.Status().BadValue; err == nil {
-			w.broken("the newest value is bad, and Status does not say so")
+			w.broken("the newest value is bad, but Status does not say so")
 		}
 	})
 }

@@ -14,26 +14,26 @@ import (
 	"testing"
 )
 
-// Data goes one way: store, upstream, feed, state, watcher. So the files of the package have an order, in which each file refers only to
-// files before it. A file may continue the methods of a type of another one: that the other one calls these does not count.
+// Data goes one way: store, upstream, feed, state, watcher. So the files of the package have an order in which each file refers only to
+// earlier files. A file may have methods of a type of an earlier file. Calls of these methods by the earlier file do not count.
 func TestNoFileRefersBackToOneThatRefersToIt(t *testing.T) {
 	references := fileReferences(t)
 	for _, way := range [][2]string{{"feed.go", "state.go"}, {"watcher.go", "state.go"}, {"value.go", "watcher.go"}} {
-		if reach(references, way[0])[way[1]] == nil { // or nothing is seen
+		if reach(references, way[0])[way[1]] == nil { // otherwise the test would find nothing
 			t.Errorf("promised: %s refers to %s; no way was found", way[0], way[1])
 		}
 	}
 	for _, file := range slices.Sorted(maps.Keys(references)) {
 		for _, next := range slices.Sorted(maps.Keys(references[file])) {
 			if back := reach(references, next)[file]; back != nil {
-				t.Errorf("promised: no file refers back up; %s refers to %s by %s, and that leads back: %s",
+				t.Errorf("promised: no file refers back to a later one; %s refers to %s by %s, which leads back: %s",
 					file, next, references[file][next], strings.Join(back, ", "))
 			}
 		}
 	}
 }
 
-// reach returns the files that a file refers to, directly or not, with the way to each.
+// reach returns the files to which a file refers, directly or indirectly, with the way to each.
 func reach(references map[string]map[string]string, from string) map[string][]string {
 	ways := map[string][]string{}
 	for next := []string{from}; len(next) > 0; next = next[1:] {
@@ -47,7 +47,7 @@ func reach(references map[string]map[string]string, from string) map[string][]st
 	return ways
 }
 
-// fileReferences returns, for each file of the package, the other files that it refers to, each with a name by which it does.
+// fileReferences returns, for each file of the package, the other files to which it refers, and for each of them a name that it uses.
 func fileReferences(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	names, err := filepath.Glob("*.go")
@@ -71,7 +71,7 @@ func fileReferences(t *testing.T) map[string]map[string]string {
 		files = append(files, file)
 	}
 	info := &types.Info{Uses: map[*ast.Ident]types.Object{}}
-	// What is imported is of no interest, so the errors that come of it not being there are not.
+	// Imported packages do not matter here. So neither do the errors that say that they are missing.
 	checker := types.Config{Importer: nothing{}, Error: func(error) {}}
 	self, _ := checker.Check("value", set, files, info)
 	references := map[string]map[string]string{}
@@ -93,7 +93,7 @@ func fileReferences(t *testing.T) map[string]map[string]string {
 	return references
 }
 
-// receiverOf returns the name of the type that object is a method of; nil if it is no method.
+// receiverOf returns the name of the type of which object is a method, or nil if object is no method.
 func receiverOf(object types.Object) *types.TypeName {
 	function, ok := object.(*types.Func)
 	if !ok || function.Signature().Recv() == nil {
@@ -109,7 +109,7 @@ func receiverOf(object types.Object) *types.TypeName {
 	return nil
 }
 
-// nothing imports no package.
+// nothing is an importer that finds no package.
 type nothing struct{}
 
 func (nothing) Import(string) (*types.Package, error) { return nil, errors.New("not imported") }

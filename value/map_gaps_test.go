@@ -72,7 +72,7 @@ func TestM8AWatcherAheadOfTheWatchThatIsLostHasNoGap(t *testing.T) {
 	})
 }
 
-// gives requires the next View to be of a revision and to have one change.
+// gives requires that the next View is of a revision and has one change.
 func (b *mapBed) gives(w *value.Watcher[value.View[string]], at kv.Revision, change string) {
 	b.Helper()
 	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
@@ -86,11 +86,11 @@ func (b *mapBed) gives(w *value.Watcher[value.View[string]], at kv.Revision, cha
 	}
 }
 
-// gapOf requires the next Get to return a GapError.
+// gapOf requires that the next Get returns a GapError.
 func (b *mapBed) gapOf(w *value.Watcher[value.View[string]]) *value.GapError {
 	b.Helper()
 	synctest.Wait()
-	for range 2 { // the first may have the store's history read
+	for range 2 { // the first TryGet may only start the read of the store's history
 		v, err := w.TryGet()
 		if gap, ok := errors.AsType[*value.GapError](err); ok {
 			return gap
@@ -110,7 +110,7 @@ func TestM8TheFirstViewIsOfTheRevisionAtWhichItsWatcherBegins(t *testing.T) {
 		if _, err := first.Get(b.Context()); err != nil {
 			b.Fatal(err)
 		}
-		b.Freeze(fault.Watches) // the stream is behind
+		b.Freeze(fault.Watches) // so that the stream stays behind
 		b.put("/m/t", "1")
 		gone := b.put("/m/t", "2") + 1
 		b.delete("/m/t")
@@ -129,7 +129,7 @@ func TestM5AWatcherThatWasGivenAGoodValueKeepsItWhenItComesBackFromHistory(t *te
 		b.Cut()
 		good := b.put("/m/a", "1")
 		bad := b.put("/m/a", "bad")
-		b.EndStreams(kv.ErrCompacted) // so the next read is what all others go on from, and it has seen no good value
+		b.EndStreams(kv.ErrCompacted) // so that the other watchers continue from the next read, which has seen no good value
 		b.Heal()
 		time.Sleep(time.Minute)
 		b.gives(w, good, "/m/a: none -> 1")
@@ -142,7 +142,7 @@ func TestM5AWatcherThatWasGivenAGoodValueKeepsItWhenItComesBackFromHistory(t *te
 	})
 }
 
-// A silence proves nothing: the history of an absent key may have more than what came.
+// A silent watch proves nothing: the history of an absent key may have more updates than those that were delivered.
 func TestV4HistoryThatIsSilentAtAnAbsenceIsNotAtItsEnd(t *testing.T) {
 	inBubble(t, "V4, each update is returned once, in order, also those of an outage", func(w *world) {
 		v := w.text(value.WithBacklog(1), value.WithDefault("none"))
@@ -152,7 +152,7 @@ func TestV4HistoryThatIsSilentAtAnAbsenceIsNotAtItsEnd(t *testing.T) {
 		w.put("one")
 		w.delete()
 		w.put("two")
-		w.delete() // the backlog has only this, and what watchers see is an absence, as at first
+		w.delete() // the backlog has only this update, and the key is absent, as in the beginning
 		w.Settle()
 		w.Cut(fault.Watches)
 		c := a.Begin()

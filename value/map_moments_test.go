@@ -16,7 +16,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// mapBed is a Map on the memory store, in a bubble, with faults between the two. It is written past the faults.
+// mapBed is a Map on the memory store, in a bubble, with faults between the two. Writes go directly to the store.
 type mapBed struct {
 	*testing.T
 	*fault.Store
@@ -57,7 +57,7 @@ func (b *mapBed) watch(opts ...value.WatchOption) *value.Watcher[value.View[stri
 	return w
 }
 
-// readOnce has the Map make a read while the watch runs, and waits until it is taken.
+// readOnce makes the Map read while the watch runs, and waits until the Map has used the answer.
 func (b *mapBed) readOnce() {
 	b.Helper()
 	w := b.m.Watch()
@@ -68,7 +68,7 @@ func (b *mapBed) readOnce() {
 	}
 }
 
-// wantChanges requires the next View to have these changes.
+// wantChanges requires that the next View has these changes.
 func (b *mapBed) wantChanges(w *value.Watcher[value.View[string]], want ...string) {
 	b.Helper()
 	synctest.Wait()
@@ -108,7 +108,7 @@ func TestM8AReadBesideALateStreamLosesNoRevision(t *testing.T) {
 	})
 }
 
-// An answer that was late is no proof that the watch, which has come further, has lost an event.
+// A late answer does not prove that the watch, which is ahead of it, has lost an event.
 func TestALateReadIsNoLostEvent(t *testing.T) {
 	onMap(t, func(b *mapBed) {
 		b.put("/m/a", "1")
@@ -135,7 +135,7 @@ func TestALateReadIsNoLostEvent(t *testing.T) {
 	})
 }
 
-// The last good value is the newest one that is known, also where the stream brings it after a read has shown the bad one.
+// The last good value is the newest one that is known, even if the stream delivers it after a read has shown the bad value.
 func TestM5TheLastGoodValueNeverGoesBack(t *testing.T) {
 	onMap(t, func(b *mapBed) {
 		b.put("/m/a", "1")
@@ -156,13 +156,13 @@ func TestM5TheLastGoodValueNeverGoesBack(t *testing.T) {
 	})
 }
 
-// The read that found what a lost watch has missed may be of a revision at which nothing in the range changed.
+// A read may find what a lost watch has missed. Its revision may be one at which nothing in the range changed.
 func TestM8HistoryIsReadUpToWhatTheStoreHas(t *testing.T) {
 	onMap(t, func(b *mapBed) {
 		b.put("/m/a", "1")
 		first := b.watch()
 		b.wantChanges(first, "/m/a: none -> 1")
-		b.Silence() // the stream stays behind
+		b.Silence() // so that the stream stays behind
 		b.put("/m/b", "1")
 		w := b.watch(value.EveryUpdate()) // begins ahead of the stream
 		b.wantChanges(w, "/m/a: none -> 1", "/m/b: none -> 1")
@@ -181,7 +181,7 @@ func TestM8HistoryIsReadUpToWhatTheStoreHas(t *testing.T) {
 	})
 }
 
-// What a Get changes is changed before another Get may run. Nothing else connects the goroutines, so the race detector sees it.
+// A Get has made all its changes before another Get may run. Nothing else synchronizes the goroutines, so the race detector would report a race.
 func TestV10ASecondGetDoesNotMeetTheFirst(t *testing.T) {
 	store := memory.New()
 	m := value.NewMap(store, kv.Prefix("/m/"), strict)
@@ -217,7 +217,7 @@ func TestV10ASecondGetDoesNotMeetTheFirst(t *testing.T) {
 	}
 }
 
-// Where the stream is given up after a read has shown the bad value, the good one that the stream brought is still known.
+// The stream has delivered the good value, and a read has shown the bad one. If the stream then ends, the good value must still be known.
 func TestM5AReadKeepsTheGoodValueOfTheStream(t *testing.T) {
 	onMap(t, func(b *mapBed) {
 		b.put("/m/b", "1")
@@ -226,7 +226,7 @@ func TestM5AReadKeepsTheGoodValueOfTheStream(t *testing.T) {
 		late := b.Hold(fault.Watches, fault.Answered)
 		b.put("/m/a", "1")
 		b.put("/m/a", "bad")
-		b.readOnce() // has seen the bad value alone
+		b.readOnce() // this read has seen only the bad value
 		late.Release()
 		b.wantChanges(w, "/m/a: none -> 1")
 		b.wantChanges(w, `/m/a: 1 -> bad after "1"`)

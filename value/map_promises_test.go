@@ -15,7 +15,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// mapWorld is a world with a Map of the keys that begin with the world's key and a slash. Its neighbours are written as well.
+// mapWorld is a world with a Map of the keys that begin with the world's key and a slash. Tests also write the keys next to the range.
 type mapWorld struct {
 	*world
 	in kv.Range
@@ -32,7 +32,7 @@ func eachMap(t *testing.T, promise string, test func(w *mapWorld)) {
 	})
 }
 
-// neighbours writes the keys that are nearest to those in the range.
+// neighbours writes the keys nearest to the range.
 func (w *world) neighbours() {
 	for _, key := range []string{w.key, w.key + ".", w.key + ".\xff", w.key + "0", w.key + "\x00"} {
 		_, err := w.backend.Put(w.Context(), key, []byte("a neighbour"))
@@ -40,7 +40,7 @@ func (w *world) neighbours() {
 	}
 }
 
-// set writes a key of the range past the faults; unset deletes it, and commit does several at once.
+// set writes a key of the range, without the faults. unset deletes a key, and commit writes several keys in one revision.
 func (w *mapWorld) set(key, v string) kv.Revision {
 	w.Helper()
 	r, err := w.backend.Put(w.Context(), w.key+"/"+key, []byte(v))
@@ -65,7 +65,7 @@ func (w *mapWorld) commit(ops ...kv.Op) kv.Revision {
 	return r
 }
 
-// holds requires the next View to hold this, as "a=1 b=2", and returns it.
+// holds requires that the next View holds want, in the form "a=1 b=2", and returns the View.
 func (w *mapWorld) holds(from *valuetest.Watcher[value.View[string]], want string, opts ...value.GetOption[value.View[string]]) value.View[string] {
 	w.Helper()
 	v, err := from.Next(opts...)
@@ -86,7 +86,7 @@ func (w *mapWorld) text(v value.View[string]) string {
 	return strings.Join(all, " ")
 }
 
-// changed requires the changes of a View, as "a:none->1".
+// changed requires that a View has these changes, in the form "a:none->1".
 func (w *mapWorld) changed(v value.View[string], want ...string) {
 	w.Helper()
 	var got []string
@@ -94,7 +94,7 @@ func (w *mapWorld) changed(v value.View[string], want ...string) {
 		got = append(got, fmt.Sprintf("%s:%s->%s", strings.TrimPrefix(c.Key, w.key+"/"), textOf(c.Old), textOf(c.New)))
 	}
 	if d := cmp.Diff(want, got); d != "" {
-		w.broken("the changes of the View at revision %d are others (-want +got):\n%s", v.Revision(), d)
+		w.broken("the View at revision %d has other changes (-want +got):\n%s", v.Revision(), d)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestM2NoViewShowsHalfOfACommit(t *testing.T) {
 				a, _ := v.Get(w.key + "/a")
 				z, _ := v.Get(w.key + "/z")
 				if a.Value != z.Value || a.ModRevision != z.ModRevision {
-					w.broken("the View at revision %d has %q of %d and %q of %d, which were committed together", v.Revision(), a.Value, a.ModRevision, z.Value, z.ModRevision)
+					w.broken("the View at revision %d has %q of %d and %q of %d, but these keys were always committed together", v.Revision(), a.Value, a.ModRevision, z.Value, z.ModRevision)
 				}
 				last = a.Value
 			}
@@ -173,10 +173,10 @@ func TestM3ChangesAddUp(t *testing.T) {
 		newest := value.AtLeast[value.View[string]](last)
 		w.changed(w.holds(from, "a=3 b=4", newest), "a:1->3", "b:1->4")
 		last = w.commit(kv.PutOp("d", []byte("5")), kv.DeleteOp("a"), kv.PutOp("aa", []byte("5")))
-		// What Where skips is not returned, so its changes come with the next View.
+		// A View that Where skips is not returned. So its changes come with the next View.
 		never := value.Where(func(v value.View[string]) bool { return v.Len() != 3 })
 		c := from.Begin(never)
-		watch(w.world, w.m).Next(value.AtLeast[value.View[string]](last)) // the View can be seen
+		watch(w.world, w.m).Next(value.AtLeast[value.View[string]](last)) // now the Map has the View
 		w.Settle()
 		w.unset("aa")
 		got := c.Got()
@@ -239,7 +239,7 @@ func TestM5ABadValueHarmsItsKeyAlone(t *testing.T) {
 		w.unset("a")
 		w.holds(from, `b=2 c=bad after ""`)
 		w.commit(kv.PutOp("a", []byte("bad")), kv.PutOp("c", []byte("3")))
-		w.holds(from, `a=bad after "" b=2 c=3`) // of a key that was deleted since there is no last good value
+		w.holds(from, `a=bad after "" b=2 c=3`) // after a deletion there is no last good value
 	})
 }
 
@@ -274,11 +274,11 @@ func TestM6WhatIsReadAgainUnchangedIsNoChangeAndNotDecodedAgain(t *testing.T) {
 			w.broken("other keys changed (-want +got):\n%s", d)
 		}
 		if n := decoded.Load(); n != 21 {
-			w.broken("there were %d decodings of 20 values and one change", n)
+			w.broken("there were 20 values and one change, but the decoder was called %d times", n)
 		}
 		for key, item := range after.All() {
 			if was, _ := before.Get(key); was.Value != item.Value && key != w.key+"/7" {
-				w.broken("%q is another decoded value", key)
+				w.broken("%q did not change, but was decoded again", key)
 			}
 		}
 	})
@@ -317,7 +317,7 @@ func TestM7AViewDoesNotChange(t *testing.T) {
 		w.holds(from, "a=49 b=49", value.Where(func(v value.View[string]) bool { return w.text(v) == "a=49 b=49" }))
 		stop()
 		if seen := <-done; seen != "a=1 b=1" {
-			w.broken("a View that was returned before came to hold %s", seen)
+			w.broken("an earlier View has changed, and now holds %s", seen)
 		}
 		w.changed(one, "a:none->1", "b:none->1")
 	})
@@ -373,7 +373,7 @@ func TestM8AReaderFarBehindReadsTheStoresHistory(t *testing.T) {
 	})
 }
 
-// expect is what the range holds after the put i of the test above.
+// expect returns what the range holds after put i of the test above.
 func (w *mapWorld) expect(i int) string {
 	var all []string
 	for k := range min(i+1, 5) {

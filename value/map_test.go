@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// shown is what a View shows, as text.
+// shown returns what a View shows, as text.
 func shown(v value.View[string]) map[string]string {
 	m := map[string]string{}
 	for key, item := range v.All() {
@@ -32,7 +32,7 @@ func textOf(item *value.Item[string]) string {
 	return item.Value
 }
 
-// changes are those of a View, as text, in order.
+// changes returns the changes of a View, as text, in order.
 func changes(v value.View[string]) []string {
 	var all []string
 	for c := range v.Changes() {
@@ -102,7 +102,7 @@ func TestAMapShowsItsRangeAndWhatChangedInIt(t *testing.T) {
 		put("/svc/c", "3")
 		want(c{"/svc/a": "3", "/svc/c": "3", "/svc/d": "1"}, `/svc/a: bad after "2" -> 3`, `/svc/c: bad after "" -> 3`)
 		if err := m.Status().BadValue; err != nil {
-			t.Errorf("Status().BadValue = %v after all was mended", err)
+			t.Errorf("Status().BadValue = %v after all values were good again", err)
 		}
 		put("/svc0", "a neighbour")
 		synctest.Wait()
@@ -128,7 +128,7 @@ func TestAViewInARangeThatIsNotValidIsEmpty(t *testing.T) {
 	for _, r := range []kv.Range{{}, kv.Key(""), kv.Interval("/b", "/a")} {
 		in := view.In(r)
 		if got := shown(in); in.Len() != 0 || len(got) != 0 || len(changes(in)) != 0 || len(shown(in.In(kv.All()))) != 0 {
-			t.Errorf("promised: In shows what is in the range, and nothing is in %v; it has %d keys: %v", r, in.Len(), got)
+			t.Errorf("promised: In shows only what is in the range, and nothing is in %v; it has %d keys: %v", r, in.Len(), got)
 		}
 	}
 }

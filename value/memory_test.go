@@ -56,7 +56,7 @@ func TestV3WhatASlowReaderHoldsDoesNotGrow(t *testing.T) {
 			w.Fatalf("the test itself: %d were decoded", made)
 		}
 		if alive > 8 {
-			w.broken("after %d updates that nobody read %d decoded values are in memory", made, alive)
+			w.broken("after %d unread updates, %d decoded values are in memory", made, alive)
 		}
 		runtime.KeepAlive(read)
 		runtime.KeepAlive(unread)
@@ -64,7 +64,7 @@ func TestV3WhatASlowReaderHoldsDoesNotGrow(t *testing.T) {
 }
 
 func TestV4MemoryIsBounded(t *testing.T) {
-	inBubble(t, "V4, memory stays bounded, by the backlog and what is read of history at a time", func(w *world) {
+	inBubble(t, "V4, memory stays bounded by the backlog and by one read of history", func(w *world) {
 		var d decoded
 		w.put("x")
 		v := value.New(w.Store, w.key, d.decode, value.WithBacklog(100))
@@ -92,12 +92,12 @@ func TestV4MemoryIsBounded(t *testing.T) {
 		b.Close()
 		a.HasNothing()
 		if alive, made := d.alive(); alive > 110 {
-			w.broken("when all was read %d of %d decoded values are in memory", alive, made)
+			w.broken("after everything was read, %d of %d decoded values are in memory", alive, made)
 		}
 	})
 }
 
-// A reading holds what it has brought until that is taken.
+// A read of history holds its updates until the watcher has taken them.
 func TestV4AReadingOfHistoryIsBounded(t *testing.T) {
 	for name, c := range map[string]struct{ updates, size, want int }{
 		"by number": {5000, 1, 4096},
@@ -129,7 +129,7 @@ func TestV4AReadingOfHistoryIsBounded(t *testing.T) {
 					w.must(err)
 				}
 				if taken[1] != c.want {
-					w.broken("the first reading of history took %d updates, want %d", taken[1], c.want)
+					w.broken("the first read of history took %d updates, want %d", taken[1], c.want)
 				}
 			})
 		})
@@ -160,9 +160,9 @@ func TestV4WhatWasReturnedOfHistoryIsNotHeld(t *testing.T) {
 			next()
 		}
 		runtime.GC()
-		for i, p := range decoded[:3] { // the fourth was returned last
+		for i, p := range decoded[:3] { // the fourth is the last one that was returned
 			if p.Value() != nil {
-				w.broken("update %d of history is held, and update 4 was returned last", i+1)
+				w.broken("update %d of history is still held, but update 4 was returned last", i+1)
 			}
 		}
 		runtime.KeepAlive(a)

@@ -33,7 +33,7 @@ func TestWhatIsWrongWithAValueIsReturnedByEveryGet(t *testing.T) {
 		{"no backlog", value.New(store, "/a", value.String, value.WithBacklog(0)), "WithBacklog"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // only limits a failure
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // limits only a failure
 			defer cancel()
 			w := c.value.Watch(value.EveryUpdate())
 			defer w.Close()
@@ -69,7 +69,7 @@ func TestWhatIsWrongWithAValueIsReturnedByEveryGet(t *testing.T) {
 }
 
 func TestNilOptionsAreNone(t *testing.T) {
-	inBubble(t, "nil options are passed over", func(w *world) {
+	inBubble(t, "nil options are ignored", func(w *world) {
 		w.put("one")
 		v := w.text(nil, value.WithLogger(nil))
 		watch(w, v, nil).Gives("one", nil)

@@ -18,9 +18,9 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-var onRealMembers = flag.Bool("real", false, "tell the stories of silent networks with real members, processes and time: minutes on an idle machine")
+var onRealMembers = flag.Bool("real", false, "run the tests of silent networks with real members, processes and time: minutes on an idle machine")
 
-// These stories are about members that vanish without a word. They are told in virtual time, and with -real in real time.
+// In these tests members vanish silently. The tests run in virtual time, and with -real in real time.
 func TestV11AMemberThatVanishesSilentlyIsLeft(t *testing.T) {
 	for _, s := range []silentFault{
 		{"its packets are swallowed", func(c etcdmem.AnyCluster) error { c.Network().Swallow(0); return nil }, allPrograms},
@@ -31,7 +31,7 @@ func TestV11AMemberThatVanishesSilentlyIsLeft(t *testing.T) {
 		{"it is frozen", func(c etcdmem.AnyCluster) error { return c.Freeze(0) }, allPrograms},
 		{"it is slow to answer", func(c etcdmem.AnyCluster) error { c.Network().Delay(2*time.Second, 0); return nil }, checked},
 		{"it is slow to accept", func(c etcdmem.AnyCluster) error {
-			c.Network().Delay(3*time.Second, 0) // which is too slow for a connection to be made
+			c.Network().Delay(3*time.Second, 0) // too slow for a new connection
 			c.Network().Reset(0)
 			return nil
 		}, checked},
@@ -40,7 +40,7 @@ func TestV11AMemberThatVanishesSilentlyIsLeft(t *testing.T) {
 	}
 }
 
-// inAWorld tells a story of three members in memory, in a bubble, or of real ones.
+// inAWorld runs a story with three members in memory, in a bubble, or with -real on real members.
 func inAWorld(t *testing.T, story func(*testing.T, etcdmem.AnyCluster)) {
 	if *onRealMembers {
 		leaktest.Check(t)
@@ -50,12 +50,12 @@ func inAWorld(t *testing.T, story func(*testing.T, etcdmem.AnyCluster)) {
 	synctest.Test(t, func(t *testing.T) { story(t, etcdmem.Any(etcdmem.Start(t, 3))) })
 }
 
-// A program is a client of all three members with Values on it, and what makes it leave a member that is silent.
+// A program is a client of all three members with Values on it, and the settings that make it leave a silent member.
 type program struct {
 	values, stores int
 	keepAlive      time.Duration
 	opts           []value.Option
-	within         time.Duration // the longest an update may take after the fault
+	within         time.Duration // the longest time that an update may take after the fault
 }
 
 // checkedProgram relies on the check of a silent watch alone.
@@ -82,7 +82,7 @@ func (p program) String() string {
 	return fmt.Sprintf("a client with %s, values=%d, stores=%d", by, p.values, p.stores)
 }
 
-// silentFault is a story: member 0 serves all watches of all programs when it happens. The two others serve on.
+// silentFault is a story: when the fault happens, member 0 serves all watches of all programs. The two other members still work.
 type silentFault struct {
 	name     string
 	fault    func(etcdmem.AnyCluster) error
@@ -90,7 +90,7 @@ type silentFault struct {
 }
 
 func (s silentFault) run(t *testing.T, cluster etcdmem.AnyCluster) {
-	must(t, cluster.MoveLeader(patiently(t), 1)) // or its loss would be another fault
+	must(t, cluster.MoveLeader(patiently(t), 1)) // otherwise the cluster would also lose its leader
 	var programs []*runningProgram
 	for i, p := range s.programs {
 		r := &runningProgram{program: p, key: fmt.Sprintf("/%d", i), bareSaw: make(chan time.Time, 1)}
@@ -120,7 +120,7 @@ func (s silentFault) run(t *testing.T, cluster etcdmem.AnyCluster) {
 			if !r.see(t, began, "after the fault") {
 				return
 			}
-			// A check may give up a watch that still delivers, as one does whose requests alone are lost.
+			// A check may end a watch that still delivers. That happens if only requests are lost.
 			if r.keepAlive == 0 && !r.confirm(t, began) {
 				return
 			}
@@ -132,15 +132,15 @@ func (s silentFault) run(t *testing.T, cluster etcdmem.AnyCluster) {
 	watching.Wait()
 }
 
-// runningProgram is a program under way.
+// runningProgram is a program that runs.
 type runningProgram struct {
 	program
-	key      string // begins those of all Values
+	key      string // the beginning of the keys of all Values
 	client   *clientv3.Client
 	values   []*value.Value[string]
 	watchers []*value.Watcher[string]
 
-	bare    clientv3.WatchChan // of the same client, to compare with
+	bare    clientv3.WatchChan // a watch of the same client without a Value, for comparison
 	bareSaw chan time.Time     // when it saw the put after the fault
 }
 
@@ -189,7 +189,7 @@ func (r *runningProgram) start(t *testing.T, cluster etcdmem.AnyCluster) {
 
 func (r *runningProgram) keyOf(i int) string { return fmt.Sprintf("%s/%d", r.key, i) }
 
-// connected returns when the program has connections to other members than the one that is to fail, as it would in the long run.
+// connected waits until the program has connections to the members that will not fail, as it would have after some time.
 func (r *runningProgram) connected(t *testing.T) {
 	t.Helper()
 	member := make(map[uint64]bool)
@@ -197,11 +197,11 @@ func (r *runningProgram) connected(t *testing.T) {
 		got, err := r.client.Get(ctx, r.key, clientv3.WithSerializable())
 		must(t, err)
 		member[got.Header.MemberId] = true
-		time.Sleep(10 * time.Millisecond) // nothing says when a client connects, and in a bubble no time passes without
+		time.Sleep(10 * time.Millisecond) // nothing notifies when a client connects; in a bubble, only a sleep lets time pass
 	}
 }
 
-// put changes the keys of all Values, and that of the bare watch, over new connections to members that no fault touches.
+// put changes the keys of all Values and the key of the bare watch, over new connections to members without a fault.
 func (r *runningProgram) put(t *testing.T, cluster etcdmem.AnyCluster, text string) {
 	client, err := clientv3.New(cluster.ClientConfig(1, 2))
 	must(t, err)
@@ -242,30 +242,30 @@ func (r *runningProgram) see(t *testing.T, began time.Time, text string) bool {
 	t.Logf("%v: %d see %q after %v; a bare watch of the same client sees it %s",
 		r.program, len(r.watchers)-blind, text, took, r.bareSays(began))
 	if blind > 0 {
-		t.Errorf("\npromised: V11, while members of the cluster can be reached each Value is served by one of them, %v after a fault at the latest"+
+		t.Errorf("\npromised: V11, while members of the cluster can be reached, one of them serves each Value within %v after a fault"+
 			"\nhappened: %v: %d of %d have not seen %q after %v; the status of one is %+v",
 			r.within, r.program, blind, len(r.watchers), text, took, last)
 	}
 	return blind == 0
 }
 
-// confirm reports whether a read that each Value has begun after the fault is answered soon enough.
+// confirm reports whether each Value has begun a read after the fault that is answered soon enough.
 func (r *runningProgram) confirm(t *testing.T, began time.Time) bool {
 	end := time.Now().Add(r.within)
 	for _, v := range r.values {
 		for !v.Status().Confirmed.After(began) {
 			if time.Now().After(end) {
-				t.Errorf("\npromised: V11, while members of the cluster can be reached a silent watch is checked by a read that is answered"+
-					"\nhappened: %v: no read since the fault is answered after %v; the status is %+v", r.program, r.within, v.Status())
+				t.Errorf("\npromised: V11, while members of the cluster can be reached, the read that checks a silent watch is answered"+
+					"\nhappened: %v: no read was answered within %v after the fault; the status is %+v", r.program, r.within, v.Status())
 				return false
 			}
-			time.Sleep(10 * time.Millisecond) // nothing says when Status changes
+			time.Sleep(10 * time.Millisecond) // Status is polled
 		}
 	}
 	return true
 }
 
-// bareSays tells when the bare watch saw its update, which may be a little after the Values.
+// bareSays says when the bare watch saw its update. That may be a little later than the Values.
 func (r *runningProgram) bareSays(began time.Time) string {
 	select {
 	case saw := <-r.bareSaw:

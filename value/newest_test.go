@@ -21,7 +21,7 @@ func TestV2LaterGetsWaitForWhatIsNewer(t *testing.T) {
 		w.put("two")
 		c.Gives("two")
 		a.HasNothing()
-		w.put("two") // the same bytes, and another revision
+		w.put("two") // the same bytes at another revision
 		a.Gives("two")
 		w.put("")
 		a.Gives("")
@@ -76,7 +76,7 @@ func TestV3TheNewestAlwaysArrives(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			each(t, "V3, V11: after whatever happens the newest value arrives, and the next", func(w *world) {
+			each(t, "V3, V11: after any fault the newest value arrives, and so does the next", func(w *world) {
 				a := w.watchFrom("one", w.text())
 				w.Streaming(1)
 				break_(w)
@@ -103,7 +103,7 @@ func TestV3ASlowReaderSeesThePresentValue(t *testing.T) {
 			got, err := a.Next()
 			n, _ := strconv.Atoi(got)
 			if err != nil || n < i {
-				w.broken("when %d had been put Get returned %s", i, describe(got, err))
+				w.broken("after the put of %d, Get returned %s", i, describe(got, err))
 			}
 		}
 		w.pass(time.Minute)

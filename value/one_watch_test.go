@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// counting is a decoder that counts its calls by what it is given.
+// counting is a decoder that counts its calls for each text.
 type counting struct {
 	mu    sync.Mutex
 	calls map[string]int
@@ -45,7 +45,7 @@ func TestV12OneWatchForAllWatchers(t *testing.T) {
 		w.put("1")
 		v := value.New(w.Store, w.key, decoder.decode)
 		if n := w.Counts(); n != (fault.Counts{}) {
-			w.broken("before it is watched the store sees: %v", n)
+			w.broken("before the Value is watched, the store sees: %v", n)
 		}
 		n := 10_000
 		if !w.InBubble() {
@@ -249,16 +249,16 @@ func TestV12WhatNoWatcherCanReturnIsNotDecoded(t *testing.T) {
 				w.Heal()
 				a.GivesEach(9)
 				if len(decoder.calls) != 2 {
-					w.broken("of 1 to 9 these were decoded, and how often: %v; want 1 and 9", decoder.calls)
+					w.broken("of 1 to 9 the decoder got these, with the number of calls: %v; want 1 and 9", decoder.calls)
 				}
 			})
 		})
 	}
 }
 
-// What reads have shown of the history that is gone is not owed by the watch of the one that there is.
+// Reads have shown revisions of the lost history. The watch of the new history need not deliver these revisions.
 func TestV12TheWatchAfterARestoreIsNotBehind(t *testing.T) {
-	eachMode(t, inBubble, "V12: one watch of the store, which is not begun again for what a restore has undone", func(w *world, opts ...value.WatchOption) {
+	eachMode(t, inBubble, "V12: one watch of the store, which is not begun again because of what a restore has undone", func(w *world, opts ...value.WatchOption) {
 		w.put("old")
 		w.backup()
 		for range 10 {
@@ -271,7 +271,7 @@ func TestV12TheWatchAfterARestoreIsNotBehind(t *testing.T) {
 		begun := w.Counts().Watches
 		w.pass(time.Hour)
 		if n := w.Counts().Watches - begun; n != 0 {
-			w.broken("nothing has happened for an hour, and the watch was begun %d times", n)
+			w.broken("nothing has happened for an hour, but the watch was begun %d times", n)
 		}
 	})
 }

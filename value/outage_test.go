@@ -41,7 +41,7 @@ func TestV11AnOutageIsNoErrorOfGet(t *testing.T) {
 	} {
 		for mode, opts := range modes {
 			if name == "streams that are reset" && mode == "every" {
-				continue // which is returned, as a gap
+				continue // a watcher of every update returns a gap for it
 			}
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				inBubble(t, v11, func(w *world) {
@@ -88,7 +88,7 @@ func TestV11AnOutageFromTheBeginning(t *testing.T) {
 	})
 }
 
-// stuck is a store whose reads say what they waited for, once their context has ended.
+// stuck is a store whose reads hang. When their context ends, their error says why they hung.
 type stuck struct{ kv.Store }
 
 func (stuck) Get(ctx context.Context, _ kv.Range) (kv.Snapshot, error) {
@@ -110,7 +110,7 @@ func TestV11WhatAReadThatTookTooLongSaidIsNotHidden(t *testing.T) {
 }
 
 func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
-	inBubble(t, "V11, where reading again helps the store is read again at once, before a bubble comes to rest", func(w *world) {
+	inBubble(t, "V11, if reading again helps, the store is read again at once, before the bubble is idle", func(w *world) {
 		a := w.watchFrom("one", w.text())
 		w.Streaming(1)
 		w.Silence()
@@ -118,7 +118,7 @@ func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
 		w.EndStreams(&kv.CompactedError{})
 		synctest.Wait()
 		if got, err := a.TryGet(); err != nil || got != "two" {
-			w.broken("when all had come to rest TryGet returned %s", describe(got, err))
+			w.broken("when the bubble was idle, TryGet returned %s", describe(got, err))
 		}
 	})
 }
@@ -126,7 +126,7 @@ func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
 func TestV11WhatTheReadAfterAnOutageShowsIsReturnedAtOnce(t *testing.T) {
 	for _, puts := range []int{1, 5} {
 		t.Run(fmt.Sprintf("after %d puts", puts), func(t *testing.T) {
-			inBubble(t, "V1, V3, V11: the newest is returned as soon as it is read, before the watch brings what led there", func(w *world) {
+			inBubble(t, "V1, V3, V11: the newest value is returned as soon as it is read, before the watch delivers the updates before it", func(w *world) {
 				w.putNumbers(0, 0)
 				v := w.number()
 				newest, every := both(w, v, 0)

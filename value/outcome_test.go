@@ -11,11 +11,11 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// after is what others do after an Update's first write has failed and before the Update looks at the key.
+// after is what others do after an Update's first write has failed and before the Update reads the key.
 type after func(w *world)
 
-// lossy begins an Update that adds one to the key, loses the request or the acknowledgement of its first write, has others do
-// something meanwhile, and returns what the Update returns.
+// lossy begins an Update that adds one to the key, and loses the request or the acknowledgement of its first write. Then it calls others, and
+// returns what the Update returns.
 func lossy(w *world, lost []fault.Match, others after, opts ...value.UpdateOption) (value.Reading[int], error) {
 	w.Helper()
 	w.Fail(1, kv.ErrUnavailable, lost...)
@@ -32,19 +32,19 @@ func lossy(w *world, lost []fault.Match, others after, opts ...value.UpdateOptio
 	select {
 	case <-h.Reached():
 		if n := w.Counts().Gets - reads; n != 2 {
-			w.broken("the test itself: read %d is held", n)
+			w.broken("the test itself: read %d is held, want read 2", n)
 		}
 		if others != nil {
 			others(w)
 		}
-	case <-done: // without a second read
+	case <-done: // the Update made no second read
 	}
 	h.Release()
 	<-done
 	return r, err
 }
 
-// onCall matches the nth of the calls that the other matches before it select.
+// onCall matches the nth of the calls that the matches before it select.
 func onCall(n int) fault.Match { return &nth{n: n} }
 
 type nth struct{ n int }
@@ -57,7 +57,7 @@ var (
 	lostAnswer  = []fault.Match{fault.Puts, fault.Answered}
 )
 
-// wantInTheEnd checks what the key holds when all is over, "" for nothing, and how many writes were sent.
+// wantInTheEnd checks what the key holds in the end, "" for nothing, and how many writes were sent.
 func (w *world) wantInTheEnd(holds string, sent, want int) {
 	w.Helper()
 	entry, err := kv.GetKey(w.Context(), w.backend, w.key)
@@ -82,8 +82,8 @@ func TestUpdateFindsOutWhatBecameOfALostWrite(t *testing.T) {
 		opts   []value.UpdateOption
 		others after
 		want   string      // what the key holds in the end
-		at     kv.Revision // how many writes after the first value, the one that Update returns is; none if the outcome is unknown
-		puts   int         // that Update has sent
+		at     kv.Revision // the revision that Update returns, counted from that of the first value; none if the outcome is unknown
+		puts   int         // the number of puts that Update has sent
 	}{
 		{"a lost request is sent again", lostRequest, nil, nil, "11", 1, 2},
 		{"a lost request, then another value", lostRequest, nil, func(w *world) { w.put("20") }, "21", 2, 2},
@@ -148,7 +148,7 @@ func TestARequestThatIsSentAgainMayMeetTheFirst(t *testing.T) {
 					r, err = update(w, add(1, &calls), c.opts...)
 				}()
 				w.Held(h)
-				w.put("11") // the first request arrives
+				w.put("11") // as if the first request arrived now
 				h.Release()
 				<-done
 				if c.ok {
@@ -277,7 +277,7 @@ func TestCreateSaysWhetherALostCreationHasHappened(t *testing.T) {
 		err := <-done
 		w.wantErr(err, value.ErrOutcomeUnknown)
 		if errors.Is(err, kv.ErrConflict) {
-			w.broken("the error %q matches kv.ErrConflict, which says that nothing was written", err)
+			w.broken("the error %q matches kv.ErrConflict, which would mean that nothing was written", err)
 		}
 	})
 }
@@ -343,7 +343,7 @@ func TestTheReasonOfAnUnknownOutcomeIsSaid(t *testing.T) {
 		{"restored to before the value", func(w *world) { w.must(w.backend.Restore(w.Context())) }, []error{kv.ErrReset}},
 		{"restored, and the key is at its revision with another value", func(w *world) {
 			w.must(w.backend.Restore(w.Context()))
-			w.put("70") // the revision of the value that Update has read
+			w.put("70") // this gets the revision of the value that Update has read
 			w.putOther()
 		}, []error{kv.ErrReset}},
 		{"a history that lacks the change", func(w *world) { w.put("20"); w.put("30"); w.Drop(1) }, []error{value.ErrLostEvent}},

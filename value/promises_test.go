@@ -1,6 +1,6 @@
 package value_test
 
-// What several tests hold a Value to. A failure also quotes the guarantees that are named here, from the documentation.
+// These promises are checked by several tests. A failure also quotes the named guarantees from the documentation.
 const (
 	v1 = "V1, the first Get returns what a linearizable read finds that begins after the call"
 
@@ -13,8 +13,8 @@ const (
 	v4tooLarge = "V4, an update that is larger than the store's client accepts is reported once, and the watcher goes on"
 
 	v5      = "V5, the revision behind successive Gets rises strictly"
-	v5reset = "V5, a store whose history was replaced is read again, and what it holds is news"
-	v5same  = "V5, V13, what a replaced history holds is no news if it is the very entry that was returned last"
+	v5reset = "V5, a store whose history was replaced is read again, and what it holds is returned as new"
+	v5same  = "V5, V13, after a replaced history, the entry that was returned last is not returned again"
 
 	v6 = "V6, a deletion is returned once, as ErrDeleted or as the default"
 
@@ -25,10 +25,10 @@ const (
 	v9  = "V9, Close may be called twice and concurrently with a Get, which returns ErrClosed"
 	v10 = "V10, a second concurrent Get fails with ErrConcurrentGet, and the first is not disturbed"
 
-	v11         = "V11, an unavailable store is not an error of Get, which waits for as long as it takes"
-	v11backoff  = "V11, the store is tried again with growing, jittered, capped delays, which start over on progress alone"
+	v11         = "V11, an unavailable store is not an error of Get: Get waits"
+	v11backoff  = "V11, the store is tried again with growing, jittered, capped delays, which start over only after progress"
 	v11refusals = "V11, a permission that is gone is returned once for each attempt when a read has confirmed it, and the watcher heals"
-	v11stale    = "V11, with WithMaxStaleness a Get returns ErrStale rather than what was not confirmed for that long"
+	v11stale    = "V11, with WithMaxStaleness a Get returns ErrStale, and no value that was not confirmed for that long"
 	v11check    = "V11, after a silence a read checks whether the watch still works"
 	v11cause    = "V11, Status and the log say why the store cannot be reached, and silence does not hide it"
 

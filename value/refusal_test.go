@@ -47,14 +47,14 @@ func TestV11ARefusedReadIsReturnedOnceForEachAttempt(t *testing.T) {
 		}
 		refused.Remove()
 		w.put("two")
-		a.Gives("two") // without being opened again
+		a.Gives("two") // the watcher was not opened again
 		w.put("three")
 		a.Gives("three")
 	})
 }
 
 func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
-	inBubble(t, v11refusals+"; a running watch does not notice, and the check after a silence does", func(w *world) {
+	inBubble(t, v11refusals+"; a running watch does not notice, but the check of a silent watch does", func(w *world) {
 		v := w.text()
 		a := w.watchFrom("one", v)
 		w.Settle()
@@ -62,7 +62,7 @@ func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
 		refused := w.Fail(-1, kv.ErrPermission, fault.Reads)
 		a.Fails(kv.ErrPermission)
 		if d := time.Since(began); d > 61*time.Second {
-			w.broken("a lost permission was found after %v", d)
+			w.broken("the lost permission was found after %v", d)
 		}
 		refused.Remove()
 		w.pass(time.Minute)
@@ -73,7 +73,7 @@ func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
 }
 
 func TestV11ARefusalThatIsOverIsNotReturned(t *testing.T) {
-	eachMode(t, inBubble, "V11, a refusal that healed while no Get was made is no news", func(w *world, opts ...value.WatchOption) {
+	eachMode(t, inBubble, "V11, a refusal that ended while no Get ran is not returned", func(w *world, opts ...value.WatchOption) {
 		a := w.watchFrom("one", w.text(), opts...)
 		w.Settle()
 		w.Fail(1, kv.ErrPermission, fault.Reads)
@@ -113,7 +113,7 @@ func TestV11AClosedStoreIsReturned(t *testing.T) {
 			a.Fails(kv.ErrClosed)
 		}
 		if d := time.Since(began); d < time.Minute {
-			w.broken("that the store is closed was returned 20 times within %v", d)
+			w.broken("ErrClosed was returned 20 times within %v", d)
 		}
 		b := watch(w, v, opts...)
 		b.Fails(kv.ErrClosed)
@@ -126,7 +126,7 @@ func TestV11AClosedStoreIsReturned(t *testing.T) {
 			}
 		}
 		if n != 1 {
-			w.broken("of a closed store Updates yielded %d results", n)
+			w.broken("Updates of a closed store yielded %d results", n)
 		}
 	})
 }
@@ -135,13 +135,13 @@ func TestV11WhatTheStoreCannotDoIsReturned(t *testing.T) {
 	for _, reason := range []error{kv.ErrUnsupported, kv.ErrInvalidKey, kv.ErrInvalidRange} {
 		for _, op := range []fault.Ops{fault.Gets, fault.Watches} {
 			t.Run(reason.Error()+"/"+op.String(), func(t *testing.T) {
-				inBubble(t, "V11, what waiting does not help reaches Get", func(w *world) {
+				inBubble(t, "V11, an error that waiting does not end reaches Get", func(w *world) {
 					w.put("one")
 					w.Fail(-1, reason, op)
 					a := watch(w, w.text())
 					if op == fault.Watches {
 						v, err := a.Get(w.Context())
-						if errors.Is(err, reason) { // of a watch begun before the read for this Get
+						if errors.Is(err, reason) { // the error of a watch that began before the read for this Get
 							v, err = a.Get(w.Context())
 						}
 						if err != nil || v != "one" {
@@ -153,7 +153,7 @@ func TestV11WhatTheStoreCannotDoIsReturned(t *testing.T) {
 						a.Fails(reason)
 					}
 					if d := time.Since(began); d < 30*time.Second {
-						w.broken("it was returned 20 times within %v", d)
+						w.broken("the error was returned 20 times within %v", d)
 					}
 				})
 			})

@@ -22,7 +22,7 @@ func TestV4UnreadUpdatesOfAReplacedHistoryAreAGap(t *testing.T) {
 		w.Settle()
 		w.restore()
 		w.Settle()
-		a.HasGap(seen, 1, kv.ErrReset) // two to five will never come
+		a.HasGap(seen, 1, kv.ErrReset) // two to five will never be returned
 		a.Fails(value.ErrDeleted)
 		w.putsArrive(a, 1, 4)
 	})
@@ -37,7 +37,7 @@ func TestV4UpdatesSinceAReplacedHistoryAreAGap(t *testing.T) {
 		w.Streaming(1)
 		w.Cut()
 		w.restore()
-		w.putNumbers(7, 8) // seven is never seen, and eight is put at the revision of two
+		w.putNumbers(7, 8) // no watcher sees seven, and eight has the revision of two
 		last := w.delete()
 		w.EndStreams(kv.ErrReset)
 		w.Heal()
@@ -47,13 +47,13 @@ func TestV4UpdatesSinceAReplacedHistoryAreAGap(t *testing.T) {
 }
 
 func TestV4WhatAReplacedHistoryCutShortIsAGap(t *testing.T) {
-	inBubble(t, "V4, a replaced history is one *GapError, if there was anything left to tell of it", func(w *world) {
+	inBubble(t, "V4, a replaced history is one *GapError, if any of its updates were not returned yet", func(w *world) {
 		w.backup()
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 5)
 		w.delete()
 		w.Settle()
-		a.GivesEach(numbers(1, 5)...) // out of the store's history, up to the deletion, which is next
+		a.GivesEach(numbers(1, 5)...) // from the store's history; the next update is the deletion
 		seen := a.Revision()
 		w.putNumbers(6, 6)
 		w.Settle()
@@ -66,7 +66,7 @@ func TestV4WhatAReplacedHistoryCutShortIsAGap(t *testing.T) {
 }
 
 func TestV4AGapBeginsWhereTheWatcherIs(t *testing.T) {
-	inBubble(t, "V4, a *GapError says from which revision on, also halfway through catching up", func(w *world) {
+	inBubble(t, "V4, a *GapError says from which revision on updates are missing, even in the middle of catching up", func(w *world) {
 		w.backup()
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 9)
@@ -80,12 +80,12 @@ func TestV4AGapBeginsWhereTheWatcherIs(t *testing.T) {
 }
 
 func TestV4AWatcherThatCatchesUpIsNotAheadOfTheWatch(t *testing.T) {
-	inBubble(t, "V4, V5: what replaces a history that only a watcher catching up has seen is not taken for that", func(w *world) {
+	inBubble(t, "V4, V5: if only a watcher that catches up has seen the old history, the new history is not taken for the old one", func(w *world) {
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 5)
 		w.backup()
 		w.Settle()
-		w.Silence() // the Value's watch, not the one by which the watcher catches up
+		w.Silence() // silences the Value's watch, not the watch of history
 		w.putNumbers(6, 9)
 		a.GivesEach(numbers(1, 5)...)
 		w.restore()
@@ -130,7 +130,7 @@ func TestV4OutagesAfterAResetAreNoGaps(t *testing.T) {
 	})
 }
 
-// Filters and decoders are the program's own code, and may take their time.
+// Filters and decoders are code of the program, and may take long.
 func TestV4WhatFollowsAResetIsNotMissedByAWatcherThatIsBusy(t *testing.T) {
 	inBubble(t, v4+", also those that follow a replaced history", func(w *world) {
 		w.putNumbers(0, 0)
@@ -157,9 +157,9 @@ func TestV4WhatFollowsAResetIsNotMissedByAWatcherThatIsBusy(t *testing.T) {
 		h := w.Hold(fault.Watches)
 		w.restore()
 		w.Held(h)
-		w.putNumbers(10, 20) // some at revisions that the watcher has seen, some beyond
+		w.putNumbers(10, 20) // at revisions that the watcher has seen, and at later ones
 		h.Release()
-		decoding.wait() // for the last of them
+		decoding.wait() // until the last number is being decoded
 		asking.end()
 		c.HasGap(seen, 2, kv.ErrReset)
 		a.Gives(0)
@@ -168,7 +168,7 @@ func TestV4WhatFollowsAResetIsNotMissedByAWatcherThatIsBusy(t *testing.T) {
 	})
 }
 
-// A key that is absent in both histories may have been there in between.
+// A key that is absent in both histories may have existed in between.
 func TestV4BetweenTwoAbsencesOfTwoHistoriesMayBeAGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		a := w.everyFrom(1)
@@ -183,7 +183,7 @@ func TestV4BetweenTwoAbsencesOfTwoHistoriesMayBeAGap(t *testing.T) {
 	})
 }
 
-// What comes next is the same with the reset and without it.
+// The next update is the same with the reset and without it.
 func TestV4AResetToWhatIsNextAfterAGapIsNoSecondGap(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		a := w.everyFrom(1)
@@ -223,7 +223,7 @@ func TestV4AResetToSomethingElseAfterAGapIsASecondGap(t *testing.T) {
 	})
 }
 
-// The key may have been there in between, also where a gap was reported before.
+// The key may have existed in between, even if a gap was reported before.
 func TestV4AResetAfterAGapThatEndsInADeletionIsASecondGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		a := w.everyFrom(1)

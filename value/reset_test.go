@@ -27,7 +27,7 @@ func TestV5RestoredBehind(t *testing.T) {
 		}
 		w.put("new")
 		a.Gives("new")
-		w.Settle() // Status tells of a revision only when the watchers know of it
+		w.Settle() // Status shows a revision only when the watchers know it
 		if s := v.Status(); s.Resets != 1 || s.Revision != 3 {
 			w.broken("after a restore and a put Status is %+v", s)
 		}
@@ -40,7 +40,7 @@ func TestV5RestoredBehind(t *testing.T) {
 func TestV5RestoredWhileAway(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		puts int // after the restore, before the client is back
+		puts int // puts after the restore, before the client is back
 		want string
 	}{
 		{"behind", 0, "old"},
@@ -65,7 +65,7 @@ func TestV5RestoredWhileAway(t *testing.T) {
 					last = w.put("new")
 				}
 				if c.name != "behind" {
-					w.compact() // versions are as they would be, had nothing happened
+					w.compact() // now the versions are the same as without the restore
 				}
 				w.EndStreams(kv.ErrReset)
 				w.Heal()
@@ -81,7 +81,7 @@ func TestV5RestoredWhileAway(t *testing.T) {
 }
 
 func TestV5ARestoreThatTheStreamDoesNotNoticeIsFound(t *testing.T) {
-	inBubble(t, v5reset+", found by the check after a silence", func(w *world) {
+	inBubble(t, v5reset+", which the check of a silent watch finds", func(w *world) {
 		w.put("old")
 		w.backup()
 		for range 10 {
@@ -101,7 +101,7 @@ func TestV5ARestoreThatTheStreamDoesNotNoticeIsFound(t *testing.T) {
 	})
 }
 
-// Between the check and the read that follows it, the new history may grow to look like the old one gone on.
+// Between the check and the next read, the new history may grow until it looks like a continuation of the old one.
 func TestV5WhatTheCheckHasFoundReplacedStaysSo(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -126,7 +126,7 @@ func TestV5WhatTheCheckHasFoundReplacedStaysSo(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, v5reset+", and a gap to a watcher for every update", func(w *world) {
+			inBubble(t, v5reset+", and a gap for a watcher of every update", func(w *world) {
 				seen := w.put("old")
 				w.backup()
 				v := w.text()
@@ -141,7 +141,7 @@ func TestV5WhatTheCheckHasFoundReplacedStaysSo(t *testing.T) {
 					a.Gives("one")
 				}
 				w.Silence()
-				w.pass(61 * time.Second) // the check sees that all is well
+				w.pass(61 * time.Second) // the check finds nothing wrong
 				check := w.Hold(fault.Gets, fault.Answered)
 				c.restore(w)
 				w.pass(61 * time.Second)
@@ -190,7 +190,7 @@ func TestV5RestoredToBeforeTheKey(t *testing.T) {
 		a.Fails(value.ErrDeleted)
 		every.HasGap(seen, 1, kv.ErrReset)
 		every.Fails(value.ErrDeleted)
-		w.put("new") // at a revision that the old history had as well
+		w.put("new") // at a revision that the old history also had
 		a.Gives("new")
 		every.Gives("new")
 	})
@@ -207,14 +207,14 @@ func TestV5StatusForgetsTheRevisionsOfAReplacedHistory(t *testing.T) {
 		a := watch(w, v)
 		a.Gives("two")
 		if s := v.Status(); s.Revision != 12 {
-			w.broken("when 12 was read Status says revision %d", s.Revision)
+			w.broken("12 was read, but Status says revision %d", s.Revision)
 		}
 		a.Close()
 		w.restore()
 		b := watch(w, v)
 		b.Gives("one")
 		if s := v.Status(); s.Revision != 2 {
-			w.broken("a watcher opened after the restore is at 2 and Status says revision %d", s.Revision)
+			w.broken("a watcher opened after the restore is at 2, but Status says revision %d", s.Revision)
 		}
 	})
 }
@@ -237,9 +237,9 @@ func TestV5ResetAgainAndAgain(t *testing.T) {
 	})
 }
 
-// What was written after a restore can have the revisions and the version of what the restore has undone.
+// A write after a restore can have the revision and the version of a write that the restore has undone.
 func TestV5RestoredAndWrittenToTheSameRevision(t *testing.T) {
-	inBubble(t, v5reset+", also where only its bytes are another's", func(w *world) {
+	inBubble(t, v5reset+", even if only its bytes differ", func(w *world) {
 		w.put("old")
 		w.backup()
 		first := w.put("one")

@@ -12,14 +12,14 @@ import (
 
 const key = "/app/value"
 
-// The delays between attempts are short here, so that no test waits for long. The same is the time after which a silent watch is
-// checked, in tests that need the check.
+// The delays between attempts are short here, so that no test waits long. So is the time after which a silent watch is checked, in tests
+// that need the check.
 const (
 	shortest = 10 * time.Millisecond
 	longest  = 200 * time.Millisecond
 )
 
-// openString opens a watcher of a string value, which the test's end closes.
+// openString opens a watcher of a string value. It is closed when the test ends.
 func openString(t *testing.T, store kv.Store, opts ...value.Option) *valuetest.Watcher[string] {
 	return openAs(t, store, value.String, opts)
 }
@@ -30,7 +30,7 @@ func openAs[T any](t *testing.T, store kv.Store, decode func([]byte) (T, error),
 	return valuetest.Follow(harness(t), valuetest.Sound(v), "", watchOpts...)
 }
 
-// harness is for watchers whose faults the test itself waits for.
+// harness returns a harness for watchers. The tests make the faults, and wait for them, by themselves.
 func harness(t *testing.T) *valuetest.Harness {
 	return valuetest.New(valuetest.Config{T: t, Key: key, Patience: patience, AtOnce: patience})
 }
@@ -41,7 +41,7 @@ func (c *client) running(t *testing.T) {
 	must(t, c.Wait(patiently(t), func(n fault.Counts) bool { return n.Streams > 0 }))
 }
 
-// nextStillArrives is the end of each scenario that has a fault in it.
+// nextStillArrives is the last step of each scenario with a fault.
 func nextStillArrives(t *testing.T, through kv.Writer, watchers ...*valuetest.Watcher[string]) {
 	t.Helper()
 	rev := put(t, through, key, "next")

@@ -17,7 +17,7 @@ func cancelOnGet(t *testing.T, w site) {
 	x := openString(t, c)
 	blocked := x.Begin()
 	must(t, c.Wait(patiently(t), func(n fault.Counts) bool { return n.Gets > 0 }))
-	blocked.Waits() // through a member that is cut off
+	blocked.Waits() // its member is cut off
 	blocked.Cancel()
 	w.heal(t)
 	x.Gives("one")
@@ -48,7 +48,7 @@ func clientPartition(t *testing.T, w site) {
 	blocked := x.Begin()
 	put(t, majority, key, "b")
 	y.Gives("b")
-	blocked.Waits() // through a member that is cut off
+	blocked.Waits() // its member is cut off
 	w.heal(t)
 	blocked.Gives("b")
 	put(t, majority, key, "c")
@@ -74,7 +74,7 @@ func deletedWhileAway(t *testing.T, w site) {
 		v, err = every.Next()
 	}
 	if !errors.Is(err, value.ErrDeleted) {
-		t.Errorf("Get of every update = %q, %v; want ErrDeleted, after a GapError at most", v, err)
+		t.Errorf("Get of every update = %q, %v; want ErrDeleted, after at most one GapError", v, err)
 	}
 	nextStillArrives(t, majority, x, every)
 }
@@ -96,7 +96,7 @@ func unchangedAfterResync(t *testing.T, w site) {
 	nextStillArrives(t, majority, x, every)
 }
 
-// The history of these two begins where the backup is made, at about revision 20, and reaches about 50.
+// The two histories differ from the backup on, at about revision 20. The old one reaches about 50.
 func replaceHistory(t *testing.T, w site, ahead int) {
 	writer, c := w.client(t), w.client(t)
 	put(t, writer, key, "backup")
@@ -115,7 +115,7 @@ func replaceHistory(t *testing.T, w site, ahead int) {
 	x.Gives("backup")
 	var gap *value.GapError
 	if v, err := every.Next(); !errors.As(err, &gap) || !errors.Is(err, kv.ErrReset) {
-		t.Errorf("Get of every update = %q, %v; want a GapError for the history that was replaced", v, err)
+		t.Errorf("Get of every update = %q, %v; want a GapError for the replaced history", v, err)
 	}
 	every.Gives("backup")
 	nextStillArrives(t, writer, x, every)

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// The scenarios of a prefix are those of a key, with a Map for the Value.
+// The scenarios of a prefix are those of a key, with a Map in place of the Value.
 const prefix = "/app/range/"
 
 // mapReader is a watcher of a Map of the prefix.
@@ -29,7 +29,7 @@ func openMap(t *testing.T, store kv.Store, watchOpts []value.WatchOption, opts .
 
 var everyUpdate = []value.WatchOption{value.EveryUpdate()}
 
-// viewText is a View as "a=1 b=2".
+// viewText returns a View in the form "a=1 b=2".
 func viewText(v value.View[string]) string {
 	var all []string
 	for key, item := range v.All() {
@@ -48,7 +48,8 @@ func (r mapReader) shows(t *testing.T, want string, opts ...value.GetOption[valu
 	return v
 }
 
-// nextKeyStillArrives is the end of each scenario that has a fault in it: what is held before is followed by one key more.
+// nextKeyStillArrives is the last step of each scenario with a fault: it puts one more key, and the Views must have it next to what they held
+// before.
 func nextKeyStillArrives(t *testing.T, through kv.Writer, before string, readers ...mapReader) {
 	t.Helper()
 	rev := put(t, through, prefix+"~", "next")
@@ -148,7 +149,7 @@ func rangeClientPartition(t *testing.T, w site) {
 	must(t, err)
 	y.shows(t, "a=2")
 	if v, err := x.TryGet(); !errors.Is(err, value.ErrNothingNew) {
-		t.Fatalf("TryGet = %q, %v through a member that is cut off", viewText(v), err)
+		t.Fatalf("TryGet = %q, %v, but its member is cut off", viewText(v), err)
 	}
 	w.heal(t)
 	x.shows(t, "a=2", value.Where(func(v value.View[string]) bool { return v.Len() == 1 }))
@@ -170,7 +171,7 @@ func rangeDeletedWhileAway(t *testing.T, w site) {
 	v := x.shows(t, "b=1")
 	for c := range v.Changes() {
 		if c.Key != prefix+"a" || c.New != nil {
-			t.Errorf("%q is in Changes, want the removal of a alone", c.Key)
+			t.Errorf("%q is in Changes, want only the removal of a", c.Key)
 		}
 	}
 	got, err := every.Get(patiently(t))
@@ -178,7 +179,7 @@ func rangeDeletedWhileAway(t *testing.T, w site) {
 		got, err = every.Get(patiently(t))
 	}
 	if err != nil || viewText(got) != "b=1" {
-		t.Errorf("Get of every update = %q, %v; want that only b is left, after a GapError at most", viewText(got), err)
+		t.Errorf("Get of every update = %q, %v; want only b, after at most one GapError", viewText(got), err)
 	}
 	nextKeyStillArrives(t, majority, "b=1", x, every)
 }
@@ -220,11 +221,11 @@ func replaceRange(t *testing.T, w site, ahead int) {
 	c.Heal()
 	for key := range x.shows(t, "a=backup same=1").Changes() {
 		if key.Key == prefix+"same" {
-			t.Errorf("a key that the backup has as it was is in Changes")
+			t.Errorf("a key that is the same in the backup is in Changes")
 		}
 	}
 	if v, err := every.Get(patiently(t)); !errors.As(err, new(*value.GapError)) || !errors.Is(err, kv.ErrReset) {
-		t.Errorf("Get of every update = %q, %v; want a GapError for the history that was replaced", viewText(v), err)
+		t.Errorf("Get of every update = %q, %v; want a GapError for the replaced history", viewText(v), err)
 	}
 	every.shows(t, "a=backup same=1")
 	nextKeyStillArrives(t, writer, "a=backup same=1", x, every)

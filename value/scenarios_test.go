@@ -16,8 +16,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// The scenarios are what the project was founded on. Each runs on memory, on etcd in memory in virtual time, and on a real etcd
-// cluster, both of three members:
+// The library was written for these scenarios. Each runs on memory, on etcd in memory in virtual time, and on a real etcd
+// cluster. Both clusters have three members:
 //
 //	go test ./value -run 'Scenarios/ClientPartition'
 //	go test ./value -run 'Scenarios/.*/etcd$'
@@ -177,7 +177,7 @@ func backlog(t *testing.T, w site) {
 	}
 	quick := valuetest.Follow(harness(t), x.Of, "")
 	quick.Gives("999", value.AtLeast[string](last))
-	// The last of them is here. The very next Get gives it, with nothing kept of the values between.
+	// The last value has arrived. The next Get returns it, and none of the values in between.
 	second, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if got, err := x.Get(second); err != nil || got != "999" {
@@ -215,7 +215,7 @@ func filter(t *testing.T, w site) {
 			t.Fatalf("Get of values above 5 = %d, %v", before, err)
 		}
 		for before < 10 {
-			n, err := x.Next() // what was passed over does not come later either
+			n, err := x.Next() // a skipped value is not returned later
 			if err != nil || n <= before {
 				t.Fatalf("Get after %d = %d, %v", before, n, err)
 			}

@@ -17,19 +17,19 @@ import (
 
 // site is a cluster of three members as the scenarios see it, with clients that reach some of them.
 type site interface {
-	// client is a client of the given members, of all if none is given.
+	// client returns a client of the given members, or of all if none is given.
 	client(t *testing.T, members ...int) *client
 	stop(t *testing.T, member int)
 	start(t *testing.T, member int)
-	// partition cuts a member off from the others, though not from its clients.
+	// partition separates a member from the other members, but not from its clients.
 	partition(t *testing.T, member int)
 	heal(t *testing.T)
-	// compact forgets all history but that of the newest revision.
+	// compact forgets all history before the newest revision.
 	compact(t *testing.T)
 	backup(t *testing.T) (restore func())
 }
 
-// client is a store as an application has it, and means to fail it from outside.
+// client is a store as an application has it, with the means to make it fail from outside.
 type client struct {
 	*fault.Store
 	pointAt func(members ...int)
@@ -47,8 +47,7 @@ var sites = []struct {
 	{"etcd", false, func(t *testing.T) site { return &etcdSite{etcdmem.Any(etcdtest.Start(t, 3))} }},
 }
 
-// memorySite has one store, and clients that are cut off from it when no member they know is up and in the
-// majority.
+// memorySite has one store. A client is cut off from it when none of its members is up and in the majority.
 type memorySite struct {
 	store   *memory.Store
 	gone    map[int]bool
@@ -78,7 +77,7 @@ func (m *memorySite) client(_ *testing.T, members ...int) *client {
 	return mc.client
 }
 
-// connect cuts and heals the clients by what they can reach.
+// connect cuts off the clients that can reach no member, and heals the others.
 func (m *memorySite) connect() {
 	for _, c := range m.clients {
 		cut := true
@@ -176,7 +175,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// put writes through a client that has no part in the faults of its scenario.
+// put writes through a client that the faults of the scenario do not affect.
 func put(t *testing.T, w kv.Writer, key, val string) kv.Revision {
 	t.Helper()
 	rev, err := w.Put(t.Context(), key, []byte(val))
@@ -184,13 +183,13 @@ func put(t *testing.T, w kv.Writer, key, val string) kv.Revision {
 	return rev
 }
 
-// putOthers changes another key, twice: a watch after the first revision would still find the second.
+// putOthers changes another key twice, because a watch after the first revision could still deliver the second.
 func putOthers(t *testing.T, w kv.Writer) kv.Revision {
 	put(t, w, "/other", "one")
 	return put(t, w, "/other", "two")
 }
 
-// patience bounds how long a scenario waits for what it has been promised.
+// patience limits how long a failing scenario waits.
 const patience = 20 * time.Second
 
 func patiently(t *testing.T) context.Context {

@@ -8,11 +8,11 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// A batch of a megabyte over twenty kilobytes a second takes most of a minute.
+// At twenty kilobytes a second, a batch of a megabyte takes most of a minute.
 func TestV4HistoryOverASlowLinkArrives(t *testing.T) {
 	for _, d := range []time.Duration{4 * time.Second, 12 * time.Second, 52 * time.Second, 5 * time.Minute} {
 		t.Run(d.String(), func(t *testing.T) {
-			inBubble(t, "V4, each update once, in order: no constant bounds how long the store takes to bring them", func(w *world) {
+			inBubble(t, "V4, each update once, in order: no constant limits how long the store may take to deliver them", func(w *world) {
 				watcher, _ := behind(w, func(r historyRead) {
 					select {
 					case <-time.After(d):
@@ -49,7 +49,7 @@ func TestV11AClosedStoreIsReturnedWhileHistoryIsRead(t *testing.T) {
 		for {
 			if _, err := watcher.Next(); err != nil {
 				if !value.IsFinal(err) {
-					w.broken("Get returned %v, want that the store was closed", err)
+					w.broken("Get returned %v, want ErrClosed of the store", err)
 				}
 				return
 			}

@@ -15,7 +15,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// A slow link is no fault. These stories are told as those of silent members are.
+// A slow link is no fault. These tests run like those of silent members: in virtual time, and with -real in real time.
 func TestV11ASlowLinkIsNoOutage(t *testing.T) {
 	for name, story := range map[string]func(t *testing.T, cluster etcdmem.AnyCluster){
 		"many large values are current within 1.5 times what a bare client takes": manyLargeValues,
@@ -29,7 +29,7 @@ func TestV11ASlowLinkIsNoOutage(t *testing.T) {
 
 const slowPromise = "V11, a slow link is no outage"
 
-// A hundred Values of 512 KiB over 2 MiB a second, and a bare client that does the same before.
+// A hundred Values of 512 KiB, over 2 MiB a second, are compared with a bare client that does the same.
 func manyLargeValues(t *testing.T, cluster etcdmem.AnyCluster) {
 	const perSecond = 2 << 20
 	l := &slowLink{count: 100, size: 512 << 10, writer: etcd.New(cluster.Client(1))}
@@ -43,7 +43,7 @@ func manyLargeValues(t *testing.T, cluster etcdmem.AnyCluster) {
 	first, update := l.byHand(t, client)
 	t.Logf("a bare client has all after %v, and an update of all after %v", first, update)
 	client.Close()
-	must(t, cluster.WaitWatchers(patiently(t), 0, 0)) // what they were sent is not on the link any more
+	must(t, cluster.WaitWatchers(patiently(t), 0, 0)) // so that the link is free of earlier responses
 	l.put(t, "a")
 	firstOfValues, updateOfValues := l.byValues(t, cluster.Client(0))
 	t.Logf("Values have all after %v, and an update of all after %v", firstOfValues, updateOfValues)
@@ -54,15 +54,15 @@ func manyLargeValues(t *testing.T, cluster etcdmem.AnyCluster) {
 	}{{"all values", firstOfValues, first}, {"an update of all", updateOfValues, update}} {
 		most := d.bare * 3 / 2
 		if *onRealMembers {
-			most += 400 * time.Millisecond // of a busy machine
+			most += 400 * time.Millisecond // allowed for a busy machine
 		}
 		if d.took > most {
-			t.Errorf("\npromised: %s\nhappened: to have %s took %v, and a bare client %v; want at most %v", slowPromise, d.what, d.took, d.bare, most)
+			t.Errorf("\npromised: %s\nhappened: %s took %v, with a bare client %v; want at most %v", slowPromise, d.what, d.took, d.bare, most)
 		}
 	}
 }
 
-// No fixed bound may end a read that makes progress, and nothing may begin it again.
+// No fixed limit may end a read that makes progress, and nothing may repeat it.
 func slowRead(needs time.Duration) func(t *testing.T, cluster etcdmem.AnyCluster) {
 	return func(t *testing.T, cluster etcdmem.AnyCluster) {
 		l := &slowLink{count: 1, size: 1 << 20, writer: etcd.New(cluster.Client(1))}
@@ -78,13 +78,13 @@ func slowRead(needs time.Duration) func(t *testing.T, cluster etcdmem.AnyCluster
 				slowPromise, len(got), err, took, l.size, needs, v.Status())
 		}
 		if err := v.Status().LastError; needs < 15*time.Second && err != nil { // a longer silence is reported, while the read goes on
-			t.Errorf("\npromised: %s\nhappened: a read that made progress was given up: %v", slowPromise, err)
+			t.Errorf("\npromised: %s\nhappened: a read that made progress was cancelled: %v", slowPromise, err)
 		}
 	}
 }
 
-// A check of a silent watch needs no value. One that reads it anyway, over a link on which that takes most of a minute, must not take
-// the watch with it.
+// A check of a silent watch needs no value. If it reads the value anyway, over a link on which that takes most of a minute, it must not
+// end the watch.
 func slowCheck(t *testing.T, cluster etcdmem.AnyCluster) {
 	l := &slowLink{count: 1, size: 1 << 20, writer: etcd.New(cluster.Client(1))}
 	l.put(t, "a")
@@ -99,9 +99,9 @@ func slowCheck(t *testing.T, cluster etcdmem.AnyCluster) {
 	throttled := time.Now()
 	for ctx := patiently(t); v.Status().LastError == nil && !v.Status().Confirmed.After(throttled); {
 		if ctx.Err() != nil {
-			break // it has not been cut off, either
+			break // the check has succeeded
 		}
-		time.Sleep(10 * time.Millisecond) // nothing says when Status changes
+		time.Sleep(10 * time.Millisecond) // Status is polled
 	}
 	put(t, l.writer, l.key(0), "small")
 	if got, err := w.Get(patiently(t)); err != nil || got != "small" {
@@ -109,11 +109,11 @@ func slowCheck(t *testing.T, cluster etcdmem.AnyCluster) {
 			slowPromise, len(got), err, v.Status())
 	}
 	if err := v.Status().LastError; err != nil {
-		t.Errorf("\npromised: %s, and a watch that works is not given up for a slow read alone\nhappened: it was given up: %v", slowPromise, err)
+		t.Errorf("\npromised: %s, and a slow read alone does not end a watch that works\nhappened: the watch was ended: %v", slowPromise, err)
 	}
 }
 
-// slowLink is some large values, and a writer who is not slow.
+// slowLink has some large values, and a writer with a fast connection.
 type slowLink struct {
 	count, size int
 	writer      kv.Writer
@@ -162,7 +162,7 @@ func (l *slowLink) byHand(t *testing.T, client *clientv3.Client) (first, update 
 	return first, update
 }
 
-// byValues reads and watches all values with a Value each, and checks that no watch is given up.
+// byValues reads and watches all values with a Value each, and checks that no watch is ended.
 func (l *slowLink) byValues(t *testing.T, client *clientv3.Client) (first, update time.Duration) {
 	ctx := t.Context()
 	store := etcd.New(client)
@@ -185,7 +185,7 @@ func (l *slowLink) byValues(t *testing.T, client *clientv3.Client) (first, updat
 	update = l.all(wants("b"))
 	for i, v := range values {
 		if err := v.Status().LastError; err != nil {
-			t.Errorf("\npromised: %s\nhappened: value %d of %d gave up a watch that works: %v", slowPromise, i, l.count, err)
+			t.Errorf("\npromised: %s\nhappened: value %d of %d ended a watch that works: %v", slowPromise, i, l.count, err)
 		}
 	}
 	return first, update

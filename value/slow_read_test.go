@@ -20,7 +20,7 @@ func TestV11AWatchThatWorksIsNotGivenUpForASlowRead(t *testing.T) {
 		w.Streaming(1)
 		watches := w.Counts().Watches
 		w.Delay(25*time.Second, fault.Gets)
-		w.pass(75 * time.Second) // the check began at a minute
+		w.pass(75 * time.Second) // the check began after a minute
 		w.put("2")
 		began := time.Now()
 		watcher.Gives("2")
@@ -37,7 +37,7 @@ func TestV11AWatchThatWorksIsNotGivenUpForASlowRead(t *testing.T) {
 func TestV1AFirstReadThatTakesLongIsAnswered(t *testing.T) {
 	for _, d := range []time.Duration{12 * time.Second, 52 * time.Second, 5 * time.Minute} {
 		t.Run(d.String(), func(t *testing.T) {
-			inBubble(t, "V1, no constant bounds a read", func(w *world) {
+			inBubble(t, "V1, no constant limits the time of a read", func(w *world) {
 				w.put("1")
 				w.Delay(d, fault.Gets)
 				watch(w, w.text()).Gives("1")
@@ -59,7 +59,7 @@ func TestV11AReadThatWasLostIsMadeAgain(t *testing.T) {
 	})
 }
 
-// several looks after its own reads, and answers each late.
+// several is a store that tries several connections for a read by itself, and answers each read late.
 type several struct {
 	kv.Store
 	late atomic.Int64 // how late, as a time.Duration
@@ -76,9 +76,9 @@ func (s *several) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 }
 
-// A small read is repeated each second, where the next connection may answer. Those that are given up are no outage.
+// A small read is repeated each second, because the next connection may answer. The reads that are cancelled for that are no outage.
 func TestV11ASlowStoreThatAnswersIsNoOutage(t *testing.T) {
-	inBubble(t, "V11, an outage is that the store does not answer", func(w *world) {
+	inBubble(t, "V11, only a store that does not answer is an outage", func(w *world) {
 		m := memory.New()
 		_, err := m.Put(w.Context(), w.key, []byte("1"))
 		w.must(err)
@@ -89,7 +89,7 @@ func TestV11ASlowStoreThatAnswersIsNoOutage(t *testing.T) {
 		s.late.Store(int64(9 * time.Second))
 		w.pass(10 * time.Minute)
 		if st := v.Status(); st.LastError != nil || !st.Connected || time.Since(st.Confirmed) > 3*time.Minute {
-			w.broken("each read is answered after nine seconds, and Status is %+v", st)
+			w.broken("each read is answered after nine seconds, but Status is %+v", st)
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func TestV11StaleWhenCutOff(t *testing.T) {
-	eachMode(t, inBubble, v11stale+", once every so long, and goes on as before when the store is back", func(w *world, opts ...value.WatchOption) {
+	eachMode(t, inBubble, v11stale+", once in each such time, and continues as before when the store is back", func(w *world, opts ...value.WatchOption) {
 		const limit = 10 * time.Second
 		v := w.text(value.WithMaxStaleness(limit))
 		a := w.watchFrom("one", v, opts...)
@@ -37,13 +37,13 @@ func TestV11StaleWhenCutOff(t *testing.T) {
 		w.pass(time.Hour)
 		a.HasNothing()
 		if age := time.Since(v.Status().Confirmed); age > limit {
-			w.broken("the store is fine and was last confirmed %v ago", age)
+			w.broken("the store works, but the value was last confirmed %v ago", age)
 		}
 	})
 }
 
 func TestV11OldNewsIsNotReturned(t *testing.T) {
-	eachMode(t, inBubble, v11stale+", also while there is unread news that is old", func(w *world, opts ...value.WatchOption) {
+	eachMode(t, inBubble, v11stale+", even while there is an unread update that is old", func(w *world, opts ...value.WatchOption) {
 		v := w.text(value.WithMaxStaleness(10 * time.Second))
 		a := w.watchFrom("one", v, opts...)
 		w.put("two")
@@ -68,7 +68,7 @@ func TestV11StaleFromTheBeginning(t *testing.T) {
 		began := time.Now()
 		a.Fails(value.ErrStale)
 		if d := time.Since(began); d != 10*time.Second {
-			w.broken("a watcher that never heard from the store said ErrStale after %v", d)
+			w.broken("a watcher that never got an answer of the store returned ErrStale after %v", d)
 		}
 		w.Heal()
 		a.Gives("one")
@@ -76,7 +76,7 @@ func TestV11StaleFromTheBeginning(t *testing.T) {
 }
 
 func TestV11ABusyStreamIsNoConfirmation(t *testing.T) {
-	inBubble(t, v11stale+"; what a watch brings may be late", func(w *world) {
+	inBubble(t, v11stale+"; what a watch delivers may be late", func(w *world) {
 		a := w.watchFrom("one", w.text(value.WithMaxStaleness(10*time.Second)))
 		w.Settle()
 		w.Cut(fault.Gets)
@@ -88,10 +88,10 @@ func TestV11ABusyStreamIsNoConfirmation(t *testing.T) {
 	})
 }
 
-// What was read of the store's history is not taken while it may not be returned. To wait for it then would be to spin, which
-// in a bubble never ends.
+// While the watcher may return only ErrStale, it does not take updates that were read from history. If it then waited for them, it would spin,
+// and in a bubble that never ends.
 func TestV11AnEveryUpdateGetRestsWhileStale(t *testing.T) {
-	inBubble(t, v11stale+", and waits meanwhile", func(w *world) {
+	inBubble(t, v11stale+", and waits in between", func(w *world) {
 		const limit = 2 * time.Second
 		v := w.text(value.WithBacklog(1), value.WithMaxStaleness(limit))
 		a := w.watchFrom("0", v, value.EveryUpdate())
@@ -116,7 +116,7 @@ func TestV11AnEveryUpdateGetRestsWhileStale(t *testing.T) {
 	})
 }
 
-// A watch that delivers confirms nothing, because what it brings may be late.
+// A watch that delivers confirms nothing, because its events may be late.
 func TestV11ABusyWatchDoesNotPutOffTheReadsOfALimitToStaleness(t *testing.T) {
 	inBubble(t, "V11, with a limit to staleness the key is read every half of it", func(w *world) {
 		v := w.text(value.WithMaxStaleness(10 * time.Second))
@@ -127,7 +127,7 @@ func TestV11ABusyWatchDoesNotPutOffTheReadsOfALimitToStaleness(t *testing.T) {
 			w.put("x")
 			a.Gives("x")
 			if age := time.Since(v.Status().Confirmed); age > 5*time.Second {
-				w.broken("what is known was last confirmed %v ago", age)
+				w.broken("the value was last confirmed %v ago", age)
 			}
 		}
 		if n := w.Counts().Gets - before; n < 12 || n > 13 {
@@ -137,7 +137,7 @@ func TestV11ABusyWatchDoesNotPutOffTheReadsOfALimitToStaleness(t *testing.T) {
 }
 
 func TestTheShortestLimitToStalenessIsMet(t *testing.T) {
-	inBubble(t, "a limit of 100 ms is not refused, and holds where reads take less than half of it", func(w *world) {
+	inBubble(t, "a limit of 100 ms is accepted, and holds if reads take less than half of it", func(w *world) {
 		w.put("one")
 		w.Delay(40*time.Millisecond, fault.Reads)
 		a := watch(w, w.text(value.WithMaxStaleness(100*time.Millisecond)))

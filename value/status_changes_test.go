@@ -21,7 +21,7 @@ type statusReader struct {
 	seen []value.Status
 }
 
-// want fails the test unless the newest Status that was yielded has what is asked for, and something new was yielded if it should have been.
+// want checks the newest Status that was yielded with ok. If news is true, something new must have been yielded, otherwise nothing.
 func (r *statusReader) want(what string, news bool, ok func(s value.Status) bool) {
 	r.t.Helper()
 	synctest.Wait()

@@ -18,7 +18,7 @@ func TestV11StatusIsHonest(t *testing.T) {
 		w.put("one")
 		v := w.text(log.option())
 		if s := v.Status(); s != (value.Status{}) {
-			w.broken("before it is used Status is %+v", s)
+			w.broken("before the Value is used, Status is %+v", s)
 		}
 		a := watch(w, v)
 		a.Gives("one")
@@ -41,7 +41,7 @@ func TestV11StatusIsHonest(t *testing.T) {
 		}
 		start = v.Status().Confirmed
 		if log.String() != "" {
-			w.broken("nothing is wrong and the log says:\n%s", &log)
+			w.broken("nothing is wrong, but the log says:\n%s", &log)
 		}
 		w.Fail(-1, kv.ErrUnavailable, fault.Reads)
 		w.EndStreams(kv.ErrUnavailable)
@@ -57,7 +57,7 @@ func TestV11StatusIsHonest(t *testing.T) {
 		w.Streaming(1)
 		w.Settle()
 		if log.count("is back") != 0 {
-			w.broken("a connection that has neither lasted nor brought anything ended the outage:\n%s", &log)
+			w.broken("a connection that neither lasted nor delivered anything ended the outage:\n%s", &log)
 		}
 		w.put("three")
 		w.Settle()
@@ -86,7 +86,7 @@ func TestV11AWatchThatEndsWithoutAnErrorIsShown(t *testing.T) {
 		w.EndStreams(nil)
 		w.Settle()
 		if s := v.Status(); s.LastError == nil {
-			w.broken("a watch has ended, and Status is %+v", s)
+			w.broken("a watch has ended, but Status is %+v", s)
 		}
 		w.put("two")
 		a.Gives("two")
@@ -113,7 +113,7 @@ func TestV11ABadValueIsLoggedOnce(t *testing.T) {
 		w.put("2")
 		w.Settle()
 		if s := v.Status(); s.BadValue != nil {
-			w.broken("the newest value is good, and Status is %+v", s)
+			w.broken("the newest value is good, but Status is %+v", s)
 		}
 		w.put("bad")
 		w.Settle()
@@ -123,7 +123,7 @@ func TestV11ABadValueIsLoggedOnce(t *testing.T) {
 	})
 }
 
-// asking is a handler of log records that asks for the Status, as one does that adds it to each.
+// asking is a handler of log records that calls Status, like a handler that adds the Status to each record.
 type asking struct {
 	slog.Handler
 	ask func()
@@ -137,7 +137,7 @@ func (a asking) Handle(context.Context, slog.Record) error {
 }
 
 func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
-	inBubble(t, "V11, Status may be asked for from anywhere, also by what handles the log", func(w *world) {
+	inBubble(t, "V11, Status may be called from anywhere, even by the handler of the log", func(w *world) {
 		var v *value.Value[string]
 		asked := 0
 		v = w.text(value.WithLogger(slog.New(asking{slog.DiscardHandler, func() {
@@ -146,7 +146,7 @@ func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
 			asked++
 		}})))
 		a := watch(w, v)
-		w.pass(6 * time.Second) // the key does not exist
+		w.pass(6 * time.Second) // the key does not exist yet
 		w.put("one")
 		a.Gives("one")
 		w.Fail(5, kv.ErrUnavailable, fault.Reads)
@@ -159,15 +159,15 @@ func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
 }
 
 func TestV11StatusNamesABadValueBeforeAGetReturnsIt(t *testing.T) {
-	inBubble(t, "V11, who has seen a bad value finds it in Status", func(w *world) {
+	inBubble(t, "V11, after a Get has returned a bad value, Status has it", func(w *world) {
 		w.put("1")
 		var v *value.Value[int]
 		var a, other *value.Watcher[int]
 		asked := 0
-		v = w.number(value.WithLogger(slog.New(asking{slog.DiscardHandler, func() { // the one record is of the bad value
+		v = w.number(value.WithLogger(slog.New(asking{slog.DiscardHandler, func() { // the only record reports the bad value
 			asked++
 			if v.Status().BadValue == nil {
-				w.broken("the log reports a bad value, and Status has none")
+				w.broken("the log reports a bad value, but Status has none")
 			}
 			if _, err := other.TryGet(); !errors.Is(err, value.ErrNothingNew) {
 				w.broken("TryGet returns %v before Status and the log are complete", err)

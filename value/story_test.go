@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// put writes past the faults.
+// put writes directly to the store, without the faults.
 func (w *world) put(v string) kv.Revision {
 	w.Helper()
 	r, err := w.backend.Put(w.Context(), w.key, []byte(v))
@@ -20,7 +20,7 @@ func (w *world) put(v string) kv.Revision {
 	return r
 }
 
-// putOther writes another key, past the faults.
+// putOther writes another key, without the faults.
 func (w *world) putOther() kv.Revision {
 	w.Helper()
 	r, err := w.backend.Put(w.Context(), w.key+"/other", []byte("x"))
@@ -48,7 +48,7 @@ func (w *world) backup() { w.must(w.backend.Backup(w.Context())) }
 // restore goes back to the backup.
 func (w *world) restore() { w.must(w.backend.Restore(w.Context())) }
 
-// losesForGood puts numbers while the Values are cut off, and has the store forget them. It returns the revision of the last.
+// losesForGood puts numbers while the Values are cut off, and makes the store forget them. It returns the revision of the last.
 func (w *world) losesForGood(first, last int) kv.Revision {
 	w.Helper()
 	w.Cut()
@@ -58,7 +58,7 @@ func (w *world) losesForGood(first, last int) kv.Revision {
 	return rev
 }
 
-// losesALifeForGood is losesForGood, and the key is deleted in the end. It returns the revision up to which the store has forgotten.
+// losesALifeForGood is losesForGood, but deletes the key in the end. It returns the revision up to which the store has forgotten.
 func (w *world) losesALifeForGood(first, last int) kv.Revision {
 	w.Helper()
 	w.Cut()
@@ -69,14 +69,14 @@ func (w *world) losesALifeForGood(first, last int) kv.Revision {
 	return rev
 }
 
-// putsArrive puts numbers, and requires the watcher to return each.
+// putsArrive puts numbers, and requires that the watcher returns each.
 func (w *world) putsArrive(a *valuetest.Watcher[int], first, last int) {
 	w.Helper()
 	w.putNumbers(first, last)
 	a.GivesEach(numbers(first, last)...)
 }
 
-// pass lets the time of the bubble go on.
+// pass lets time pass in the bubble.
 func (w *world) pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -86,12 +86,12 @@ func (w *world) text(opts ...value.Option) *value.Value[string] {
 	return value.New(w.Store, w.key, value.String, opts...)
 }
 
-// number is a Value of the numbers that putNumbers puts.
+// number returns a Value of the numbers that putNumbers puts.
 func (w *world) number(opts ...value.Option) *value.Value[int] {
 	return value.New(w.Store, w.key, value.JSON[int], opts...)
 }
 
-// numbers are those from first up to last.
+// numbers returns the numbers from first to last.
 func numbers(first, last int) []int {
 	var all []int
 	for i := first; i <= last; i++ {
@@ -100,7 +100,7 @@ func numbers(first, last int) []int {
 	return all
 }
 
-// putNumbers puts each number from first up to last, and returns the revision of the last.
+// putNumbers puts each number from first to last, and returns the revision of the last.
 func (w *world) putNumbers(first, last int) (rev kv.Revision) {
 	w.Helper()
 	for _, i := range numbers(first, last) {
@@ -109,7 +109,7 @@ func (w *world) putNumbers(first, last int) (rev kv.Revision) {
 	return rev
 }
 
-// watch opens a watcher, which the test's end closes.
+// watch opens a watcher. It is closed when the test ends.
 func watch[T any](w *world, v *value.Value[T], opts ...value.WatchOption) *valuetest.Watcher[T] {
 	return valuetest.Follow(w.Harness, valuetest.Sound(v), "", opts...)
 }
@@ -123,7 +123,7 @@ func both[T any](w *world, v *value.Value[T], want T) (newest, every *valuetest.
 	return newest, every
 }
 
-// watchFrom puts a text, and opens a watcher of v that has returned it.
+// watchFrom puts a text, and opens a watcher of v. The watcher has returned the text.
 func (w *world) watchFrom(text string, v *value.Value[string], opts ...value.WatchOption) *valuetest.Watcher[string] {
 	w.Helper()
 	w.put(text)
@@ -132,7 +132,7 @@ func (w *world) watchFrom(text string, v *value.Value[string], opts ...value.Wat
 	return a
 }
 
-// everyFrom puts a number, and opens a watcher of every update that has returned it. The options are the Value's.
+// everyFrom puts a number, and opens a watcher of every update. The watcher has returned the number. The options are the Value's.
 func (w *world) everyFrom(number int, opts ...value.Option) *valuetest.Watcher[int] {
 	w.Helper()
 	w.putNumbers(number, number)
@@ -141,13 +141,13 @@ func (w *world) everyFrom(number int, opts ...value.Option) *valuetest.Watcher[i
 	return a
 }
 
-// pause is where a test stops the program's own code: a decoder or a filter.
+// pause is a point where a test stops code of the program: a decoder or a filter.
 type pause struct {
 	reached, over chan struct{}
 	reach, end    func()
 }
 
-// pause returns a pause, which is over at the latest when the test is.
+// pause returns a pause. It ends at the latest when the test ends.
 func (w *world) pause() *pause {
 	p := &pause{reached: make(chan struct{}), over: make(chan struct{})}
 	p.reach = sync.OnceFunc(func() { close(p.reached) })
@@ -156,16 +156,16 @@ func (w *world) pause() *pause {
 	return p
 }
 
-// here is where the code stops until the pause ends.
+// here blocks the code until the pause ends.
 func (p *pause) here() {
 	p.reach()
 	<-p.over
 }
 
-// wait waits until the code is there.
+// wait waits until the code has reached the pause.
 func (p *pause) wait() { <-p.reached }
 
-// channel is v.Chan, ended with the test.
+// channel returns v.Chan. It ends with the test.
 func channel[T any](w *world, v *value.Value[T], opts ...value.WatchOption) <-chan value.Result[T] {
 	ctx, cancel := context.WithCancel(w.Context())
 	out := v.Chan(ctx, opts...)
@@ -177,7 +177,7 @@ func channel[T any](w *world, v *value.Value[T], opts ...value.WatchOption) <-ch
 	return out
 }
 
-// wantValueOf checks what is at hand.
+// wantValueOf checks Latest.
 func wantValueOf[T comparable](w *world, v *value.Value[T], want T) {
 	w.Helper()
 	if got, ok := v.Latest(); !ok || got.Value != want {

@@ -15,11 +15,11 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// transfers is a store that counts the entries which its reads send.
+// transfers is a store that counts the entries that its reads return.
 type transfers struct {
 	*fault.Store
 	entries atomic.Int64
-	before  func() // is called before each summary
+	before  func() // called before each summary
 }
 
 func (s *transfers) Itself() kv.Store { return s }
@@ -82,24 +82,24 @@ func TestAMapOfManyKeysThatIsReadForItsStalenessCostsLittle(t *testing.T) {
 		b.wantView(b.watch())
 		s.entries.Store(0)
 		before := b.Counts().Gets
-		time.Sleep(time.Second / 2) // no put comes while a read is under way
+		time.Sleep(time.Second / 2) // so that no put comes during a read
 		for i := range 360 {        // an hour
 			b.put("/m/0000", fmt.Sprint(i))
 			time.Sleep(10 * time.Second)
 		}
 		reads, whole := b.Counts().Gets-before, int64(7)
 		if n := s.entries.Load(); reads < 1000 || n > whole*largeMap+int64(reads) {
-			t.Errorf("promised: a whole read every ten minutes and summaries between; in an hour %d reads had %d entries", reads, n)
+			t.Errorf("promised: a full read every ten minutes, and summaries in between; in an hour %d reads had %d entries", reads, n)
 		}
 	}, value.WithMaxStaleness(6*time.Second))
 }
 
-// V15 of many keys: an own write is read as soon as the watch has brought it, and no other key is read for that.
+// V15 for many keys: an own write is returned as soon as the watch has delivered it, and no other key is read for that.
 func TestV15AnOwnWriteAmongManyKeysCostsAFewEntries(t *testing.T) {
 	for name, meanwhile := range map[string]func(s *transfers){
 		"the watch brings it after the Get began": func(s *transfers) {
 			s.Freeze(fault.Watches)
-			time.AfterFunc(time.Millisecond, s.Heal) // the Get waits by then
+			time.AfterFunc(time.Millisecond, s.Heal) // by then the Get waits
 		},
 		"the watch has brought it": func(*transfers) { synctest.Wait() },
 	} {
@@ -120,7 +120,7 @@ func TestV15AnOwnWriteAmongManyKeysCostsAFewEntries(t *testing.T) {
 						b.Fatalf("promised: an own write among %d keys is read without the others; %d entries were read", largeMap, n)
 					}
 					if took := time.Since(began); took > time.Millisecond {
-						b.Fatalf("promised: an own write is returned as soon as the watch has brought it; that took %v", took)
+						b.Fatalf("promised: an own write is returned as soon as the watch has delivered it; that took %v", took)
 					}
 				}
 			})
@@ -128,7 +128,7 @@ func TestV15AnOwnWriteAmongManyKeysCostsAFewEntries(t *testing.T) {
 	}
 }
 
-// Where the watch does not bring it, or other keys change all the time, the keys are read.
+// If the watch does not deliver the write, or if other keys change all the time, the keys are read.
 func TestV15AnOwnWriteAmongManyKeysThatTheWatchDoesNotBringIsRead(t *testing.T) {
 	for name, happens := range map[string]func(b *mapBed, s *transfers){
 		"the watch is silent": func(b *mapBed, _ *transfers) { b.Silence() },
@@ -149,14 +149,14 @@ func TestV15AnOwnWriteAmongManyKeysThatTheWatchDoesNotBringIsRead(t *testing.T) 
 					b.Fatalf("promised: a Get with AtLeast returns the own write; it returned %v, %v", item, err)
 				}
 				if took := time.Since(began); took > time.Second {
-					b.Errorf("promised: what the watch does not bring is read soon; that took %v", took)
+					b.Errorf("promised: a write that the watch does not deliver is read soon; that took %v", took)
 				}
 			})
 		})
 	}
 }
 
-// V11: to wait for the watch must not make stale what can be confirmed by reading.
+// V11: a wait for the watch must not make a value stale that a read can confirm.
 func TestV11AMapOfManyKeysWhoseWatchIsSilentIsReadBeforeItIsStale(t *testing.T) {
 	const limit = 150 * time.Millisecond
 	onLargeMap(t, func(b *mapBed, _ *transfers) {
@@ -173,7 +173,7 @@ func TestV11AMapOfManyKeysWhoseWatchIsSilentIsReadBeforeItIsStale(t *testing.T) 
 	}, value.WithMaxStaleness(limit))
 }
 
-// wantView takes the first View.
+// wantView checks the first View.
 func (b *mapBed) wantView(w *value.Watcher[value.View[string]]) {
 	b.Helper()
 	if v, err := w.Get(b.Context()); err != nil || v.Len() != largeMap {
@@ -197,7 +197,7 @@ func TestTheCheckOfManyKeysFindsWhatADeadStreamDidNotBring(t *testing.T) {
 			onLargeMap(t, func(b *mapBed, _ *transfers) {
 				w := b.watch()
 				b.wantView(w)
-				time.Sleep(10 * time.Minute) // checked before
+				time.Sleep(10 * time.Minute) // so that the range was checked before
 				b.Silence()
 				c.happens(b)
 				time.Sleep(61 * time.Second)
@@ -207,7 +207,7 @@ func TestTheCheckOfManyKeysFindsWhatADeadStreamDidNotBring(t *testing.T) {
 	}
 }
 
-// The summary cannot find this, as the watch brought something that is newer: the whole read does, which is made now and then.
+// A summary cannot find this loss, because the watch has delivered a newer event. The full read finds it, which is made from time to time.
 func TestTheCheckOfManyKeysFindsAnEventThatWasLostBeforeOthers(t *testing.T) {
 	onLargeMap(t, func(b *mapBed, _ *transfers) {
 		w := b.watch()
@@ -219,12 +219,12 @@ func TestTheCheckOfManyKeysFindsAnEventThatWasLostBeforeOthers(t *testing.T) {
 		time.Sleep(12 * time.Minute)
 		b.wantChanges(w, "/m/0500: 1 -> 2")
 		if s := b.m.Status(); !errors.Is(s.LastError, value.ErrLostEvent) {
-			t.Errorf("a lost event was found, and Status is %+v", s)
+			t.Errorf("a lost event was found, but Status is %+v", s)
 		}
 	})
 }
 
-// The store is restored while its watch is dead, and is past the revision that the Map has seen when it is checked.
+// The store is restored while its watch is dead. By the time of the check it has passed the revision that the Map has seen.
 func TestTheCheckOfManyKeysFindsThatTheNewestChangeWasUndone(t *testing.T) {
 	onLargeMap(t, func(b *mapBed, _ *transfers) {
 		backup := b.memory.Backup()
@@ -241,12 +241,12 @@ func TestTheCheckOfManyKeysFindsThatTheNewestChangeWasUndone(t *testing.T) {
 		time.Sleep(61 * time.Second)
 		b.wantChanges(w, "/m/0500: 2 -> 1")
 		if s := b.m.Status(); s.Resets != 1 {
-			t.Errorf("history was replaced, and Status is %+v", s)
+			t.Errorf("history was replaced, but Status is %+v", s)
 		}
 	})
 }
 
-// onlyStat has the ability to leave out values, and no other.
+// onlyStat has Stat, and no other optional ability.
 type onlyStat struct{ kv.Stater }
 
 func (s onlyStat) Itself() kv.Store { return s }

@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// tampered is a store whose watches deliver what they should not.
+// tampered is a store whose watches deliver wrong batches.
 type tampered struct {
 	kv.Store
 
@@ -18,7 +18,7 @@ type tampered struct {
 	read   func(kv.Snapshot) kv.Snapshot
 }
 
-// tamper has every batch from now on replaced by what change makes of it; nil lets them be.
+// tamper makes change replace every batch from now on. With nil, batches are delivered unchanged.
 func (s *tampered) tamper(change func(kv.Batch) []kv.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

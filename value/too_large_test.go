@@ -97,7 +97,7 @@ func TestV7AValueThatIsTooLargeIsABadValue(t *testing.T) {
 		w.put("two")
 		a.Gives("two")
 		if d := time.Since(began); d > time.Second {
-			w.broken("the value after it came after %v", d)
+			w.broken("the next value was returned after %v", d)
 		}
 		watch(w, v).Gives("two")
 	})
@@ -112,7 +112,7 @@ func TestV7AValueThatIsTooLargeFromTheBeginning(t *testing.T) {
 		wantTooLarge(w, a, large)
 		a.HasNothing()
 		before := w.Counts().Gets
-		w.pass(time.Hour) // of checks
+		w.pass(time.Hour) // with checks of the silent watch
 		if s := v.Status(); !s.Connected || s.Resets+s.Holes > 0 || s.BadValue == nil {
 			w.broken("after an hour Status is %+v", s)
 		}
@@ -137,7 +137,7 @@ func TestV4AnUpdateThatIsTooLargeIsReturnedAsItself(t *testing.T) {
 		w.put("two")
 		w.Settle()
 		w.put("three")
-		wantTooLarge(w, a, large) // with its version it is known that nothing else was between
+		wantTooLarge(w, a, large) // its version shows that no other update was in between
 		a.Gives("two")
 		a.Gives("three")
 	})
@@ -166,7 +166,7 @@ func TestV4AnUpdateThatIsTooLargeInHistoryIsAGap(t *testing.T) {
 	})
 }
 
-// Two of them may come while the watch is away.
+// Two such updates may come while there is no watch.
 func TestV4SeveralUpdatesThatAreTooLargeAreAGap(t *testing.T) {
 	inBubble(t, v4tooLarge, func(w *world) {
 		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String)
@@ -187,7 +187,7 @@ func TestV4SeveralUpdatesThatAreTooLargeAreAGap(t *testing.T) {
 	})
 }
 
-// A store that cannot read without the values cannot go past one that is too large.
+// A store that cannot read without the values cannot skip a value that is too large.
 func TestV11WhatIsTooLargeIsReturnedWhereTheStoreCannotGoPastIt(t *testing.T) {
 	inBubble(t, v7tooLarge, func(w *world) {
 		var log logbook
@@ -206,7 +206,7 @@ func TestV11WhatIsTooLargeIsReturnedWhereTheStoreCannotGoPastIt(t *testing.T) {
 			w.broken("the log says:\n%s", &log)
 		}
 		w.put("two")
-		w.pass(time.Minute) // or the next Get may return the error of the last attempt
+		w.pass(time.Minute) // otherwise the next Get may return the error of the last attempt
 		a.Gives("two")
 	})
 }

@@ -16,7 +16,7 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 			"reset": func(w *world) {
 				n := w.Counts().Watches
 				w.EndStreams(kv.ErrReset)
-				// Else what is put next could be all that the new history is known to hold, which is a gap.
+				// Otherwise the next put could be the first thing that the Value sees of the new history, and that is a gap.
 				w.Until("a new watch", func(c fault.Counts) bool { return c.Watches > n })
 			},
 			"compacted":       func(w *world) { w.EndStreams(&kv.CompactedError{}) },
@@ -46,7 +46,7 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 }
 
 func TestV13ABookmarkIsNoNews(t *testing.T) {
-	eachMode(t, inBubble, "V13: a bookmark is not news, and is seen by Status", func(w *world, opts ...value.WatchOption) {
+	eachMode(t, inBubble, "V13: a bookmark is not returned, but Status shows it", func(w *world, opts ...value.WatchOption) {
 		v := w.text()
 		a := w.watchFrom("one", v, opts...)
 		w.Streaming(1)

@@ -17,20 +17,20 @@ import (
 
 const writers = 16
 
-// tally is what sixteen writers count together, with who wrote last.
+// tally is a count that sixteen writers share, with the name of the last writer.
 type tally struct {
 	N      int
 	Writer int `json:",omitempty"`
 	Turn   int `json:",omitempty"`
 }
 
-// updates are what the calls of sixteen writers came to.
+// updates counts the outcomes of the calls of sixteen writers.
 type updates struct {
 	sync.Mutex
 	done, unknown int
 }
 
-// write has every writer make its updates concurrently, while one of four requests is lost and one of four acknowledgements is.
+// write makes all writers update concurrently, while one of four requests and one of four acknowledgements is lost.
 func (c *updates) write(w *world, update func(ctx context.Context, writer, turn int) error) {
 	seed := rand.Uint64()
 	w.Logf("seed %d", seed)
@@ -38,7 +38,7 @@ func (c *updates) write(w *world, update func(ctx context.Context, writer, turn 
 	w.Fail(-1, kv.ErrUnavailable, fault.Puts, oneIn{4, source})
 	w.Fail(-1, kv.ErrUnavailable, fault.Puts, fault.Answered, oneIn{4, source})
 	if w.InBubble() {
-		w.Delay(time.Millisecond, fault.Puts) // or they would not meet
+		w.Delay(time.Millisecond, fault.Puts) // so that the writes overlap
 	}
 	ctx, cancel := context.WithTimeout(w.Context(), 10*w.Patience())
 	defer cancel()
@@ -90,7 +90,7 @@ func stored[T any](w *world, codec value.Codec[T]) T {
 }
 
 func TestTheSumOfSixteenWritersIsWithinWhatTheyKnow(t *testing.T) {
-	each(t, "each update is made exactly once, or the call says that this is not known", func(w *world) {
+	each(t, "each update is made exactly once, or its call reports that the outcome is unknown", func(w *world) {
 		codec := value.JSONCodec[tally]()
 		w.put(`{"N":0}`)
 		var c updates
@@ -128,7 +128,7 @@ func TestTheSumOfSixteenDistinctWritersIsExact(t *testing.T) {
 }
 
 func TestTheListOfSixteenIdempotentWritersIsComplete(t *testing.T) {
-	each(t, "what is added once or again is there in the end, once", func(w *world) {
+	each(t, "a name that is added once or several times is in the list once in the end", func(w *world) {
 		codec := value.JSONCodec[[]string]()
 		var c updates
 		c.write(w, func(ctx context.Context, writer, turn int) error {
@@ -143,7 +143,7 @@ func TestTheListOfSixteenIdempotentWritersIsComplete(t *testing.T) {
 		})
 		list := stored(w, codec)
 		if n := len(slices.Compact(slices.Clone(list))); n != len(list) || n != writers*c.turns(w) || c.unknown != 0 {
-			w.broken("the list has %d names, %d different ones; %d were added, of which %d are unknown", len(list), n, writers*c.turns(w), c.unknown)
+			w.broken("the list has %d names, %d of them different; %d were added, and the outcome of %d is unknown", len(list), n, writers*c.turns(w), c.unknown)
 		}
 	})
 }

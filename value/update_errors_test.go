@@ -107,7 +107,7 @@ func TestUpdateWaitsForAStoreThatIsUnavailable(t *testing.T) {
 			w.broken("Update returned %d and the error %v, want 8", r.Value, err)
 		}
 		if calls != 1 {
-			w.broken("change was called %d times, want once, as the key has not changed", calls)
+			w.broken("change was called %d times, want once, because the key has not changed", calls)
 		}
 		w.wantStored("8", r.Revision)
 	})
@@ -135,14 +135,14 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 		})
 	})
 	t.Run("in an outage", func(t *testing.T) {
-		inBubble(t, "the error of the context is returned, with what the store said last", func(w *world) {
+		inBubble(t, "the error of the context is returned, with the last error of the store", func(w *world) {
 			w.Fail(-1, kv.ErrUnavailable, fault.Gets)
 			ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 			defer cancel()
 			_, err := value.Update(ctx, w.Store, w.key, value.JSONCodec[int](), func(int, bool) (int, error) { return 1, nil })
 			w.wantErr(err, context.DeadlineExceeded)
 			if errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "unavailable") {
-				w.broken("the error %q does not tell why, or matches more than the context's", err)
+				w.broken("the error %q does not say why, or matches more than the context's error", err)
 			}
 			if n := w.Counts().Gets; n < 8 || n > 30 {
 				w.broken("%d reads were made in a minute of outage", n)
@@ -166,7 +166,7 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 	t.Run("in a write", func(t *testing.T) {
 		for name, answered := range map[string][]fault.Match{"that is on its way": {fault.Puts}, "that has happened": {fault.Puts, fault.Answered}} {
 			t.Run(name, func(t *testing.T) {
-				each(t, "a write that the context has cut off may have happened", func(w *world) {
+				each(t, "a write that the end of the context interrupts may have happened", func(w *world) {
 					at := w.put("7")
 					h := w.Hold(answered...)
 					ctx, cancel := context.WithCancel(w.Context())

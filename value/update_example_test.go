@@ -18,9 +18,9 @@ func ExampleUpdate() {
 	store.Put(ctx, "/app/limits", []byte(`{"rps":10}`))
 
 	raised, err := value.Update(ctx, store, "/app/limits", value.JSONCodec[Limits](),
-		func(old Limits, exists bool) (Limits, error) { // may be called again, if somebody else was faster
+		func(old Limits, exists bool) (Limits, error) { // called again if another writer was faster
 			if old.RPS >= 1000 {
-				return old, errors.New("that is enough") // and nothing is written
+				return old, errors.New("that is enough") // nothing is written
 			}
 			old.RPS += 10
 			return old, nil
@@ -36,7 +36,7 @@ func ExampleUpdate() {
 	// Output: 20 at revision 3
 }
 
-// A change that may be made twice finds out by itself when an acknowledgement is lost.
+// A change that may be made twice needs no help when an acknowledgement is lost: the second call sees that it was made.
 func ExampleIdempotent() {
 	ctx := context.Background()
 	store := memory.New()
@@ -55,7 +55,7 @@ func ExampleIdempotent() {
 	// [ada] 2 <nil>
 }
 
-// Whoever creates the key has the name; all others are told.
+// The first program that creates the key has the name. The others get ErrConflict.
 func ExampleCreate() {
 	ctx := context.Background()
 	store := memory.New()
@@ -75,7 +75,7 @@ func ExampleCreate() {
 	// bob is too late
 }
 
-// Only the owner gives the name back. The deletion is made on the condition that nobody has changed the key since check has seen it.
+// Only the owner may give the name back. The key is deleted only if it has not changed since check has seen it.
 func ExampleDelete() {
 	ctx := context.Background()
 	store := memory.New()

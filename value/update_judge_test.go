@@ -27,26 +27,26 @@ func (p updateProgram) judge(calls []call, written []kv.Event) error {
 	return errors.Join(j.sum("puts", len(j.puts[""]), j.plain), j.sum("deletions", j.deletions, j.deleted))
 }
 
-// ledger is what was written, and what the calls say about it.
+// ledger has what was written, and what the calls reported.
 type ledger struct {
-	puts      map[string][]kv.Revision // by author; the empty one is that of all calls that are not distinct
+	puts      map[string][]kv.Revision // by author; calls that are not distinct have the empty author
 	at        map[kv.Revision]account
 	deletions int
 	story     []string
 
-	sure           bool // nothing keeps calls that are distinct or idempotent from finding out
+	sure           bool // no fault prevents distinct and idempotent calls from finding the outcome
 	claimed        map[kv.Revision]string
 	plain, deleted outcomes
 }
 
-// outcomes counts what the calls say of writes that have no author.
+// outcomes counts what the calls report about writes without an author.
 type outcomes struct{ done, unknown int }
 
 func promised(format string, args ...any) error {
 	return fmt.Errorf("promised: "+format, args...)
 }
 
-// read checks that each write is the change of what was there before.
+// read checks that each write changes the value that was there before.
 func (j *ledger) read(written []kv.Event) error {
 	var before account
 	for _, e := range written {
@@ -62,7 +62,7 @@ func (j *ledger) read(written []kv.Event) error {
 		}
 		j.story = append(j.story, fmt.Sprintf("%d %s", e.ModRevision, e.Value))
 		if a.N != before.N+1 {
-			return promised("a write replaces the very value that it changes, and none is made where nothing changes\nhappened: %v", j.story)
+			return promised("a write replaces exactly the value that it changes, and a call that changes nothing writes nothing\nhappened: %v", j.story)
 		}
 		before, j.at[e.ModRevision] = a, a
 		j.puts[a.By] = append(j.puts[a.By], e.ModRevision)
@@ -81,40 +81,40 @@ func (j *ledger) check(c call, calm bool) error {
 		return promised("an unknown outcome names the key")
 	case c.err == nil && !c.idempotent() && c.writes():
 		if other, taken := j.claimed[c.revision]; taken {
-			return promised("each call has its own write: that of revision %d is also that of %s", c.revision, other)
+			return promised("each call has its own write, but the write of revision %d also belongs to %s", c.revision, other)
 		}
 		j.claimed[c.revision] = c.name
 	case c.err != nil && !unknown && len(made) > 0:
-		return promised("with an error that is not ErrOutcomeUnknown nothing was written")
+		return promised("a call with an error other than ErrOutcomeUnknown has written nothing")
 	case c.err != nil && !unknown:
 		return c.mayFail()
 	}
 	switch c.kind {
 	case "add nothing", "refuse":
 		if unknown || c.kind == "refuse" {
-			return promised("a call that writes nothing knows that, and refusals are returned")
+			return promised("a call that writes nothing reports that, and refusals are returned")
 		}
 		return nil
 	case "add distinct", "create distinct":
 		if len(made) > 1 || c.err == nil && (len(made) == 0 || made[0] != c.revision) {
-			return promised("it is written once, at the revision that is returned, or the outcome is unknown and it is written once at most")
+			return promised("the change is written once, at the returned revision; or the outcome is unknown and the change is written at most once")
 		}
 		if unknown && c.kind == "add distinct" && j.sure && c.patience == long {
-			return promised("a distinct update of a key that exists finds out")
+			return promised("a distinct update of an existing key finds its outcome")
 		}
 	case "add name", "create name":
 		if c.err == nil && c.kind == "add name" && !slices.Contains(j.at[c.revision].Names, c.name) {
-			return promised("the value at the revision that is returned has the change")
+			return promised("the value at the returned revision has the change")
 		}
 		if c.err == nil && len(made) == 0 {
-			return promised("what is reported as written was written")
+			return promised("a write that is reported was made")
 		}
 		if unknown && j.sure && c.patience == long {
 			return promised("an idempotent update is made again until it is acknowledged")
 		}
 	case "add", "create":
 		if c.err == nil && (j.at[c.revision].N == 0 || j.at[c.revision].By != "") {
-			return promised("the revision that is returned is that of the write")
+			return promised("the returned revision is that of the write")
 		}
 		j.plain.add(unknown)
 	case "delete", "check and delete":
@@ -131,10 +131,10 @@ func (t *outcomes) add(unknown bool) {
 	}
 }
 
-// sum checks that writes without an author are those that calls have reported as done, and some of the unknown ones.
+// sum checks that the writes without an author are those that calls have reported as done, and some of the unknown ones.
 func (j *ledger) sum(what string, n int, t outcomes) error {
 	if n < t.done || n > t.done+t.unknown {
-		return promised("each write is made once, or its outcome is unknown\nhappened: %d calls have made %s, %d do not know, and there are %d: %v",
+		return promised("each write is made once, or its outcome is unknown\nhappened: %d calls reported %s as made, for %d calls the outcome is unknown, and there are %d: %v",
 			t.done, what, t.unknown, n, j.story)
 	}
 	return nil
@@ -143,7 +143,7 @@ func (j *ledger) sum(what string, n int, t outcomes) error {
 func (c *call) idempotent() bool { return c.kind == "add name" || c.kind == "create name" }
 func (c *call) writes() bool     { return c.kind != "add nothing" && c.kind != "refuse" }
 
-// mayFail returns an error unless the call may fail in this way, without having written.
+// mayFail returns an error unless a call that has written nothing may fail in this way.
 func (c *call) mayFail() error {
 	switch {
 	case errors.Is(c.err, context.DeadlineExceeded) && c.patience < long,
@@ -153,5 +153,5 @@ func (c *call) mayFail() error {
 		strings.HasSuffix(c.kind, "delete") && errors.Is(c.err, kv.ErrNotFound):
 		return nil
 	}
-	return promised("an outage is waited out, and a conflict is begun again")
+	return promised("a call waits for the end of an outage, and retries after a conflict")
 }

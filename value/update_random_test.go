@@ -35,11 +35,11 @@ func TestRandomWritersAndFaults(t *testing.T) {
 	})
 }
 
-// account is what the writers write. A put adds one to N, so it shows which value it has replaced, and names its author.
+// account is what the writers write. A put adds one to N, so that it shows which value it has replaced, and it names its author.
 type account struct {
 	N     int
-	By    string   `json:",omitempty"` // who has put it; two calls that are not distinct may write the same
-	Names []string `json:",omitempty"` // of those that put their names on a list
+	By    string   `json:",omitempty"` // the author; two calls that are not distinct may write the same account
+	Names []string `json:",omitempty"` // the names of the calls that add themselves to a list
 }
 
 var accounts = value.JSONCodec[account]()
@@ -47,8 +47,8 @@ var accounts = value.JSONCodec[account]()
 // deed is one call of a writer.
 type deed struct {
 	kind     string
-	pause    time.Duration // before it
-	patience time.Duration // of its context
+	pause    time.Duration // before the call
+	patience time.Duration // the timeout of its context
 }
 
 func (d deed) String() string { return fmt.Sprintf("%v, %s (%v)", d.pause, d.kind, d.patience) }
@@ -56,7 +56,7 @@ func (d deed) String() string { return fmt.Sprintf("%v, %s (%v)", d.pause, d.kin
 // long is longer than all faults together.
 const long = time.Hour
 
-// trouble is one fault, for a time.
+// trouble is a fault that lasts for some time.
 type trouble struct {
 	kind     string
 	at, for_ time.Duration
@@ -64,7 +64,7 @@ type trouble struct {
 
 type updateProgram struct {
 	seed     uint64
-	exists   bool // the key, at the beginning
+	exists   bool // whether the key exists at the beginning
 	writers  [][]deed
 	troubles []trouble
 }
@@ -113,7 +113,7 @@ func programs() *rapid.Generator[updateProgram] {
 	})
 }
 
-// has reports whether a deed or a trouble of the program is of a kind.
+// has reports whether a deed or a trouble of the program is of one of these kinds.
 func (p updateProgram) has(kinds ...string) bool {
 	for _, deeds := range p.writers {
 		if slices.ContainsFunc(deeds, func(d deed) bool { return slices.Contains(kinds, d.kind) }) {
@@ -129,10 +129,10 @@ type call struct {
 	name     string // unique
 	err      error
 	revision kv.Revision
-	seen     int // how often the key was seen
+	seen     int // how many times the call has seen the key
 }
 
-// lateStore remembers what was written, and can make requests late: they are reported as lost, and arrive some time later.
+// lateStore records what was written. It can also delay requests: they are reported as lost, but arrive some time later.
 type lateStore struct {
 	*memory.Store
 	mu      sync.Mutex
@@ -187,12 +187,12 @@ func (s *lateStore) setLate(late bool) {
 
 const accountKey = "/account"
 
-// play runs the program and judges what came of it.
+// play runs the program and judges the outcome.
 func (p updateProgram) play(ctx context.Context) error {
 	source := rand.New(rand.NewPCG(p.seed, 0))
 	under := &lateStore{Store: memory.New(), source: rand.New(rand.NewPCG(p.seed, 1))}
 	store := fault.New(under)
-	store.Delay(10*time.Millisecond, fault.Writes) // or they would not meet
+	store.Delay(10*time.Millisecond, fault.Writes) // so that the writes overlap
 	if p.exists {
 		if _, err := under.Put(ctx, accountKey, []byte(`{"N":1,"By":"the beginning"}`)); err != nil {
 			return err
@@ -222,7 +222,7 @@ func (p updateProgram) play(ctx context.Context) error {
 	return p.judge(slices.Concat(calls...), under.written)
 }
 
-// happen is the trouble.
+// happen makes the fault.
 func (x trouble) happen(ctx context.Context, s *fault.Store, under *lateStore, source *rand.Rand) {
 	var rule *fault.Rule
 	switch x.kind {
@@ -240,7 +240,7 @@ func (x trouble) happen(ctx context.Context, s *fault.Store, under *lateStore, s
 	case "compaction":
 		now, err := under.Get(ctx, kv.Key(accountKey))
 		if err == nil {
-			under.Compact(ctx, now.Revision) // may be compacted already
+			under.Compact(ctx, now.Revision) // the error is ignored, because the revision may be compacted already
 		}
 		return
 	}

@@ -36,7 +36,7 @@ func (w *world) wantUpdated(r value.Reading[int], err error, want int, at kv.Rev
 	w.wantStored(fmt.Sprint(want), at)
 }
 
-// wantStored checks what the key holds; a revision of zero means that it is absent.
+// wantStored checks what the key holds. A revision of zero means that the key is absent.
 func (w *world) wantStored(want string, at kv.Revision) {
 	w.Helper()
 	got, err := w.backend.Get(w.Context(), kv.Key(w.key))
@@ -57,7 +57,7 @@ func (w *world) wantErr(err error, want ...error) {
 		}
 	}
 	if errors.Is(err, value.ErrOutcomeUnknown) != errors.Is(errors.Join(want...), value.ErrOutcomeUnknown) {
-		w.broken("whether the outcome is unknown is not what was expected: %q", err)
+		w.broken("the error says that the outcome is known, or that it is unknown, and is wrong: %q", err)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestUpdateMakesTheKeyAndThenChangesIt(t *testing.T) {
 }
 
 func TestUpdateIsReadByAtLeast(t *testing.T) {
-	each(t, "the revision of an Update is one for AtLeast", func(w *world) {
+	each(t, "the revision of an Update can be passed to AtLeast", func(w *world) {
 		watcher := watch(w, value.New(w.Store, w.key, value.JSON[int]))
 		r, err := update(w, func(int, bool) (int, error) { return 7, nil })
 		w.must(err)
@@ -88,8 +88,8 @@ func TestUpdateIsReadByAtLeast(t *testing.T) {
 }
 
 func TestUpdateWritesNothingWhereNothingChanges(t *testing.T) {
-	each(t, "if change returns a value that encodes as old does, nothing is written", func(w *world) {
-		at := w.put(" 7\n") // not as the codec would write it
+	each(t, "if change returns a value with the same encoding as old, nothing is written", func(w *world) {
+		at := w.put(" 7\n") // the codec would write it differently
 		w.putOther()
 		calls := 0
 		r, err := update(w, add(0, &calls))
@@ -106,7 +106,7 @@ func TestUpdateWritesNothingWhereNothingChanges(t *testing.T) {
 func TestUpdateStartsAgainWhenTheKeyHasChanged(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		before string // of the key
+		before string // the value of the key before
 		other  func(w *world)
 		want   int
 	}{

@@ -54,7 +54,7 @@ func TestUpdatesGoOnUntilTheEnd(t *testing.T) {
 }
 
 func TestUpdatesEndWithTheContextsError(t *testing.T) {
-	inBubble(t, "the last that Updates yields is the error of its context, also when that ended beside another error", func(w *world) {
+	inBubble(t, "the last thing that Updates yields is the error of its context, even if the context ended together with another error", func(w *world) {
 		a := w.watchFrom("one", w.text())
 		w.delete()
 		ctx, cancel := context.WithTimeout(w.Context(), time.Hour)
@@ -119,7 +119,7 @@ func TestV7NoErrorOfADecoderEndsUpdates(t *testing.T) {
 }
 
 func TestWherePassesOver(t *testing.T) {
-	eachMode(t, each, "values that Where does not want are passed over, and not returned later", func(w *world, opts ...value.WatchOption) {
+	eachMode(t, each, "values that Where rejects are skipped, and not returned later", func(w *world, opts ...value.WatchOption) {
 		w.putNumbers(1, 1)
 		a := watch(w, w.number(), opts...)
 		large := value.Where(func(n int) bool { return n > 5 })
@@ -137,7 +137,7 @@ func TestWherePassesOver(t *testing.T) {
 		rev := w.putNumbers(8, 8)
 		a.Gives(8, large, value.AtLeast[int](rev), value.Where(func(n int) bool { return n%2 == 0 }))
 		bad := w.put("x")
-		a.FailsToDecode(bad) // which no filter is asked about
+		a.FailsToDecode(bad) // filters are not called for bad values
 		w.delete()
 		a.Fails(value.ErrDeleted, large)
 	})

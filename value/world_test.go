@@ -19,17 +19,17 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// backend is what a store has to be able to do for the tests of the guarantees to be run on it.
+// backend is what a store needs so that the tests of the guarantees can run on it.
 type backend interface {
 	kv.Store
 	kv.Writer
 	Compact(ctx context.Context, revision kv.Revision) error
-	// Backup remembers the state of the store, and Restore goes back to the state last remembered.
+	// Backup saves the state of the store, and Restore goes back to the state that was saved last.
 	Backup(ctx context.Context) error
 	Restore(ctx context.Context) error
 }
 
-// world is where one test takes place: a store, the faults around it, and a promise that is to be kept.
+// world is the environment of one test: a store, the faults around it, and the promise that the test checks.
 type world struct {
 	testing.TB
 	*valuetest.Harness
@@ -39,7 +39,7 @@ type world struct {
 	key     string
 }
 
-// each runs a test on every store there is.
+// each runs a test on every store.
 func each(t *testing.T, promise string, test func(w *world)) {
 	t.Run("memory", func(t *testing.T) { inBubble(t, promise, test) })
 	t.Run("etcd", func(t *testing.T) {
@@ -61,7 +61,7 @@ func inBubble(t *testing.T, promise string, test func(w *world)) {
 // modes are the two kinds of watchers.
 var modes = map[string][]value.WatchOption{"newest": nil, "every": {value.EveryUpdate()}}
 
-// eachMode runs a test with the options of each kind of watchers, on is each or inBubble.
+// eachMode runs a test with the options of each kind of watcher. on is each or inBubble.
 func eachMode(t *testing.T, on func(*testing.T, string, func(*world)), promise string, test func(w *world, opts ...value.WatchOption)) {
 	for mode, opts := range modes {
 		t.Run(mode, func(t *testing.T) {
@@ -70,10 +70,10 @@ func eachMode(t *testing.T, on func(*testing.T, string, func(*world)), promise s
 	}
 }
 
-// worlds counts them, so that a test that is run again on the one server has a key that was never written.
+// worlds counts the worlds. So each test on the shared server gets a new key, even if it is run again.
 var worlds atomic.Int64
 
-// newWorld returns a world on a backend. It completes config, which says how long things may take there.
+// newWorld returns a world on a backend. It completes config, which has the time limits of the backend.
 func newWorld(t testing.TB, promise string, b backend, config valuetest.Config) *world {
 	w := &world{
 		TB: t, promise: promise, backend: b, Store: fault.New(b),
@@ -83,13 +83,13 @@ func newWorld(t testing.TB, promise string, b backend, config valuetest.Config) 
 	w.Harness = valuetest.New(config)
 	t.Cleanup(func() { // after the watchers are closed
 		if n := w.Counts().Streams; n != 0 {
-			w.broken("%d watches of the store are left when all watchers are closed", n)
+			w.broken("%d watches of the store are left after all watchers were closed", n)
 		}
 	})
 	return w
 }
 
-// reporter is how a harness reports to a world: what it finds is a broken promise.
+// reporter passes the findings of a harness to a world, as broken promises.
 type reporter struct{ *world }
 
 func (r reporter) Fatalf(format string, args ...any) {
@@ -109,13 +109,12 @@ func (b *memoryBackend) Backup(context.Context) error {
 
 func (b *memoryBackend) Restore(context.Context) error { return b.Store.Restore(b.backup) }
 
-// Fail is the store's, not the test's.
+// Fail is the method of the fault store, not of testing.TB.
 func (w *world) Fail(n int, err error, match ...fault.Match) *fault.Rule {
 	return w.Store.Fail(n, err, match...)
 }
 
-// broken fails the test: it says what was promised, also in the words of the documentation, what happened, and how to see it
-// again.
+// broken fails the test. It says what was promised, quotes the documentation, and says what happened and how to run the test again.
 func (w *world) broken(format string, args ...any) {
 	w.Helper()
 	documented := promises.All(w.TB)
@@ -131,7 +130,7 @@ func (w *world) broken(format string, args ...any) {
 		w.promise, &quoted, fmt.Sprintf(format, args...), strings.Join(name, "/"))
 }
 
-// must fails the test for an error of the test's own doing.
+// must fails the test for an error of the test itself.
 func (w *world) must(err error) {
 	w.Helper()
 	if err != nil {

@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// run is all that the program knows of etcd.
+// run is the only part of the program that knows etcd.
 func run(ctx context.Context, endpoints []string, apply func(Limits)) error {
 	client, err := clientv3.New(etcd.KeepAlive(clientv3.Config{Endpoints: endpoints}))
 	if err != nil {

@@ -19,7 +19,7 @@ func TestProgramOnEtcd(t *testing.T) {
 	err := run(ctx, cluster.Endpoints(), func(l Limits) {
 		applied = append(applied, l.RPS)
 		switch l.RPS {
-		case 1: // the default: there is nothing yet
+		case 1: // the default: the key does not exist yet
 			if _, err := cluster.Client().Put(ctx, "/app/limits", `{"rps":10}`); err != nil {
 				t.Error(err)
 				cancel()

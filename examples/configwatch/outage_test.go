@@ -33,11 +33,11 @@ func TestLimitsSurviveAnOutage(t *testing.T) {
 		store.EndStreams(kv.ErrUnavailable)
 		put(`{"rps":20}`)
 		put(`{"rps":30}`)
-		wantApplied(t, applied, 10) // the old ones go on to apply
+		wantApplied(t, applied, 10) // the old limits still apply
 
 		outage.Remove()
-		time.Sleep(5 * time.Minute) // on the bubble's clock; by then it has tried again
+		time.Sleep(5 * time.Minute) // on the bubble's clock; by then the Value has retried
 		synctest.Wait()
-		wantApplied(t, applied, 10, 30) // the newest, not what it has slept through
+		wantApplied(t, applied, 10, 30) // the newest limits, not those of the outage
 	})
 }

@@ -24,7 +24,7 @@ type instance struct {
 	kept   sync.WaitGroup
 }
 
-// serve starts an instance, which answers requests with its name.
+// serve starts an instance. It answers requests with its name.
 func serve(ctx context.Context, config clientv3.Config, name string) (*instance, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,22 +46,22 @@ func serve(ctx context.Context, config clientv3.Config, name string) (*instance,
 		ReadHeaderTimeout: time.Minute,
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, name) }),
 	}}
-	go i.server.Serve(l) // first: who is registered can be asked
+	go i.server.Serve(l) // before the registration, because a registered instance must answer
 	i.kept.Go(func() {
 		register.Keep(ctx, client, register.Instance{Key: endpoint.Key(service, name), Value: value, TTL: 2 * time.Second})
 	})
 	return i, nil
 }
 
-// end ends the instance properly: it takes its key away before it stops to serve.
+// end ends the instance properly: it deletes its key before it stops serving.
 func (i *instance) end() {
 	i.stop()
 	i.kept.Wait()
-	i.server.Close() // a real one would serve a little longer, for clients that have yet to learn of it
+	i.server.Close() // a real service would serve a little longer, for clients that do not know of the deletion yet
 	i.client.Close()
 }
 
-// kill ends the instance as a crash does: etcd is told nothing.
+// kill ends the instance like a crash: etcd is not notified.
 func (i *instance) kill() {
 	i.server.Close()
 	i.client.Close()

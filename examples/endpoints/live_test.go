@@ -24,11 +24,11 @@ import (
 // within is how soon the list must be right after a change in etcd, such as the expiry of a lease.
 const within = time.Second
 
-// ahead is how long before a watch at member 0 another client may know of a change: the member hears of it with a message of the leader, and
-// serves a watch that was behind some time later.
+// ahead is how long before a watch at member 0 another client may know of a change: the member learns of the change by a message of the leader, and
+// serves a watch that was behind a little later.
 const ahead = 200 * time.Millisecond
 
-// faults are what happens to a member.
+// faults are the faults of a member.
 var faults = map[string]func(c *etcdmem.Cluster, member int){
 	"stopped":                  func(c *etcdmem.Cluster, m int) { c.Stop(m) },
 	"frozen":                   func(c *etcdmem.Cluster, m int) { c.Freeze(m) },
@@ -39,17 +39,17 @@ var faults = map[string]func(c *etcdmem.Cluster, member int){
 	"in no trouble":            func(*etcdmem.Cluster, int) {},
 }
 
-// scene is services, a client with its list, and a cluster, in a bubble.
+// scene has services, a client with its list, and a cluster, in a bubble.
 type scene struct {
 	t       test
 	cluster *etcdmem.Cluster
 	list    *balance.List
 	truth   *truth
 	running map[string]announced
-	seen    []state // of the list, and not judged yet
+	seen    []state // states of the list that are not judged yet
 }
 
-// announced is an instance of the service, as far as etcd and its clients know of it.
+// announced is an instance of the service, as etcd and its clients know it.
 type announced struct {
 	client *clientv3.Client
 	stop   func()
@@ -62,7 +62,7 @@ type test interface {
 	Cleanup(func())
 }
 
-// begin starts a cluster, and the client. Member 0 is in no trouble in the whole test: what etcd holds is read there.
+// begin starts a cluster and the client. Member 0 has no faults in the whole test. So the test reads there what etcd holds.
 func begin(ctx context.Context, t test) *scene {
 	cluster, err := etcdmem.New(3)
 	if err != nil {
@@ -88,7 +88,7 @@ func begin(ctx context.Context, t test) *scene {
 	return s
 }
 
-// start starts an instance of the service, which is called by its address.
+// start starts an instance of the service. Its address is its name.
 func (s *scene) start(ctx context.Context, addr string) {
 	encoded, _ := endpoint.Codec.Encode(endpoint.Endpoint{Addr: addr})
 	client, err := clientv3.New(etcd.KeepAlive(s.cluster.ClientConfig()))
@@ -104,7 +104,7 @@ func (s *scene) start(ctx context.Context, addr string) {
 	s.running[addr] = i
 }
 
-// kill ends an instance as SIGKILL does: nothing is said to etcd, and the lease runs out.
+// kill ends an instance like SIGKILL: etcd is not notified, and the lease expires.
 func (s *scene) kill(addr string) {
 	i := s.running[addr]
 	delete(s.running, addr)
@@ -122,10 +122,10 @@ func (s *scene) end(addr string) {
 	i.client.Close()
 }
 
-// tick is how often the list is compared with what etcd holds.
+// tick is the time between two comparisons of the list with what etcd holds.
 const tick = 50 * time.Millisecond
 
-// pass lets time pass, and compares the list all the time with what etcd holds.
+// pass lets time pass. In each tick it compares the list with what etcd holds.
 func (s *scene) pass(ctx context.Context, d time.Duration) error {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		time.Sleep(tick)
@@ -156,25 +156,25 @@ func addresses(l *balance.List) string {
 	return strings.Join(all, " ")
 }
 
-// truth is what etcd held, and since when.
+// truth records what etcd held, and since when.
 type truth struct {
 	mu     sync.Mutex
 	led    time.Duration
 	states []state
 }
 
-// state is what etcd or a list held, and since when. Only time in which etcd has a leader counts: without one it confirms nothing, and a client
-// that was cut off just before cannot know of the last change.
+// state is what etcd or a list held, and since when. Only time in which etcd has a leader counts: without a leader etcd confirms nothing, and a
+// client that was cut off just before cannot know of the last change.
 type state struct {
 	since     time.Duration
 	addresses string
 }
 
-// follow records what etcd holds, as clients do who have no library for it. It can be short because its member is in no trouble.
+// follow records what etcd holds, without this library. The code can be short because its member has no faults.
 func follow(ctx context.Context, client *clientv3.Client) *truth {
 	t := &truth{states: []state{{}}}
 	watch := client.Watch(ctx, endpoint.Prefix("greeter"), clientv3.WithPrefix(), clientv3.WithRev(1), clientv3.WithCreatedNotify())
-	<-watch // it has begun
+	<-watch // now the watch has begun
 	go func() {
 		var now []string
 		for r := range watch {
@@ -220,7 +220,7 @@ func (t *truth) judge(list state) error {
 			return nil
 		case held.since < list.since-within:
 			return fmt.Errorf("promised: the list is right within %v of a change in etcd, while etcd has a leader\n"+
-				"happened: the list is [%s], and etcd has held [%s] for %v", within, list.addresses, held.addresses, list.since-held.since)
+				"happened: the list is [%s], but etcd has held [%s] for %v", within, list.addresses, held.addresses, list.since-held.since)
 		}
 	}
 	return fmt.Errorf("the list is [%s], which etcd has never held", list.addresses)
@@ -228,7 +228,7 @@ func (t *truth) judge(list state) error {
 
 func TestTheListIsRightWithinASecondOfAnExpiryWhateverHappensToAMember(t *testing.T) {
 	for name, happens := range faults {
-		for seconds := 1; seconds <= 6; seconds++ { // the lease expires after five, or later if the leader is in trouble
+		for seconds := 1; seconds <= 6; seconds++ { // the lease expires after five seconds, or later if the leader has a fault
 			member := 1 + seconds%2
 			t.Run(fmt.Sprintf("member %d is %s %d s after an instance was killed", member, name, seconds), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestTheListIsRightWithinASecondOfAnExpiryWhateverHappensToAMember(t *testin
 					s.end("b")
 					s.mustPass(ctx, 2*within)
 					if got := addresses(s.list); got != "" {
-						t.Errorf("the list is [%s] when all have ended", got)
+						t.Errorf("after all instances have ended, the list is [%s]", got)
 					}
 				})
 			})
@@ -261,7 +261,7 @@ func TestTheListIsRightWithinASecondOfAnExpiryWhateverHappensToAMember(t *testin
 // step is one thing that happens in a random story.
 type step struct {
 	what string
-	addr string // of the instance
+	addr string // the address of the instance
 	wait time.Duration
 }
 
@@ -306,7 +306,7 @@ func TestTheListIsRightWithinASecondInRandomStories(t *testing.T) {
 			}
 			pass(20 * time.Second)
 			if got := addresses(s.list); got != "" {
-				t.Fatalf("the list is [%s] when all have ended, in the story of member %d: %v", got, member, story)
+				t.Fatalf("after all instances have ended, the list is [%s], in the story of member %d: %v", got, member, story)
 			}
 		})
 	})

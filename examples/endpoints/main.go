@@ -1,10 +1,10 @@
-// Command endpoints shows services that register in etcd under leases, and a client that balances over those that live.
+// Command endpoints shows services that register in etcd with leases, and a client that balances over the live instances.
 //
 //	go run ./examples/endpoints                              on an etcd cluster in memory
 //	go run ./examples/endpoints -endpoints host:2379,...     on your own cluster
 //
-// It takes some seconds, because a lease has to expire. The parts to copy are packages of their own: endpoint is what services and clients
-// agree on, register is for services, balance for clients, and mapresolver for clients that use gRPC.
+// It takes some seconds, because a lease has to expire. The parts to copy are separate packages: endpoint is what services and clients
+// agree on, register is for services, balance is for clients, and mapresolver is for clients that use gRPC.
 package main
 
 import (
@@ -50,7 +50,7 @@ func run(ctx context.Context, out io.Writer, endpoints string) error {
 	return tell(ctx, out, etcd.KeepAlive(config))
 }
 
-// tell is the story: instances of a service come and go, and requests go to those that are there.
+// tell runs the demonstration: instances of a service start and end, and requests go to the live instances.
 func tell(ctx context.Context, out io.Writer, config clientv3.Config) error {
 	client, err := clientv3.New(config)
 	if err != nil {
@@ -114,7 +114,7 @@ func ask(ctx context.Context, list *balance.List) (string, error) {
 		}
 		answer, err := get(ctx, e.Addr)
 		if err != nil {
-			return "", err // a program would ask the next endpoint
+			return "", err // a real program would try the next endpoint
 		}
 		answers = append(answers, answer)
 	}

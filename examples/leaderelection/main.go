@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// ttl is how long a leader may be silent.
+// ttl is how long a leader may be silent before another program leads.
 const ttl = 3 * time.Second
 
 func run(ctx context.Context, out io.Writer) error {
@@ -36,7 +36,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer cluster.Close()
-	if err := cluster.MoveLeader(ctx, 2); err != nil { // so that etcd itself has no leader to elect in this story
+	if err := cluster.MoveLeader(ctx, 2); err != nil { // so that etcd itself needs no election here
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -62,7 +62,7 @@ func run(ctx context.Context, out io.Writer) error {
 
 	cluster.Freeze(0)
 	late := make(chan error)
-	go func() { // it does not know yet
+	go func() { // the first program does not know yet
 		_, err := first.Do(ctx, "b")
 		late <- err
 	}()

@@ -60,7 +60,7 @@ func TestATermOutlastsAMemberThatFreezes(t *testing.T) {
 					})
 				}()
 				its := <-terms
-				time.Sleep(time.Second) // etcd's client gives a lease up after 5 s if it was never kept alive
+				time.Sleep(time.Second) // etcd's client gives up a lease after 5 s if it was never kept alive
 				cluster.Freeze(frozen)
 				time.Sleep(10 * time.Minute)
 				r, err := cluster.Client((frozen+1)%3).Get(t.Context(), its.election.Key())

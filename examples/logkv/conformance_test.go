@@ -31,7 +31,7 @@ func TestConformance(t *testing.T) {
 			return s.(*Store).Compact(ctx, rev)
 		},
 		Progress: func(ctx context.Context, s conformance.Store) error {
-			_, err := s.Put(ctx, "progress", nil) // watches of other keys yield a bookmark for it
+			_, err := s.Put(ctx, "progress", nil) // watches of other keys yield a bookmark for this write
 			return err
 		},
 		Backup: func(ctx context.Context, s conformance.Store) (func(context.Context) error, error) {

@@ -8,12 +8,12 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Compact forgets the changes before rev. What keys held at rev stays, and so does every change from rev on, so rev
-// must not be above the bucket's last revision: that is [kv.ErrInvalidRange].
+// Compact forgets the changes before rev. It keeps what keys held at rev, and every change from rev on. So rev
+// must not be above the bucket's last revision: otherwise the error is [kv.ErrInvalidRange].
 //
-// It reads, without their values, the messages before rev that earlier compactions left, so it costs more the longer
-// the history is that it ends. If it fails half-way it may be called again: watches notice what is gone by what is
-// gone, so it needs not be atomic.
+// It reads the messages before rev that earlier compactions left, without their values. So a longer history costs
+// more. If it fails half-way, it may be called again. It need not be atomic, because watches notice the missing
+// messages themselves.
 func (s *Store) Compact(ctx context.Context, rev kv.Revision) error {
 	return failures.Op(ctx, fmt.Sprintf("compact before %d", rev), s.compact(ctx, uint64(max(rev, 0))))
 }
@@ -41,9 +41,8 @@ func (s *Store) compact(ctx context.Context, rev uint64) error {
 	return nil
 }
 
-// before returns, for every subject that has messages that are dead at rev, the first sequence number from which they
-// are not. The message with the number rev is never among them: so there is always one behind a gap, and a watch that
-// comes to a gap notices.
+// before returns, for every subject with messages that are obsolete at rev, the first sequence number that must stay. The message
+// with the number rev is never obsolete. So there is always a message after a gap, and a watch that comes to the gap notices it.
 func (s *Store) before(ctx context.Context, rev uint64, state jetstream.StreamState) (map[string]uint64, error) {
 	dead := make(map[string]uint64)
 	if state.FirstSeq >= rev {
@@ -60,7 +59,7 @@ func (s *Store) before(ctx context.Context, rev uint64, state jetstream.StreamSt
 	defer f.close()
 	type last struct {
 		seq   uint64
-		first bool // it is the subject's only one so far
+		first bool // the message is the subject's only one so far
 		put   bool
 	}
 	subjects := make(map[string]last)
@@ -86,16 +85,16 @@ func (s *Store) before(ctx context.Context, rev uint64, state jetstream.StreamSt
 	return dead, nil
 }
 
-// compacted returns the error of a watch that has come to a gap, behind which the first message is that with the number behind. A server
-// that is deleting may deliver past a message before its information lists it as deleted.
+// compacted returns the error of a watch that has come to a gap. behind is the number of the first message after the gap. While a server
+// deletes a message, it may skip it in deliveries before its information lists it as deleted.
 func (s *Store) compacted(ctx context.Context, behind uint64) error {
 	info, err := s.info(ctx)
 	if err != nil {
 		return err
 	}
 	oldest := max(behind, info.State.FirstSeq)
-	// A key that was not written for long keeps an old message, with gaps behind it: complete is only what is behind
-	// the last gap. Where there are too many to list, that is left unsaid.
+	// A key that was not written for long keeps an old message, with gaps after it. The history is complete only after the last gap. If there
+	// are too many deleted messages to list, the oldest revision is not reported.
 	if info.State.NumDeleted > 100_000 {
 		return &kv.CompactedError{}
 	}

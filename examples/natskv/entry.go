@@ -9,10 +9,10 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// The headers of a message. A put carries the revision that made the key, unless it is that revision itself, and the
-// key's version. A deletion is marked as NATS's own tools mark it, so that they list and read such a bucket rightly.
+// These are the headers of a message. A put has the revision that created the key, unless it has created the key itself, and the
+// key's version. A deletion is marked as NATS's own tools mark it, so that they list and read such a bucket correctly.
 //
-// A put by such a tool carries neither, and then counts as the first put of the key, at version 1.
+// A put by such a tool has neither header. It counts as the first put of the key, at version 1.
 const (
 	createHeader    = "Watchkv-Create-Revision"
 	versionHeader   = "Watchkv-Version"
@@ -43,13 +43,13 @@ func (s *Store) delivered(m jetstream.Msg, meta *jetstream.MsgMetadata) record {
 	return r
 }
 
-// isPut reports whether the record put its key; else it deleted it ("DEL", "PURGE", and the markers that a server
-// leaves for messages that expired).
+// isPut reports whether the record put its key. Otherwise it deleted the key ("DEL", "PURGE", and the markers that a server
+// leaves for expired messages).
 func (r record) isPut() bool {
 	return r.header.Get(operationHeader) == "" && r.header.Get(jetstream.MarkerReasonHeader) == ""
 }
 
-// entry returns what a put put.
+// entry returns the entry that a put has made.
 func (r record) entry() kv.Entry {
 	rev := kv.Revision(r.seq)
 	e := kv.Entry{Key: r.key, Value: r.data, CreateRevision: rev, ModRevision: rev, Version: 1}
@@ -70,7 +70,7 @@ func (r record) event() kv.Event {
 	return kv.Event{Type: kv.EventDelete, Entry: kv.Entry{Key: r.key, ModRevision: kv.Revision(r.seq)}}
 }
 
-// putAfter returns the headers of a put that follows previous, the key's entry, or one that makes the key.
+// putAfter returns the headers of a put that follows previous, the key's entry. If previous is zero, the put creates the key.
 func putAfter(previous kv.Entry) nats.Header {
 	h := nats.Header{}
 	h.Set(versionHeader, strconv.FormatInt(previous.Version+1, 10))

@@ -18,8 +18,8 @@ var (
 
 // failures makes the errors of this package.
 //
-// NATS says no to those who lack a permission for a subject by not answering, and tells the connection's own error
-// handler why. So that is [kv.ErrUnavailable] here.
+// If a client lacks a permission for a subject, NATS does not answer the request, and reports the reason only to the connection's error
+// handler. So a missing permission is [kv.ErrUnavailable] here.
 var failures = backend.Errors{Store: "natskv", Reason: func(err error) error {
 	var api *jetstream.APIError
 	switch {
@@ -34,8 +34,8 @@ var failures = backend.Errors{Store: "natskv", Reason: func(err error) error {
 	return kv.ErrUnavailable
 }}
 
-// overtaken says that a subject's last message was no longer the one expected. Replicated streams have a code of
-// their own for it.
+// overtaken reports whether err says that a subject's last message was no longer the expected one. Replicated streams have
+// a separate code for that.
 func overtaken(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||

@@ -9,34 +9,33 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// feed is a consumer of the stream on its way to one reader, for as long as every message of it arrives.
+// feed is a consumer of the stream for one reader. It ends when a message does not arrive.
 //
-// The client's ordered consumer would begin anew by itself where one did not, at the next message that the stream
-// still has, and would tell nobody. A feed ends, and leaves it to who reads to see whether there is still a way on
-// from where it is.
+// When a message is lost, the client's ordered consumer would silently restart at the next message that the stream
+// still has. A feed ends instead, and its reader finds out whether it can continue from its position.
 type feed struct {
 	store    *Store
 	name     string
 	consumer jetstream.Consumer
 	ctx      context.Context        // ends with the connection
-	end      func()                 // of ctx
-	batch    jetstream.MessageBatch // what was asked for last; nil before, and when all of it has come
+	end      func()                 // ends ctx
+	batch    jetstream.MessageBatch // the last requested batch; nil before, and when all of it has come
 	received uint64                 // the consumer's own count of messages
-	pending  uint64                 // how many there are that have not come, as of the last message
+	pending  uint64                 // how many messages had not come yet, according to the last message
 }
 
 // follow begins a feed. It must be closed.
 func (s *Store) follow(ctx context.Context, config jetstream.ConsumerConfig) (*feed, error) {
 	f := &feed{store: s, name: rand.Text()}
-	// What the server sends into a connection that is about to break is gone, and is not sent again. Where nothing
-	// comes after it, no count shows that.
+	// What the server sends over a connection that is about to break is lost, and is not sent again. If no message
+	// follows, no count shows the loss.
 	f.ctx, f.end = s.whileConnected(ctx)
 
 	config.Name = f.name
 	config.AckPolicy = jetstream.AckNonePolicy
 	config.MemoryStorage = true
 	config.Replicas = 1
-	config.InactiveThreshold = 15 * time.Second // only for consumers whose reader cannot say that it is gone
+	config.InactiveThreshold = 15 * time.Second // only for consumers whose reader has vanished
 	var err error
 	f.consumer, err = ask(f.ctx, s, func(ctx context.Context) (jetstream.Consumer, error) {
 		return s.stream.CreateConsumer(ctx, config)
@@ -70,8 +69,8 @@ func (f *feed) nextWithin(ctx context.Context) (record, error) {
 	return f.store.delivered(m, meta), nil
 }
 
-// fetch asks for a batch at a time, and for no more until that has been read: a reader that stands still holds no more
-// than that. The client's own iterator, consumer.Messages, asks ahead, and drops messages when its reader is slow.
+// fetch asks for one batch at a time, and for the next one only after that was read. So a blocked reader holds at most
+// one batch. The client's own iterator, consumer.Messages, asks ahead, and drops messages when its reader is slow.
 func (f *feed) fetch(ctx context.Context) (jetstream.Msg, error) {
 	for {
 		if f.batch == nil {
@@ -90,7 +89,7 @@ func (f *feed) fetch(ctx context.Context) (jetstream.Msg, error) {
 			if err := f.batch.Error(); err != nil {
 				return nil, err
 			}
-			f.batch = nil // it was whole, or there was nothing for half a minute
+			f.batch = nil // the batch was complete, or nothing came for half a minute
 		case <-f.ctx.Done():
 			return nil, f.ctx.Err()
 		case <-ctx.Done():
@@ -99,17 +98,17 @@ func (f *feed) fetch(ctx context.Context) (jetstream.Msg, error) {
 	}
 }
 
-// timeless is a context that ends when another does, but does not say when that will be: Fetch would refuse one that is
-// to end soon.
+// timeless is a context that ends when another one ends, but has no deadline: Fetch would refuse a context with a near
+// deadline.
 type timeless struct{ context.Context }
 
 func (timeless) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-// close ends the feed, without waiting for the server, which may be out of reach.
+// close ends the feed. It does not wait for the server, which may be unreachable.
 func (f *feed) close() {
 	f.end()
-	// The answer goes to an address without a receiver. If the request is lost the server finds out by itself, after
-	// the consumer's InactiveThreshold.
+	// Nothing receives the answer. If the request is lost, the server removes the consumer by itself after
+	// InactiveThreshold.
 	nc := f.store.connection()
 	_ = nc.PublishRequest(f.store.api("CONSUMER.DELETE."+f.store.name+"."+f.name), nc.NewInbox(), nil)
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Get implements [kv.Store]. Of one key it costs two requests; of other ranges it costs two, and a consumer.
+// Get implements [kv.Store]. For one key it costs two requests. For other ranges it costs two requests and a consumer.
 //
-// All requests are answered by the stream's leader. On a stream with one replica that makes Get linearizable. With
-// more, NATS has no way to ask a leader to make sure first that it still is the leader: one that was cut off from the
-// others answers, until it notices, with what it last knew.
+// The stream's leader answers all requests. On a stream with one replica that makes Get linearizable. With
+// more replicas, a client of NATS cannot ask a leader to confirm first that it still leads: a partitioned leader
+// answers with what it last knew, until it notices.
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	snapshot, err := s.get(ctx, r)
 	if err != nil {
@@ -42,8 +42,8 @@ func (s *Store) get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	}
 }
 
-// getKey looks at the stream first and at the key then. If the key's last message is no newer than the stream was,
-// it was the last at that time too; else the key is as its message left it.
+// getKey reads the state of the stream first, and then the key. If the key's last message is not newer than the stream was,
+// it was the last message at that time too. Otherwise the key is as that message left it.
 func (s *Store) getKey(ctx context.Context, key string) (kv.Snapshot, error) {
 	state, history, err := s.state(ctx)
 	if err != nil {
@@ -93,16 +93,15 @@ func (s *Store) info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*
 	})
 }
 
-// getRange reads what was the last message of each subject when the reading began, and on from there. What has been read
-// is the range as it was at the message that was read last, once
+// getRange reads the last message of each subject at the beginning of the read, and then the messages after that. The messages that were read
+// show the range as it was at the last of them, as soon as
 //
-//   - nothing is left to be read; or, as writers may be as quick,
-//   - everything is read that was there when the reading began, if nothing was removed from the stream meanwhile. Else
-//     what was a key's last message may be gone, and the one that took its place may be yet to come.
+//   - nothing is left to read; or, because writers may be as fast as the read,
+//   - everything was read that was there at the beginning, and nothing was removed from the stream during the read. If something was
+//     removed, a key's last message may be gone, and the message that replaced it may not have come yet.
 //
-// The server that delivers them need not be the one that leads the stream, and may be behind. So the newest message of
-// the stream, as the leader knows it, is asked for as well, and the reading is not over before that, or one that took
-// its place, has come.
+// The server that delivers the messages need not lead the stream, and may be behind. So getRange also asks the leader for the newest message of
+// the stream. The read does not end before that message, or one that replaced it, has come.
 func (s *Store) getRange(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	before, history, err := s.state(ctx)
 	if err != nil {
@@ -175,7 +174,7 @@ func (s *Store) getRange(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 func removed(s jetstream.StreamState) uint64 { return s.LastSeq - s.Msgs }
 
 // nextOf returns f's next message. If there is none at the moment, f's server has to catch up with the leader, or the
-// message that is waited for was compacted since: then a new attempt must be made.
+// awaited message was compacted in the meantime. Then getRange must begin again.
 func (s *Store) nextOf(f *feed) (record, error) {
 	if f.pending > 0 {
 		return f.next()

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv/backend/backendtest"
 )
 
-// W8: history can go in more ways than by Compact, and a watch says so after each.
+// W8: Compact is not the only way in which history is lost. A watch reports each of them.
 func TestWatchSaysThatHistoryIsGone(t *testing.T) {
 	server := startServer(t)
 	js := connect(t, backendtest.NewLink(server.dial))
@@ -60,7 +60,7 @@ func TestWatchSaysThatHistoryIsGone(t *testing.T) {
 	}
 }
 
-// A bucket is still one to NATS's own tools.
+// NATS's own tools can still use the bucket.
 func TestBucketIsReadByNATSItself(t *testing.T) {
 	server := startServer(t)
 	store := open(t, server, "shared")
@@ -82,7 +82,7 @@ func TestBucketIsReadByNATSItself(t *testing.T) {
 	}
 }
 
-// S1: a bucket as NATS makes it lets replicas answer reads.
+// S1: in a bucket that NATS makes by default, replicas answer reads.
 func TestOpenRefusesBucketsThatBreakTheContract(t *testing.T) {
 	js := connect(t, backendtest.NewLink(startServer(t).dial))
 	if _, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "theirs"}); err != nil {
@@ -93,7 +93,7 @@ func TestOpenRefusesBucketsThatBreakTheContract(t *testing.T) {
 	}
 }
 
-// W13: a restored bucket may be longer than the old one by the time anybody looks.
+// W13: a restored bucket may be longer than the old one before the store looks at it.
 func TestARestoredBucketIsNoticedThoughReadsCameFirst(t *testing.T) {
 	server := startServer(t)
 	s := open(t, server, "restored")

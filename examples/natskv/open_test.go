@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv/backend/backendtest"
 )
 
-// opened is a store, and what tests do to it from outside.
+// opened is a store with the faults that tests make from outside.
 type opened struct {
 	*natskv.Store
 	js     jetstream.JetStream

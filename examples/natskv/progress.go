@@ -7,12 +7,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Progress makes every watch of the bucket yield a bookmark, by writing a message that is no key's. Its revision is at
-// least that of all that was written before.
+// Progress makes every watch of the bucket yield a bookmark. It writes a message that belongs to no key. The bookmark's revision is not below that of
+// any earlier write.
 //
 // Programs rarely need it: package value asks for none.
 func (s *Store) Progress(ctx context.Context) error {
-	// NATS's own tools take it for a key that was deleted, and do not show it.
+	// NATS's own tools take the message for a deleted key, and do not show it.
 	_, err := ask(ctx, s, func(ctx context.Context) (*jetstream.PubAck, error) {
 		return s.js.PublishMsg(ctx, &nats.Msg{Subject: s.prefix + noteToken, Header: deletion()},
 			jetstream.WithExpectStream(s.name))

@@ -13,8 +13,8 @@ var (
 	errNoAnswer = errors.New("no answer")
 )
 
-// ask makes one request. What was asked over a connection that is lost is never answered, and the client does not ask
-// again: so that ends the request too, and so does Config.Timeout.
+// ask makes one request. A request over a lost connection is never answered, and the client does not repeat it. So the request also ends when the
+// connection is lost, and after Config.Timeout.
 func ask[T any](ctx context.Context, s *Store, request func(context.Context) (T, error)) (T, error) {
 	timed, cancel := context.WithTimeoutCause(ctx, s.config.Timeout, errNoAnswer)
 	defer cancel()
@@ -48,7 +48,7 @@ func (s *Store) whileConnected(ctx context.Context) (connected context.Context, 
 	}
 }
 
-// why returns why something failed with err whose context is connected.
+// why returns the reason of err. connected is the context of the call that failed.
 func (s *Store) why(connected context.Context, err error) error {
 	if s.connection().IsClosed() {
 		return nats.ErrConnectionClosed

@@ -10,9 +10,9 @@ import (
 	"github.com/watchkv/watchkv/kv/backend"
 )
 
-// A stream that is restored from a backup, or made again under the same name, counts anew from an older number, and nothing in the
-// protocol says so. Two things show it: the stream is shorter than it is known to have been; or the message with a known number was
-// stored at another time. So the mark of a revision is the time of its message.
+// A stream that is restored from a backup, or created again with the same name, counts again from an older number. The protocol does not
+// report that. Two things show it: the stream is shorter than known so far, or the message with a known number was stored at another time. So the mark
+// of a revision is the time of its message.
 
 // mark returns the time of a message as the mark of its revision.
 func mark(t time.Time) int64 { return t.UnixNano() }
@@ -25,8 +25,8 @@ func (r record) point() backend.Point[int64] {
 	return backend.Point[int64]{Revision: kv.Revision(r.seq), Mark: mark(r.time)}
 }
 
-// state returns the state of the stream, and the history that the stream is of. If the stream is longer than it is known to have been,
-// state asks for the newest message that is known too: a restored stream may have become longer again.
+// state returns the state of the stream, and its history. If the stream is longer than known so far,
+// state also asks for the newest known message, because a restored stream may have become longer again.
 func (s *Store) state(ctx context.Context) (jetstream.StreamState, int, error) {
 	before := s.histories.Known()
 	info, err := s.info(ctx)

@@ -16,7 +16,7 @@ import (
 	"github.com/watchkv/watchkv/kv/backend/backendtest"
 )
 
-// natsServer is a NATS server in this process. It listens nowhere: clients are connected by pipes.
+// natsServer is a NATS server in this process. It does not listen: clients are connected by pipes.
 type natsServer struct {
 	dir     string
 	mu      sync.Mutex
@@ -77,7 +77,7 @@ func (s *natsServer) InProcessConn() (net.Conn, error) {
 	return running.InProcessConn()
 }
 
-// backup stops the server, for as long as it takes to copy its data. restore takes the data back.
+// backup stops the server while it copies the data. restore brings the data back.
 func (s *natsServer) backup(dir string) (restore func() error, err error) {
 	s.stop()
 	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
@@ -105,7 +105,7 @@ func (l overLink) InProcessConn() (net.Conn, error) {
 	return l.DialContext(context.Background(), "", "")
 }
 
-// connect returns a connection over l that never gives up, and closes it when the test is over.
+// connect returns a connection over l that always reconnects. It is closed when the test ends.
 func connect(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -132,7 +132,7 @@ func connect(t interface {
 	return js
 }
 
-// until asks done again and again until it holds.
+// until calls done repeatedly until it returns true.
 func until(ctx context.Context, done func() (bool, error)) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -18,8 +18,8 @@ var _ interface {
 	kv.Writer
 } = (*Store)(nil)
 
-// Store is a bucket. Its methods may be called concurrently. The connection is the caller's: a Store holds nothing that
-// has to be closed, and once the connection is closed, using it is [kv.ErrClosed].
+// Store is a bucket. Its methods may be called concurrently. The connection belongs to the caller. A Store has nothing that
+// must be closed. After the connection was closed, every use is [kv.ErrClosed].
 type Store struct {
 	js        jetstream.JetStream
 	stream    jetstream.Stream
@@ -38,19 +38,19 @@ type Config struct {
 	Storage  jetstream.StorageType // FileStorage unless set
 	MaxBytes int64                 // without limit unless set; writes beyond it are kv.ErrUnavailable
 
-	// History is how many changes the bucket keeps of a key. Who resumes a watch at an older one gets a
-	// *kv.CompactedError, so the more the better. It is a million unless set: then only Compact forgets.
+	// History is how many changes of a key the bucket keeps. A watch that resumes at an older change ends with a
+	// *kv.CompactedError, so more is better. It is a million unless set. Then only Compact forgets.
 	History int64
 
 	// Of the reader. A watch holds Buffer messages in memory at most, and so does a Get in addition to its result: 64 unless set.
 	Buffer int
-	// A watch without a sign of life from the server for twice Heartbeat has failed: 5 s unless set, 500 ms or more.
+	// A watch fails if it receives nothing from the server for twice Heartbeat: 5 s unless set, at least 500 ms.
 	Heartbeat time.Duration
-	// A request without an answer after Timeout has failed: 5 s unless set.
+	// A request fails if it has no answer after Timeout: 5 s unless set.
 	Timeout time.Duration
-	// A watch that has lost the server looks for it for Outage, before it ends: 10 s unless set.
+	// A watch that has lost the server tries to continue for the time Outage before it ends: 10 s unless set.
 	Outage time.Duration
-	// A watch whose range is quiet, in a bucket that is not, gets a bookmark that often at most: 1 s unless set.
+	// Bookmarks is the shortest time between bookmarks of a watch whose range does not change while other keys change: 1 s unless set.
 	Bookmarks time.Duration
 }
 
@@ -80,7 +80,7 @@ func Create(ctx context.Context, js jetstream.JetStream, config Config) (*Store,
 	return open(js, stream, config)
 }
 
-// Open opens a bucket that Create made, here or elsewhere. It refuses one whose settings would break the contract.
+// Open opens a bucket that Create made, here or elsewhere. It refuses a bucket whose settings would break the contract.
 func Open(ctx context.Context, js jetstream.JetStream, config Config) (*Store, error) {
 	stream, err := js.Stream(ctx, streamOf(config.Bucket))
 	if err != nil {

@@ -16,12 +16,12 @@ const (
 	emptyPart = "="
 	upperHex  = "0123456789ABCDEF"
 
-	// maxSubject is the longest subject that fits into a line of NATS's protocol, 4096 bytes unless configured, with
-	// what else that line may hold. A key of 1 KiB, and far longer ones of plain letters, fit.
+	// maxSubject is the longest subject that fits into a line of NATS's protocol with the rest of that line. A line has 4096 bytes unless
+	// configured. A key of 1 KiB fits, and so do much longer keys of plain letters.
 	maxSubject = 3600
 )
 
-// noteToken follows the bucket's prefix in the subject of notes, see progress.go. It is no key's: 'n' is no
+// noteToken follows the bucket's prefix in the subject of notes, see progress.go. It belongs to no key, because 'n' is no
 // hexadecimal digit.
 const noteToken = "=note"
 
@@ -53,7 +53,7 @@ func plain(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
-// decodeKey undoes encodeKey. What encodeKey does not make is no key: two subjects for one key would be two histories.
+// decodeKey reverses encodeKey. A subject that encodeKey cannot make is no key, because two subjects for one key would be two histories.
 func decodeKey(tail string) (key string, ok bool) {
 	var b strings.Builder
 	for i, token := range strings.Split(tail, ".") {
@@ -100,7 +100,7 @@ func filterTail(r kv.Range) string {
 	return encodeKey(common[:slash]) + ".>" // of "/app/li" it is "=.app.>"
 }
 
-// commonPrefix returns what all keys between from and to begin with.
+// commonPrefix returns the common beginning of all keys between from and to.
 func commonPrefix(from, to string) string {
 	n := 0
 	for n < len(from) && n < len(to) && from[n] == to[n] {

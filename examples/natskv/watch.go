@@ -11,12 +11,12 @@ import (
 	"github.com/watchkv/watchkv/kv/backend"
 )
 
-// Watch implements [kv.Store]. It costs a consumer of the whole bucket: every change of the bucket is sent to every
-// watch, which passes on what is in its range. Keys that are watched in many places, and keys that change all the
-// time, are better kept in different buckets.
+// Watch implements [kv.Store]. It costs a consumer of all of the bucket: every watch receives every change of the bucket,
+// and yields the changes in its range. Keys that are watched in many places, and keys that change all the
+// time, should be in different buckets.
 //
-// When its connection is lost a watch looks for a way on for as long as Config.Outage, and then ends with
-// [kv.ErrUnavailable]. One that cannot even begin does so at once.
+// When its connection is lost, a watch tries to continue for the time Config.Outage, and then ends with
+// [kv.ErrUnavailable]. A watch that cannot begin ends with that error at once.
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	return func(yield func(kv.Batch, error) bool) {
 		w := &watching{store: s, history: s.histories.Of(after)}
@@ -28,7 +28,7 @@ func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.S
 // watching is a watch, as a [backend.Log].
 type watching struct {
 	store   *Store
-	history int       // of what was passed on
+	history int       // the history of what was yielded
 	feed    *feed     // nil while there is none
 	first   *record   // the message that Wait has found
 	heard   time.Time // when the last feed ended; zero before
@@ -107,7 +107,7 @@ func (w *watching) next(ctx context.Context) (record, error) {
 	return w.feed.nextWithin(ctx)
 }
 
-// Wait implements [backend.Log]. If the feed ends meanwhile, Read looks for a way on.
+// Wait implements [backend.Log]. If the feed ends during the wait, Read tries to continue.
 func (w *watching) Wait(ctx context.Context, _ kv.Revision) error {
 	m, err := w.next(ctx)
 	switch {

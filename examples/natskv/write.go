@@ -9,11 +9,11 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Put implements [kv.Writer]. It reads the key, for its version, and writes it if no other writer has meanwhile: two
-// requests, and two more for every writer of the same key who was quicker.
+// Put implements [kv.Writer]. It reads the key, for its version, and writes it if no other writer has changed the key since. That takes two
+// requests, and two more each time another writer of the same key was faster.
 //
-// How large a value may be is the server's max_payload, less the headers: with its default of 1 MiB, some 100 bytes
-// too few for the 1 MiB that [kv.Store] asks for.
+// The largest value is the server's max_payload without the headers. With the default of 1 MiB, that is some 100 bytes
+// less than the 1 MiB that [kv.Store] requires.
 func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
 	rev, err := s.write(ctx, key, conditions, func(previous kv.Entry) (nats.Header, []byte) {
 		return putAfter(previous), value
@@ -38,7 +38,7 @@ func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Conditi
 	return rev, nil
 }
 
-// write stores what change makes of the key's entry, which is zero for an absent key. Without headers it is nothing.
+// write stores what change makes of the key's entry. The entry of an absent key is zero. If change returns no headers, nothing is written.
 func (s *Store) write(ctx context.Context, key string, conditions []kv.Condition,
 	change func(kv.Entry) (nats.Header, []byte)) (kv.Revision, error) {
 	if err := kv.ValidateKey(key); err != nil {
@@ -65,7 +65,7 @@ func (s *Store) write(ctx context.Context, key string, conditions []kv.Condition
 				return 0, err
 			}
 			if len(snapshot.Entries) > 0 {
-				continue // made just now
+				continue // another writer has just created the key
 			}
 			return snapshot.Revision, nil
 		}
@@ -78,8 +78,8 @@ func (s *Store) write(ctx context.Context, key string, conditions []kv.Condition
 
 // publish writes a message if the subject's last is still the one with the sequence number last.
 //
-// When it fails it may have been written all the same, and it is not tried again: a put that is done twice would be
-// two.
+// If publish fails, the message may still have been written. publish does not retry, because a put that is made twice
+// would be two changes.
 func (s *Store) publish(ctx context.Context, key string, header nats.Header, value []byte, last uint64) (kv.Revision, error) {
 	subject := s.subject(key)
 	if len(subject) > maxSubject {

@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Compact forgets the changes before rev. What keys hold stays. rev must not be above the newest revision: that is
+// Compact forgets the changes before rev. It does not change what keys hold. rev must not be above the newest revision: otherwise the error is
 // [kv.ErrInvalidRange].
 func (s *Store) Compact(ctx context.Context, rev kv.Revision) error {
 	return failures.Op(ctx, fmt.Sprintf("compact before %d", rev), s.compact(ctx, rev))
@@ -28,14 +28,14 @@ func (s *Store) compact(ctx context.Context, rev kv.Revision) error {
 	return nil
 }
 
-// Keep is how much history [Store.Trim] leaves. A zero field is no limit.
+// Keep is how much history [Store.Trim] keeps. A zero field means no limit.
 type Keep struct {
-	Revisions int64         // so many of the newest revisions
-	Age       time.Duration // those that are not older than this, by the clock of the server
+	Revisions int64         // the number of the newest revisions to keep
+	Age       time.Duration // keep the revisions that are not older, by the clock of the server
 }
 
-// Trim forgets the changes that one of the limits does not cover. It is to be called from time to time, from one program or from all of
-// them. A watch that resumes after a revision that is forgotten ends with a [*kv.CompactedError], so the history should cover the longest
+// Trim forgets the changes that are outside one of the limits. Call it from time to time, from one program or from all
+// programs. A watch that resumes after a forgotten revision ends with a [*kv.CompactedError]. So the history should cover the longest
 // outage of a reader.
 func (s *Store) Trim(ctx context.Context, keep Keep) error {
 	return failures.Op(ctx, "trim", s.trim(ctx, keep))
@@ -45,7 +45,7 @@ func (s *Store) trim(ctx context.Context, keep Keep) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	// The oldest revisions are looked at first. They are those that are forgotten, so the search is no longer than the work.
+	// The search begins at the oldest revisions. These will be forgotten, so the search is not longer than the deletion.
 	var byNumber, byAge kv.Revision
 	err := s.pool.QueryRow(ctx, s.config.sql(`
 		SELECT CASE WHEN $1::bigint > 0 THEN greatest(s.revision - $1 + 1, 0) ELSE 0 END,

@@ -21,7 +21,7 @@ func costs(t *testing.T, o *opened, do func() error) int64 {
 	return o.statements.Load() - before
 }
 
-// What the README says that calls cost the database.
+// The README says what calls cost the database. This test checks it.
 func TestEachCallIsOneStatement(t *testing.T) {
 	o := open(t, shared, newName("cost"))
 	large := make([]kv.Op, 100)
@@ -45,8 +45,8 @@ func TestEachCallIsOneStatement(t *testing.T) {
 	}
 }
 
-// A Store has one connection for all watches. A watch is one statement, an update is one for all of them, and idle watches cost nothing
-// but the poll of the Store.
+// A Store has one connection for all watches. The beginning of a watch is one statement, an update is one statement for all watches, and idle watches
+// cost only the poll of the Store.
 func TestManyWatchesCostWhatOneCosts(t *testing.T) {
 	const watches, updates = 200, 10
 	o := openAt(t, shared, shared.URL(""), pgkv.Config{Schema: newName("cost"), Poll: time.Hour})

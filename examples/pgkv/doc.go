@@ -1,5 +1,5 @@
-// Package pgkv is a [kv.Store] over PostgreSQL, with the driver pgx: an example of a store written outside the module, from its public
-// packages alone. It is also of use as it is. The README says when, and what it costs.
+// Package pgkv is a [kv.Store] over PostgreSQL, with the driver pgx. It is an example of a store outside the module that uses only the module's public
+// packages. It can also be used as it is. The README says when, and what it costs.
 //
 //	pool, err := pgxpool.New(ctx, "postgres://app@db/app?target_session_attrs=read-write")
 //	err = pgkv.Migrate(ctx, pool, pgkv.Config{})
@@ -14,10 +14,10 @@
 //   - A watch reads the table changes from its revision on (watch.go). From then on all watches of a Store share one connection, which
 //     listens, polls, and keeps the newest changes in a window (tail.go, window.go). A watch that falls behind the window reads from the
 //     table again.
-//   - What was compacted is read in the statement that reads the changes. Compaction is announced before anything is deleted
+//   - The statement that reads the changes also reads what was compacted. A compaction is announced before anything is deleted
 //     (compact.go).
-//   - Each change has a random mark. Every statement compares the newest one that the Store knows with the one that the database has
-//     there. That shows that the database was restored (history.go).
+//   - Each change has a random mark. Every statement compares the newest mark that the Store knows with the mark that the database has
+//     at that revision. That shows whether the database was restored (history.go).
 //
 // # What is claimed
 //
@@ -25,6 +25,6 @@
 // [kv.ProgressRequester]. They hold on the primary, and for writes that are made through this package. A primary that was replaced but
 // still runs cannot know that: the cluster's manager has to fence it.
 //
-// A restore that is noticed ends all watches of the Store with [kv.ErrReset], also those that have seen nothing that is gone. A Store does not
-// know of which history a revision is that its process got from elsewhere.
+// When the Store notices a restore, all its watches end with [kv.ErrReset], even watches that have delivered nothing of the lost history. If a revision
+// does not come from this Store, the Store cannot know to which history it belongs.
 package pgkv

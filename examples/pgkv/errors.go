@@ -26,7 +26,7 @@ var failures = backend.Errors{Store: "pgkv", Reason: func(err error) error {
 	return kv.ErrUnavailable // a server that starts or stops, too many connections, a serialization failure, a missing table
 }}
 
-// errStandby says that a statement found no row: it was answered by a server that is not the primary.
+// errStandby is the error of a statement that found no row, because a server that is not the primary answered it.
 var errStandby = errors.New("the server is a standby, or the table state is empty")
 
 func standby(err error) error {

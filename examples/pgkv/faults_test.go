@@ -15,14 +15,14 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// fault is what happens to a trial, several times.
+// fault is a fault that happens several times in a trial.
 type fault struct {
 	name  string
 	times int
 	do    func(*trial) error
 }
 
-// V3 to V8 and W1 to W13, by the judge that etcd has: nothing is lost, nothing comes twice, and every gap has a reason.
+// The judge that also tests etcd checks V3 to V8 and W1 to W13: nothing is lost, nothing comes twice, and every gap has a reason.
 func TestValuesLoseNothingWhile(t *testing.T) {
 	s, err := pgtest.New()
 	if err != nil {
@@ -84,7 +84,7 @@ func TestStandby(t *testing.T) {
 	t.Run("Values-lose-nothing-while-it-is-promoted", func(t *testing.T) { loseNothingWhilePromoted(t, s, standby) })
 }
 
-// S1: a standby may be behind, and a Store that is led to one must not answer from it.
+// S1: a standby may be behind. A Store that is connected to a standby must not answer from it.
 func doesNotAnswer(t *testing.T, s, standby *pgtest.Server) {
 	o := open(t, s, "watchkv")
 	pool, err := pgxpool.New(t.Context(), standby.URL(""))
@@ -108,7 +108,7 @@ func doesNotAnswer(t *testing.T, s, standby *pgtest.Server) {
 	}
 }
 
-// A copy that has all acknowledged writes takes over, as in a cluster with synchronous replication: no reader notices more than an outage.
+// A standby that has all acknowledged writes takes over, as in a cluster with synchronous replication. Readers notice only an outage.
 func loseNothingWhilePromoted(t *testing.T, s, standby *pgtest.Server) {
 	both := fmt.Sprintf("postgres://postgres@127.0.0.1:%d,127.0.0.1:%d/postgres?sslmode=disable&target_session_attrs=read-write", s.Port(), standby.Port())
 	done := try(t, s, both, fault{"promoted", 1, func(t *trial) error {
@@ -124,7 +124,7 @@ func loseNothingWhilePromoted(t *testing.T, s, standby *pgtest.Server) {
 	}
 }
 
-// restoreOlder does what an operator does after a disaster, with the files of the whole server.
+// restoreOlder restores all files of the server, like an operator after a disaster.
 func restoreOlder(t *trial) error {
 	t.stopWriting()
 	defer t.startWriting()

@@ -7,7 +7,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Get implements [kv.Store]. Like Stat and Summarize it is one statement, on a connection of the pool.
+// Get implements [kv.Store]. Like Stat and Summarize, it is one statement on a connection of the pool.
 func (s *Store) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	snapshot, err := s.get(ctx, r, "e.value")
 	return snapshot, failures.Op(ctx, "get "+r.String(), err)
@@ -19,7 +19,7 @@ func (s *Store) Stat(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	return snapshot, failures.Op(ctx, "stat "+r.String(), err)
 }
 
-// Summarize implements [kv.Summarizer]. The database looks at each row of the range, and sends those that were put since and no others.
+// Summarize implements [kv.Summarizer]. The database reads each row of the range, and sends only the rows that were put after since.
 func (s *Store) Summarize(ctx context.Context, r kv.Range, since kv.Revision, limit int) (kv.Summary, error) {
 	var summary kv.Summary
 	var put int // since

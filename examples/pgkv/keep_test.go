@@ -26,7 +26,7 @@ func putMany(t *testing.T, o *opened, key string, n int) (last kv.Revision) {
 	return last
 }
 
-// oldest returns the oldest revision that is left, as a watch reports it.
+// oldest returns the oldest revision that can still be watched, from the error of a watch.
 func oldest(t *testing.T, o *opened) kv.Revision {
 	t.Helper()
 	for _, err := range o.Watch(t.Context(), kv.All(), 0) {

@@ -7,8 +7,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// W13: a revision that Get, a write or a watch has returned of a history that is gone is known for that, also to a new watch, and also
-// when the new history has passed it.
+// W13: if Get, a write or a watch has returned a revision of a lost history, a new watch after it is reset, even when the new history has passed that
+// revision.
 func TestW13ARevisionOfALostHistoryIsKnown(t *testing.T) {
 	for _, written := range []int{0, 9} { // after the restore, by another store
 		o := open(t, shared, newName("lost"))

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// shared is the server of the tests that do not stop it.
+// shared is the server for tests that do not stop the server.
 var shared *pgtest.Server
 
 func TestMain(m *testing.M) {

@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// migrations has a file for each version, which makes that version of the one before.
+// migrations has a file for each version. It turns the previous version into that version.
 //
 //go:embed schema/*.sql
 var migrations embed.FS
@@ -21,8 +21,8 @@ var migrations embed.FS
 // latest is the version of the tables that this package works with.
 const latest = 1
 
-// Migrate makes the tables of a store, or brings those of an older version of this package up to date. It does nothing if they are up to
-// date. Any number of programs may call it at the same time. It needs the permission to create in the database; [Open] does not.
+// Migrate makes the tables of a store, or updates the tables of an older version of this package. It does nothing if they are up to
+// date. Any number of programs may call it concurrently. It needs the permission to create objects in the database. [Open] does not.
 func Migrate(ctx context.Context, pool *pgxpool.Pool, config Config) error {
 	config = config.withDefaults()
 	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
@@ -80,5 +80,5 @@ func (c Config) sql(text string) string {
 	).Replace(text)
 }
 
-// channel is where writes notify.
+// channel returns the channel on which writes notify.
 func (c Config) channel() string { return "watchkv." + c.Schema }

@@ -16,7 +16,7 @@ import (
 	"github.com/watchkv/watchkv/kv/backend/backendtest"
 )
 
-// opened is a Store, and what tests do to it from outside.
+// opened is a Store with the faults that tests make from outside.
 type opened struct {
 	*pgkv.Store
 	*connections
@@ -24,14 +24,14 @@ type opened struct {
 	schema string
 }
 
-// connections are those of one Store at a time: a pool, over a network that tests can cut.
+// connections is a pool over a network that tests can cut. One Store uses it at a time.
 type connections struct {
 	pool    *pgxpool.Pool
 	link    *backendtest.Link
 	name    string
-	faulted bool // a test has cut or dropped them
+	faulted bool // a test has cut or dropped connections
 
-	statements atomic.Int64 // that were sent, but for those that prepare others
+	statements atomic.Int64 // statements that were sent, without those that prepare others
 }
 
 // TraceQueryStart implements pgx.QueryTracer.
@@ -43,7 +43,7 @@ func (c *connections) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.Tr
 // TraceQueryEnd implements pgx.QueryTracer.
 func (c *connections) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// connect makes connections when they are needed.
+// connect returns a pool that makes connections when they are needed.
 func connect(ctx context.Context, url string) (*connections, error) {
 	c := &connections{name: newName("client")}
 	config, err := pgxpool.ParseConfig(url + "&application_name=" + c.name)
@@ -64,11 +64,11 @@ func (c *connections) close() {
 	c.link.Close()
 }
 
-// unused has connections to the shared server that no fault has met and nobody uses. The next Store gets them: for PostgreSQL a new
-// connection is a new process, which costs more than most tests do.
+// unused has pools for the shared server that had no fault and are not in use. The next Store gets one of them. In PostgreSQL a new
+// connection is a new process, which costs more than most tests.
 var unused []*connections
 
-// giveBack is close, if c is not worth to be used again.
+// giveBack keeps c for the next Store if c had no fault and is not in use. Otherwise it closes c.
 func (c *connections) giveBack() {
 	if c.faulted || c.pool.Stat().AcquiredConns() > 0 {
 		c.close()
@@ -91,8 +91,8 @@ var names atomic.Int64
 
 func newName(of string) string { return fmt.Sprint(of, names.Add(1)) }
 
-// open opens a schema, and makes it if there is none. No other Store uses its connections at the same time. The pages, and with them the
-// window, are small.
+// open opens a schema, and creates it if there is none. No other Store uses its connections at the same time. The pages and the
+// window are small.
 func open(t conformance.T, s *pgtest.Server, schema string) *opened {
 	t.Helper()
 	return openAt(t, s, s.URL(""), pgkv.Config{
@@ -126,7 +126,7 @@ func openAt(t conformance.T, s *pgtest.Server, url string, settings pgkv.Config)
 	return o
 }
 
-// usable waits until o can be used again, as after a fault. The pool may hold connections that have ended: they are thrown away.
+// usable waits until o can be used again after a fault. The pool may hold connections that have ended. These are dropped.
 func (o *opened) usable(ctx context.Context) error {
 	o.pool.Reset()
 	return until(ctx, func() (bool, error) {
@@ -135,7 +135,7 @@ func (o *opened) usable(ctx context.Context) error {
 	})
 }
 
-// until asks done again and again until it holds.
+// until calls done repeatedly until it returns true.
 func until(ctx context.Context, done func() (bool, error)) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -152,7 +152,7 @@ func until(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-// backup copies the tables into a schema beside them. restore takes the copy back in one transaction, as pg_restore does with
+// backup copies the tables into another schema. restore copies them back in one transaction, like pg_restore with
 // --single-transaction.
 func (o *opened) backup(ctx context.Context) (restore func(context.Context) error, err error) {
 	copied := newName("backup")
@@ -169,7 +169,7 @@ func (o *opened) backup(ctx context.Context) (restore func(context.Context) erro
 	return func(ctx context.Context) error { return o.server.Exec(ctx, restored) }, o.server.Exec(ctx, sql)
 }
 
-// followers returns how many connections of o are not of its pool, but follow the changes.
+// followers returns how many connections of o follow the changes. They are not part of its pool.
 func (o *opened) followers(ctx context.Context) (n int, err error) {
 	err = o.server.Query(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = '"+o.name+"'", &n)
 	return n - int(o.pool.Stat().TotalConns()), err

@@ -6,8 +6,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// condition returns r as a condition on a column, with its arguments after args. Each form of range is a statement of its own, so that
-// each is planned for an index.
+// condition returns r as a condition on a column, with its arguments after args. Each form of range gives a different statement, so that
+// PostgreSQL plans each with an index.
 func condition(r kv.Range, column string, args []any) (string, []any) {
 	n := len(args)
 	if key, ok := r.Key(); ok {

@@ -25,13 +25,13 @@ var _ interface {
 
 // Config configures a Store. All fields may be zero.
 type Config struct {
-	// Schema is where the tables are, "watchkv" unless set. Each schema of a database is a store. At most 55 bytes.
+	// Schema has the tables: "watchkv" unless set, at most 55 bytes. Each schema of a database is a store.
 	Schema string
 
-	// Page is how many changes a watch reads at a time: 256 unless set. A page has more if one revision has, and less if they are
+	// Page is how many changes a watch reads at a time: 256 unless set. A page has more changes if one revision has more, and fewer if they are
 	// larger than 1 MiB.
 	Page int
-	// Poll is how long the Store relies on being notified: it looks for changes that often in any case. 2 s unless set.
+	// Poll is the time after which the Store looks for changes even if it was not notified: 2 s unless set.
 	Poll time.Duration
 	// Timeout is how long the connection that follows the changes may take for an answer before it is replaced: 10 s unless set.
 	Timeout time.Duration
@@ -64,10 +64,10 @@ type Store struct {
 	shut bool  // by Close
 }
 
-// Open returns the store in config.Schema, which [Migrate] has made. The pool is the caller's, and so are TLS, passwords and time limits,
-// which are set as for any use of pgx. The pool is never closed here. Once it is closed, using the Store is [kv.ErrClosed].
+// Open returns the store in config.Schema, which [Migrate] has made. The caller configures the pool, with TLS, passwords and time limits,
+// and closes it. The Store never closes it. After the pool was closed, every use of the Store is [kv.ErrClosed].
 //
-// The pool has to lead to the primary. If the connection string names several servers, add target_session_attrs=read-write.
+// The pool must connect to the primary. If the connection string names several servers, add target_session_attrs=read-write.
 func Open(ctx context.Context, pool *pgxpool.Pool, config Config) (*Store, error) {
 	config = config.withDefaults()
 	op := fmt.Sprintf("open schema %q", config.Schema)

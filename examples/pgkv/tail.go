@@ -11,19 +11,19 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// tail follows the changes of a store for all watches of a Store, over one connection: it listens, reads what is new, keeps the newest
+// tail follows the changes of a store for all watches of a Store, over one connection. It listens, reads new changes, keeps the newest
 // changes in a window, and wakes the watches that they concern. It runs while there are watches.
 type tail struct {
 	store  *Store
 	cancel context.CancelFunc // of run
 	done   chan struct{}      // closed when run has returned
-	failed chan struct{}      // closed when the watches are to end with err
+	failed chan struct{}      // closed when the watches must end with err
 	err    error              // set before failed is closed
 
-	window // what watches read, see window.go
+	window // the changes that watches read, see window.go
 }
 
-// join makes w one of the watches of its Store's tail.
+// join adds w to the watches of its Store's tail.
 func (w *watching) join(ctx context.Context) error {
 	s := w.store
 	if err := s.usable(ctx); err != nil {
@@ -44,7 +44,7 @@ func (w *watching) join(ctx context.Context) error {
 	return nil
 }
 
-// leave undoes join. The last watch ends the tail, and waits for that.
+// leave reverses join. The last watch ends the tail, and waits for its end.
 func (w *watching) leave() {
 	if w.tail == nil {
 		return
@@ -80,7 +80,7 @@ func (t *tail) fail(err error) {
 	}
 }
 
-// wakeAll makes the watches look at what has happened.
+// wakeAll wakes all watches.
 func (s *Store) wakeAll() {
 	s.mu.Lock()
 	t := s.tail
@@ -90,11 +90,11 @@ func (s *Store) wakeAll() {
 	}
 }
 
-// run follows the changes until ctx ends, or until there was no way to the server for Config.Outage.
+// run follows the changes until ctx ends, or until the server was unreachable for Config.Outage.
 func (t *tail) run(ctx context.Context) {
 	defer close(t.done)
 	var heard time.Time // when the server last answered; zero if it never did
-	slow := 0           // how often it was too slow, since then
+	slow := 0           // how many times the server was too slow since then
 	for attempt := 0; ; attempt++ {
 		before := heard
 		err := t.follow(ctx, t.store.config.Timeout<<min(slow, 6), &heard)
@@ -128,7 +128,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // follow follows the changes over one connection until it fails. It notes in heard when the server has answered.
 //
-// It listens before it reads: what is notified after that is not lost, and what was notified before is read.
+// It listens before it reads. So later notifications are not lost, and the read has the changes of earlier notifications.
 func (t *tail) follow(ctx context.Context, limit time.Duration, heard *time.Time) error {
 	conn, err := t.listen(ctx, limit)
 	if err != nil {
@@ -147,7 +147,7 @@ func (t *tail) follow(ctx context.Context, limit time.Duration, heard *time.Time
 	}
 }
 
-// listen takes a connection out of the pool, so that it is made as the pool makes them and counts for nobody else, and listens.
+// listen takes a connection out of the pool, and listens. So the connection is configured like those of the pool, but is not one of them.
 func (t *tail) listen(ctx context.Context, limit time.Duration) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -163,7 +163,7 @@ func (t *tail) listen(ctx context.Context, limit time.Duration) (*pgx.Conn, erro
 	return conn, nil
 }
 
-// hangUp ends a connection without waiting for the server, which may be out of reach.
+// hangUp ends a connection. It does not wait for the server, which may be unreachable.
 func hangUp(conn *pgx.Conn) {
 	if conn.IsClosed() {
 		return
@@ -173,7 +173,7 @@ func hangUp(conn *pgx.Conn) {
 	conn.Close(ctx)
 }
 
-// catchUp reads what is new.
+// catchUp reads the new changes.
 func (t *tail) catchUp(ctx context.Context, conn *pgx.Conn, limit time.Duration) error {
 	asked := t.takeAsked()
 	for more := true; more; {
@@ -209,8 +209,8 @@ func (t *tail) catchUp(ctx context.Context, conn *pgx.Conn, limit time.Duration)
 	return nil
 }
 
-// wait waits until there may be something to read: a revision was notified that was not read, it is time to poll, or a bookmark was asked
-// for. notified is the last one that was notified, and if the next is lower, the history was replaced.
+// wait waits until there may be something to read: a revision was notified that was not read yet, it is time to poll, or a bookmark was
+// requested. notified is the last revision that was notified. If the next one is lower, the history was replaced.
 func (t *tail) wait(ctx context.Context, conn *pgx.Conn, notified kv.Revision) (kv.Revision, error) {
 	limited, cancel := context.WithTimeout(ctx, t.store.config.Poll)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// ground is the store that the judge writes to. A write is given up after a while: then its outcome is unknown.
+// ground is the store to which the judge writes. A write has a timeout. After that its outcome is unknown.
 type ground struct{ *opened }
 
 const writeTimeout = 2 * time.Second
@@ -35,7 +35,7 @@ func (g *ground) Delete(ctx context.Context, key string, c ...kv.Condition) (kv.
 	return rev, givenUp(ctx, err)
 }
 
-// reopen has the writer begin anew, as it must when the history was replaced: it goes on from where the histories part.
+// reopen gives the writer a new Store, which it needs after the history was replaced. The writer continues where the histories part.
 func (g *ground) reopen(ctx context.Context) (err error) {
 	g.Store.Close()
 	g.Store, err = pgkv.Open(ctx, g.pool, pgkv.Config{Schema: g.schema})
@@ -49,21 +49,21 @@ func givenUp(ctx context.Context, err error) error {
 	return err
 }
 
-// trial is Values that are watched in every way over one store, while their key is written over another, and faults happen.
+// trial has Values that are watched in every mode through one store, while their key is written through another store, and faults happen.
 type trial struct {
 	*testing.T
 	ctx      context.Context
 	server   *pgtest.Server
-	watched  *opened // by the Values
-	written  *ground // by the writer
+	watched  *opened // the store of the Values
+	written  *ground // the store of the writer
 	log      *judge.Writer
 	watchers *judge.Watchers
 	seed     uint64
 
-	stop   context.CancelFunc // of the writer, between two of its writes
+	stop   context.CancelFunc // stops the writer, between two of its writes
 	writer sync.WaitGroup
 	wrote  chan struct{} // has a token for a write that was acknowledged
-	failed error         // of the writer
+	failed error         // the error of the writer
 }
 
 // try runs a trial to its verdict.
@@ -152,7 +152,7 @@ func rest(ctx context.Context, d time.Duration) {
 	<-ctx.Done()
 }
 
-// stopWriting ends the writer, after its write.
+// stopWriting stops the writer after its current write.
 func (r *trial) stopWriting() {
 	r.stop()
 	r.writer.Wait()

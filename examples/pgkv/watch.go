@@ -11,11 +11,11 @@ import (
 	"github.com/watchkv/watchkv/kv/backend"
 )
 
-// Watch implements [kv.Store]. It is one statement, and one more for each page of history that is older than what the Store keeps in
-// memory. From then on it costs the database nothing: all watches of a Store share one connection that follows the changes.
+// Watch implements [kv.Store]. It costs one statement, and one more for each page of history that is older than what the Store keeps in
+// memory. After that it costs the database nothing: all watches of a Store share one connection that follows the changes.
 //
-// When that connection is lost, watches go on when there is another one. After Config.Outage they end with [kv.ErrUnavailable]. A watch
-// that cannot even begin does so at once.
+// When that connection is lost, watches continue with a new one. After Config.Outage they end with [kv.ErrUnavailable]. A watch
+// that cannot begin ends with that error at once.
 func (s *Store) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	return s.WatchAcknowledged(ctx, r, after, nil)
 }
@@ -34,10 +34,10 @@ func (s *Store) WatchAcknowledged(ctx context.Context, r kv.Range, after kv.Revi
 type watching struct {
 	store   *Store
 	r       kv.Range
-	history int           // of what it delivers
+	history int           // the history of what it delivers
 	wake    chan struct{} // has a token when there is something to read
 	tail    *tail         // nil before the first Read
-	asked   bool          // for a bookmark; guarded by tail.mu
+	asked   bool          // a bookmark was requested; guarded by tail.mu
 }
 
 // Read implements [backend.Log]. The first Read asks the database, so that a watch that has begun is known to be served.
@@ -56,7 +56,7 @@ func (w *watching) Read(ctx context.Context, after kv.Revision) (backend.Page, e
 	return page, w.returned(page, err)
 }
 
-// returned remembers what the consumer may get.
+// returned records the revisions that the consumer may get.
 func (w *watching) returned(page backend.Page, err error) error {
 	if err == nil {
 		for _, e := range page.Events {
@@ -90,7 +90,7 @@ func (w *watching) rouse() {
 // pageBytes is how large a page is, unless one revision is larger.
 const pageBytes = 1 << 20
 
-// page reads the changes after a revision, or the first part of them, in one statement: the changes, up to where there are more, and the
+// page reads the changes after a revision, or the first part of them, in one statement. The statement also reads the
 // state, with what was compacted by then (W8).
 //
 // WITH TIES ends no page inside a revision (W5). So does the sum of the bytes, which is that of whole revisions.
@@ -144,7 +144,7 @@ func (s *Store) page(ctx context.Context, q querier, r kv.Range, after kv.Revisi
 	return page, st, s.found(before, st), nil
 }
 
-// now reads the state alone.
+// now reads only the state.
 func (s *Store) now(ctx context.Context, q querier) (st state, history int, err error) {
 	_, st, history, err = s.page(ctx, q, kv.All(), math.MaxInt64)
 	return st, history, err

@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv/backend"
 )
 
-// window is the newest changes of a history, and the watches that read them. What a slow watch has yet to read may leave the window:
-// then it reads on from the database. So the memory is bounded however slow a watch is (W11).
+// window has the newest changes of a history, and the watches that read them. Changes that a slow watch has not read yet may leave the window.
+// Then the watch reads them from the database. So the memory is bounded even if a watch is slow (W11).
 type window struct {
 	page      int           // the most changes of a page
 	bookmarks time.Duration // the shortest time between bookmarks of quiet watches
@@ -25,15 +25,15 @@ type window struct {
 	changes   []kv.Event
 	bytes     int
 	watches   map[*watching]struct{}
-	byKey     map[string][]*watching // those of one key
-	ranges    map[*watching]struct{} // the others
+	byKey     map[string][]*watching // the watches of one key
+	ranges    map[*watching]struct{} // the other watches
 	marked    kv.Revision            // last, when all watches were last woken for a bookmark
 	markedAt  time.Time
-	asked     bool               // for bookmarks
-	interrupt context.CancelFunc // of the wait for notifications; nil while there is none
+	asked     bool               // bookmarks were requested
+	interrupt context.CancelFunc // ends the wait for notifications; nil if there is none
 }
 
-// A window has so many pages, and so many bytes.
+// These are the most pages and the most bytes of a window.
 const (
 	windowPages = 4
 	windowBytes = windowPages * pageBytes
@@ -57,7 +57,7 @@ func (v *window) add(w *watching) {
 	}
 }
 
-// remove reports whether w was the last one.
+// remove removes w. It reports whether w was the last watch.
 func (v *window) remove(w *watching) (last bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -72,14 +72,14 @@ func (v *window) remove(w *watching) (last bool) {
 	return len(v.watches) == 0
 }
 
-// position returns up to where the window has a history, if it has begun.
+// position returns the last revision of the window and its history. ok is false if the window has not begun.
 func (v *window) position() (last kv.Revision, history int, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.last, v.history, v.begun
 }
 
-// begin empties the window: it is at a revision of a history from now on. Its watches look for what they have missed.
+// begin empties the window. It now begins at a revision of a history. Its watches look for what they have missed.
 func (v *window) begin(history int, at kv.Revision) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -154,7 +154,7 @@ func (v *window) read(w *watching, after kv.Revision) (page backend.Page, ok boo
 	return page, true, nil
 }
 
-// ask asks for a bookmark of each watch, as soon as all was read that there is now.
+// ask requests a bookmark for each watch. It comes as soon as all current changes were read.
 func (v *window) ask() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -172,7 +172,7 @@ func (v *window) takeAsked() bool {
 	return asked
 }
 
-// interruptible has ask interrupt a wait that begins, or with nil none. It reports false if a bookmark was asked for already.
+// interruptible makes ask call interrupt from now on, or nothing if interrupt is nil. It returns false if a bookmark was requested already.
 func (v *window) interruptible(interrupt context.CancelFunc) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -180,7 +180,7 @@ func (v *window) interruptible(interrupt context.CancelFunc) bool {
 	return !v.asked
 }
 
-// told wakes the watches if bookmarks were asked for before the last reading.
+// told wakes the watches if bookmarks were requested before the last read.
 func (v *window) told(asked bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -198,7 +198,7 @@ func (v *window) rouseAll() {
 	v.rouseEach()
 }
 
-// rouseEach is called with mu held.
+// rouseEach wakes each watch. The caller holds mu.
 func (v *window) rouseEach() {
 	for w := range v.watches {
 		w.rouse()

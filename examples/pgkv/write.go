@@ -17,8 +17,8 @@ const (
 
 // Put implements [kv.Writer]. It is one statement.
 //
-// If Put fails with [kv.ErrUnavailable], the write may have happened, or may happen yet. It is not tried again here: what others have
-// written since might be overwritten.
+// If Put fails with [kv.ErrUnavailable], the write may have happened, or may still happen. Put does not retry, because a retry could overwrite what
+// others have written since.
 func (s *Store) Put(ctx context.Context, key string, value []byte, conditions ...kv.Condition) (kv.Revision, error) {
 	rev, err := s.write(ctx, kv.PutOp(key, value, conditions...))
 	return rev, failures.Op(ctx, fmt.Sprintf("put %q", key), err)
@@ -30,7 +30,7 @@ func (s *Store) Delete(ctx context.Context, key string, conditions ...kv.Conditi
 	return rev, failures.Op(ctx, fmt.Sprintf("delete %q", key), err)
 }
 
-// Commit implements [kv.Committer]. It is one statement, however many operations there are.
+// Commit implements [kv.Committer]. It is one statement for any number of operations.
 func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 	rev, err := s.write(ctx, ops...)
 	if err == nil {
@@ -43,7 +43,7 @@ func (s *Store) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 	return 0, failures.Op(ctx, "commit"+what.String(), err)
 }
 
-// write calls the procedure write, which takes the lock, writes and commits without a word from here.
+// write calls the procedure write. The procedure takes the lock, writes and commits, without another request of the client.
 func (s *Store) write(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
 	if err := validate(ops); err != nil {
 		return 0, err

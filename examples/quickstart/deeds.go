@@ -14,7 +14,7 @@ func (s *story) put(rps int) deed {
 	return s.write("put "+text, text, fmt.Sprintf(`{"rps":%d}`, rps))
 }
 
-// putBad sets the key to what is no Limits.
+// putBad sets the key to a value that does not decode.
 func (s *story) putBad() deed {
 	return s.write(`put "fifty", which does not decode`, "bad value", `{"rps":"fifty"}`)
 }
@@ -36,13 +36,12 @@ func (s *story) remove() deed {
 	}}
 }
 
-// compact has the store forget all updates but the newest.
+// compact makes the store forget all updates except the newest.
 func (s *story) compact(f *faults) deed {
 	return deed{"compact the history", func(ctx context.Context) error { return f.compact(ctx, s.newest) }}
 }
 
-// burst puts all numbers from first to last, while the programs are busy with the first of them, in what they do for the
-// newest value.
+// burst puts all numbers from first to last. During that time, the readers of the newest value in programs are busy with the first number.
 func (s *story) burst(first, last int, programs ...program) deed {
 	name := fmt.Sprintf(`put %d to %d, "newest" busy with %[1]d`, first, last)
 	return deed{name, func(ctx context.Context) error {
@@ -64,8 +63,8 @@ func (s *story) burst(first, last int, programs ...program) deed {
 	}}
 }
 
-// check is what must hold of readers in the end, however they got there. Those who were cut off from nothing that was
-// compacted, and asked for every update, have seen exactly these.
+// check checks what must hold for all readers in the end. The readers in complete asked for every update and missed no compacted history. So they must
+// have seen every update.
 func (s *story) check(complete ...*reader) error {
 	for i, r := range s.readers {
 		seen := r.all()
@@ -80,7 +79,7 @@ func (s *story) check(complete ...*reader) error {
 	}
 	for _, r := range complete {
 		if got := texts(r.all()); !slices.Equal(got, s.updates) {
-			return fmt.Errorf("a watcher of every update saw %q of %q", got, s.updates)
+			return fmt.Errorf("a watcher of every update saw only %q of %q", got, s.updates)
 		}
 	}
 	return nil

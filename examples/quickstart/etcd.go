@@ -16,8 +16,8 @@ import (
 	"github.com/watchkv/watchkv/kv/fault"
 )
 
-// startCluster starts a cluster of three members in this process. The first program's client knows all of them, the
-// second's only the one that serves the first, which is made the leader.
+// startCluster starts a cluster of three members in this process. The client of the first program knows all members. The client of the second program
+// knows only the member that serves the first program. That member is made the leader.
 func startCluster() (*place, error) {
 	began := time.Now()
 	cluster, err := etcdtest.New(3)
@@ -38,7 +38,7 @@ func startCluster() (*place, error) {
 		if err != nil {
 			return view{}, err
 		}
-		// The others are up, and in the majority, all the time.
+		// The other two members always run, and are a majority.
 		p.writer = etcd.New(cluster.Client((member+1)%3, (member+2)%3))
 		store := fault.New(etcd.New(cluster.Client(member))) // transparent until Cut
 		p.faults = breaking(cluster, member, store)
@@ -47,7 +47,7 @@ func startCluster() (*place, error) {
 	return p, nil
 }
 
-// serving waits until a member serves a watch, and returns which.
+// serving waits until a member serves a watch, and returns that member.
 func serving(ctx context.Context, cluster *etcdtest.Cluster) (member int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -67,7 +67,7 @@ func serving(ctx context.Context, cluster *etcdtest.Cluster) (member int, err er
 	}
 }
 
-// breaking returns what can be done to a member of the cluster, and to a client of that member.
+// breaking returns the faults of a member of the cluster, and of a client of that member.
 func breaking(cluster *etcdtest.Cluster, member int, client *fault.Store) *faults {
 	leader := func(ctx context.Context) error {
 		_, err := cluster.WaitLeader(ctx)
@@ -116,13 +116,13 @@ func breaking(cluster *etcdtest.Cluster, member int, client *fault.Store) *fault
 }
 
 const (
-	// answerTimeout is how long a cluster of the user's may take to show that it is there.
+	// answerTimeout is how long the user's cluster may take for its first answer.
 	answerTimeout = 5 * time.Second
-	// tidyTimeout is how long removing the key from it may take.
+	// tidyTimeout is how long the removal of the key from the user's cluster may take.
 	tidyTimeout = 5 * time.Second
 )
 
-// dial is a cluster of the user's. Of what it holds only one new key is touched, and that is removed at the end.
+// dial returns the user's cluster. The program touches only one new key there, and removes it at the end.
 func dial(ctx context.Context, endpoints []string) (*place, error) {
 	var clients [2]*clientv3.Client
 	closeClients := func() error {

@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// What it prints in the end is printed only if each watcher ended at the newest value.
+// The program prints this at the end, only if each watcher ended at the newest value.
 const wellEnded = "\nEvery watcher ended at the newest value, 120."
 
 func TestInMemory(t *testing.T) {
@@ -38,17 +38,17 @@ func TestOnUsersCluster(t *testing.T) {
 
 	wantRows(t, start(t, "-endpoints", strings.Join(cluster.Endpoints(), ",")), "delete the key", "put 50")
 
-	// Nothing of it is left, nothing else was touched, and what it wrote is still history.
+	// The program has left no key and touched no other key. Its writes are still in the history.
 	left, err := store.Get(t.Context(), kv.All())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(left.Entries) != 1 || left.Entries[0].ModRevision != before {
-		t.Errorf("left in the cluster: %v; want only what was there, at revision %d", left.Entries, before)
+		t.Errorf("the cluster holds %v; want only what it held before, at revision %d", left.Entries, before)
 	}
 	for _, err := range store.Watch(t.Context(), kv.All(), 0) {
 		if err != nil {
-			t.Errorf("the history that was there before: %v", err)
+			t.Errorf("the history from before cannot be watched: %v", err)
 		}
 		break
 	}
@@ -86,7 +86,7 @@ func wantRows(t *testing.T, out string, rows ...string) {
 	t.Helper()
 	for _, want := range append(rows, wellEnded) {
 		if !strings.Contains(out, want) {
-			t.Errorf("it did not print %q, but\n%s", want, out)
+			t.Errorf("the program did not print %q, but\n%s", want, out)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// inMemory is one store in memory, and two programs that reach it through wrappers which fail on request.
+// inMemory returns one store in memory. Two programs reach it through wrappers that fail on request.
 func inMemory() *place {
 	store := memory.New()
 	a, b := fault.New(store), fault.New(store)

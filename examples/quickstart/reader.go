@@ -28,9 +28,9 @@ type reader struct {
 
 	mu      sync.Mutex
 	seen    []sighting
-	shown   int           // how many of seen were printed
-	failed  error         // a Get's error that should not have been
-	changed chan struct{} // closed when there is more of the above
+	shown   int           // how many entries of seen were printed
+	failed  error         // an unexpected error of a Get
+	changed chan struct{} // closed when one of the fields above changes
 }
 
 // sighting is what one Get returned.
@@ -55,13 +55,13 @@ func read(w *value.Watcher[Limits]) *reader {
 	return r
 }
 
-// work takes as long as somebody wants the reader to be busy.
+// work blocks while the reader has to be busy.
 func (r *reader) work() {
 	r.busy.RLock()
 	defer r.busy.RUnlock()
 }
 
-// saw remembers what a Get has returned.
+// saw records what a Get has returned.
 func (r *reader) saw(limits Limits, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,7 +107,7 @@ func (r *reader) reach(ctx context.Context, rev kv.Revision) error {
 	}
 }
 
-// last is what was seen last. The caller holds mu.
+// last returns what was seen last. The caller holds mu.
 func (r *reader) last() sighting {
 	if len(r.seen) == 0 {
 		return sighting{}
@@ -115,14 +115,14 @@ func (r *reader) last() sighting {
 	return r.seen[len(r.seen)-1]
 }
 
-// all is everything that was seen.
+// all returns everything that was seen.
 func (r *reader) all() []sighting {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.seen)
 }
 
-// news is what was seen since news was asked for before, for a cell of the table. The key is at revision newest.
+// news returns what was seen since the last call, for a cell of the table. The key is at revision newest.
 func (r *reader) news(newest kv.Revision) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,7 +155,7 @@ func areConsecutive(texts []string) bool {
 	return true
 }
 
-// close ends the goroutine and closes the watcher. It may be called again.
+// close ends the goroutine and closes the watcher. It may be called more than once.
 func (r *reader) close() {
 	r.cancel()
 	<-r.done

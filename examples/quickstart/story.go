@@ -11,10 +11,10 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// patience is how long any one thing may take. It runs out only when something is broken.
+// patience is how long each step may take. It passes only if something is broken.
 const patience = 20 * time.Second
 
-// tell tells the story, and returns an error unless it ended well.
+// tell plays the story and prints it. It returns an error unless every watcher ended at the newest value.
 func tell(ctx context.Context, out io.Writer, p *place) error {
 	began := time.Now()
 	a := open(p.first, p.key)
@@ -29,7 +29,7 @@ func tell(ctx context.Context, out io.Writer, p *place) error {
 	s := &story{out: out, key: p.key, writer: p.writer, readers: append(a.readers(), b.readers()...)}
 	f := p.faults
 	if f != nil {
-		s.fail(f.watches(ctx, 1)) // of the store per Value, however many watchers that has
+		s.fail(f.watches(ctx, 1)) // one watch of the store for each Value, with any number of watchers
 	}
 	s.head(p.about, a.name, b.name)
 
@@ -66,7 +66,7 @@ func tell(ctx context.Context, out io.Writer, p *place) error {
 	return s.err
 }
 
-// program is one of the two that watch the key: a Value, and two watchers of it.
+// program is one of the two programs that watch the key: a Value with two watchers.
 type program struct {
 	name          string
 	newest, every *reader
@@ -85,16 +85,16 @@ func (p program) close() {
 	}
 }
 
-// story is a table that grows by a row with each thing that happens.
+// story is a table. Each action adds a row.
 type story struct {
 	out     io.Writer
 	key     string
 	writer  kv.Writer
 	readers []*reader // its columns
 
-	newest  kv.Revision // of the key
-	updates []string    // all that it has been, as readers show it
-	err     error       // what went wrong first; nothing happens after it
+	newest  kv.Revision // the newest revision of the key
+	updates []string    // all updates of the key, as readers show them
+	err     error       // the first error; nothing happens after it
 }
 
 func (s *story) fail(err error) {
@@ -103,7 +103,7 @@ func (s *story) fail(err error) {
 	}
 }
 
-// row does deeds, waits until the reachable readers have the newest update, and prints what each saw meanwhile.
+// row does deeds, waits until the reachable readers have the newest update, and prints what each reader has seen in between.
 func (s *story) row(ctx context.Context, reachable []*reader, deeds ...deed) {
 	if s.err != nil {
 		return
@@ -134,7 +134,7 @@ func (s *story) row(ctx context.Context, reachable []*reader, deeds ...deed) {
 	s.print(name, cells...)
 }
 
-// columnWidths are those of the deeds and of the readers.
+// columnWidths are the widths of the columns: the deeds, and the four readers.
 var columnWidths = []int{44, 11, 13, 11, 13}
 
 func (s *story) print(name string, cells ...string) {

@@ -14,11 +14,11 @@ import (
 type Config struct {
 	Greeting string   `json:"greeting"` // text, at /settings/greeting
 	PerUser  int      `json:"perUser"`  // requests a second, at /settings/per-user
-	Total    int      `json:"total"`    // of all users, at /settings/total
+	Total    int      `json:"total"`    // requests a second of all users, at /settings/total
 	Features features `json:"features"` // at /settings/features
 }
 
-// features are what is switched on or off.
+// features says which features are switched on.
 type features map[string]bool
 
 const (
@@ -29,7 +29,7 @@ const (
 	featuresKey = prefix + "features"
 )
 
-// check refuses what the program cannot work with. What is wrong between two keys is only seen where both are seen.
+// check returns an error if the program cannot work with c. Contradictions between two keys are found only here, where both are known.
 func (c Config) check() error {
 	switch {
 	case c.Greeting == "":
@@ -42,7 +42,7 @@ func (c Config) check() error {
 	return nil
 }
 
-// decode makes a Config of all keys, or refuses them. Keys that it does not know are those of a newer version of the program.
+// decode makes a Config of all keys, or returns an error. It ignores unknown keys, because a newer version of the program may have them.
 func decode(entries []kv.Entry) (c Config, err error) {
 	missing := []string{featuresKey, greetingKey, perUserKey, totalKey}
 	for _, e := range entries {

@@ -15,7 +15,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// store is what the program needs of its store. Those of packages kv/etcd and kv/memory have it.
+// store is what the program needs from its store. The stores of packages kv/etcd and kv/memory have it.
 type store interface {
 	kv.ReadWriter
 	kv.Committer
@@ -28,7 +28,7 @@ type store interface {
 //	PUT /settings/features/NAME       switches one feature on or off, whatever else has changed
 type editor struct {
 	store store
-	// patience is how long a request may take. It is never infinite: a person waits.
+	// patience is how long a request may take. It must be finite, because a person waits for the answer.
 	patience time.Duration
 }
 
@@ -38,7 +38,7 @@ func (e *editor) handle(mux *http.ServeMux) {
 	mux.HandleFunc("PUT /settings/features/{name}", e.answering(e.switchFeature))
 }
 
-// refusal is an error that tells its status.
+// refusal is an error with an HTTP status.
 type refusal struct {
 	status int
 	error
@@ -46,7 +46,7 @@ type refusal struct {
 
 func (r refusal) Unwrap() error { return r.error }
 
-// answering bounds the time of a request, and turns its error into a status.
+// answering limits the time of a request, and turns its error into a status.
 func (e *editor) answering(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), e.patience)
@@ -55,7 +55,7 @@ func (e *editor) answering(handle func(http.ResponseWriter, *http.Request) error
 		if err == nil {
 			return
 		}
-		status := http.StatusServiceUnavailable // the store is out of reach, or what it did is not known
+		status := http.StatusServiceUnavailable // the store cannot be reached, or the outcome is unknown
 		if told, ok := errors.AsType[refusal](err); ok {
 			status = told.status
 		}
@@ -63,8 +63,8 @@ func (e *editor) answering(handle func(http.ResponseWriter, *http.Request) error
 	}
 }
 
-// get shows the configuration as it is in the store, which may be newer than what the program works with, and bad. It has the version also
-// then, so that it can be repaired.
+// get shows the configuration in the store. It may be newer than the one with which the program works, and it may be bad. Even then the answer has the
+// version, so that a user can repair the configuration.
 func (e *editor) get(w http.ResponseWriter, r *http.Request) error {
 	now, err := e.store.Get(r.Context(), kv.Prefix(prefix))
 	if err != nil {
@@ -82,9 +82,9 @@ func (e *editor) get(w http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(w).Encode(c)
 }
 
-// put replaces the configuration: all keys in one commit, each on the condition that it is as the user has seen it. Keys that the user did not
-// change are written too. Otherwise two users could change two keys at the same time so that each change alone is good, and both
-// together are bad.
+// put replaces the configuration: all keys in one commit, each on the condition that it has not changed since the user has seen it. It also writes the
+// keys that the user did not change. Otherwise two users could change two keys concurrently, so that each change alone is good, but both together
+// are bad.
 func (e *editor) put(w http.ResponseWriter, r *http.Request) error {
 	seen := r.Header.Get("If-Match")
 	if seen == "" {
@@ -115,7 +115,7 @@ func (e *editor) put(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("ETag", tag(revision, count(now.Entries, wanted)))
 		w.WriteHeader(http.StatusNoContent)
 		return nil
-	case errors.Is(err, kv.ErrConflict): // somebody was faster
+	case errors.Is(err, kv.ErrConflict): // another user was faster
 		if now, err = e.store.Get(r.Context(), kv.Prefix(prefix)); err != nil {
 			return err
 		}
@@ -123,12 +123,12 @@ func (e *editor) put(w http.ResponseWriter, r *http.Request) error {
 	case errors.Is(err, kv.ErrPermission), errors.Is(err, kv.ErrTooLarge):
 		return refusal{http.StatusForbidden, err}
 	}
-	// The user may send the request again as it is. If it has happened, it is not made twice: see changed.
+	// The user may send the same request again. If it has happened, it is not made twice: see changed.
 	return fmt.Errorf("%w: %w", value.ErrOutcomeUnknown, err)
 }
 
-// changed answers a user who has seen another version than the present one. If the present one is what the user wants, it has been written, by
-// this request, by one before whose answer was lost, or by somebody who wants the same.
+// changed answers a user who has seen an old version. If the current configuration is what the user wants, it has been written already: by this request,
+// by an earlier request whose answer was lost, or by another user who wants the same.
 func changed(w http.ResponseWriter, now []kv.Entry, wanted map[string][]byte) error {
 	w.Header().Set("ETag", version(now))
 	found := 0
@@ -144,7 +144,7 @@ func changed(w http.ResponseWriter, now []kv.Entry, wanted map[string][]byte) er
 	return nil
 }
 
-// ops writes all wanted values, on the condition that each key is as it is now.
+// ops returns the operations that write all wanted values, on the condition that each key still is as in now.
 func ops(now []kv.Entry, wanted map[string][]byte) []kv.Op {
 	revisions := make(map[string]kv.Revision)
 	for _, entry := range now {
@@ -157,7 +157,7 @@ func ops(now []kv.Entry, wanted map[string][]byte) []kv.Op {
 	return all
 }
 
-// version tells two states of the keys apart. A put makes a newest revision that there never was, and a deletion leaves fewer keys.
+// version returns a text that differs for any two states of the keys. A put makes a new newest revision, and a deletion leaves fewer keys.
 func version(entries []kv.Entry) string {
 	var newest kv.Revision
 	for _, e := range entries {
@@ -168,7 +168,7 @@ func version(entries []kv.Entry) string {
 
 func tag(newest kv.Revision, keys int) string { return fmt.Sprintf(`"%d-%d"`, newest, keys) }
 
-// count is how many keys there are when all wanted values are written.
+// count returns how many keys there are after all wanted values were written.
 func count(now []kv.Entry, wanted map[string][]byte) int {
 	n := len(wanted)
 	for _, entry := range now {
@@ -179,10 +179,10 @@ func count(now []kv.Entry, wanted map[string][]byte) int {
 	return n
 }
 
-// featuresCodec is how the features are stored.
+// featuresCodec encodes and decodes the features.
 var featuresCodec = value.JSONCodec[features]()
 
-// switchFeature needs no version: it changes one thing, and making the change twice is the same as making it once.
+// switchFeature needs no version: it changes one thing, and two such changes are the same as one.
 func (e *editor) switchFeature(w http.ResponseWriter, r *http.Request) error {
 	var on bool
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&on); err != nil {

@@ -12,20 +12,20 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// program is what works with the configuration.
+// program works with the configuration.
 type program struct {
 	config *value.Value[Config]
 }
 
-// startAfter is how long a start waits for the store before it takes what was last known.
+// startAfter is how long a start waits for the store before it uses the last known configuration.
 const startAfter = 5 * time.Second
 
-// newProgram returns the program, which follows its configuration until stop is called. known keeps the last good configuration, for a
-// start at which the store does not answer, or has a bad one; it may be nil.
+// newProgram returns the program. It follows its configuration until stop is called. known keeps the last good configuration, for a
+// start at which the store does not answer, or has a bad configuration. It may be nil.
 func newProgram(s kv.Store, known value.LastKnown, logger *slog.Logger) (p *program, stop func()) {
 	options := []value.Option{
 		value.WithLogger(logger),
-		value.WithLatestAfterDeletion(), // who deletes the configuration does not stop the program
+		value.WithLatestAfterDeletion(), // a deletion of the configuration does not stop the program
 	}
 	if known != nil {
 		options = append(options, value.WithLastKnown(known, startAfter))
@@ -34,7 +34,7 @@ func newProgram(s kv.Store, known value.LastKnown, logger *slog.Logger) (p *prog
 	return p, p.config.KeepCurrent()
 }
 
-// current waits until the program works with a configuration that is not older than the call.
+// current waits until the program has a configuration that is not older than the call.
 func (p *program) current(ctx context.Context) error {
 	w := p.config.Watch()
 	defer w.Close()
@@ -47,7 +47,7 @@ func (p *program) handle(mux *http.ServeMux) {
 	mux.HandleFunc("GET /ready", p.ready)
 }
 
-// hello is the work of the program. Each request takes the newest configuration, which costs an atomic load.
+// hello is the work of the program. Each request uses the newest configuration. That costs only an atomic load.
 func (p *program) hello(w http.ResponseWriter, _ *http.Request) {
 	c, ok := p.config.Latest()
 	if !ok {
@@ -60,16 +60,16 @@ func (p *program) hello(w http.ResponseWriter, _ *http.Request) {
 // readiness is the answer to a probe.
 type readiness struct {
 	Ready     bool        `json:"ready"`
-	Revision  kv.Revision `json:"revision,omitempty"`  // of the configuration that is in force
-	LastKnown bool        `json:"lastKnown,omitempty"` // it is what was last known, and not from the store
-	Connected bool        `json:"connected"`           // to the store
-	Confirmed string      `json:"confirmed,omitempty"` // how long ago the store has confirmed the configuration
-	Bad       string      `json:"bad,omitempty"`       // what is wrong with the newest configuration, which is not in force
-	Error     string      `json:"error,omitempty"`     // why the store is out of reach
+	Revision  kv.Revision `json:"revision,omitempty"`  // the revision of the configuration in use
+	LastKnown bool        `json:"lastKnown,omitempty"` // the configuration is the last known one, not from the store
+	Connected bool        `json:"connected"`           // whether the store is connected
+	Confirmed string      `json:"confirmed,omitempty"` // how long ago the store confirmed the configuration
+	Bad       string      `json:"bad,omitempty"`       // what is wrong with the newest configuration, which is not used
+	Error     string      `json:"error,omitempty"`     // why the store cannot be reached
 }
 
-// ready reports whether the program has a configuration to work with. An outage of the store and a bad newest configuration are only
-// shown: the program goes on with the last good one, and to take all its instances out of service would make an outage of their own.
+// ready reports whether the program has a configuration. It only shows an outage of the store or a bad newest configuration: the program still works
+// with the last good one, and an outage of the store must not take all instances of the program out of service.
 func (p *program) ready(w http.ResponseWriter, _ *http.Request) {
 	c, ok := p.config.Latest()
 	s := p.config.Status()

@@ -19,7 +19,7 @@ import (
 
 const first = `{"greeting":"Hello","perUser":5,"total":100}`
 
-// scene is the whole program on the store in memory, which can be made to fail, in a bubble.
+// scene is the complete program in a bubble, on the store in memory with faults.
 type scene struct {
 	t       *testing.T
 	store   *fault.Store
@@ -29,7 +29,7 @@ type scene struct {
 	handler http.Handler
 }
 
-// inBubble runs a test that begins with the first configuration, at revision 2.
+// inBubble runs a test in a bubble. It begins with the first configuration, at revision 2.
 func inBubble(t *testing.T, test func(s *scene)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -39,7 +39,7 @@ func inBubble(t *testing.T, test func(s *scene)) {
 		s.want(s.ask("GET", "/ready", "", ""), 503)
 		s.want(s.ask("GET", "/settings", "", ""), 404)
 		s.want(s.ask("PUT", "/settings", `"0-0"`, first), 204)
-		synctest.Wait() // until the program has it
+		synctest.Wait() // until the program has the configuration
 		test(s)
 	})
 }
@@ -50,9 +50,9 @@ func (s *scene) start() {
 	s.handler = handler(s.program, s.store)
 }
 
-// restart ends the program, does what happens meanwhile, and starts the program again.
+// restart ends the program, calls meanwhile, and starts the program again.
 func (s *scene) restart(meanwhile func()) {
-	time.Sleep(2 * time.Second) // until what is known is kept
+	time.Sleep(2 * time.Second) // until the last known configuration is saved
 	s.end()
 	meanwhile()
 	s.start()
@@ -67,7 +67,7 @@ func (s *scene) ask(method, path, seen, body string) *answer {
 	return a
 }
 
-// want checks an answer, and that its body has all that is given.
+// want checks the status of an answer, and that its body contains the given texts.
 func (s *scene) want(a *answer, status int, has ...string) {
 	s.t.Helper()
 	if a.status != status {
@@ -75,7 +75,7 @@ func (s *scene) want(a *answer, status int, has ...string) {
 	}
 	for _, text := range has {
 		if !strings.Contains(a.body.String(), text) {
-			s.t.Errorf("the answer is %s, want one with %s", &a.body, text)
+			s.t.Errorf("the answer is %s, want an answer that contains %s", &a.body, text)
 		}
 	}
 }
@@ -88,7 +88,7 @@ func (s *scene) seen() string {
 	return a.header.Get("ETag")
 }
 
-// wantConfig checks what the program works with.
+// wantConfig checks the configuration with which the program works.
 func (s *scene) wantConfig(want string) {
 	s.t.Helper()
 	synctest.Wait()
@@ -117,7 +117,7 @@ func (s *scene) revision() kv.Revision {
 func TestTheProgramFollowsItsConfigurationAndNeverSeesHalfOfAnEdit(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		s.wantConfig("{Hello 5 100 map[]}")
-		for _, n := range []int{200, 5, 300} { // each of these keys alone would contradict the other one
+		for _, n := range []int{200, 5, 300} { // a put of only one of the two keys would contradict the other key
 			body := fmt.Sprintf(`{"greeting":"Hello","perUser":%d,"total":%d}`, n, n)
 			s.want(s.ask("PUT", "/settings", s.seen(), body), 204)
 			s.wantConfig(fmt.Sprintf("{Hello %d %d map[]}", n, n))
@@ -145,14 +145,14 @@ func TestOnlyWhatTheUserHasSeenIsReplaced(t *testing.T) {
 func TestOfUsersWhoHaveSeenTheSameOneIsHeard(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		seen, before := s.seen(), s.revision()
-		s.store.Delay(time.Second, fault.Commits) // all read before one writes
+		s.store.Delay(time.Second, fault.Commits) // so that all requests read before one writes
 		statuses := make(map[int]int)
 		var mu sync.Mutex
 		var users sync.WaitGroup
 		for n := range 10 {
 			users.Go(func() {
 				body := fmt.Sprintf(`{"greeting":"Hello","perUser":%d,"total":100}`, 50+n)
-				if n%2 == 0 { // another key: each change alone is good, and two of them together are bad
+				if n%2 == 0 { // half of the requests change another key: each change alone is good, but two together are bad
 					body = fmt.Sprintf(`{"greeting":"Hello","perUser":5,"total":%d}`, 40-n)
 				}
 				a := s.ask("PUT", "/settings", seen, body)
@@ -180,7 +180,7 @@ func TestARequestThatIsSentAgainIsNotMadeTwice(t *testing.T) {
 				s.store.Fail(1, kv.ErrUnavailable, lost...)
 				body := `{"greeting":"Good day","perUser":5,"total":100}`
 				s.want(s.ask("PUT", "/settings", seen, body), 503, "outcome unknown")
-				a := s.ask("PUT", "/settings", seen, body) // as it is
+				a := s.ask("PUT", "/settings", seen, body) // the same request again
 				s.want(a, 204)
 				if got, want := a.header.Get("ETag"), s.seen(); got != want {
 					s.t.Errorf("the answer has the version %s, want %s", got, want)
@@ -228,7 +228,7 @@ func TestABadConfigurationInTheStoreStopsNothingAndCanBeRepaired(t *testing.T) {
 				s.want(s.ask("PUT", "/settings", shown.header.Get("ETag"), `{"greeting":"Hello","perUser":5,"total":99}`), 204)
 				s.wantConfig("{Hello 5 99 map[]}")
 				if a := s.ask("GET", "/ready", "", ""); strings.Contains(a.body.String(), "bad") {
-					s.t.Errorf("all is well again, and the probe is told %s", &a.body)
+					s.t.Errorf("there is no fault any more, but the probe gets %s", &a.body)
 				}
 			})
 		})
@@ -265,7 +265,7 @@ func TestAnOutageStopsTheEditorAndNotTheProgram(t *testing.T) {
 
 		outage.Remove()
 		s.want(s.ask("PUT", "/settings/features/search", "", "true"), 204)
-		time.Sleep(time.Minute) // by then it has tried again
+		time.Sleep(time.Minute) // by then the Value has retried
 		s.wantConfig("{Hello 5 100 map[search:true]}")
 		s.want(s.ask("GET", "/ready", "", ""), 200, `"connected":true`)
 	})
@@ -283,10 +283,10 @@ func TestAStartDuringAnOutageWorksWithWhatWasLastKnown(t *testing.T) {
 
 		s.store.Heal()
 		s.put(greetingKey, "Good day")
-		time.Sleep(time.Minute) // by then it has tried again
+		time.Sleep(time.Minute) // by then the Value has retried
 		s.wantConfig("{Good day 5 100 map[]}")
 		if a := s.ask("GET", "/ready", "", ""); strings.Contains(a.body.String(), "lastKnown") {
-			s.t.Errorf("the store answers, and the probe is told %s", &a.body)
+			s.t.Errorf("the store answers, but the probe gets %s", &a.body)
 		}
 	})
 }
@@ -314,7 +314,7 @@ func TestSwitchesOfManyUsersAreAllMadeAlsoWhenAnswersAreLost(t *testing.T) {
 		synctest.Wait()
 		c, _ := s.program.config.Latest()
 		if len(c.Value.Features) != 20 {
-			s.t.Errorf("on are %v, want twenty features", c.Value.Features)
+			s.t.Errorf("the features %v are on, want twenty", c.Value.Features)
 		}
 		before := s.revision()
 		s.want(s.ask("PUT", "/settings/features/f0", "", "true"), 204)

@@ -9,13 +9,13 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// A customer comes each second, or when the one before has left. Customers leave after five seconds.
+// A customer comes each second, or when the previous one has left. Customers leave after five seconds.
 func TestEachFaultIsBorne(t *testing.T) {
 	const second, always = time.Second, time.Minute
 	for _, c := range []struct {
 		name     string
 		fault    func(c *etcdmem.Cluster, leader, follower, other int)
-		from, to time.Duration // for so long nobody is served, of a minute
+		from, to time.Duration // the longest time without a served customer, in a minute
 	}{
 		{"a follower is stopped", func(c *etcdmem.Cluster, leader, follower, other int) { c.Stop(follower) }, 1 * second, 2 * second},
 		{"the leader is stopped", func(c *etcdmem.Cluster, leader, follower, other int) { c.Stop(leader) }, 1 * second, 4 * second},
@@ -24,9 +24,9 @@ func TestEachFaultIsBorne(t *testing.T) {
 			c.Partition(leader)
 			c.Network().Swallow(leader)
 		}, 5 * second, 7 * second},
-		{"a follower is cut off from the others", func(c *etcdmem.Cluster, leader, follower, other int) { c.Partition(follower) }, 5 * second, 12 * second}, // two customers in a row may ask it
+		{"a follower is cut off from the others", func(c *etcdmem.Cluster, leader, follower, other int) { c.Partition(follower) }, 5 * second, 12 * second}, // two customers in a row may use this member
 		{"all connections are reset", func(c *etcdmem.Cluster, leader, follower, other int) { c.Network().Reset() }, 1 * second, 2 * second},
-		{"all connections are forgotten", func(c *etcdmem.Cluster, leader, follower, other int) { c.Network().Forget() }, 15 * second, 26 * second}, // keep-alive finds one after the other
+		{"all connections are forgotten", func(c *etcdmem.Cluster, leader, follower, other int) { c.Network().Forget() }, 15 * second, 26 * second}, // keep-alive finds one dead connection after the other
 		{"the network is slow", func(c *etcdmem.Cluster, leader, follower, other int) { c.Network().Delay(300 * time.Millisecond) }, 1 * second, 2 * second},
 		{"a majority is stopped", func(c *etcdmem.Cluster, leader, follower, other int) { c.Stop(leader, other) }, always, always},
 		{"the client is cut off", func(c *etcdmem.Cluster, leader, follower, other int) { c.Network().Swallow() }, always, always},
@@ -44,7 +44,7 @@ func TestEachFaultIsBorne(t *testing.T) {
 				leader, _ := cluster.Leader()
 				c.fault(cluster, leader, (leader+1)%3, (leader+2)%3)
 				if wait := longestWait(t, shop); wait < c.from || wait > c.to {
-					t.Errorf("nobody is served for %v, want %v to %v", wait, c.from, c.to)
+					t.Errorf("no customer is served for %v, want %v to %v", wait, c.from, c.to)
 				}
 
 				cluster.Network().Mend()
@@ -55,14 +55,14 @@ func TestEachFaultIsBorne(t *testing.T) {
 				}
 				time.Sleep(15 * time.Second) // until the client has connected again
 				if wait := longestWait(t, shop); wait > time.Second {
-					t.Errorf("when all is well again, nobody is served for %v", wait)
+					t.Errorf("after the fault has ended, no customer is served for %v", wait)
 				}
 			})
 		})
 	}
 }
 
-// longestWait returns the longest time in which nobody is served, of the next minute.
+// longestWait returns the longest time in the next minute in which no customer is served.
 func longestWait(t *testing.T, shop *Shop) (longest time.Duration) {
 	began := time.Now()
 	for served := began; time.Since(began) < time.Minute; {

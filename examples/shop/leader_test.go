@@ -28,7 +28,7 @@ func withCluster(t *testing.T, test func(t *testing.T, cluster etcdmem.AnyCluste
 	synctest.Test(t, func(t *testing.T) { test(t, etcdmem.Any(etcdmem.Start(t, 3))) })
 }
 
-// Sales go on while another member is elected. A sale that fails may have taken an item or not, and no other does.
+// Sales continue while another member is elected. Only a sale that fails may have taken an item or not.
 func TestAChangeOfLeaderLosesNoSale(t *testing.T) {
 	leaktest.Check(t)
 	withCluster(t, func(t *testing.T, cluster etcdmem.AnyCluster) {
@@ -70,7 +70,7 @@ func TestAChangeOfLeaderLosesNoSale(t *testing.T) {
 		}
 		left, _ := strconv.Atoi(string(r.Kvs[0].Value))
 		if taken := 1000 - left; taken < sold || taken > sold+unknown {
-			t.Errorf("%d pens were taken for %d sales and %d that failed", taken, sold, unknown)
+			t.Errorf("%d pens were taken, for %d sales and %d failed sales", taken, sold, unknown)
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// defective is a store with a defect that no reader can notice, because versions are not counted either. read and event
-// change what a read and a watch say; event returns false for what is not delivered at all.
+// defective is a store with a defect. No reader can notice the defect, because the store reports no versions. read changes the entries of
+// a read. event changes an event, and returns false if the event is not delivered.
 type defective struct {
 	*fault.Store
 	read  func(*kv.Entry)
@@ -52,7 +52,7 @@ func (s defective) Watch(ctx context.Context, r kv.Range, after kv.Revision) ite
 	}
 }
 
-// The watchers of a store with a defect return something wrong, and the judge finds it: in play, not only on paper.
+// Here real watchers return something wrong, because their store has a defect. The judge must find it.
 func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 	newest, every := judge.Modes()[0], judge.Modes()[1]
 	is := func(value string) func(*kv.Event) bool {
@@ -60,10 +60,10 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name      string
-		guarantee string // "" where the defect is none
+		guarantee string // "" if there is no defect
 		mode      judge.Mode
 		store     defective
-		after     func(*testing.T, *fault.Store, *judge.Writer) // what is done when all was written
+		after     func(*testing.T, *fault.Store, *judge.Writer) // runs after all writes
 	}{
 		{name: "none", mode: every},
 		{name: "a value is another", guarantee: "V3", mode: newest,
@@ -74,7 +74,7 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 			s.Cut(fault.Watches)
 			check(t, writer.Put(t.Context()))
 			check(t, writer.Put(t.Context()))
-			gone := s.Fail(-1, &kv.CompactedError{}, fault.Watches) // a watcher that is said so once looks for the history itself
+			gone := s.Fail(-1, &kv.CompactedError{}, fault.Watches) // more than once, because after one such error a watcher reads the history itself
 			s.EndStreams(&kv.CompactedError{})
 			s.Heal()
 			pass(t)
@@ -121,7 +121,7 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 					check(t, settled)
 					check(t, err)
 				case !errors.As(err, &broken) || broken.Guarantee != c.guarantee:
-					t.Errorf("the judge says %v, want that %s was broken", err, c.guarantee)
+					t.Errorf("the judge found %v, want a violation of %s", err, c.guarantee)
 				default:
 					t.Log(err)
 				}
@@ -130,7 +130,7 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 	}
 }
 
-// pass lets everything happen that can.
+// pass lets a minute pass, and waits until nothing happens any more.
 func pass(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -4,7 +4,7 @@
 //
 //   - [Writer] writes one key of a store and avoids all faults. It knows afterwards the history of the key. That includes writes whose
 //     outcome was unknown at first, compacted history and restored stores.
-//   - [Watchers] is any number of watchers of that key, in every [Mode]. Each reads at another pace and records what it is returned.
+//   - [Watchers] is any number of watchers of that key, in every [Mode]. Each is read at a different pace. What it returns is recorded.
 //   - [Check] compares one watcher's [Record] with the [History] of the key. It returns the guarantee of package
 //     [github.com/watchkv/watchkv/value] that was broken, or nil.
 //

@@ -16,7 +16,7 @@ type Ground interface {
 	Compact(ctx context.Context, revision kv.Revision) error
 	// Pass lets time pass: d in a bubble, and elsewhere a small part of d.
 	Pass(ctx context.Context, d time.Duration)
-	// Quiet waits until nothing happens any more, if the ground can find that out.
+	// Quiet waits until nothing happens any more, if the ground can know that.
 	Quiet()
 	// Actions are the actions that only this ground has, by name.
 	Actions() map[string]Action
@@ -75,8 +75,8 @@ func NewHarness(ctx context.Context, ground Ground, key string, config Config) (
 	return h, nil
 }
 
-// NewRangeHarness returns a harness for the range of the keys below name, of which the store has none. Otherwise it does what
-// [NewHarness] does.
+// NewRangeHarness returns a harness for the range of the keys below name. The store must have no such keys. Otherwise it is like
+// [NewHarness].
 func NewRangeHarness(ctx context.Context, ground Ground, name string, config Config) (*Harness, error) {
 	h := newHarness(ground, config)
 	writer, err := NewRangeWriter(ctx, h.writes, name, config.Seed)
@@ -97,9 +97,9 @@ func newHarness(ground Ground, config Config) *Harness {
 	}
 }
 
-// Play runs the program, heals all faults, and waits until all open watchers have returned the end of the history. Its error is a broken
-// promise of the store, a failure of the harness, or that the watchers have not returned the end: then [Harness.Judge] returns the broken
-// guarantee. The caller closes the watchers after it.
+// Play runs the program, heals all faults, and waits until all open watchers have returned the end of the history. It returns an error if the
+// store broke a promise, if the harness failed, or if the watchers have not returned the end. In the last case [Harness.Judge] returns
+// the broken guarantee. The caller closes the watchers after that.
 func (h *Harness) Play(ctx context.Context, p Program) error {
 	if err := h.Run(ctx, p); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (h *Harness) Run(ctx context.Context, p Program) error {
 	return h.noticed(ctx)
 }
 
-// Settle ends the faults between the watchers and the ground, and waits until all open watchers have returned the end of the history. The
+// Settle ends the faults between the watchers and the ground. It waits until all open watchers have returned the end of the history. The
 // ground itself must have no faults.
 func (h *Harness) Settle(ctx context.Context) error {
 	h.Heal()

@@ -47,7 +47,7 @@ type Epoch struct {
 	Base kv.Revision
 	// Updates are in order of revision.
 	Updates []Update
-	// Forgotten is the revision before which the store has reported history as gone. A watch that has got everything up to
+	// Forgotten is the revision before which the store has reported history as gone. A watch that has delivered everything up to
 	// Forgotten-1 has lost nothing.
 	Forgotten kv.Revision
 	// Dropped is set if streams have lost events.

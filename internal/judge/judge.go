@@ -25,7 +25,7 @@ func Check(h *History, r Record) error {
 			if h.Refused {
 				continue
 			}
-			return j.report(r, i, broken("V11", "Get was refused where no read was"))
+			return j.report(r, i, broken("V11", "Get was refused, but no read was refused"))
 		case Failed:
 			return j.report(r, i, broken("V11", "Get returned an error"))
 		}
@@ -51,11 +51,11 @@ type judge struct {
 // candidate is a possible place of a watcher in the history.
 type candidate struct {
 	epoch   int
-	began   bool        // something was returned, or a gap
+	began   bool        // the watcher has returned a state of the key, or a gap
 	seen    kv.Revision // an EveryUpdate watcher has returned everything up to here, or a gap excuses it
 	last    Returned    // what it last returned for the key
 	lastIn  int         // the epoch of last
-	gap     bool        // its last return was a gap
+	gap     bool        // the last return was a gap
 	before  kv.Revision // seen before that gap
 	awaited bool        // the key is absent where the gap ends, so the watcher has to return the absence
 }
@@ -67,10 +67,10 @@ func (j *judge) step(at []candidate, t Returned) []candidate {
 	for _, p := range at {
 		for epoch := p.epoch; epoch < len(j.h.Epochs); epoch++ {
 			if epoch > p.epoch && !p.began && t.What != Gap {
-				break // there is a candidate for that epoch
+				break // that epoch has a candidate already
 			}
 			reached, err := j.move(p, epoch, t)
-			if err != nil && (j.doubt == nil || j.doubt.Guarantee == "V3") { // prefer the error of an epoch in which t was so
+			if err != nil && (j.doubt == nil || j.doubt.Guarantee == "V3") { // prefer the error of an epoch in which the key was what t says
 				j.doubt = err
 			}
 			for _, q := range reached {
@@ -139,9 +139,9 @@ func (j *judge) wasSo(epoch int, t Returned) *Violation {
 	was := j.h.Epochs[epoch].at(t.Revision)
 	switch {
 	case !t.is(was):
-		return broken("V3", "returned %v, where the key was %v", t, was)
+		return broken("V3", "returned %v, but at that revision the key was %v", t, was)
 	case !j.mode.sees(was):
-		return broken("V3", "returned %v, which it asked to skip", t)
+		return broken("V3", "returned %v, but the filter rejects that value", t)
 	}
 	return nil
 }
@@ -179,13 +179,13 @@ func (j *judge) deletedOnce(p candidate, t Returned) *Violation {
 	case p.last.What == Nothing && j.mode.Default:
 		return nil
 	case p.last.What == Nothing && !j.mode.Filter:
-		return broken("V6", "returned %v of a key that it had not returned", t)
+		return broken("V6", "returned %v, but had not returned the key before", t)
 	case p.last.What == Nothing && p.epoch == 0 && !e.presentBetween(0, t.Revision):
-		return broken("V6", "returned %v of a key that never was", t)
+		return broken("V6", "returned %v, but the key never existed", t)
 	case p.last.What != Deleted:
 		return nil
 	case j.mode.Filter && p.epoch > p.lastIn:
-		return nil // which values the filter rejected in between is not known
+		return nil // it is not known which values the filter rejected in between
 	case (j.mode.Filter || j.mode.Every) && p.epoch == p.lastIn && e.presentBetween(p.last.Revision, t.Revision):
 		return nil
 	}
@@ -211,7 +211,7 @@ func (j *judge) unfinished(u Update) *Violation {
 	if j.cancelled {
 		guarantee = "V8"
 	}
-	return broken(guarantee, "in the end the key is %v, and the watcher has not returned it", u)
+	return broken(guarantee, "in the end the key is %v, but the watcher has not returned it", u)
 }
 
 // report completes v with what the watcher returned up to place i.

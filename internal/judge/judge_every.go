@@ -19,18 +19,18 @@ func (j *judge) inTurn(p candidate, t Returned) *Violation {
 		if t.What == Deleted && t.Revision >= p.seen {
 			return nil
 		}
-		return broken("V6", "returned %v, and did not first return that the key was absent where the last gap ended", t)
+		return broken("V6", "returned %v, but had to return first that the key was absent where the last gap ended", t)
 	}
 	next, ok := j.next(p.epoch, p.seen)
 	switch {
 	case t.Revision <= p.seen:
-		return broken(j.twice(t), "returned %v, after it had returned everything up to %d", t, p.seen)
+		return broken(j.twice(t), "returned %v, but had returned everything up to %d before", t, p.seen)
 	case !ok:
-		return broken("V4", "returned %v, and there was no further update", t)
+		return broken("V4", "returned %v, but there was no further update", t)
 	case t.is(next) && j.h.Epochs[p.epoch].at(t.Revision) == next:
 		return nil
 	}
-	return broken(j.loss(next), "returned %v, and did not first return that the key was %v", t, next)
+	return broken(j.loss(next), "returned %v, but had to return first that the key was %v", t, next)
 }
 
 // loss returns the guarantee that is broken if u was not returned.
@@ -52,7 +52,7 @@ func (j *judge) gap(p candidate, epoch int, t Returned) ([]candidate, *Violation
 	case !j.mode.Every:
 		return nil, broken("V4", "a watcher of the newest value returned %v", t)
 	case t.Reset && p.epoch == last:
-		return nil, broken("V4", "returned %v, and no history was replaced", t)
+		return nil, broken("V4", "returned %v, but no history was replaced", t)
 	case !t.Reset && t.To <= t.From:
 		return nil, broken("V4", "returned %v, which is empty", t)
 	}
@@ -69,21 +69,21 @@ func (j *judge) honest(p candidate, t Returned) *Violation {
 	case t.Reset && p.gap:
 		return nil // it begins where the gap before it began, perhaps in another history
 	case t.From < p.seen:
-		return broken("V4", "returned %v, after it had returned everything up to %d, or a gap for it", t, p.seen)
+		return broken("V4", "returned %v, but had returned everything up to %d before, or a gap for it", t, p.seen)
 	case p.awaited:
-		return broken("V6", "returned %v, and did not first return that the key was absent where the last gap ended", t)
+		return broken("V6", "returned %v, but had to return first that the key was absent where the last gap ended", t)
 	case t.Lost && !e.Dropped:
-		return broken("V4", "returned %v, and no event was lost", t)
+		return broken("V4", "returned %v, but no event was lost", t)
 	case !t.Reset && !t.Lost && t.From >= e.Forgotten-1:
-		return broken("V4", "returned %v, and the store has forgotten nothing after revision %d", t, t.From)
+		return broken("V4", "returned %v, but the store has forgotten nothing after revision %d", t, t.From)
 	}
 	if next, ok := j.next(p.epoch, p.seen); p.began && ok && next.Revision <= t.From {
-		return broken(j.loss(next), "returned %v, and did not first return that the key was %v", t, next)
+		return broken(j.loss(next), "returned %v, but had to return first that the key was %v", t, next)
 	}
 	return nil
 }
 
-// land returns the possible places of a watcher at p after a gap that ends at a revision of an epoch. The watcher must return next what the
+// land returns the possible places of a watcher at p after a gap that ends at a revision of an epoch. Next the watcher must return what the
 // key was at that revision, unless it has returned that already.
 func (j *judge) land(p candidate, epoch int, to kv.Revision) []candidate {
 	u := j.h.Epochs[epoch].at(to)

@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// history is one in which all happens that can be returned:
+// history returns a history with every kind of update that a watcher can return:
 //
 //	2 "1", 3 "2", 4 a bad value, 6 deleted, 8 "4", 9 "6", 10 deleted, 12 "7"
 func history() *judge.History {
@@ -25,14 +25,14 @@ func history() *judge.History {
 	}}}}
 }
 
-// forgotten is history whose beginning the store has forgotten.
+// forgotten returns history, but the store has forgotten its beginning.
 func forgotten() *judge.History {
 	h := history()
 	h.Epochs[0].Forgotten = 9
 	return h
 }
 
-// until is history up to a revision.
+// until returns history up to a revision.
 func until(last kv.Revision) *judge.History {
 	h := history()
 	e := &h.Epochs[0]
@@ -42,7 +42,7 @@ func until(last kv.Revision) *judge.History {
 	return h
 }
 
-// restored is history, then that up to base, and 10 "8" and 11 "9" after it.
+// restored returns history, which is then restored to base and continues with 10 "8" and 11 "9".
 func restored(base kv.Revision) *judge.History {
 	h := history()
 	h.Epochs = append(h.Epochs, judge.Epoch{Base: base, Updates: append(until(base).Epochs[0].Updates,
@@ -50,7 +50,7 @@ func restored(base kv.Revision) *judge.History {
 	return h
 }
 
-// What a watcher may be returned.
+// These functions return what a watcher may return.
 func is(value string, revision kv.Revision) judge.Returned {
 	return judge.Returned{What: judge.Value, Text: value, Revision: revision}
 }
@@ -81,7 +81,7 @@ var (
 	all = []judge.Returned{is("1", 2), is("2", 3), isBad("bad 3", 4), gone(6), is("4", 8), is("6", 9), gone(10), is("7", 12)}
 )
 
-// but is all, with the update at position i replaced by others.
+// but returns all, with the update at position i replaced by others.
 func but(i int, others ...judge.Returned) []judge.Returned {
 	returned := append([]judge.Returned{}, all[:i]...)
 	return append(append(returned, others...), all[i+1:]...)
@@ -182,13 +182,13 @@ func TestTheJudgeRejectsWhatIsWrong(t *testing.T) {
 			err := judge.Check(c.h, judge.Record{Mode: c.mode, Returned: c.returned, Open: true})
 			var broken *judge.Violation
 			if !errors.As(err, &broken) {
-				t.Fatalf("the judge says %v, want that %s was broken", err, c.guarantee)
+				t.Fatalf("the judge found %v, want a violation of %s", err, c.guarantee)
 			}
 			if broken.Guarantee != c.guarantee {
-				t.Errorf("the judge says %v\nwant that %s was broken", err, c.guarantee)
+				t.Errorf("the judge found %v\nwant a violation of %s", err, c.guarantee)
 			}
 			if !strings.HasPrefix(err.Error(), c.guarantee) || !strings.Contains(err.Error(), c.mode.Name) {
-				t.Errorf("neither guarantee nor watcher are named: %v", err)
+				t.Errorf("the error does not name the guarantee or the watcher: %v", err)
 			}
 		})
 	}
@@ -202,7 +202,7 @@ func TestTheJudgeAcceptsARefusalOfWhatWasRefused(t *testing.T) {
 	}
 }
 
-// A watcher that was closed before the end need not have returned all.
+// A watcher that was closed before the end need not have returned everything.
 func TestTheJudgeExpectsNothingOfAWatcherThatWasClosed(t *testing.T) {
 	if err := judge.Check(history(), judge.Record{Mode: every, Returned: all[:3]}); err != nil {
 		t.Error(err)

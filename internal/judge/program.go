@@ -18,13 +18,13 @@ type Program struct {
 // Step is one step of a program: the name of an [Action] and its argument.
 type Step struct {
 	Action string
-	N      int // how many, how long, or which; the action decides
+	N      int // a number, a duration or a choice; the action decides
 }
 
-// GoString is String, which is how rapid shows what it drew.
+// GoString is String, because rapid shows what it drew with GoString.
 func (p Program) GoString() string { return p.String() }
 
-// String lists the watchers and the steps, for people.
+// String lists the watchers and the steps in a readable form.
 func (p Program) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "with seed %d, watched by %s:", p.Seed, strings.Join(p.Watchers, ", "))
@@ -51,7 +51,7 @@ func programs(actions []string, modes []Mode) *rapid.Generator[Program] {
 		names = append(names, m.Name)
 	}
 	watchers := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 5, rapid.ID)
-	// rapid's slices are mostly short and shrink well. So a long program is made of several.
+	// rapid's slices are mostly short and shrink well. So a long program is made of several slices.
 	parts := rapid.SliceOfN(rapid.SliceOf(step), 8, 8)
 	return rapid.Custom(func(t *rapid.T) Program {
 		return Program{

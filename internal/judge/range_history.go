@@ -35,7 +35,7 @@ func (e *Era) at(r kv.Revision) held { return e.held[e.index(r)] }
 // last returns what the range held at the end.
 func (e *Era) last() held { return e.held[len(e.held)-1] }
 
-// index is the place in held of what the range held at a revision.
+// index returns the index in held of what the range held at a revision.
 func (e *Era) index(r kv.Revision) int {
 	n, _ := slices.BinarySearchFunc(e.held, r+1, func(h held, r kv.Revision) int { return int(h.since - r) })
 	return max(0, n-1)

@@ -20,7 +20,7 @@ func judgeRange(h *RangeHistory, r rangeRecord) error {
 		}
 	}
 	if r.open && !j.last.shows(h.final()) {
-		return reportRange(r, len(r.seen)-1, broken("V3", "in the end the range holds %v, and the watcher has not returned it", textsOf(h.final().entries)))
+		return reportRange(r, len(r.seen)-1, broken("V3", "in the end the range holds %v, but the watcher has not returned it", textsOf(h.final().entries)))
 	}
 	return nil
 }
@@ -45,7 +45,7 @@ func (j *rangeJudge) take(s sight) *Violation {
 		if j.h.Refused {
 			return nil
 		}
-		return broken("V11", "Get was refused where no read was")
+		return broken("V11", "Get was refused, but no read was refused")
 	case Failed:
 		return broken("V11", "Get returned an error")
 	}
@@ -82,14 +82,14 @@ func (j *rangeJudge) eraOf(s sight) (era int, v *Violation) {
 	case j.last.what != Nothing && s.revision <= j.last.revision:
 		return 0, broken("V5", "returned revision %d after revision %d", s.revision, j.last.revision)
 	}
-	return 0, broken("M2", "returned %v, and at revision %d the range held %v", s, s.revision, textsOf(j.h.Eras[j.era].at(s.revision).entries))
+	return 0, broken("M2", "returned %v, but at revision %d the range held %v", s, s.revision, textsOf(j.h.Eras[j.era].at(s.revision).entries))
 }
 
 // follows checks that s may follow the last return, if s is of an era.
 func (j *rangeJudge) follows(s sight, era int) *Violation {
 	if j.mode.Every && j.last.what != Nothing && !j.gap && era == j.era {
 		if missing, ok := j.h.Eras[era].between(j.last.revision, s.revision); ok {
-			return broken("M8", "returned revision %d after %d, and not revision %d, which changed the range", s.revision, j.last.revision, missing)
+			return broken("M8", "returned revision %d after %d, but did not return revision %d, which changed the range", s.revision, j.last.revision, missing)
 		}
 	}
 	if j.mode.Bundle {
@@ -116,7 +116,7 @@ func (j *rangeJudge) addsUp(v value.View[*int]) *Violation {
 	for c := range v.Changes() {
 		old, had := sum[c.Key]
 		if (c.Old != nil) != had || had && !sameItem(old, *c.Old) || c.Old == nil && c.New == nil {
-			return broken("M3", "the Old of the change of %q is not what the View before has", c.Key)
+			return broken("M3", "the Old of the change of %q differs from the item in the View before", c.Key)
 		}
 		switch removal := c.New == nil; {
 		case removal && !removals:
@@ -132,7 +132,7 @@ func (j *rangeJudge) addsUp(v value.View[*int]) *Violation {
 			continue
 		}
 		if had && sameItem(old, *c.New) {
-			return broken("M6", "%q is in Changes and has not changed", c.Key)
+			return broken("M6", "%q is in Changes, but has not changed", c.Key)
 		}
 		sum[c.Key] = *c.New
 	}
@@ -140,11 +140,11 @@ func (j *rangeJudge) addsUp(v value.View[*int]) *Violation {
 	for key, item := range v.All() {
 		n++
 		if got, ok := sum[key]; !ok || !sameItem(got, item) {
-			return broken("M3", "the View before with the changes has another %q", key)
+			return broken("M3", "the View before with the changes has a different %q", key)
 		}
 	}
 	if n != len(sum) || n != v.Len() {
-		return broken("M3", "the View has %d keys, its Len is %d, and the View before with the changes has %d", n, v.Len(), len(sum))
+		return broken("M3", "the View has %d keys and a Len of %d, but the View before with the changes has %d keys", n, v.Len(), len(sum))
 	}
 	return nil
 }
@@ -161,14 +161,14 @@ func (j *rangeJudge) item(s sight, era int, key string, item value.Item[*int]) *
 	// If a Map has noticed that history was replaced, it cannot know which of the earlier good values belong to the new history.
 	same := had && era == j.era && was.CreateRevision == item.CreateRevision && j.last.resetsBefore == s.resetsAfter
 	if same && item.ValueRevision < was.ValueRevision {
-		return broken("M5", "the last good value of %q was of revision %d and is of %d", key, was.ValueRevision, item.ValueRevision)
+		return broken("M5", "the last good value of %q was of revision %d, and is now of revision %d", key, was.ValueRevision, item.ValueRevision)
 	}
 	if same && s.eras == 1 && !j.mode.Every && was.ModRevision == item.ModRevision && item.Err == nil && was.Value != item.Value {
-		return broken("M6", "%q did not change and was decoded again", key)
+		return broken("M6", "%q did not change, but was decoded again", key)
 	}
 	if item.Err == nil {
 		if item.ValueRevision != item.ModRevision {
-			return broken("M5", "the good value of %q is of %d and its ValueRevision is %d", key, item.ModRevision, item.ValueRevision)
+			return broken("M5", "the good value of %q is of revision %d, but its ValueRevision is %d", key, item.ModRevision, item.ValueRevision)
 		}
 		return nil
 	}
@@ -176,7 +176,7 @@ func (j *rangeJudge) item(s sight, era int, key string, item value.Item[*int]) *
 		return broken("M5", "the error of %q at revision %d is %v", key, item.ModRevision, item.Err)
 	}
 	if item.Value != nil && item.ValueRevision != 0 && !j.h.has(key, item.ValueRevision, strconv.Itoa(*item.Value)) {
-		return broken("M5", "the last good value of %q is %d of revision %d, which it never had", key, *item.Value, item.ValueRevision)
+		return broken("M5", "the last good value of %q is %d of revision %d, but the key never had that value", key, *item.Value, item.ValueRevision)
 	}
 	return nil
 }
@@ -189,11 +189,11 @@ func (j *rangeJudge) takeGap(s sight) *Violation {
 	case !j.mode.Every:
 		return broken("V3", "a watcher of the newest value returned a gap")
 	case errors.Is(s.err, kv.ErrReset) && j.era == s.eras-1 && !s.dropped:
-		return broken("M8", "returned a gap, and no history was replaced")
+		return broken("M8", "returned a gap, but no history was replaced")
 	case errors.Is(s.err, value.ErrLostEvent) && !s.dropped:
-		return broken("M8", "returned a gap, and no event was lost")
+		return broken("M8", "returned a gap, but no event was lost")
 	case errors.Is(s.err, kv.ErrCompacted) && !slices.ContainsFunc(j.h.Eras, forgotten):
-		return broken("M8", "returned a gap, and the store has the history")
+		return broken("M8", "returned a gap, but the store has the history")
 	}
 	j.gap = true
 	return nil

@@ -12,18 +12,18 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// told is a range with what watchers were returned of it, one thing after each write.
+// told is a range, and the records of its watchers. After each write, each watcher has returned one thing.
 type told struct {
 	*testing.T
 	store  *memory.Store
 	writer *RangeWriter
 	views  []*value.Watcher[value.View[*int]]
-	record []rangeRecord // one for each of views, and the last of a bundle
+	record []rangeRecord // one for each of views, and one for the bundle
 	bundle *value.Watcher[bundled]
 }
 
-// newTold writes a range: two puts, a commit, a deletion, a bad value, and a good one. The watchers are of three kinds: of every update, of
-// the newest, and of the newest of another Map, which decodes for itself.
+// newTold writes a range: two puts, a commit, a deletion, a bad value, and a good one. The watchers of a Map are one of every update and one of
+// the newest. A third watcher is of the newest of another Map, which decodes the values again.
 func newTold(t *testing.T, half bool) *told {
 	store := memory.New()
 	writer, err := NewRangeWriter(t.Context(), store, "/r", 1)
@@ -64,7 +64,7 @@ func (d *told) must(err error) {
 	}
 }
 
-// look has each watcher return what there is.
+// look reads each watcher once.
 func (d *told) look() {
 	time.Sleep(time.Second)
 	synctest.Wait()
@@ -81,7 +81,7 @@ func (d *told) note(i int, s sight, err error) {
 	d.record[i].seen = append(d.record[i].seen, s)
 }
 
-// The places of the records of a told.
+// The indexes of the records.
 const (
 	every = iota
 	newest
@@ -89,17 +89,17 @@ const (
 	ofBundle
 )
 
-// gapped is what a GapError is recorded as.
+// gapped returns the record of a GapError.
 func gapped(why error) sight {
 	return sight{what: Gap, err: &value.GapError{From: 3, To: 4, Err: why}, eras: 1}
 }
 
-// Each record is right but for one thing, and is rejected with the name of what that breaks.
+// Each row changes one thing in a correct record. The judge must reject the record with the guarantee that the change breaks.
 func TestTheJudgeRejectsWhatWatchersOfARangeMayNotReturn(t *testing.T) {
 	type seen = []sight
 	for _, c := range []struct {
 		name      string
-		guarantee string // "" where nothing is wrong
+		guarantee string // "" if nothing is wrong
 		of        int
 		change    func(s seen, d, half *told) seen
 	}{
@@ -133,9 +133,9 @@ func TestTheJudgeRejectsWhatWatchersOfARangeMayNotReturn(t *testing.T) {
 				broken, ok := errors.AsType[*Violation](err)
 				switch {
 				case c.guarantee == "" && err != nil:
-					t.Errorf("the judge says %v of a record that is right", err)
+					t.Errorf("the judge found %v in a correct record", err)
 				case c.guarantee != "" && (!ok || broken.Guarantee != c.guarantee):
-					t.Errorf("the judge says %v, want that %s was broken", err, c.guarantee)
+					t.Errorf("the judge found %v, want a violation of %s", err, c.guarantee)
 				default:
 					t.Log(err)
 				}
@@ -144,11 +144,12 @@ func TestTheJudgeRejectsWhatWatchersOfARangeMayNotReturn(t *testing.T) {
 	}
 }
 
-// A gap is right where the store has forgotten something that the watcher has not seen, and what is missing before it then is no violation.
+// A gap is correct if the store has forgotten history that the watcher has not returned. Then the Views that are missing before the gap are no
+// violation.
 func TestAGapIsRightWhereHistoryIsForgotten(t *testing.T) {
 	for forgotten, guarantee := range map[kv.Revision]string{
-		5: "M3", // the Changes after it are since the View before it
-		4: "M8", // which has all before it
+		5: "M3", // the gap is correct, but the Changes after it do not begin at the View before it
+		4: "M8", // the gap is wrong, because the store still has what is missing
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := newTold(t, false)
@@ -157,7 +158,7 @@ func TestAGapIsRightWhereHistoryIsForgotten(t *testing.T) {
 			r.seen = slices.Insert(slices.Delete(slices.Clone(r.seen), 1, 2), 1, gapped(kv.ErrCompacted))
 			err := judgeRange(d.writer.History(), r)
 			if broken, ok := errors.AsType[*Violation](err); !ok || broken.Guarantee != guarantee {
-				t.Errorf("what came before %d is forgotten, and the judge says %v; want that %s alone was broken", forgotten, err, guarantee)
+				t.Errorf("the history before %d is forgotten, and the judge found %v; want a violation of %s", forgotten, err, guarantee)
 			}
 		})
 	}

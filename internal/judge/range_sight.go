@@ -22,13 +22,13 @@ type sight struct {
 	err      error
 
 	resetsBefore, resetsAfter int  // Resets of the Status, before and after the Get
-	eras                      int  // how many eras there were
+	eras                      int  // the number of eras at the time of the Get
 	dropped                   bool // streams had lost events
 }
 
 func (s sight) outcome() (What, kv.Revision) { return s.what, s.revision }
 
-// rangeRecord is what one watcher was returned, in order.
+// rangeRecord has what one watcher returned, in order.
 type rangeRecord struct {
 	mode Mode
 	seen []sight
@@ -115,7 +115,7 @@ func textOf(item value.Item[*int]) string {
 	case errors.As(item.Err, &text):
 		return string(text)
 	}
-	return fmt.Sprintf("neither a value nor a bad one: %v", item.Err)
+	return fmt.Sprintf("neither a value nor a bad value: %v", item.Err)
 }
 
 func changesOf(v value.View[*int]) string {

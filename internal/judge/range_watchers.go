@@ -31,8 +31,8 @@ func decodeOne(b []byte) (*int, error) {
 	return &n, err
 }
 
-// RangeWatchers is a set of watchers of a Map of a range, and of a bundle of it. Only one goroutine may call its methods. It must close
-// the set.
+// RangeWatchers is a set of watchers of a Map and of a bundle of one range. Only one goroutine may call its methods. That goroutine must
+// close the set.
 type RangeWatchers struct {
 	*readers[sight]
 	writer *RangeWriter
@@ -40,7 +40,7 @@ type RangeWatchers struct {
 	bundle *value.Value[bundled]
 }
 
-// NewRangeWatchers returns an empty set. The store is the one that has faults.
+// NewRangeWatchers returns an empty set of watchers of store, which is the store with the faults.
 func NewRangeWatchers(store kv.Store, writer *RangeWriter, config Config) *RangeWatchers {
 	c := &RangeWatchers{readers: newReaders[sight](store, config), writer: writer}
 	opts := c.config.options()

@@ -19,11 +19,11 @@ type RangeStore interface {
 	kv.Committer
 }
 
-// rangeKeys is how many keys a range has at most.
+// rangeKeys is the most keys that a range has.
 const rangeKeys = 8
 
-// RangeWriter writes the keys of a range, one at a time or several in one commit, and knows the history of the range. It is for a range
-// what a [Writer] is for a key: each value is another number, and [RangeWriter.Resolve] finds out the outcome of the writes that were not
+// RangeWriter writes the keys of a range, one at a time or several in one commit, and knows the history of the range. It is to a range
+// what a [Writer] is to a key: each value is a new number, and [RangeWriter.Resolve] finds out the outcome of the writes that were not
 // acknowledged.
 type RangeWriter struct {
 	store RangeStore
@@ -31,11 +31,11 @@ type RangeWriter struct {
 
 	mu       sync.Mutex
 	random   *rand.Rand
-	number   int             // of the last value
+	number   int             // the number in the last value
 	written  int             // writes that were acknowledged
-	unknown  int             // writes that were not
+	unknown  int             // writes that were not acknowledged
 	begun    map[string]bool // values that were sent and not yet found in the history
-	deletes  int             // deletions that were sent and not yet found there
+	deletes  int             // deletions that were sent and not yet found in the history
 	acked    []acked         // the writes that were acknowledged after resolved
 	resolved kv.Revision
 	eras     []Era
@@ -63,7 +63,7 @@ func NewRangeWriter(ctx context.Context, store RangeStore, name string, seed uin
 	return w, err
 }
 
-// Range returns the range that is written.
+// Range returns the range that the writer writes.
 func (w *RangeWriter) Range() kv.Range { return kv.Prefix(w.name + "/in/") }
 
 func (w *RangeWriter) key(n int) string { return fmt.Sprintf("%s/in/%d", w.name, n) }
@@ -185,13 +185,13 @@ func (w *RangeWriter) take(list events.List, upTo kv.Revision) error {
 		now := e.last().entries
 		if ev.Type == kv.EventDelete {
 			if w.deletes--; w.deletes < 0 {
-				return fmt.Errorf("the store has a deletion of %q at revision %d in its history, which was not written", ev.Key, ev.ModRevision)
+				return fmt.Errorf("the store's history has a deletion of %q at revision %d that was not written", ev.Key, ev.ModRevision)
 			}
 			delete(now, ev.Key)
 			continue
 		}
 		if text := string(ev.Value); !w.begun[text] {
-			return fmt.Errorf("the store has a put of %q at revision %d in its history, which was not written", text, ev.ModRevision)
+			return fmt.Errorf("the store's history has a put of %q at revision %d that was not written", text, ev.ModRevision)
 		}
 		delete(w.begun, string(ev.Value))
 		now[ev.Key] = ev.Entry
@@ -209,7 +209,7 @@ func (w *RangeWriter) honouredLocked(e *Era) error {
 		}
 		is, ok := e.at(a.revision).entries[a.op.Key]
 		if a.op.Type == kv.EventDelete && ok || a.op.Type == kv.EventPut && (!ok || string(is.Value) != string(a.op.Value) || is.ModRevision != a.revision) {
-			return fmt.Errorf("the store has acknowledged %v of %q at revision %d, and in its history it is %v", a.op.Type, a.op.Key, a.revision, is)
+			return fmt.Errorf("the store has acknowledged %v of %q at revision %d, but its history has %v there", a.op.Type, a.op.Key, a.revision, is)
 		}
 	}
 	w.acked = nil
@@ -245,7 +245,7 @@ func (w *RangeWriter) Restore(ctx context.Context, restore func(context.Context)
 		return err
 	}
 	w.mu.Lock()
-	w.coming = 1 // a watcher may know of it before restore returns
+	w.coming = 1 // a watcher may notice the restore before restore returns
 	w.mu.Unlock()
 	base, err := restore(ctx)
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// outcome is what a Get of a watcher came to: [Returned] of a key, sight of a range.
+// outcome is the outcome of a Get: [Returned] for a key, sight for a range.
 type outcome interface{ outcome() (What, kv.Revision) }
 
-// readers is a set of watchers, each with a goroutine that reads it. It is what [Watchers] and [RangeWatchers] have in common.
+// readers is a set of watchers, each with a goroutine that reads it. [Watchers] and [RangeWatchers] share it.
 type readers[T outcome] struct {
 	config   Config
 	unsteady *unsteady
 	all      []*reader[T]
-	hurry    chan struct{} // closed when the readers are to rest no more
+	hurry    chan struct{} // closed when the readers must not rest any more
 	hurried  sync.Once
 }
 
@@ -34,15 +34,15 @@ type reader[T outcome] struct {
 	random *rand.Rand
 	ctx    context.Context
 	stop   context.CancelFunc
-	done   chan struct{} // closed when nothing more is returned
+	done   chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex
 	seen    []T
 	changed chan struct{} // closed when seen changes
-	closed  bool          // by CloseOne, before the end
+	closed  bool          // closed by CloseOne, before the end
 }
 
-// newReaders returns an empty set. The store is the one that has faults.
+// newReaders returns an empty set of watchers of store, which is the store with the faults.
 func newReaders[T outcome](store kv.Store, config Config) *readers[T] {
 	config.setDefaults()
 	return &readers[T]{config: config, unsteady: config.unsteady(store), hurry: make(chan struct{})}
@@ -68,7 +68,7 @@ func (c *readers[T]) open() (open []*reader[T]) {
 	return open
 }
 
-// CloseOne closes the n-th of the open watchers. It counts on from the first after the last. It does nothing if no watcher is open.
+// CloseOne closes the n-th open watcher, modulo their number. It does nothing if no watcher is open.
 func (c *readers[T]) CloseOne(n int) {
 	open := c.open()
 	if len(open) == 0 {
@@ -91,7 +91,7 @@ func (c *readers[T]) Close() {
 	}
 }
 
-// Counts returns what was returned so far.
+// Counts counts what the watchers have returned so far.
 func (c *readers[T]) Counts() Counts {
 	n := Counts{Watchers: len(c.all)}
 	for _, f := range c.all {
@@ -104,17 +104,17 @@ func (c *readers[T]) Counts() Counts {
 	return n
 }
 
-// noMoreRest makes slow readers read on without a rest.
+// noMoreRest makes slow readers read without rest from now on.
 func (c *readers[T]) noMoreRest() { c.hurried.Do(func() { close(c.hurry) }) }
 
-// final is what the key or the range is at the end.
+// final describes the key or the range at the end.
 type final[T outcome] struct {
 	since   kv.Revision
-	text    string                       // for people
+	text    string                       // a description for an error
 	reached func(mode Mode, last T) bool // whether a watcher that has returned last has returned the end
 }
 
-// settled waits until every open watcher has returned the end. A write whose outcome was unknown may happen meanwhile.
+// settled waits until every open watcher has returned the end. During that time, a write whose outcome was unknown may still happen.
 func (c *readers[T]) settled(ctx context.Context, resolve func(context.Context) (kv.Revision, error), end func() final[T]) error {
 	for before := kv.Revision(-1); ; {
 		if _, err := resolve(ctx); err != nil {
@@ -127,7 +127,7 @@ func (c *readers[T]) settled(ctx context.Context, resolve func(context.Context) 
 		before = final.since
 		for _, f := range c.open() {
 			if err := f.await(ctx, final); err != nil {
-				return fmt.Errorf("in the end %s, and watcher %d (%s) last returned %v, with the Status %+v: %w",
+				return fmt.Errorf("in the end %s, but watcher %d (%s) last returned %v, with the Status %+v: %w",
 					final.text, f.number, f.mode.Name, f.last(), f.status(), err)
 			}
 		}
@@ -151,7 +151,7 @@ func (f *reader[T]) run() {
 	}
 }
 
-// getOne is one Get. Impatient readers cancel it soon.
+// getOne makes one Get. Impatient readers cancel it soon.
 func (f *reader[T]) getOne() T {
 	ctx, cancel := f.mode.limit(f.ctx, f.random, f.set.config.Pace)
 	defer cancel()
@@ -170,7 +170,7 @@ func (m Mode) limit(ctx context.Context, random *rand.Rand, pace time.Duration) 
 	return ctx, cancel
 }
 
-// note keeps what a Get came to. Of several cancelled Gets in a row it keeps the first.
+// note records the outcome of a Get. Of several cancelled Gets in a row it records the first.
 func (f *reader[T]) note(t T) {
 	what, revision := t.outcome()
 	f.set.config.Trace.note(f.number, what, revision)
@@ -220,7 +220,7 @@ func (f *reader[T]) last() T {
 	return lastOf(seen)
 }
 
-// lastOf returns the last of those that say what the key or the range is. It returns the zero T if there is none.
+// lastOf returns the last outcome that says what the key or the range is. It returns the zero T if there is none.
 func lastOf[T outcome](seen []T) (last T) {
 	for i := len(seen) - 1; i >= 0; i-- {
 		switch what, _ := seen[i].outcome(); what {
@@ -231,7 +231,7 @@ func lastOf[T outcome](seen []T) (last T) {
 	return last
 }
 
-// record returns what was returned so far, and whether the watcher was open until now.
+// record returns the outcomes so far, and whether the watcher is still open.
 func (f *reader[T]) record() (seen []T, open bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -24,9 +24,9 @@ const (
 // Returned is the outcome of one Get.
 type Returned struct {
 	What     What
-	Revision kv.Revision // behind a Value, Deleted or BadValue
+	Revision kv.Revision // the revision of a Value, Deleted or BadValue
 	Text     string      // a Value or BadValue as it was written; the error of a Gap or Failed
-	From, To kv.Revision // of a Gap
+	From, To kv.Revision // the revisions of a Gap
 	Reset    bool        // the Gap is for replaced history
 	Lost     bool        // the Gap is for events that a stream lost
 }
@@ -76,11 +76,11 @@ func (t Returned) is(u Update) bool {
 type Mode struct {
 	Name      string
 	Every     bool // value.EveryUpdate
-	Default   bool // of a Value that has a default
+	Default   bool // the Value has a default
 	Filter    bool // reads with value.Where(Wanted)
-	Slow      bool // takes its time between two Gets
+	Slow      bool // rests between two Gets
 	Impatient bool // cancels many of its Gets
-	Bundle    bool // of a range: of its bundle, and not of its Map
+	Bundle    bool // for a range: watches its bundle, not its Map
 }
 
 // Modes returns the modes of [Watchers].
@@ -115,14 +115,14 @@ func modesOfBoth() []Mode {
 // sees reports whether a watcher in this mode returns u, if it returns every update.
 func (m Mode) sees(u Update) bool { return u.State != Good || !m.Filter || isWanted(u.Value) }
 
-// Record is what one watcher was returned, in order.
+// Record has what one watcher returned, in order.
 type Record struct {
 	Mode     Mode
 	Returned []Returned
 	Open     bool // the watcher was open, and was read until it had returned everything
 }
 
-// ends reports whether the watcher, which has returned last, has returned what the key is at the end, u, or need not return it.
+// ends reports whether a watcher that returned last at the end has returned the final update u, or need not return it.
 func (m Mode) ends(last Returned, u Update) bool {
 	switch {
 	case u.State == Absent && last.What == Nothing:

@@ -11,8 +11,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// unsteady is a store whose calls take random times. The times depend on a seed. So with another seed concurrent calls meet in another
-// order, in a bubble too.
+// unsteady is a store whose calls take random times. The times depend on a seed. So with another seed, concurrent calls run in another
+// order, even in a bubble.
 type unsteady struct {
 	kv.Store
 	seed  uint64
@@ -61,7 +61,7 @@ func (s *unsteady) Watch(ctx context.Context, r kv.Range, after kv.Revision) ite
 // random returns the source of random numbers for one call.
 func (s *unsteady) random() *rand.Rand { return rand.New(rand.NewPCG(s.seed, s.calls.Add(1)<<32)) }
 
-// jostle lets other goroutines run first, for a moment or not at all.
+// jostle lets other goroutines run for a random time, which may be zero.
 func (s *unsteady) jostle(ctx context.Context, random *rand.Rand) {
 	switch n := random.IntN(8); {
 	case n < 3:

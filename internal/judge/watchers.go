@@ -16,7 +16,7 @@ import (
 type Config struct {
 	// Seed decides when readers yield, rest and cancel, and how long the answers of the store are delayed.
 	Seed uint64
-	// Pace is about how long a reader takes. Zero means a millisecond.
+	// Pace is about how long a reader rests or waits. Zero means a millisecond.
 	Pace time.Duration
 	// Options are for the Values. They come after the set's own option, a small backlog.
 	Options []value.Option
@@ -39,14 +39,14 @@ func (c *Config) options() []value.Option {
 	return append([]value.Option{value.WithBacklog(1 + rand.New(rand.NewPCG(c.Seed, 1)).IntN(8))}, c.Options...)
 }
 
-// Watchers is a set of watchers of one key. Only one goroutine may call its methods. It must close the set.
+// Watchers is a set of watchers of one key. Only one goroutine may call its methods. That goroutine must close the set.
 type Watchers struct {
 	*readers[Returned]
 	plain    *value.Value[int]
 	fallback *value.Value[int] // with a default
 }
 
-// NewWatchers returns an empty set. The store is the one that has faults.
+// NewWatchers returns an empty set of watchers of store, which is the store with the faults.
 func NewWatchers(store kv.Store, key string, config Config) *Watchers {
 	c := &Watchers{readers: newReaders[Returned](store, config)}
 	opts := c.config.options()
@@ -121,8 +121,8 @@ func (c *Watchers) Values() int {
 // Watches returns how many watches of the store there may be while nothing happens.
 func (c *Watchers) Watches() (least, most int) { return c.Values(), c.Values() }
 
-// Settle waits until every open watcher has returned what the key is, then writes once more and waits again. All faults have to be
-// healed, and no other writer may write. If ctx ends before, the error names a watcher and what it has not returned. Then
+// Settle waits until every open watcher has returned what the key is. Then it writes once more and waits again. All faults must be
+// healed, and no other writer may write. If ctx ends first, the error names a watcher and what it has not returned. Then
 // [Watchers.Judge] returns the broken guarantee.
 func (c *Watchers) Settle(ctx context.Context, writer *Writer) error {
 	c.noMoreRest()
@@ -153,7 +153,7 @@ func (c *Watchers) Judge(writer *Writer) error {
 	return errors.Join(errs...)
 }
 
-// Counts is how often a set of watchers was returned what.
+// Counts counts what a set of watchers has returned.
 type Counts struct {
 	Watchers, Updates, Deletions, Bad, Gaps, Cancelled int
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// inBubble runs a test with a store, a writer that writes past its faults, and a set of watchers with a watcher of each mode.
+// inBubble runs a test in a bubble. The test gets a store with faults, a writer that the faults do not affect, and a set with a watcher of each
+// mode.
 func inBubble(t *testing.T, seed uint64, trace *judge.Trace, test func(*testing.T, *fault.Store, *judge.Writer, *judge.Watchers)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -44,7 +45,7 @@ func TestAllWatchersReturnAllThatIsWritten(t *testing.T) {
 		}
 		watchers.Close()
 		if n := faults.Counts().Streams; n != 0 {
-			t.Errorf("a set of watchers that is closed leaves %d watches", n)
+			t.Errorf("a closed set of watchers leaves %d watches of the store", n)
 		}
 	})
 }
@@ -62,19 +63,19 @@ func TestWatchersThatAreCutOffDoNotSettle(t *testing.T) {
 		}
 		var broken *judge.Violation
 		if err := watchers.Judge(writer); !errors.As(err, &broken) {
-			t.Errorf("the judge says %v of watchers that have not returned the newest", err)
+			t.Errorf("the judge found %v, but the watchers have not returned the newest value", err)
 		}
 	})
 }
 
-// A watcher that was closed in time is not expected to return anything.
+// A watcher that is closed before it returns anything breaks no guarantee.
 func TestWatchersComeAndGo(t *testing.T) {
 	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *judge.Writer, watchers *judge.Watchers) {
 		check(t, writer.Put(t.Context()))
 		for range judge.Modes() {
 			watchers.CloseOne(3)
 		}
-		watchers.CloseOne(3) // of none
+		watchers.CloseOne(3) // does nothing: no watcher is open
 		check(t, writer.Put(t.Context()))
 		watchers.Open(judge.Modes()[1])
 		check(t, watchers.Settle(t.Context(), writer))
@@ -85,7 +86,7 @@ func TestWatchersComeAndGo(t *testing.T) {
 	})
 }
 
-// The same program with another seed goes another way, as seen from outside.
+// With another seed, an observer sees another order of events in the same program.
 func TestSchedulesVaryWithTheSeed(t *testing.T) {
 	const seeds = 200
 	ways := map[uint64]bool{}
@@ -102,8 +103,8 @@ func TestSchedulesVaryWithTheSeed(t *testing.T) {
 		})
 		ways[trace.Sum()] = true
 	}
-	t.Logf("one program went %d ways with %d seeds", len(ways), seeds)
+	t.Logf("one program gave %d different runs with %d seeds", len(ways), seeds)
 	if len(ways) < seeds*9/10 {
-		t.Errorf("one program went only %d ways with %d seeds", len(ways), seeds)
+		t.Errorf("one program gave only %d different runs with %d seeds", len(ways), seeds)
 	}
 }

@@ -18,7 +18,7 @@ type Store interface {
 	kv.Writer
 }
 
-// Writer writes one key, and knows its history. Each value is another number, so a value identifies its write. No other writer may write the
+// Writer writes one key, and knows its history. Each value is a new number, so a value identifies its write. No other writer may write the
 // key, or a key that begins with it.
 //
 // An acknowledged write is known at once. [Writer.Resolve] reads the store's history. From it the Writer learns the outcome of the other
@@ -30,9 +30,9 @@ type Writer struct {
 	key   string
 
 	mu       sync.Mutex
-	number   int                    // of the last value
+	number   int                    // the number in the last value
 	written  int                    // writes that were acknowledged
-	unknown  int                    // writes that were not
+	unknown  int                    // writes that were not acknowledged
 	begun    map[string]State       // values that were sent and not yet found in the history
 	deletes  int                    // deletions that were sent and not yet found there
 	acked    map[kv.Revision]Update // the updates that were acknowledged after resolved
@@ -129,7 +129,7 @@ func (w *Writer) Resolve(ctx context.Context) (upTo kv.Revision, err error) {
 	return upTo, w.take(list, upTo)
 }
 
-// mark writes another key than the Writer's. A watch of both delivers its revision.
+// mark writes a different key. A watch of both keys delivers its revision.
 func (w *Writer) mark(ctx context.Context) (revision kv.Revision, err error) {
 	err = untilDone(ctx, func() error { revision, err = w.store.Put(ctx, w.key+"/mark", nil); return err })
 	return revision, err
@@ -146,7 +146,7 @@ func (w *Writer) take(list events.List, upTo kv.Revision) error {
 		}
 		u := update(ev)
 		if was, ok := w.begun[u.Value]; u.State != Absent && (!ok || was != u.State) || u.State == Absent && w.deletes == 0 {
-			return fmt.Errorf("the store has %v in its history, which was not written", u)
+			return fmt.Errorf("the store's history has %v, which was not written", u)
 		}
 		if u.State == Absent {
 			w.deletes--
@@ -160,7 +160,7 @@ func (w *Writer) take(list events.List, upTo kv.Revision) error {
 			break
 		}
 		if u, is := w.acked[revision], e.at(revision); u != is && (u.State != Absent || is.State != Absent) {
-			return fmt.Errorf("the store has acknowledged %v, and in its history the key is %v", u, is)
+			return fmt.Errorf("the store has acknowledged %v, but in its history the key is %v", u, is)
 		}
 		delete(w.acked, revision)
 	}
@@ -231,7 +231,7 @@ func (w *Writer) History() *History {
 	return h
 }
 
-// Writes returns how many writes were acknowledged, and how many were not.
+// Writes returns the number of acknowledged writes and the number of the other writes.
 func (w *Writer) Writes() (acknowledged, unknown int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -44,7 +44,7 @@ func wantUpdates(t *testing.T, writer *judge.Writer, want ...judge.Update) {
 
 func TestTheWriterKnowsWhatWasWritten(t *testing.T) {
 	writer := begin(t, memory.New())
-	check(t, writer.Delete(t.Context())) // of nothing
+	check(t, writer.Delete(t.Context())) // the key is absent
 	check(t, writer.Put(t.Context()))
 	check(t, writer.PutBad(t.Context()))
 	check(t, writer.Delete(t.Context()))
@@ -52,7 +52,7 @@ func TestTheWriterKnowsWhatWasWritten(t *testing.T) {
 	wantUpdates(t, writer, want...)
 	wantUpdates(t, writer, want...)
 	if acknowledged, unknown := writer.Writes(); acknowledged != 4 || unknown != 0 {
-		t.Errorf("%d writes were acknowledged and %d not, want 4 and 0", acknowledged, unknown)
+		t.Errorf("%d writes were acknowledged and %d were not, want 4 and 0", acknowledged, unknown)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestTheWriterFindsOutWhatBecameOfAWrite(t *testing.T) {
 		t.Helper()
 		store.Fail(1, kv.ErrUnavailable, when...)
 		if err := write(t.Context()); !errors.Is(err, kv.ErrUnavailable) {
-			t.Fatalf("a write that was to be lost gives %v", err)
+			t.Fatalf("a write whose request or answer was lost gives %v", err)
 		}
 	}
 	lose(writer.Put)
@@ -104,11 +104,11 @@ func TestTheWriterOutlivesACompaction(t *testing.T) {
 	check(t, writer.Put(t.Context()))
 	wantUpdates(t, writer, judge.Update{Revision: 2, State: judge.Good, Value: "1"}, judge.Update{Revision: 4, State: judge.Good, Value: "2"})
 	if forgotten := writer.History().Epochs[0].Forgotten; forgotten != 3 {
-		t.Errorf("the writer says that the store forgot what was before %d, want 3", forgotten)
+		t.Errorf("according to the writer, the store forgot the history before %d, want 3", forgotten)
 	}
 }
 
-// forgetful acknowledges puts of the key that it does not do.
+// forgetful acknowledges puts of the key but does not do them.
 type forgetful struct{ *memory.Store }
 
 func (s forgetful) Put(ctx context.Context, k string, v []byte, c ...kv.Condition) (kv.Revision, error) {
@@ -122,7 +122,7 @@ func TestTheWriterNoticesAWriteThatWasLost(t *testing.T) {
 	writer := begin(t, forgetful{memory.New()})
 	check(t, writer.Put(t.Context()))
 	if _, err := writer.Resolve(t.Context()); err == nil || !strings.Contains(err.Error(), "acknowledged") {
-		t.Errorf("Resolve returned %v, want that an acknowledged write is not there", err)
+		t.Errorf("Resolve returned %v, want an error that an acknowledged write is missing", err)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestTheWriterNoticesWhatItDidNotWrite(t *testing.T) {
 			check(t, writer.Put(t.Context()))
 			check(t, write(store))
 			if _, err := writer.Resolve(t.Context()); err == nil || !strings.Contains(err.Error(), "not written") {
-				t.Errorf("Resolve returned %v, want that something was not written", err)
+				t.Errorf("Resolve returned %v, want an error that the history has a write that was not made", err)
 			}
 		})
 	}

@@ -14,11 +14,11 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-// link is a client whose answers take their time.
+// link makes clients whose reads take a set time, or are never answered.
 type link struct {
 	whole, small time.Duration
-	wholes       atomic.Int32 // reads of the value
-	smalls       atomic.Int32 // reads of less
+	wholes       atomic.Int32 // reads that return the value
+	smalls       atomic.Int32 // reads that return only a count or keys
 	dead         func(n int32) bool
 }
 
@@ -43,7 +43,7 @@ func (l *link) client() *fake {
 	}}
 }
 
-// A second transfer of a large value makes a slow link slower.
+// A second transfer of a large value would slow down a slow link even more.
 func TestAReadOverASlowLinkIsSentOnce(t *testing.T) {
 	for _, small := range []time.Duration{10 * time.Millisecond, 700 * time.Millisecond, 4 * time.Second} {
 		t.Run(small.String(), func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestAReadOverASlowLinkIsSentOnce(t *testing.T) {
 				l := &link{whole: 5 * time.Minute, small: small}
 				must(etcd.New(l.client()).Get(t.Context(), kv.Key("k")))(t)
 				if n := l.wholes.Load(); n != 1 {
-					t.Errorf("promised: a slow read is sent once while small ones are answered in turn; it was sent %d times", n)
+					t.Errorf("promised: a slow read is sent only once while small reads are answered; it was sent %d times", n)
 				}
 			})
 		})
@@ -60,7 +60,7 @@ func TestAReadOverASlowLinkIsSentOnce(t *testing.T) {
 
 func TestAReadOnADeadConnectionIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The first read and every third request are given the connection that is dead.
+		// The first read and every third request use the dead connection.
 		l := &link{whole: time.Millisecond, small: time.Millisecond, dead: func(n int32) bool { return n%3 == 1 }}
 		began := time.Now()
 		must(etcd.New(l.client()).Get(t.Context(), kv.Key("k")))(t)
@@ -79,7 +79,7 @@ func TestAnOutageCostsABoundedNumberOfRequests(t *testing.T) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 		if n := l.wholes.Load() + l.smalls.Load(); n > 20 {
-			t.Errorf("promised: requests that are not answered do not pile up; in two days %d were sent", n)
+			t.Errorf("promised: unanswered requests do not pile up; in two days %d requests were sent", n)
 		}
 	})
 }

@@ -20,8 +20,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// guarded is a cluster that asks for passwords, and whose user "reader" may read and write
-// what begins with "/app/".
+// guarded is a cluster with authentication. Its user "reader" may read and write the keys that begin with "/app/".
 type guarded struct {
 	etcdmem.AnyCluster
 	t    *testing.T
@@ -76,7 +75,7 @@ func TestWhatAUserMayNotDoIsSaid(t *testing.T) {
 		if want := `kv/etcd: watch "/"* after `; err.Error()[:len(want)] != want {
 			t.Errorf("the message is %q", err)
 		}
-		// The refusal of one watch is no other's, neither of one that runs nor of one that comes.
+		// The refusal of one watch affects no other watch, neither a running one nor a later one.
 		rev = must(store.Put(ctx, "/app/k", nil))(t)
 		allowed.nextIs(rev)
 		read(t, store.Watch(ctx, kv.Prefix("/app/"), rev-1)).nextIs(rev)
@@ -143,7 +142,7 @@ func TestAPermissionTakenAwayIsSaidAndOneGivenBackIsNoticed(t *testing.T) {
 				if err := change.away(ctx, g.root); err != nil {
 					t.Fatal(err)
 				}
-				// First the watch: it must not depend on a read to have noticed.
+				// The watch comes first: it must notice without the help of a read.
 				read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrPermission)
 				if _, err := store.Get(ctx, kv.Key("/app/k")); !errors.Is(err, kv.ErrPermission) {
 					t.Errorf("a get without the permission: %v, want %v", err, kv.ErrPermission)
@@ -154,7 +153,7 @@ func TestAPermissionTakenAwayIsSaidAndOneGivenBackIsNoticed(t *testing.T) {
 				if err := change.back(ctx, g.root); err != nil {
 					t.Fatal(err)
 				}
-				// The client may hold a token from before; the read replaces it.
+				// The client may still hold an old token. The read replaces it.
 				must(store.Get(ctx, kv.Key("/app/k")))(t)
 				read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).nextIs(rev)
 			})
@@ -162,16 +161,16 @@ func TestAPermissionTakenAwayIsSaidAndOneGivenBackIsNoticed(t *testing.T) {
 	}
 }
 
-// A stream keeps the token it was opened with: what etcd refuses on it, it refuses for ever.
+// A stream keeps the token that it was opened with. Once the token has expired, etcd refuses every new watch on that stream.
 func TestAnExpiredTokenIsReplaced(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, time.Hour)
 		g := newGuarded(t, cluster)
 		store := etcd.New(g.as("reader"))
 		rev := must(store.Put(ctx, "/app/k", nil))(t)
-		keeps := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)) // the stream from ending
+		keeps := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)) // keeps the stream open
 		keeps.batch()
-		// Each try is a use of the token and makes it last longer, so the tries grow rarer.
+		// Each try uses the token and so extends its life. So the time between two tries grows.
 		for wait := time.Second; ; wait *= 2 {
 			select {
 			case <-time.After(wait):
@@ -189,14 +188,14 @@ func TestAnExpiredTokenIsReplaced(t *testing.T) {
 		}
 		must(store.Get(ctx, kv.Key("/app/k")))(t)
 		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).nextIs(rev)
-		// The watch that was there all the time does not notice.
+		// The watch that has run all the time does not notice.
 		rev = must(store.Put(ctx, "/app/k", nil))(t)
 		keeps.nextIs(rev)
 	}, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
 }
 
-// Etcd in memory has none of these: a signed token says which state of the users and roles it was given out for: any change to any of
-// them makes it old.
+// A signed token names the state of the users and roles for which it was issued. Any change to a user or a role makes the token old.
+// Etcd in memory has no signed tokens.
 func TestASignedTokenThatIsOldIsReplaced(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
@@ -209,18 +208,18 @@ func TestASignedTokenThatIsOldIsReplaced(t *testing.T) {
 	}))))
 	store := etcd.New(g.as("reader"))
 	rev := must(store.Put(ctx, "/app/k", nil))(t)
-	keeps := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)) // the stream from ending
+	keeps := read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)) // keeps the stream open
 	keeps.batch()
 	for i := range 3 {
 		must(g.root.UserAdd(ctx, fmt.Sprint("somebody else ", i), "secret"))(t)
-		// It passes, and what passes is no permission that was taken away.
+		// This refusal is temporary, so it is not reported as a lost permission.
 		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrUnavailable)
-		// No read is needed for that: a stream of its own gets a token of its own.
+		// The next watch works without a read: it opens a new stream, and a new stream gets a new token.
 		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).nextIs(rev)
 		must(g.root.UserAdd(ctx, fmt.Sprint("yet another ", i), "secret"))(t)
 		must(store.Get(ctx, kv.Key("/app/k")))(t)
 		rev = must(store.Put(ctx, "/app/k", nil))(t)
-		// The watch that was there all the time does not notice.
+		// The watch that has run all the time does not notice.
 		keeps.nextIs(rev)
 	}
 }
@@ -238,7 +237,7 @@ func TestACallerWithoutANameIsRefused(t *testing.T) {
 	})
 }
 
-// What etcd does not tell: only a new watch or a read finds out.
+// etcd does not notify a running watch. Only a new watch or a read finds out.
 func TestARunningWatchIsNotToldThatItsPermissionIsGone(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
@@ -250,7 +249,7 @@ func TestARunningWatchIsNotToldThatItsPermissionIsGone(t *testing.T) {
 		must(g.root.UserDelete(ctx, "reader"))(t)
 		rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
 		running.nextIs(rev)
-		// Nor is it ended by the refusal of another.
+		// The refusal of another watch does not end it either.
 		read(t, store.Watch(ctx, kv.Key("/app/k"), rev-1)).end(kv.ErrPermission)
 		rev = must(etcd.New(g.root).Put(ctx, "/app/k", nil))(t)
 		running.nextIs(rev)

@@ -12,13 +12,13 @@ func batchOf(size int) kv.Batch {
 	return kv.Batch{Revision: 1, Events: []kv.Event{{Entry: kv.Entry{Key: "k", Value: make([]byte, size)}}}}
 }
 
-// A reader that is one batch behind for ever is never sent away.
+// A reader that is always one batch behind never overruns its buffer.
 func TestWhatIsTakenFromABufferCountsNoMore(t *testing.T) {
 	b := newBuffer(4 << 10)
 	b.add(batchOf(1 << 10))
 	for i := range 100 {
 		if !b.add(batchOf(1 << 10)) {
-			t.Fatalf("after %d batches came and went there is no room", i)
+			t.Fatalf("after %d batches were added and taken there is no room", i)
 		}
 		if _, ok, err := b.take(); !ok || err != nil {
 			t.Fatalf("nothing to take: %v", err)
@@ -34,13 +34,13 @@ func TestWhatIsTakenFromABufferIsNotHeld(t *testing.T) {
 	b.add(batchOf(1 << 10))
 	first, _, _ = b.take()
 	if held.Value() == nil {
-		t.Fatal("what was taken is gone")
+		t.Fatal("the test itself: the batch that was taken was freed too early")
 	}
 	runtime.KeepAlive(first)
 	first = kv.Batch{}
 	runtime.GC()
 	if held.Value() != nil {
-		t.Error("the buffer still holds what was taken")
+		t.Error("promised: the buffer does not hold a batch that was taken; it does")
 	}
 	runtime.KeepAlive(b)
 }
@@ -48,7 +48,7 @@ func TestWhatIsTakenFromABufferIsNotHeld(t *testing.T) {
 func TestABufferHasRoomForOneBatchOfAnySizeAndAnyNumberOfBookmarks(t *testing.T) {
 	b := newBuffer(1 << 10)
 	if !b.add(batchOf(1<<20)) || b.add(batchOf(0)) {
-		t.Error("a batch of any size fits, and then no other")
+		t.Error("promised: a batch of any size fits into an empty buffer, and then no other batch fits")
 	}
 	b.take()
 	for rev := range kv.Revision(1000) {
@@ -67,10 +67,10 @@ func TestOnlyAResetDropsWhatIsHeld(t *testing.T) {
 		b.add(batchOf(0))
 		b.finish(end)
 		if _, ok, _ := b.take(); ok == (end == kv.ErrReset) {
-			t.Errorf("after %v a batch that was held is given out: %v", end, ok)
+			t.Errorf("after the end %v a batch that the buffer held is returned: %v", end, ok)
 		}
 		if _, ok, err := b.take(); ok || err != end {
-			t.Errorf("the end is %v, want %v", err, end)
+			t.Errorf("the buffer returns the end %v, want %v", err, end)
 		}
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-// unreachable runs a test in a bubble with a Store whose client never connects: an attempt to connect, at that time after
-// the beginning, ends with the error that fails returns, or not at all where that is nil.
+// unreachable runs a test in a bubble with a Store whose client never connects. Each attempt to connect calls fails with the time since
+// the beginning of the test, and ends with the error that fails returns. If that is nil, the attempt hangs.
 func unreachable(t *testing.T, fails func(at time.Duration) error, test func(t *testing.T, store *etcd.Store)) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -46,7 +46,7 @@ var (
 // A server that refuses a client's certificate closes the connection while the client may still be sending.
 func TestACauseThatWasLostIsLookedForInTheNextAttempt(t *testing.T) {
 	hangsUpFirst := func(at time.Duration) error {
-		if at < 2*time.Second { // when a read begins to look for the cause
+		if at < 2*time.Second { // then a read begins to look for the cause
 			return errHangUp
 		}
 		return errExpired
@@ -54,7 +54,7 @@ func TestACauseThatWasLostIsLookedForInTheNextAttempt(t *testing.T) {
 	unreachable(t, hangsUpFirst, func(t *testing.T, store *etcd.Store) {
 		_, err := store.Get(t.Context(), kv.Key("k"))
 		if !errors.Is(err, kv.ErrUnavailable) || !strings.HasSuffix(err.Error(), errExpired.Error()+")") {
-			t.Errorf("promised: the error says the cause, %v\nhappened: %v", errExpired, err)
+			t.Errorf("promised: the error names the cause, %v\nhappened: %v", errExpired, err)
 		}
 	})
 }
@@ -71,7 +71,7 @@ func TestACauseIsKeptUntilTheClientIsConnected(t *testing.T) {
 			unreachable(t, expiredFirst, func(t *testing.T, store *etcd.Store) {
 				for range 10 {
 					if _, err := store.Get(t.Context(), kv.Key("k")); !strings.Contains(err.Error(), errExpired.Error()) {
-						t.Fatalf("promised: an attempt that says nothing does not hide the cause, %v\nhappened after %s: %v", errExpired, name, err)
+						t.Fatalf("promised: an attempt without a cause does not hide the known cause, %v\nhappened after %s: %v", errExpired, name, err)
 					}
 				}
 			})

@@ -35,7 +35,7 @@ func newAuthority(t *testing.T, name string) *authority {
 	return a
 }
 
-// sign returns a certificate for clients and for servers at 127.0.0.1, as change leaves it.
+// sign returns a certificate for clients and for servers at 127.0.0.1. change, if not nil, edits the certificate before it is signed.
 func (a *authority) sign(t *testing.T, change func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
@@ -58,14 +58,14 @@ func ofAnotherName(c *x509.Certificate) {
 	c.IPAddresses, c.DNSNames = nil, []string{"etcd.example.com"}
 }
 
-// trusting is the configuration of a client that trusts a, and shows these certificates.
+// trusting is the configuration of a client that trusts a and presents these certificates.
 func (a *authority) trusting(own ...tls.Certificate) *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
 	return &tls.Config{RootCAs: pool, Certificates: own}
 }
 
-// save writes a's certificate, and another with its key, for those who read them from files.
+// save writes a's certificate, and the certificate own with its key, to files.
 func (a *authority) save(t *testing.T, own tls.Certificate) (ca, certificate, key string) {
 	t.Helper()
 	dir := t.TempDir()

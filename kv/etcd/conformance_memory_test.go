@@ -13,7 +13,6 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// The same suite passes on etcd in memory, in a bubble.
 func TestConformanceInMemory(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) conformance.Backend{
 		"three members": func(t *testing.T) conformance.Backend {
@@ -53,7 +52,7 @@ func (c memoryCluster) backup(ctx context.Context) (restore func(context.Context
 	return func(ctx context.Context) error { return c.Restore(ctx, backup) }, err
 }
 
-// asReader is a guarded cluster whose clients are the user that may use the namespace, and nothing else.
+// asReader is a guarded cluster. Its clients log in as the user that may use the namespace and nothing else.
 type asReader struct{ memoryCluster }
 
 func (c asReader) ClientConfig(members ...int) clientv3.Config {

@@ -21,7 +21,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// What needs no real member runs on etcd in memory: see TestConformanceInMemory.
+// TestConformanceInMemory runs the configurations that need no real member.
 func TestConformance(t *testing.T) {
 	leaktest.Check(t)
 	members := 3
@@ -31,20 +31,20 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, backend(realCluster{etcdtest.Start(t, members, bookmarksOften)}, direct))
 }
 
-// The adapter cannot ask for progress: its client does that for it, and etcd every ten minutes.
+// The suite needs bookmarks. By default etcd sends them only every ten minutes.
 var bookmarksOften = etcdtest.WithConfig(func(_ int, cfg *embed.Config) {
 	cfg.WatchProgressNotifyInterval = 100 * time.Millisecond
 })
 
-// member is a store with the network that its client is connected by.
+// member is a store and the network of its client.
 type member struct {
 	*etcd.Store
 	client  *clientv3.Client
 	network *network
 }
 
-// reconnect heals the network, and waits until the client has noticed: it sends what it is asked to send over a
-// connection that is broken for as long as it does not know. A read says that only of the one of its connections that it used.
+// reconnect heals the network and waits until the client works again. The client uses a broken connection until it notices that the
+// connection is broken. So reconnect first waits until the client has closed each broken connection: a read would test only one of them.
 func (m member) reconnect(ctx context.Context) error {
 	if err := m.network.noticed(ctx); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (c realCluster) backup(ctx context.Context) (restore func(context.Context) 
 	return func(ctx context.Context) error { return c.Restore(ctx, backup) }, err
 }
 
-// backend makes every store a client of its own, with its own network, onto one cluster.
+// backend gives every store its own client and network. All use one cluster.
 func backend(cluster cluster, connect func(*clientv3.Client) etcd.Client) conformance.Backend {
 	type store = conformance.Store
 	open := func(t conformance.T) store {
@@ -129,18 +129,18 @@ func backend(cluster cluster, connect func(*clientv3.Client) etcd.Client) confor
 
 func direct(client *clientv3.Client) etcd.Client { return client }
 
-// inNamespace gives a client keys of its own, the way etcd's documentation says.
+// inNamespace puts a client into a namespace in the way that etcd's documentation shows.
 func inNamespace(client *clientv3.Client) etcd.Client {
 	client.KV = namespace.NewKV(client.KV, "/app/")
 	client.Watcher = &ordered{Watcher: namespace.NewWatcher(client.Watcher, "/app/"), inner: client.Watcher}
 	return client
 }
 
-// ordered has no watch begin while a Watcher in a namespace is closed. That counts its watches with a sync.WaitGroup, which its Close
-// waits for, and the race detector finds a watch that is counted at that moment.
+// ordered lets no watch begin while a Watcher in a namespace is being closed. The Watcher counts its watches with a sync.WaitGroup, and its
+// Close waits for that group. The race detector reports a watch that is added during the wait.
 type ordered struct {
 	clientv3.Watcher
-	inner     clientv3.Watcher // what Watcher is over
+	inner     clientv3.Watcher // Watcher wraps it
 	beginning sync.RWMutex
 }
 
@@ -164,13 +164,13 @@ type network struct {
 	mu     sync.Mutex
 	down   bool
 	conns  []*cuttable
-	broken []*cuttable // by cuts
+	broken []*cuttable // broken by a cut
 }
 
-// cuttable is a connection that tells when the client has done with it.
+// cuttable is a connection that reports when the client has closed it.
 type cuttable struct {
 	net.Conn
-	closed chan struct{} // by the client
+	closed chan struct{} // closed when the client closes the connection
 	close  func()
 }
 
@@ -212,7 +212,7 @@ func (n *network) cut() {
 	n.broken, n.conns = append(n.broken, n.conns...), nil
 }
 
-// noticed returns when the client has done with each connection that a cut has broken.
+// noticed waits until the client has closed each connection that a cut has broken.
 func (n *network) noticed(ctx context.Context) error {
 	n.mu.Lock()
 	broken := n.broken

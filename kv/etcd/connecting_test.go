@@ -31,13 +31,15 @@ const (
 	tableEnds     = "<!-- The table ends here -->\n"
 )
 
-// The table of docs/connecting.md is what this test sees. To write it again: go test ./kv/etcd -run EachWayNotToConnect -update
+// This test compares the table of docs/connecting.md with what it sees. To rewrite the table:
 //
-// It is here and not with the tests of package value because most of the words are found here, and come from a client of
-// etcd, of which this package is tested with two versions.
+//	go test ./kv/etcd -run EachWayNotToConnect -update
+//
+// The test is not with the tests of package value, because most of the texts come from this package or from etcd's client. CI tests this
+// package with two versions of that client.
 func TestEachWayNotToConnectIsNamed(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("other systems have other words for some of it")
+		t.Skip("other systems have other texts for some of these errors")
 	}
 	leaktest.Check(t)
 	doc := string(must(os.ReadFile(connectingDoc))(t))
@@ -48,7 +50,7 @@ func TestEachWayNotToConnectIsNamed(t *testing.T) {
 	}
 	p := newPlaces(t)
 	rows := make([]string, len(ways))
-	var running sync.WaitGroup // and no parallel subtests: of those only as many run as there are processors
+	var running sync.WaitGroup // no parallel subtests: the number of processors limits how many of them run at once
 	for i, w := range ways {
 		running.Go(func() {
 			t.Run(w.wrong, func(t *testing.T) { rows[i] = w.row(t, p, table) })
@@ -63,7 +65,7 @@ func TestEachWayNotToConnectIsNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	case made != table:
-		t.Errorf("the table of %s is not what was seen, which -update writes:\n%s", connectingDoc, made)
+		t.Errorf("the table of %s differs from what this test saw. -update writes this table:\n%s", connectingDoc, made)
 	}
 }
 
@@ -71,8 +73,8 @@ const tableHead = `| what is wrong | Status.LastError | the log | after about | 
 | --- | --- | --- | --- | --- |
 `
 
-// row is w as a row of the table: what two clients agree on, one that is made as the documents say, and one that is not. It
-// waits until that is the one of table.
+// row returns what a client meets in w, as a row of the table. It compares two clients: one with KeepAlive, as the documents advise, and
+// one without. It waits until what they meet is a row of table.
 func (w *way) row(t *testing.T, p *places, table string) string {
 	config := w.config(t, p)
 	config.Logger = zap.NewNop()
@@ -82,12 +84,12 @@ func (w *way) row(t *testing.T, p *places, table string) string {
 	documented := w.meet(t, etcd.KeepAlive(config), table)
 	meeting.Wait()
 	if plain != documented {
-		t.Errorf("promised: keep-alive changes no words\nhappened: with it    %s\n          without it %s", documented, plain)
+		t.Errorf("promised: keep-alive changes no text\nhappened: with it    %s\n          without it %s", documented, plain)
 	}
 	return documented
 }
 
-// meet has a Value over a client meet w.
+// meet returns what a Value with this configuration of its client meets in w.
 func (w *way) meet(t *testing.T, config clientv3.Config, table string) string {
 	began := time.Now()
 	client, err := clientv3.New(config)
@@ -111,7 +113,7 @@ func (w *way) meet(t *testing.T, config clientv3.Config, table string) string {
 			}
 		}
 		select {
-		case <-time.After(50 * time.Millisecond): // a Status can only be looked at
+		case <-time.After(50 * time.Millisecond): // nothing notifies of a change of Status
 		case <-deadline:
 			t.Errorf("\npromised: Status and the log say %q, in a row of the table\nhappened: %s\nthe log:\n%s", w.words, seen, log)
 			return seen
@@ -125,11 +127,11 @@ func (w *way) check(t *testing.T, err error, took time.Duration) {
 		t.Errorf("promised: the error says %q and matches %v\nhappened: %v", w.words, w.reason, err)
 	}
 	if most := w.after + 8*time.Second; took > most { // on a busy machine
-		t.Errorf("promised: it is said after about %v\nhappened: it was said after %v", w.after, took)
+		t.Errorf("promised: the error is reported after about %v\nhappened: it was reported after %v", w.after, took)
 	}
 }
 
-// checkGet checks that an error that may pass is not returned, and that one that is for the program to know is.
+// checkGet checks that a Get does not return a temporary error, and that it does return a permanent one.
 func (w *way) checkGet(t *testing.T, watcher *value.Watcher[string]) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -153,7 +155,6 @@ func (w *way) render(status, log string) string {
 	return cells.Replace(fmt.Sprintf("| %s | %s | %s | %s | %s |", w.wrong, status, log, after, w.advice)) + "\n"
 }
 
-// cells keeps a row in one line.
 var cells = strings.NewReplacer("\n", `\n`)
 
 // record is what was logged.
@@ -174,7 +175,7 @@ func (r *record) String() string {
 	return r.lines.String()
 }
 
-// row is the last line as a cell of the table. Where it has the error err it only says so.
+// row returns the last line as a cell of the table. In place of the error err, the cell has "(the same)".
 func (r *record) row(err error) string {
 	lines := strings.Split(strings.TrimSpace(r.String()), "\n")
 	_, line, _ := strings.Cut(lines[len(lines)-1], " ") // without the time
@@ -185,7 +186,7 @@ func (r *record) row(err error) string {
 	return "`" + line + "`"
 }
 
-// normal is text without what differs from one run to the next.
+// normal returns text without the parts that differ from one run to the next.
 func normal(text string) string {
 	for _, n := range normals {
 		text = n.pattern.ReplaceAllString(text, n.by)

@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// outages are those of a member that restarts quickly, and then slowly.
+// outages are how long a member is away: a quick restart first, then slower ones.
 var outages = []time.Duration{time.Second, 5 * time.Second, 20 * time.Second, time.Minute, 3 * time.Minute, 10 * time.Minute, time.Second}
 
 func plain(c clientv3.Config) clientv3.Config { return c }
@@ -28,7 +28,7 @@ func connected(ctx context.Context, client *clientv3.Client) {
 	}
 }
 
-// A watch that etcd's client resumes waits for gRPC to connect.
+// etcd's client resumes a watch only when gRPC has connected.
 func TestAClientMadeWithKeepAliveConnectsSoonAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const bound = 7 * time.Second
@@ -44,15 +44,15 @@ func TestAClientMadeWithKeepAliveConnectsSoonAfterAnOutage(t *testing.T) {
 			connected(t.Context(), client)
 			took := time.Since(back)
 			connected(t.Context(), bare)
-			t.Logf("after an outage of %v: %v, a client with the defaults %v", outage, took, time.Since(back))
+			t.Logf("after an outage of %v, a client with KeepAlive connects in %v, a client with the defaults in %v", outage, took, time.Since(back))
 			if took > bound {
-				t.Errorf("promised: a client connects within %v of the end of an outage; after %v of outage it took %v", bound, outage, took)
+				t.Errorf("promised: a client connects within %v after the end of an outage; after an outage of %v it took %v", bound, outage, took)
 			}
 		}
 	})
 }
 
-// ready waits until the client has a connection, and does nothing for it.
+// ready waits until the client has a connection. Unlike connected, it does not ask the client to connect.
 func ready(ctx context.Context, client *clientv3.Client) {
 	conn := client.ActiveConnection()
 	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
@@ -60,7 +60,7 @@ func ready(ctx context.Context, client *clientv3.Client) {
 	}
 }
 
-// A watch needs no KeepAlive for that, and no read.
+// A client with a watch needs neither KeepAlive nor a read for that.
 func TestAClientWithAWatchConnectsSoonAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const bound = 7 * time.Second
@@ -78,15 +78,15 @@ func TestAClientWithAWatchConnectsSoonAfterAnOutage(t *testing.T) {
 			ready(ctx, client)
 			took := time.Since(back)
 			ready(ctx, bare)
-			t.Logf("after an outage of %v: %v, a client without a watch %v", outage, took, time.Since(back))
+			t.Logf("after an outage of %v, a client with a watch connects in %v, a client without in %v", outage, took, time.Since(back))
 			if took > bound {
-				t.Errorf("promised: a client with a watch connects within %v of the end of an outage; after %v of outage it took %v", bound, outage, took)
+				t.Errorf("promised: a client with a watch connects within %v after the end of an outage; after an outage of %v it took %v", bound, outage, took)
 			}
 		}
 	})
 }
 
-// attempts returns how often client tries to connect in an outage of ten minutes.
+// attempts returns how many times a client tries to connect during an outage of ten minutes.
 func attempts(m *counting) int64 {
 	m.Stop()
 	before := m.dials.Load()
@@ -131,7 +131,7 @@ func TestAReadIsBackSoonAfterAnOutage(t *testing.T) {
 			m.Stop()
 			for end := time.Now().Add(outage); time.Now().Before(end); time.Sleep(10 * time.Second) {
 				if _, err := store.Get(t.Context(), kv.Key("k")); err == nil {
-					t.Fatal("a read of a member that is stopped was answered")
+					t.Fatal("the test itself: a stopped member answered a read")
 				}
 			}
 			m.start()
@@ -160,13 +160,13 @@ func TestAValueIsCurrentSoonAfterAnOutage(t *testing.T) {
 			rev := m.put()
 			must(w.Get(t.Context(), value.AtLeast[[]byte](rev)))(t)
 			if took := time.Since(back); took > most+more {
-				t.Errorf("promised: a Value is current within %v of the end of an outage; after %v of outage it took %v", most+more, outage, took)
+				t.Errorf("promised: a Value is current within %v after the end of an outage; after an outage of %v it took %v", most+more, outage, took)
 			}
 		}
 	})
 }
 
-// TestAnOutageIsNoStorm counts the attempts of a client to connect, because a server that comes back has all its clients at once.
+// A server that comes back gets the attempts of all its clients at once.
 func TestAnOutageIsNoStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newCounting(t, 1)
@@ -184,7 +184,7 @@ func TestAnOutageIsNoStorm(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		if n, most := m.dials.Load()-before, int64(time.Since(began)/time.Second); n > most {
-			t.Errorf("promised: a client tries to connect once a second at most; in %d s it tried %d times", most, n)
+			t.Errorf("promised: a client tries to connect at most once a second; in %d s it tried %d times", most, n)
 		}
 	})
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// counting is a cluster in memory that counts what the clients of its method client do.
+// counting is a cluster in memory. It counts what the clients that its method client returns do.
 type counting struct {
 	*etcdmem.Cluster
 	t     *testing.T
 	dials atomic.Int64 // attempts to connect
-	reads atomic.Int64 // since they were last taken
-	away  atomic.Bool  // they cannot connect
+	reads atomic.Int64 // since the last Swap
+	away  atomic.Bool  // whether attempts to connect fail
 }
 
 var errAway = errors.New("the network is away")
@@ -31,7 +31,7 @@ func newCounting(t *testing.T, members int) *counting {
 	return &counting{Cluster: etcdmem.Start(t, members), t: t}
 }
 
-// client is one as programs make it. Those of the cluster itself connect again sooner.
+// client returns a client as programs make it. The clients that the cluster makes reconnect sooner.
 func (c *counting) client(configure func(clientv3.Config) clientv3.Config, members ...int) *clientv3.Client {
 	client := must(clientv3.New(configure(clientv3.Config{
 		Endpoints: c.Endpoints(members...), Logger: zap.NewNop(),
@@ -55,7 +55,8 @@ func (c *counting) client(configure func(clientv3.Config) clientv3.Config, membe
 	return client
 }
 
-// put changes the key "k", as another program does. Its client is not there in an outage, in which it would try to connect all the time.
+// put changes the key "k" as another program does. It closes its client afterwards: during an outage an open client would keep trying to
+// connect.
 func (c *counting) put() kv.Revision {
 	client := must(clientv3.New(c.ClientConfig()))(c.t)
 	defer client.Close()
@@ -77,7 +78,7 @@ func (c *counting) startAgain(n int) {
 	}
 }
 
-// backup and restore take the cluster back, under its old identity.
+// backup and restore take the cluster back to an old state. It keeps its identity.
 func (c *counting) backup() *etcdmem.Backup {
 	return must(c.Backup(c.t.Context()))(c.t)
 }
@@ -88,7 +89,7 @@ func (c *counting) restore(b *etcdmem.Backup) {
 	}
 }
 
-// term is the raft term that the answers name.
+// term returns the raft term that an answer names.
 func (c *counting) term() uint64 {
 	client := must(clientv3.New(c.ClientConfig()))(c.t)
 	defer client.Close()

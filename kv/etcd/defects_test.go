@@ -12,10 +12,10 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// received is what a watch yields, until it ends.
+// received collects what a watch yields until it ends.
 type received struct {
 	batches chan kv.Batch
-	err     error // once batches is closed
+	err     error // set before batches is closed
 }
 
 func receive(ctx context.Context, store kv.Store, after kv.Revision) *received {
@@ -33,7 +33,7 @@ func receive(ctx context.Context, store kv.Store, after kv.Revision) *received {
 	return r
 }
 
-// defective calls f in a bubble with a member that has a defect, or has not.
+// defective calls f in two bubbles: with a member that has the defect, and with one that does not have it.
 func defective(t *testing.T, defect etcdmem.Defect, f func(t *testing.T, cluster *etcdmem.Cluster, has bool)) {
 	for _, has := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -46,7 +46,7 @@ func defective(t *testing.T, defect etcdmem.Defect, f func(t *testing.T, cluster
 	}
 }
 
-// etcd before 3.4.25 and 3.5.8: what was still to come is before the bookmark that has come.
+// etcd before 3.4.25 and 3.5.8 sends a bookmark before older events.
 func TestABookmarkThatRunsAheadIsNoticed(t *testing.T) {
 	defective(t, etcdmem.ProgressRunsAhead, func(t *testing.T, cluster *etcdmem.Cluster, has bool) {
 		store := etcd.New(cluster.Client())
@@ -56,7 +56,7 @@ func TestABookmarkThatRunsAheadIsNoticed(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		watch := receive(ctx, store, 1)
-		synctest.Wait() // the member has acknowledged the watch, and sends its history in a moment
+		synctest.Wait() // until the member has acknowledged the watch; it will send the history soon
 		if err := kv.RequestProgress(ctx, store); err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestABookmarkThatRunsAheadIsNoticed(t *testing.T) {
 
 // etcd before 3.4.38, 3.5.22 and 3.6.2, when a member catches up by a snapshot.
 func TestW9AWatchOfTheFutureIsNotWokenByASnapshot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // with the defect alone: 5,000 writes are not cheap
+	synctest.Test(t, func(t *testing.T) { // only with the defect, because 5,000 writes take time
 		cluster := etcdmem.Start(t, 3, etcdmem.WithDefects(etcdmem.SnapshotWakesFuture))
 		leader := must(cluster.WaitLeader(t.Context()))(t)
 		lags := (leader + 1) % 3
@@ -96,7 +96,7 @@ func TestW9AWatchOfTheFutureIsNotWokenByASnapshot(t *testing.T) {
 			must(writer.Put(ctx, "/a", []byte("1")))(t)
 		}
 		cluster.Heal()
-		time.Sleep(10 * time.Second) // until it has caught up
+		time.Sleep(10 * time.Second) // until the member has caught up
 		var last kv.Revision
 		for range 200 {
 			last = must(writer.Put(ctx, "/a", []byte("2")))(t)

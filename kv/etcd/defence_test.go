@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-// What a watch makes of responses that etcd should not send.
+// Each row has responses that etcd should not send, and what a watch does with them.
 func TestWatchDefendsItselfAgainstItsStore(t *testing.T) {
 	other := func(r clientv3.WatchResponse) clientv3.WatchResponse {
 		r.Header.ClusterId = 2
@@ -30,7 +30,7 @@ func TestWatchDefendsItselfAgainstItsStore(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		responses []clientv3.WatchResponse
-		want      []string // of a watch of "k" after 10
+		want      []string // what a watch of "k" after 10 yields
 		err       error
 	}{
 		{
@@ -158,7 +158,7 @@ func TestWatchAsksForWhatItNeeds(t *testing.T) {
 	}
 }
 
-// To etcd the interval before the first key there can be would be every key.
+// The interval that ends before the first possible key is empty. Sent as it is, it would mean every key to etcd.
 func TestTheIntervalWithoutKeysIsNotEveryKey(t *testing.T) {
 	leaktest.Check(t)
 	s := newScript(progress(11))
@@ -174,6 +174,6 @@ func TestTheIntervalWithoutKeysIsNotEveryKey(t *testing.T) {
 		break
 	}
 	if len(read.RangeBytes()) != 0 || len(s.opens[0].RangeBytes()) != 0 {
-		t.Errorf("it was read up to %q and watched up to %q", read.RangeBytes(), s.opens[0].RangeBytes())
+		t.Errorf("the interval without keys was read up to %q and watched up to %q", read.RangeBytes(), s.opens[0].RangeBytes())
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// A member that is started again with nothing in its data directory, under its old name, has its old identity and begins at revision 1.
-// The watch that etcd's client resumes there is one of the future, and brings nothing.
+// A member that restarts with an empty data directory and its old name has its old identity, and begins at revision 1. There, etcd's client
+// resumes its watch after a revision that the member has yet to reach. So etcd delivers nothing.
 func TestAMemberThatHasLostItsDataIsAResetAndNotALostEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newCounting(t, 1)
@@ -29,8 +29,8 @@ func TestAMemberThatHasLostItsDataIsAResetAndNotALostEvent(t *testing.T) {
 			m.put()
 		}
 		must(w.Get(t.Context()))(t)
-		synctest.Wait()    // until the watch is open too
-		m.away.Store(true) // or the Value might be back before the put
+		synctest.Wait()    // until the watch is open
+		m.away.Store(true) // otherwise the Value might reconnect before the put
 		m.restore(empty)
 		m.put()
 		m.away.Store(false)
@@ -47,12 +47,12 @@ func TestAMemberThatHasLostItsDataIsAResetAndNotALostEvent(t *testing.T) {
 		}
 		must(w.Get(t.Context()))(t)
 		if w.Revision() != 2 {
-			t.Errorf("promised: what the store holds now is returned; it is of revision 2, and revision %d came", w.Revision())
+			t.Errorf("promised: Get returns what the store holds now, of revision 2; it returned revision %d", w.Revision())
 		}
 	})
 }
 
-// soon is how soon after a client has connected again its watches must know what it has connected to.
+// soon is the longest time between a client's reconnecting and the end of its watches, if the member has lost its data.
 const soon = 5 * time.Second
 
 // watching opens a watch in each of n Stores of client.
@@ -65,7 +65,7 @@ func watching(t *testing.T, ctx context.Context, client *clientv3.Client, n int)
 
 var errGoesOn = errors.New("the watch goes on")
 
-// endIn returns how a watch ended, if it did within d of virtual time.
+// endIn lets d of virtual time pass, and returns the error that the watch has ended with, or errGoesOn.
 func endIn(d time.Duration, end <-chan error) error {
 	time.Sleep(d)
 	synctest.Wait()
@@ -78,10 +78,10 @@ func endIn(d time.Duration, end <-chan error) error {
 }
 
 func TestAMemberThatHasLostItsDataIsAResetOfEachWatchSoonAfterTheClientHasConnected(t *testing.T) {
-	// Each start of the only member is a term of raft.
+	// Each start of the only member begins a new raft term.
 	for name, test := range map[string]struct {
-		before, after int // how often the member was started again before it had its data, and before it has none
-		than          int // how the term after the loss compares with the term before it
+		before, after int // how many times the member restarts: before it has data, and after it has lost them
+		than          int // the term after the loss compared with the term before
 	}{
 		"in an earlier term": {3, 0, -1},
 		"in the same term":   {1, 0, 0},
@@ -111,14 +111,14 @@ func TestAMemberThatHasLostItsDataIsAResetOfEachWatchSoonAfterTheClientHasConnec
 				back := time.Now()
 				for _, end := range ends {
 					if err := endIn(soon, end); !errors.Is(err, kv.ErrReset) {
-						t.Errorf("promised: every watch of a client ends with %v within %v of its connecting again; after %v: %v", kv.ErrReset, soon, time.Since(back), err)
+						t.Errorf("promised: every watch of a client ends with %v within %v after the client reconnects; after %v: %v", kv.ErrReset, soon, time.Since(back), err)
 					}
 				}
 				if n := m.reads.Load(); n != 1 {
-					t.Errorf("promised: that costs a client one read; it made %d", n)
+					t.Errorf("promised: the client makes one read to find out; it made %d", n)
 				}
 				if got := cmp.Compare(m.term(), term); got != test.than {
-					t.Errorf("the test itself: the term was %d, and is %d", term, m.term())
+					t.Errorf("the test itself: the term was %d, and is now %d", term, m.term())
 				}
 			})
 		})
@@ -155,8 +155,8 @@ func TestAWatchCostsNoReadWhileConnectedAndOneAfterAnOutage(t *testing.T) {
 	})
 }
 
-// leaderless starts a cluster of which the client reaches member 0 alone, opens a watch, and has the members come back on what they had
-// in backup. The client connects to member 0 when the others are gone, and it has not noticed yet.
+// leaderless starts a cluster and a client that reaches only member 0, and opens a watch. Then it restores what backup returned, or the
+// current state if that is nil. The client reconnects to member 0 after the other members have stopped, and before member 0 notices that.
 func leaderless(t *testing.T, backup func(m *counting) *etcdmem.Backup) (m *counting, ended <-chan error, cancel func()) {
 	m = newCounting(t, 3)
 	b := backup(m)
@@ -171,7 +171,7 @@ func leaderless(t *testing.T, backup func(m *counting) *etcdmem.Backup) (m *coun
 	ctx, cancel := context.WithCancel(t.Context())
 	ended = idle(t, ctx, etcd.New(client))
 	m.Stop()
-	m.Network().Swallow(0) // so that an attempt to connect is under way when they are back
+	m.Network().Swallow(0) // so that the client is trying to connect when the members come back
 	m.restore(b)
 	m.Stop(1, 2)
 	m.Network().Mend(0)
@@ -179,7 +179,7 @@ func leaderless(t *testing.T, backup func(m *counting) *etcdmem.Backup) (m *coun
 	return m, ended, cancel
 }
 
-// A cluster that is back may elect its leader seconds later.
+// A cluster that comes back may take seconds to elect a leader.
 func TestAMemberThatHasLostItsDataIsAResetOnceItHasALeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, end, cancel := leaderless(t, (*counting).backup)
@@ -199,16 +199,15 @@ func TestTheReadsAfterAnOutageAreBounded(t *testing.T) {
 		defer cancel()
 		time.Sleep(time.Minute)
 		if n := m.reads.Swap(0); n == 0 || n > most {
-			t.Errorf("promised: a read that is not answered is made %d times; %d came", most, n)
+			t.Errorf("promised: an unanswered read is made 1 to %d times; it was made %d times", most, n)
 		}
 		time.Sleep(24 * time.Hour)
 		if n := m.reads.Swap(0); n != 0 {
-			t.Errorf("promised: after some seconds without an answer no more reads are made; %d came", n)
+			t.Errorf("promised: after some seconds without an answer the client makes no more reads; it made %d", n)
 		}
 	})
 }
 
-// What one Store has read another knows.
 func TestAStoreKnowsWhatAnotherStoreOfItsClientHasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newCounting(t, 1)
@@ -234,7 +233,7 @@ func TestAStoreKnowsWhatAnotherStoreOfItsClientHasRead(t *testing.T) {
 	})
 }
 
-// A Store that only watches has heard how far the store is, but not of which member that is true.
+// A Store that only watches knows how far the cluster is, but not how far each member is.
 func TestAWatchThatBeginsAtAMemberWhichIsBehindMakesOneRead(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer int64
@@ -268,14 +267,14 @@ func TestAWatchThatBeginsAtAMemberWhichIsBehindMakesOneRead(t *testing.T) {
 					}
 				}
 				if reads != 1 {
-					t.Errorf("promised: one read finds out, for all watches that begin meanwhile, whether the member lags behind; %d were made", reads)
+					t.Errorf("promised: watches that begin concurrently share one read to find out whether the member lags behind; %d reads were made", reads)
 				}
 			})
 		})
 	}
 }
 
-// A real client resumes its watches by itself.
+// Here a real client resumes the watches by itself.
 func TestAClusterRestoredToAnOlderStateIsAResetWithoutARead(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
@@ -303,7 +302,7 @@ func TestAClusterRestoredToAnOlderStateIsAResetWithoutARead(t *testing.T) {
 		back := time.Now()
 		for range 2 {
 			if err := <-ends; !errors.Is(err, kv.ErrReset) || time.Since(back) > 2*soon { // on a busy machine
-				t.Errorf("promised: every watch ends with %v within %v of its client's connecting again; it ended with %v after %v", kv.ErrReset, soon, err, time.Since(back))
+				t.Errorf("promised: every watch ends with %v within %v after its client reconnects; it ended with %v after %v", kv.ErrReset, soon, err, time.Since(back))
 			}
 		}
 	})

@@ -19,7 +19,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// Nothing tells a client that no member is in reach: it is the context that ends a call then.
+// A client is not notified when it can reach no member. Only the context ends such a call.
 func TestCutOffFromEtcdAnEndedContextEndsEveryCallAtOnce(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		for name, client := range map[string]etcd.Client{
@@ -59,7 +59,7 @@ func TestCutOffFromEtcdAnEndedContextEndsEveryCallAtOnce(t *testing.T) {
 			start := time.Now()
 			broken.stop()
 			if took := time.Since(start); took > atOnce {
-				t.Errorf("%s: breaking off a watch took %v", name, took)
+				t.Errorf("%s: stopping the iteration over a watch took %v", name, took)
 			}
 			start = time.Now()
 			cancel()
@@ -82,18 +82,18 @@ func TestCutOffFromEtcdAnEndedContextEndsEveryCallAtOnce(t *testing.T) {
 func TestAClientThatIsClosedEndsEveryCall(t *testing.T) {
 	for name, test := range map[string]struct {
 		wrap    func(*clientv3.Client) etcd.Client
-		running error // of a watch that was delivering
+		running error // the end of a watch that was delivering
 	}{
 		"a whole client": {func(c *clientv3.Client) etcd.Client { return c }, kv.ErrClosed},
-		// Its parts do not tell that they are closed, so a watch that ends so may have had another reason. The request
-		// that a watch makes to find out may still be answered while they are being closed.
+		// The parts of a client do not report that they are closed. So the watch makes a request to find out why it ended. That request may
+		// still be answered while the client is being closed.
 		"parts of one": {func(c *clientv3.Client) etcd.Client { return namespaced(c, "/space/") }, kv.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 				ctx := within(t, patience)
 				cfg := cluster.ClientConfig()
-				cfg.MaxUnaryRetries = 5 // what is part of a client that is closed tries again as often
+				cfg.MaxUnaryRetries = 5 // a part of a closed client retries each request this many times
 				client := must(clientv3.New(cfg))(t)
 				store := etcd.New(test.wrap(client))
 				rev := must(store.Put(ctx, "k", nil))(t)
@@ -129,7 +129,7 @@ func TestAClientThatIsClosedEndsAGetUnderWay(t *testing.T) {
 		must(etcd.New(client).Get(ctx, kv.Key("k")))(t)
 		begun := make(chan struct{})
 		store := etcd.New(&hookedClient{Client: client, beforeGet: func() { close(begun) }})
-		cluster.Stop(1, 2) // member 0 is in reach, and has no answer
+		cluster.Stop(1, 2) // member 0 can be reached, and does not answer
 		got := make(chan error)
 		go func() {
 			_, err := store.Get(ctx, kv.Key("k"))
@@ -139,14 +139,14 @@ func TestAClientThatIsClosedEndsAGetUnderWay(t *testing.T) {
 		start := time.Now()
 		client.Close()
 		err := <-got
-		checkError(t, "the get", err, kv.ErrClosed, nil) // and not a cancellation, though that is how it is done
+		checkError(t, "the get", err, kv.ErrClosed, nil) // and not context.Canceled, although closing cancels the call
 		if took := time.Since(start); took > atOnce {
 			t.Errorf("it took %v", took)
 		}
 	})
 }
 
-// A proxy resets a stream of HTTP/2 as cancelled, for example. Neither the caller nor the client has cancelled anything.
+// A proxy, for example, may reset an HTTP/2 stream as cancelled. Neither the caller nor the client has cancelled anything then.
 func TestACallThatEndsAsCancelledIsNoEndOfAClientThatIsOpen(t *testing.T) {
 	for name, end := range map[string]error{"as a status": status.Error(codes.Canceled, "stream reset"), "as itself": context.Canceled} {
 		synctest.Test(t, func(t *testing.T) {

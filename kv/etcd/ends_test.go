@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-// busy is how long a consumer has a batch in these tests: long enough for a stand-in to take what comes.
+// busy is how long a consumer handles one batch in these tests. In that time the stand-in takes over and receives the next responses.
 const busy = time.Second
 
 func TestAnEndThatComesWhileTheConsumerIsBusyIsSaidAndEndsTheWatch(t *testing.T) {
@@ -39,10 +39,10 @@ func TestAnEndThatComesWhileTheConsumerIsBusyIsSaidAndEndsTheWatch(t *testing.T)
 				time.Sleep(busy)
 				batches, err := r.end(test.want)
 				if len(batches) != test.held {
-					t.Errorf("promised: what was received before %v is yielded before it; %v was, want %d batches", err, batches, test.held)
+					t.Errorf("promised: the batches received before %v are yielded before it; it yielded %v, want %d batches", err, batches, test.held)
 				}
 				if len(s.opens) != 1 {
-					t.Errorf("promised: a watch that ended does not begin again; it was opened %d times", len(s.opens))
+					t.Errorf("promised: a watch that has ended is not opened again; it was opened %d times", len(s.opens))
 				}
 			})
 		})
@@ -59,7 +59,7 @@ func TestWhatComesWhileTheConsumerIsBusyIsYieldedOnceAndInOrder(t *testing.T) {
 			if b := r.batch(); b.Revision != kv.Revision(next) || len(b.Events) != 1 {
 				t.Fatalf("promised: each event once, in order; got %v, want one event of revision %d", b, next)
 			}
-			if next%3 == 2 { // the others are held by then
+			if next%3 == 2 { // the stand-in no longer holds batches
 				s.say(changed("k", next+1), changed("k", next+2), changed("k", next+3))
 				time.Sleep(busy)
 			}
@@ -67,7 +67,7 @@ func TestWhatComesWhileTheConsumerIsBusyIsYieldedOnceAndInOrder(t *testing.T) {
 	})
 }
 
-// A batch of another cluster has revisions that say nothing about this one.
+// The revisions of another cluster mean nothing in this one.
 func TestNothingOfAnotherClusterIsYieldedBeforeTheReset(t *testing.T) {
 	foreign := headed(&pb.ResponseHeader{ClusterId: 2, MemberId: 9, RaftTerm: 1, Revision: 2000}, changed("k", 12))
 	for name, wait := range map[string]time.Duration{"a consumer that waits": 0, "a consumer that is busy": busy} {
@@ -88,10 +88,10 @@ func TestNothingOfAnotherClusterIsYieldedBeforeTheReset(t *testing.T) {
 	}
 }
 
-// What a watch has heard counts like an answer: see W13.
+// The responses of a watch prove as much as the answers of reads: see W13.
 func TestAReadThatIsOlderThanWhatAWatchHasHeardIsAReset(t *testing.T) {
 	for name, test := range map[string]struct {
-		answer *pb.ResponseHeader // to a read after the watch has heard of revision 1000 of cluster 1, from member 1 at term 2
+		answer *pb.ResponseHeader // of a read; before, the watch has seen revision 1000 of cluster 1, from member 1 at term 2
 		reset  bool
 	}{
 		"the same":                  {&pb.ResponseHeader{ClusterId: 1, MemberId: 1, RaftTerm: 2, Revision: 1000}, false},

@@ -24,14 +24,14 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-// portable is every error that a failed call may match. Exactly one of them must.
+// portable lists the errors that a failed call may match. It must match exactly one of them.
 var portable = []error{
 	kv.ErrCompacted, kv.ErrConflict, kv.ErrReset, kv.ErrNotFound, kv.ErrInvalidKey, kv.ErrInvalidRange,
 	kv.ErrTooLarge, kv.ErrUnsupported, kv.ErrPermission, kv.ErrUnavailable, kv.ErrClosed,
 	context.Canceled, context.DeadlineExceeded,
 }
 
-// errorsOfEtcd is what each error of rpctypes is to a caller, by its name there.
+// errorsOfEtcd says which portable error a caller gets for each error of rpctypes, by the name of the error there.
 var errorsOfEtcd = map[string]struct{ err, want error }{
 	"ErrGRPCEmptyKey":                      {rpctypes.ErrGRPCEmptyKey, kv.ErrInvalidKey},
 	"ErrGRPCKeyNotFound":                   {rpctypes.ErrGRPCKeyNotFound, kv.ErrNotFound},
@@ -102,17 +102,17 @@ var errorsOfEtcd = map[string]struct{ err, want error }{
 func TestEveryErrorOfEtcdIsOnePortableError(t *testing.T) {
 	leaktest.Check(t)
 	for name, test := range errorsOfEtcd {
-		// As clientv3 returns it from a request.
+		// In the form in which clientv3 returns it from a request.
 		checkClass(t, name, test.err, test.want)
 		checkClass(t, name+" of clientv3", rpctypes.Error(test.err), test.want)
 		checkClass(t, name+" wrapped", fmt.Errorf("wrapped: %w", rpctypes.Error(test.err)), test.want)
-		// As etcd says why it refuses a watch, in either form of words.
+		// In the two forms in which etcd gives the reason for a refused watch.
 		checkRefusal(t, name, test.err.Error(), test.want)
 		checkRefusal(t, name, rpctypes.ErrorDesc(test.err), test.want)
 	}
 }
 
-// The table above must not fall behind etcd's.
+// A new error of etcd must be added to the table above.
 func TestEveryErrorOfEtcdIsDecided(t *testing.T) {
 	pkg, err := build.Import("go.etcd.io/etcd/api/v3/v3rpc/rpctypes", ".", build.FindOnly)
 	if err != nil {
@@ -134,20 +134,20 @@ func TestEveryErrorOfEtcdIsDecided(t *testing.T) {
 			}
 			found++
 			if _, ok := errorsOfEtcd[name.Name]; !ok {
-				t.Errorf("what rpctypes.%s is to a caller is not decided", name.Name)
+				t.Errorf("the table errorsOfEtcd lacks rpctypes.%s", name.Name)
 			}
 		}
 		return true
 	})
 	if found != len(errorsOfEtcd) {
-		t.Errorf("rpctypes has %d errors, the table %d", found, len(errorsOfEtcd))
+		t.Errorf("rpctypes has %d errors, the table errorsOfEtcd has %d", found, len(errorsOfEtcd))
 	}
 }
 
 func TestOtherErrorsArePortableToo(t *testing.T) {
 	leaktest.Check(t)
 	for code, want := range map[codes.Code]error{
-		codes.Canceled:           kv.ErrClosed, // by the client: the caller's context is alive
+		codes.Canceled:           kv.ErrClosed, // the client was closed: the caller's context has not ended
 		codes.Unknown:            kv.ErrUnavailable,
 		codes.InvalidArgument:    kv.ErrUnavailable,
 		codes.DeadlineExceeded:   kv.ErrUnavailable,
@@ -181,7 +181,7 @@ func TestOtherErrorsArePortableToo(t *testing.T) {
 	checkRefusal(t, "a code nobody knows", "rpc error: code = Nonsense desc = etcdserver: no leader", kv.ErrUnavailable)
 }
 
-// checkClass requires reads, writes and the class of err to be want, and no other.
+// checkClass checks that a get and a put that fail with err match want and no other portable error.
 func checkClass(t *testing.T, name string, err, want error) {
 	t.Helper()
 	store := etcd.New(&fake{
@@ -194,7 +194,7 @@ func checkClass(t *testing.T, name string, err, want error) {
 	checkError(t, name+" of a put", got, want, err)
 }
 
-// checkRefusal requires a watch that etcd refuses in these words to end with want.
+// checkRefusal checks that a watch ends with want when etcd refuses it with this reason.
 func checkRefusal(t *testing.T, name, reason string, want error) {
 	t.Helper()
 	s := newScript(refused(t, reason))
@@ -214,7 +214,7 @@ func checkError(t *testing.T, name string, err, want, cause error) {
 	if len(matched) != 1 || matched[0] != want {
 		t.Errorf("%s: %v matches %v, want %v alone", name, err, matched, want)
 	}
-	// The end of another context than the caller's is there to be read, and not to be matched.
+	// The error of a context that is not the caller's is part of the message, and nothing that a caller can match.
 	ofContext := errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded)
 	if cause != nil && !ofContext && !errors.Is(err, cause) {
 		t.Errorf("%s: %v does not wrap %v", name, err, cause)
@@ -236,13 +236,13 @@ func TestAnEndedContextIsTheErrorOfItsCall(t *testing.T) {
 		_, got := store.Get(ctx, kv.Key("k"))
 		checkError(t, name, got, context.Canceled, err)
 	}
-	// etcd knows of the deadline, and its clock may be the first to reach it.
+	// etcd knows the deadline of the call, and its clock may reach the deadline before the caller's.
 	late := status.Error(codes.DeadlineExceeded, "context deadline exceeded")
 	_, got := etcd.New(&fake{get: func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
 		return nil, late
 	}}).Get(overdue{t.Context()}, kv.Key("k"))
 	checkError(t, "a deadline", got, context.DeadlineExceeded, late)
-	// What etcd has decided stays true.
+	// An answer of etcd counts even if the context has ended by then.
 	ctx, cancel := context.WithCancel(t.Context())
 	store := etcd.New(&fake{txn: func(context.Context, []clientv3.Op) (*clientv3.TxnResponse, error) {
 		cancel()
@@ -252,7 +252,7 @@ func TestAnEndedContextIsTheErrorOfItsCall(t *testing.T) {
 	checkError(t, "decided", err, kv.ErrTooLarge, rpctypes.ErrRequestTooLarge)
 }
 
-// overdue is a context whose deadline has passed, and which has not noticed.
+// overdue is a context whose deadline has passed, but whose Err is still nil.
 type overdue struct{ context.Context }
 
 func (overdue) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }

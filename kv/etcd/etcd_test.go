@@ -11,10 +11,10 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// patience bounds how long a test waits for what has to come: it only limits a failure.
+// patience limits how long a failing test waits.
 const patience = 30 * time.Second
 
-// atOnce is how soon that must happen which must not wait for anything.
+// atOnce is the limit for what must happen without waiting for anything.
 const atOnce = 2 * time.Second
 
 func within(t testing.TB, d time.Duration) context.Context {
@@ -24,7 +24,7 @@ func within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// reader pulls from a watch, and stops it when the test ends.
+// reader pulls from a watch. It stops the watch when the test ends.
 type reader struct {
 	t    testing.TB
 	pull func() (kv.Batch, error, bool)
@@ -51,7 +51,7 @@ func (r *reader) batch() kv.Batch {
 	}
 }
 
-// end reads to the end of the watch and requires its error to match want. It returns the batches before, and the error.
+// end reads to the end of the watch and requires that its error matches want. It returns the batches before the error, and the error.
 func (r *reader) end(want error) ([]kv.Batch, error) {
 	r.t.Helper()
 	var batches []kv.Batch
@@ -77,7 +77,7 @@ func (r *reader) end(want error) ([]kv.Batch, error) {
 	}
 }
 
-// nextIs requires the next batch that is not a bookmark to be at rev.
+// nextIs requires that the next batch that is not a bookmark is at rev.
 func (r *reader) nextIs(rev kv.Revision) {
 	r.t.Helper()
 	if got := r.batch().Revision; got != rev {
@@ -85,7 +85,7 @@ func (r *reader) nextIs(rev kv.Revision) {
 	}
 }
 
-// endCompacted requires the watch to end because its history is gone, with oldest as the oldest revision. It returns the batches before.
+// endCompacted requires that the watch ends with a CompactedError with this oldest revision. It returns the batches before the error.
 func (r *reader) endCompacted(oldest kv.Revision) []kv.Batch {
 	r.t.Helper()
 	batches, err := r.end(kv.ErrCompacted)

@@ -10,20 +10,20 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// streams is a client each of whose streams can be made to acknowledge late, or nothing. Its watches bring what a test says.
+// streams makes clients with several streams. A test sets when each stream acknowledges watches, and what the watches deliver.
 type streams struct {
 	began  time.Time
 	refuse atomic.Bool
-	closed chan struct{} // ends what waits
+	closed chan struct{} // closed when the test ends; releases everything that is blocked
 
 	mu       sync.Mutex
 	names    []string // in the order of their first request
 	first    map[string]time.Duration
-	late     map[string]time.Duration // how long a stream takes to acknowledge; a stream that is not named takes later
+	late     map[string]time.Duration // how long each stream takes to acknowledge; a stream that is not listed takes the time later
 	later    time.Duration
-	asked    map[string]int // how many watches were requested
-	open     map[string]int // how many of these were not ended
-	progress map[string]int // how many requests for progress came
+	asked    map[string]int // requested watches
+	open     map[string]int // requested watches that have not ended
+	progress map[string]int // requests for progress
 	running  []chan clientv3.WatchResponse
 }
 
@@ -84,7 +84,7 @@ func (s *streams) watch(ctx context.Context, _ clientv3.Op) clientv3.WatchChan {
 	return out
 }
 
-// silence makes a stream acknowledge nothing.
+// silence makes a stream stop answering.
 func (s *streams) silence(name string) { s.delay(name, never) }
 
 func (s *streams) delay(name string, d time.Duration) {
@@ -93,14 +93,14 @@ func (s *streams) delay(name string, d time.Duration) {
 	s.late[name] = d
 }
 
-// delayOthers makes each stream that is not named acknowledge late.
+// delayOthers sets how long the streams without a time of their own take to acknowledge.
 func (s *streams) delayOthers(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.later = d
 }
 
-// say makes the first watch bring r.
+// say makes the first watch deliver r.
 func (s *streams) say(r clientv3.WatchResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,14 +9,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// fake is an etcd client that answers what a test tells it to. What a test does not set panics.
+// fake is an etcd client whose answers a test sets. A call that the test has not set panics.
 type fake struct {
 	clientv3.KV
 	clientv3.Watcher
 	get      func(ctx context.Context, op clientv3.Op) (*clientv3.GetResponse, error)
 	txn      func(ctx context.Context, ops []clientv3.Op) (*clientv3.TxnResponse, error)
 	watch    func(ctx context.Context, op clientv3.Op) clientv3.WatchChan
-	progress func(ctx context.Context) // nil if it is not observed
+	progress func(ctx context.Context) // may be nil
 }
 
 func (f *fake) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
@@ -36,7 +36,7 @@ func (f *fake) RequestProgress(ctx context.Context) error {
 	return nil
 }
 
-func (f *fake) Close() error { panic("the Store closed a client that is not its own") }
+func (f *fake) Close() error { panic("the Store closed the caller's client") }
 
 type fakeTxn struct {
 	fake *fake
@@ -51,7 +51,7 @@ func (t *fakeTxn) Commit() (*clientv3.TxnResponse, error) {
 	return t.fake.txn(t.ctx, t.ops)
 }
 
-// openFake is a fake whose caller is told of its end, as a whole client is.
+// openFake is a fake with the method Ctx of a whole client, by which a Store learns that the client was closed.
 type openFake struct {
 	*fake
 	ctx context.Context
@@ -59,17 +59,17 @@ type openFake struct {
 
 func (f *openFake) Ctx() context.Context { return f.ctx }
 
-// script is a watch that says what it is fed, and then no more until its context ends. Of several that are open, any may say it,
-// but none whose context has ended.
+// script is a watch that delivers the given responses and then waits until its context ends. If several watches are open, any of them may
+// deliver a response, except those whose context has ended.
 type script struct {
 	over chan struct{}
 	end  func()
 
 	mu     sync.Mutex
 	unsaid []clientv3.WatchResponse
-	fed    chan struct{}     // closed and replaced when there is more to say
+	fed    chan struct{}     // closed and replaced when responses are added
 	opens  []clientv3.Op     // every watch that was opened
-	ctxs   []context.Context // and its context
+	ctxs   []context.Context // the contexts of the watches
 }
 
 func newScript(responses ...clientv3.WatchResponse) *script {
@@ -87,7 +87,7 @@ func (s *script) say(responses ...clientv3.WatchResponse) {
 	s.fed = make(chan struct{})
 }
 
-// next takes what is to be said next. ok is false when there is no more, or ctx has ended.
+// next waits for the next response and removes it. ok is false when the script or ctx has ended.
 func (s *script) next(ctx context.Context) (r clientv3.WatchResponse, ok bool) {
 	for over := false; ; {
 		s.mu.Lock()
@@ -103,13 +103,13 @@ func (s *script) next(ctx context.Context) (r clientv3.WatchResponse, ok bool) {
 		select {
 		case <-fed:
 		case <-s.over:
-			over = true // once what is unsaid was said
+			over = true // but first deliver the responses that are left
 		case <-ctx.Done():
 		}
 	}
 }
 
-// watch passes on what is said, and closes the channel when ctx is done or the script has ended.
+// watch sends the responses, and closes the channel when ctx is done or the script has ended.
 func (s *script) watch(ctx context.Context, op clientv3.Op) clientv3.WatchChan {
 	s.mu.Lock()
 	s.opens = append(s.opens, op)
@@ -133,19 +133,19 @@ func (s *script) watch(ctx context.Context, op clientv3.Op) clientv3.WatchChan {
 	return out
 }
 
-// answeredAt is the get of a fake. It answers with a header at the revision that revision returns.
+// answeredAt returns the get of a fake. It answers with a header at the revision that revision returns.
 func answeredAt(revision func() int64) func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
 	return func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) {
 		return &clientv3.GetResponse{Header: header(revision())}, nil
 	}
 }
 
-// header is one that member 1 of cluster 1 sends at term 2.
+// header returns a header of member 1 of cluster 1 at term 2.
 func header(revision int64) *pb.ResponseHeader {
 	return &pb.ResponseHeader{ClusterId: 1, MemberId: 1, RaftTerm: 2, Revision: revision}
 }
 
-// changed is a response with one put of key at each revision, and a header that has run ahead.
+// changed returns a response with one put of key at each revision. The revision of its header is ahead of the events.
 func changed(key string, revisions ...int64) clientv3.WatchResponse {
 	r := headed(header(1000), clientv3.WatchResponse{})
 	for _, rev := range revisions {

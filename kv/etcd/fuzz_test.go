@@ -10,8 +10,8 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// FuzzBoundsAskForTheRange compares what etcd is asked for with the range that is meant: etcd must give every key of it, and
-// what it gives beyond that is left out by Contains alone.
+// FuzzBoundsAskForTheRange compares the range of a request to etcd with the Range that is meant. The request must cover every key of the
+// Range. Contains filters out the keys that etcd returns beyond that.
 func FuzzBoundsAskForTheRange(f *testing.F) {
 	f.Add(uint8(0), "a", "", "a")
 	f.Add(uint8(1), "a\xff", "", "b")
@@ -26,10 +26,10 @@ func FuzzBoundsAskForTheRange(f *testing.F) {
 		}
 		from, end := bounds(r)
 		if from == "" {
-			t.Fatalf("%v is asked for from the empty key, which etcd does not take", r)
+			t.Fatalf("the request for %v begins at the empty key, which etcd does not accept", r)
 		}
 		if end != "" && end != "\x00" && end <= from {
-			t.Fatalf("%v is asked for as %q to %q, which etcd refuses to watch", r, from, end)
+			t.Fatalf("the request for %v is %q to %q, which etcd refuses to watch", r, from, end)
 		}
 		given := key == from
 		switch end {
@@ -41,12 +41,12 @@ func FuzzBoundsAskForTheRange(f *testing.F) {
 		}
 		nothing := r == kv.Interval("", "\x00")
 		if given != r.Contains(key) && !(nothing && key == from) {
-			t.Errorf("%v is asked for as %q to %q, which brings %q: %t", r, from, end, key, given)
+			t.Errorf("the request for %v is %q to %q; does it return %q: %t", r, from, end, key, given)
 		}
 	})
 }
 
-// FuzzFlattenedErrorsAreTakenApart has the text of a gRPC error give back the code and the words that it was made of.
+// FuzzFlattenedErrorsAreTakenApart checks that the text of a gRPC error gives back the code and the message that it was made of.
 func FuzzFlattenedErrorsAreTakenApart(f *testing.F) {
 	f.Add(uint32(codes.PermissionDenied), "etcdserver: permission denied")
 	f.Add(uint32(codes.Unknown), "")
@@ -60,15 +60,15 @@ func FuzzFlattenedErrorsAreTakenApart(f *testing.F) {
 		}
 		flat := status.New(code, words).Err().Error()
 		if gotCode, got := unflatten(codes.Unknown, flat); gotCode != code || got != words {
-			t.Errorf("%q is taken apart into %v and %q", flat, gotCode, got)
+			t.Errorf("%q gives the code %v and the message %q", flat, gotCode, got)
 		}
 		if gotCode, got := unflatten(codes.Aborted, words); !strings.HasPrefix(words, "rpc error: ") && (gotCode != codes.Aborted || got != words) {
-			t.Errorf("%q, which is no such text, is taken apart into %v and %q", words, gotCode, got)
+			t.Errorf("%q is not the text of a gRPC error, but gives the code %v and the message %q", words, gotCode, got)
 		}
 	})
 }
 
-// FuzzAnyErrorHasOneMeaning classifies errors with any words, as etcd or a proxy before it could send them.
+// FuzzAnyErrorHasOneMeaning classifies errors with any text, as etcd or a proxy in front of it could send them.
 func FuzzAnyErrorHasOneMeaning(f *testing.F) {
 	f.Add(uint32(codes.OutOfRange), "etcdserver: mvcc: required revision has been compacted")
 	f.Add(uint32(codes.ResourceExhausted), "grpc: received message larger than max (1 vs. 0)")

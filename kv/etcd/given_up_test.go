@@ -27,13 +27,13 @@ func TestNothingIsLeftOfAWatchThatWasBrokenOff(t *testing.T) {
 	})
 }
 
-// etcd's client forgets a watch that is cancelled before the server has answered its request; the server does not.
+// When a watch is cancelled before the server has answered its request, etcd's client forgets the watch, but the server keeps it.
 func TestAWatchThatIsGivenUpWhileItBeginsIsNotLeftAtTheServer(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())
 		must(store.Get(ctx, kv.Key("k")))(t)            // connected
-		cluster.Network().Delay(100 * time.Microsecond) // so that some are given up in each part of their beginning
+		cluster.Network().Delay(100 * time.Microsecond) // so that watches are given up at every point of their beginning
 		var watching sync.WaitGroup
 		for i := range 200 {
 			watching.Go(func() {
@@ -50,15 +50,15 @@ func TestAWatchThatIsGivenUpWhileItBeginsIsNotLeftAtTheServer(t *testing.T) {
 	})
 }
 
-// Of those that wait for their turn when they are given up, none must be asked for any more.
+// The Store must not request a watch that was given up while it waited for its turn.
 func TestManyWatchesThatAreGivenUpAtOnceAreNotLeftAtTheServer(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())
 		rev := must(store.Put(ctx, "other", nil))(t)
-		keeps := read(t, store.Watch(ctx, kv.Key("other"), rev-1)) // the client's stream from ending with the last of them
+		keeps := read(t, store.Watch(ctx, kv.Key("other"), rev-1)) // keeps the client's stream open when the last of the others ends
 		keeps.batch()
-		cluster.Network().Delay(10 * time.Millisecond) // so that most wait for their turn
+		cluster.Network().Delay(10 * time.Millisecond) // so that most of the watches wait for their turn
 		givenUp, giveUp := context.WithCancel(ctx)
 		time.AfterFunc(time.Millisecond, giveUp)
 		var watching sync.WaitGroup

@@ -26,7 +26,7 @@ func TestACompactedPastIsSaidWithTheOldestRevisionKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		read(t, store.Watch(ctx, kv.Key("k"), first)).endCompacted(deleted)
-		// The revision of the compaction itself is still there, even where it is a deletion.
+		// The revision of the compaction itself can still be watched, even if it is a deletion.
 		b := read(t, store.Watch(ctx, kv.Key("k"), deleted-1)).batch()
 		if b.Revision != deleted || len(b.Events) != 1 || b.Events[0].Type != kv.EventDelete {
 			t.Errorf("got %+v, want the deletion at %d", b, deleted)
@@ -34,12 +34,12 @@ func TestACompactedPastIsSaidWithTheOldestRevisionKept(t *testing.T) {
 	})
 }
 
-// A member that has missed more than the others keep is sent their state, not what led to it.
+// A member that has missed more than the others keep receives their state, not the history that led to it.
 func TestAMemberThatCaughtUpByASnapshotEndsItsWatchesAsCompacted(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
 	cluster := etcdtest.Start(t, 3, snapshotsSoon, etcdtest.WithConfig(func(_ int, config *embed.Config) {
-		config.ElectionMs = 3000 // so that a member is slow to notice that it is cut off
+		config.ElectionMs = 3000 // so that a member is slow to notice a partition
 	}))
 	if err := cluster.MoveLeader(ctx, 1); err != nil {
 		t.Fatal(err)
@@ -60,13 +60,13 @@ func TestAMemberThatCaughtUpByASnapshotEndsItsWatchesAsCompacted(t *testing.T) {
 		t.Fatal(err)
 	}
 	cluster.Heal()
-	for _, w := range []*reader{r, idle} { // r has missed something, idle has not
+	for _, w := range []*reader{r, idle} { // r has missed events, idle has missed none
 		w.endCompacted(last)
 	}
 	read(t, store.Watch(ctx, kv.Key("k"), last-1)).nextIs(last)
 }
 
-// For an idle watch etcd's client remembers where it began, not how far it has heard that nothing happened.
+// etcd's client resumes an idle watch after its last event, not after the last revision up to which nothing has changed.
 func TestAnIdleWatchThatIsCutOffMayEndAsCompacted(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
@@ -110,12 +110,12 @@ func TestAWatchInTheFutureWaits(t *testing.T) {
 		}
 		select {
 		case err := <-last:
-			t.Errorf("a watch after the last revision there can be yielded %v", err)
+			t.Errorf("a watch after the largest revision yielded %v", err)
 		default:
 		}
 		cancel()
 		if err := <-last; !errors.Is(err, context.Canceled) {
-			t.Errorf("it ended with %v, want %v", err, context.Canceled)
+			t.Errorf("the watch after the largest revision ended with %v, want %v", err, context.Canceled)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextRead(t *testing.T) {
 		if err := <-ends; !errors.Is(err, kv.ErrReset) {
 			t.Errorf("a watch that was waiting ended with %v, want %v", err, kv.ErrReset)
 		}
-		// What is read afresh can be watched, in the same Store.
+		// The same Store can watch after the revision of the new read.
 		again := read(t, store.Watch(ctx, kv.Key("k"), got.Revision))
 		rev := must(store.Put(ctx, "k", nil))(t)
 		again.nextIs(rev)
@@ -73,7 +73,7 @@ func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextWrite(t *testing.T) {
 	})
 }
 
-// A watch that goes on from where another has ended need not read first.
+// A watch after the last revision of another watch needs no read first.
 func TestReplacedHistoryIsSaidWhenAWatchBegins(t *testing.T) {
 	for name, replace := range map[string]func(context.Context, etcdmem.AnyCluster, etcdmem.AnyBackup) error{
 		"restored": func(ctx context.Context, c etcdmem.AnyCluster, b etcdmem.AnyBackup) error { return c.Restore(ctx, b) },
@@ -90,7 +90,7 @@ func TestReplacedHistoryIsSaidWhenAWatchBegins(t *testing.T) {
 					t.Fatal(err)
 				}
 				read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
-				// It is said until the new history has reached the revision.
+				// Each watch is reset until the new history has reached the revision.
 				for got := kv.Revision(0); got < rev; {
 					read(t, store.Watch(ctx, kv.Key("k"), rev)).end(kv.ErrReset)
 					got = must(store.Put(ctx, "k", nil))(t)
@@ -103,10 +103,10 @@ func TestReplacedHistoryIsSaidWhenAWatchBegins(t *testing.T) {
 	}
 }
 
-// A revision is of a lost history if that had reached it and the new one, as far as is known, has not.
+// A revision belongs to a lost history if that history had reached it and the new one, as far as the Store knows, has not.
 func TestAWatchAfterALostRevisionIsAReset(t *testing.T) {
 	for name, test := range map[string]struct {
-		after, reached kv.Revision // where the watch begins, and where the member is by then
+		after, reached kv.Revision // the revision to watch after, and the member's revision when the watch begins
 		reset          bool
 	}{
 		"the newest one":                   {10, 6, true},
@@ -118,7 +118,7 @@ func TestAWatchAfterALostRevisionIsAReset(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
-			var next int64 // each answer is of an older state than the one before
+			var next int64 // each answer is older than the one before
 			s := newScript(headed(header(int64(test.reached)), clientv3.WatchResponse{Created: true}))
 			store := etcd.New(&fake{watch: s.watch, get: answeredAt(func() int64 { return next })})
 			for _, next = range []int64{20, 10, 5} {
@@ -135,7 +135,7 @@ func TestAWatchAfterALostRevisionIsAReset(t *testing.T) {
 	}
 }
 
-// A watch may begin at a member that lags behind others.
+// A watch may begin at a member that lags behind other members. That is no reset.
 func TestWhatTheBeginningOfAWatchProves(t *testing.T) {
 	begun := func(cluster, member, term uint64, revision int64) clientv3.WatchResponse {
 		return headed(&pb.ResponseHeader{ClusterId: cluster, MemberId: member, RaftTerm: term, Revision: revision},
@@ -178,10 +178,10 @@ func TestAnotherClusterBehindTheAddressIsSaid(t *testing.T) {
 		if err := cluster.Replace(ctx); err != nil {
 			t.Fatal(err)
 		}
-		// By a read of the Store, though the new cluster is not as far as the old one was;
+		// A read by the Store shows it, although the new cluster has not reached the old revision.
 		must(store.Get(ctx, kv.Key("other")))(t)
 		reading.end(kv.ErrReset)
-		// and by the watch itself, of a Store that has read nothing, once the new cluster is.
+		// Without a read, the watch itself shows it once the new cluster has reached that revision.
 		for got := kv.Revision(0); got <= rev; {
 			got = must(store.Put(ctx, "k", nil))(t)
 		}
@@ -189,7 +189,7 @@ func TestAnotherClusterBehindTheAddressIsSaid(t *testing.T) {
 	})
 }
 
-// Such a member goes on naming the raft term from before, though it has all that was written since.
+// Such a member has everything that was written, but it still names the old raft term.
 func TestAMemberThatCaughtUpByASnapshotIsNoOtherHistory(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
@@ -200,7 +200,7 @@ func TestAMemberThatCaughtUpByASnapshotIsNoOtherHistory(t *testing.T) {
 	client := cluster.Client(1, 2)
 	store := etcd.New(client)
 	cluster.Partition(0)
-	must(cluster.WaitLeader(ctx))(t) // of a higher term, which member 0 hears of from nobody
+	must(cluster.WaitLeader(ctx))(t) // of a higher term, of which member 0 does not learn
 	var rev kv.Revision
 	for range 50 {
 		rev = must(store.Put(ctx, "k", nil))(t)
@@ -211,7 +211,7 @@ func TestAMemberThatCaughtUpByASnapshotIsNoOtherHistory(t *testing.T) {
 	r.batch()
 	caughtUp := must(cluster.Client(0).Get(ctx, "k"))(t).Header
 	current := must(client.Get(ctx, "k"))(t).Header
-	t.Logf("member 0 names raft term %d, another %d", caughtUp.RaftTerm, current.RaftTerm)
+	t.Logf("member 0 names raft term %d, another member names %d", caughtUp.RaftTerm, current.RaftTerm)
 	client.SetEndpoints(cluster.Endpoints(0)...)
 	for range 10 {
 		must(store.Get(ctx, kv.Key("k")))(t)
@@ -224,7 +224,7 @@ func TestAMemberThatCaughtUpByASnapshotIsNoOtherHistory(t *testing.T) {
 	r.nextIs(rev)
 }
 
-// snapshotsSoon has members keep so little of raft's log that one which misses something catches up by a snapshot.
+// snapshotsSoon makes members keep so little of raft's log that a member which misses entries catches up by a snapshot.
 var snapshotsSoon = etcdtest.WithConfig(func(_ int, config *embed.Config) {
 	config.SnapshotCount, config.SnapshotCatchUpEntries = 10, 5
 })
@@ -235,14 +235,13 @@ func TestStoresOfTwoClustersKnowNothingOfEachOther(t *testing.T) {
 		rev := must(one.Put(t.Context(), "k", nil))(t)
 		r := read(t, one.Watch(t.Context(), kv.Key("k"), rev))
 		if other := must(two.Get(t.Context(), kv.All()))(t); other.Revision >= rev {
-			t.Fatalf("the test itself: the other cluster is at revision %d, which is no reset after %d", other.Revision, rev)
+			t.Fatalf("the test itself: the other cluster is at revision %d, which would not be a reset after %d", other.Revision, rev)
 		}
 		rev = must(one.Put(t.Context(), "k", nil))(t)
 		r.nextIs(rev)
 	})
 }
 
-// The answers of a fake, which come in the order a test wants.
 func TestWhatAnAnswerProves(t *testing.T) {
 	type answer struct {
 		cluster, member, term uint64
@@ -257,7 +256,7 @@ func TestWhatAnAnswerProves(t *testing.T) {
 		"an older revision":        {answer{1, 1, 2, 10}, answer{1, 1, 2, 9}, true},
 		"another's older revision": {answer{1, 1, 2, 10}, answer{1, 2, 2, 9}, true},
 		"an older term":            {answer{1, 1, 3, 10}, answer{1, 1, 2, 11}, true},
-		"another's older term":     {answer{1, 1, 3, 10}, answer{1, 2, 2, 11}, false}, // it caught up by a snapshot
+		"another's older term":     {answer{1, 1, 3, 10}, answer{1, 2, 2, 11}, false}, // that member caught up by a snapshot
 		"another cluster":          {answer{1, 1, 2, 10}, answer{2, 1, 2, 10}, true},
 		"a nameless cluster":       {answer{1, 1, 2, 10}, answer{0, 1, 2, 10}, false},
 	} {
@@ -285,8 +284,8 @@ func TestWhatAnAnswerProves(t *testing.T) {
 	}
 }
 
-// An answer that was under way when the history was replaced may be of either: it proves nothing, and its
-// entries go nowhere.
+// An answer that was on its way when the history was replaced may come from either history. So it proves nothing, and its entries are not
+// returned.
 func TestAnAnswerThatWasOvertakenIsAskedForAgain(t *testing.T) {
 	leaktest.Check(t)
 	answers := make(chan *pb.ResponseHeader)
@@ -309,7 +308,7 @@ func TestAnAnswerThatWasOvertakenIsAskedForAgain(t *testing.T) {
 	answers <- header(1, 10)
 	<-first
 	slow, quick := get(), get()
-	answers <- header(2, 5) // either of the two receives it
+	answers <- header(2, 5) // one of the two requests receives it
 	var late chan kv.Snapshot
 	select {
 	case got := <-slow:
@@ -348,7 +347,7 @@ func TestPagesOfTwoHistoriesAreNeverMixed(t *testing.T) {
 	}}, etcd.WithPageSize(1))
 	for _, e := range must(store.Get(t.Context(), kv.Prefix("k")))(t).Entries {
 		if e.ModRevision != 2 {
-			t.Errorf("an entry of the old cluster is among those of the new: %+v", e)
+			t.Errorf("the entries of the new cluster include one of the old cluster: %+v", e)
 		}
 	}
 }

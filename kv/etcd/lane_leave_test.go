@@ -21,8 +21,8 @@ func seconds(n ...int) (times []time.Duration) {
 	return times
 }
 
-// leaves is when each stream is tried while none acknowledges anything: quickly at first, then more and more slowly, as the network may be
-// slow, and no more when each connection has been tried.
+// leaves are the times at which new streams are tried while none acknowledges anything. The intervals grow, because the network may be
+// slow. The tries stop when each connection has been tried.
 var leaves = seconds(0, 2, 4, 6, 8, 12, 20)
 
 func TestStreamsThatAcknowledgeNothingAreLeftMoreAndMoreSlowly(t *testing.T) {
@@ -39,7 +39,7 @@ func TestStreamsThatAcknowledgeNothingAreLeftMoreAndMoreSlowly(t *testing.T) {
 				}
 				time.Sleep(time.Hour)
 				if got := s.opened(); !slices.Equal(got, leaves) {
-					t.Errorf("promised: %d watches that are not acknowledged try streams after %v; they did after %v", watches, leaves, got)
+					t.Errorf("promised: %d unacknowledged watches try new streams after %v; they tried them after %v", watches, leaves, got)
 				}
 			})
 		})
@@ -55,7 +55,7 @@ func TestAStreamIsLeftQuicklyAgainOnceAnotherHasAcknowledged(t *testing.T) {
 		store := etcd.New(s.client())
 		idle(t, ctx, store)
 		time.Sleep(9 * time.Second)
-		s.delayOthers(0) // the next stream acknowledges, after 12 s
+		s.delayOthers(0) // the next stream, tried after 12 s, acknowledges
 		time.Sleep(time.Minute)
 		last := len(s.opened()) - 1
 		s.silence(s.name(last))
@@ -64,23 +64,23 @@ func TestAStreamIsLeftQuicklyAgainOnceAnotherHasAcknowledged(t *testing.T) {
 		time.Sleep(time.Minute)
 		got := s.opened()
 		if last != 5 || len(got) != last+2 || got[last+1]-asked != 2*time.Second {
-			t.Errorf("promised: the stream that acknowledged, the sixth, is left after 2 s; the watch was requested after %v, and streams were tried after %v", asked, got)
+			t.Errorf("promised: the sixth stream, which acknowledged earlier, is left after 2 s; the watch was requested after %v, and streams were tried after %v", asked, got)
 		}
 	})
 }
 
-// closable is a fake that may be closed, as the client's own watcher is with the client.
+// closable is a fake that may be closed: a client closes its watcher when it is closed.
 type closable struct{ *fake }
 
 func (closable) Close() error { return nil }
 
-// A stream has the connection that it began with, so another one would wait for the same.
+// A new stream would wait for the same connection as the old one.
 func TestNoStreamIsLeftWhileTheClientHasNoConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, s := newCounting(t, 1), newStreams(t)
 		s.delayOthers(never)
 		client := m.client(func(c clientv3.Config) clientv3.Config {
-			c.DialOptions = append(c.DialOptions, grpc.WithIdleTimeout(0)) // the stream of a real watch keeps the connection
+			c.DialOptions = append(c.DialOptions, grpc.WithIdleTimeout(0)) // as the stream of a real watch keeps the connection in use
 			return c
 		})
 		client.Watcher = closable{s.client()}
@@ -97,12 +97,12 @@ func TestNoStreamIsLeftWhileTheClientHasNoConnection(t *testing.T) {
 		m.start()
 		time.Sleep(time.Minute)
 		if got := s.opened(); len(got) != len(leaves) {
-			t.Errorf("promised: with a connection %d streams are tried; they were after %v", len(leaves), got)
+			t.Errorf("promised: with a connection %d streams are tried; streams were tried after %v", len(leaves), got)
 		}
 	})
 }
 
-// etcd's client sends the requests of a stream one after the other, so each waits for all before it.
+// etcd's client sends the requests of a stream one after the other. So each request waits for all requests before it.
 func TestAStreamIsNotLeftWhileItAcknowledgesInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
@@ -115,7 +115,7 @@ func TestAStreamIsNotLeftWhileItAcknowledgesInTurn(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if got := s.opened(); len(got) != 1 || s.watches("0") != 10 {
-			t.Errorf("promised: ten watches wait for their turn in one stream; %d were requested in it, and streams were tried after %v", s.watches("0"), got)
+			t.Errorf("promised: ten watches wait for their turn in one stream; %d watches were requested in it, and streams were tried after %v", s.watches("0"), got)
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-// deaf is a client whose first stream answers nothing until it is released. Other streams say what the script does.
+// deaf returns a client whose first stream answers nothing until the test calls release. Other streams deliver what the script says.
 func deaf(s *script) (client *fake, release func()) {
 	released := make(chan struct{})
 	return &fake{watch: func(ctx context.Context, op clientv3.Op) clientv3.WatchChan {
@@ -40,7 +40,7 @@ func TestAWatchThatNoMemberAcknowledgesIsServedByAnotherStream(t *testing.T) {
 		if d := time.Since(began); d < time.Second || d > 5*time.Second {
 			t.Errorf("the watch was served after %v, want about two seconds", d)
 		}
-		// Later watches do not wait in the stream that was left.
+		// Later watches do not use the stream that was left.
 		s.say(changed("k", 12))
 		began = time.Now()
 		for b, err := range store.Watch(ctx, kv.Key("k"), 11) {
@@ -56,7 +56,7 @@ func TestAWatchThatNoMemberAcknowledgesIsServedByAnotherStream(t *testing.T) {
 	})
 }
 
-// etcd's client keeps a stream for ever in which a request was cancelled before it was acknowledged.
+// If a request is cancelled before it is acknowledged, etcd's client never closes the stream.
 func TestARequestForAWatchIsNotCancelledBeforeItIsAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked context.Context
@@ -77,12 +77,12 @@ func TestARequestForAWatchIsNotCancelledBeforeItIsAcknowledged(t *testing.T) {
 		}
 		synctest.Wait()
 		if asked.Err() != nil {
-			t.Error("promised: a request is not cancelled before it is acknowledged; it was")
+			t.Error("promised: a request is not cancelled before it is acknowledged; it was cancelled")
 		}
 		close(released)
 		synctest.Wait()
 		if asked.Err() == nil {
-			t.Error("promised: a watch that is not needed any more is cancelled once it is acknowledged; it was not")
+			t.Error("promised: a watch that has ended is cancelled once it is acknowledged; it was not cancelled")
 		}
 	})
 }
@@ -101,7 +101,7 @@ func TestAWatchIsAcknowledgedOnceAServerHasAnswered(t *testing.T) {
 		}()
 		synctest.Wait()
 		if acknowledged != 0 {
-			t.Error("promised: acknowledged is called when a member serves the watch; it was called before")
+			t.Error("promised: acknowledged is called when a member serves the watch; it was called earlier")
 		}
 		s.say(headed(header(10), clientv3.WatchResponse{Created: true}))
 		synctest.Wait()

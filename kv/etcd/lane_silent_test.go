@@ -16,7 +16,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-// idle is a watch of store that is under way.
+// idle starts a watch of store and returns when it is waiting for events.
 func idle(t *testing.T, ctx context.Context, store *etcd.Store) (ended <-chan error) {
 	end := make(chan error, 1)
 	go func() {
@@ -44,10 +44,10 @@ func TestAReadAsksWhetherAQuietStreamIsAlive(t *testing.T) {
 		select {
 		case err := <-ended:
 			if !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "DialKeepAliveTime") {
-				t.Errorf("promised: the end of the watch says what is probable; it was %v", err)
+				t.Errorf("promised: the error of the watch names the probable cause; it was %v", err)
 			}
 		case <-time.After(time.Minute):
-			t.Fatal("promised: a watch ends whose stream answers nothing while another stream does; it went on for a minute")
+			t.Fatal("promised: a watch ends if its stream does not answer while another stream does; it went on for a minute")
 		}
 		if d := time.Since(began); d > 5*time.Second {
 			t.Errorf("the watch ended %v after the read", d)
@@ -55,9 +55,9 @@ func TestAReadAsksWhetherAQuietStreamIsAlive(t *testing.T) {
 	})
 }
 
-// A lane is left after a refusal, and the watches that run in it are as good as before.
+// After a refusal, new watches use another stream. The watches that run in the old stream still work.
 func TestAStreamThatWasLeftAfterARefusalIsNotTakenForDead(t *testing.T) {
-	for range 20 { // what is ready first is a matter of chance
+	for range 20 { // chance decides which of two channels is ready first
 		synctest.Test(t, func(t *testing.T) {
 			s := newStreams(t)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -86,7 +86,7 @@ func TestAStreamThatWasLeftAfterARefusalIsNotTakenForDead(t *testing.T) {
 	}
 }
 
-// Where no stream answers there is no better one.
+// If no stream answers, no other stream is better.
 func TestAStreamIsNotTakenForDeadWhileNoOtherAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
@@ -118,7 +118,7 @@ func TestAStreamIsNotTakenForDeadWhileNoOtherAnswers(t *testing.T) {
 	})
 }
 
-// silentAfter opens a watch in the first stream, makes that silent, and reads after the given time.
+// silentAfter opens a watch in the first stream, calls prepare, and reads after the time quiet.
 func silentAfter(t *testing.T, quiet time.Duration, prepare func(s *streams)) (s *streams, store *etcd.Store, ended <-chan error, cancel func()) {
 	s = newStreams(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -146,10 +146,10 @@ func TestAStreamIsAskedOnlyWhenItHasBeenQuiet(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, store, _, cancel := silentAfter(t, test.quiet, test.prepare)
 				defer cancel()
-				must(store.Get(t.Context(), kv.Key("k")))(t) // the acknowledgement counts too
+				must(store.Get(t.Context(), kv.Key("k")))(t) // a recent acknowledgement also shows that the stream is alive
 				synctest.Wait()
 				if got := s.watches("0") - 1; got != test.asked || s.notEnded("0") != 1 || s.requestedProgress("0") != test.asked {
-					t.Errorf("promised: a stream that was quiet %s is asked %d times, and then for progress; it was asked %d times, for progress %d times, and %d watches are open",
+					t.Errorf("promised: a stream that was quiet %s gets %d requests for a watch, and as many for progress; it got %d and %d, and %d watches are open",
 						name, test.asked, got, s.requestedProgress("0"), s.notEnded("0"))
 				}
 			})
@@ -166,7 +166,7 @@ func TestManyReadsAskAStreamOnce(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if n := s.watches("0") - 1; n != 1 {
-			t.Errorf("promised: reads that run meanwhile do not ask again; the stream was asked %d times", n)
+			t.Errorf("promised: concurrent reads ask the stream only once; it was asked %d times", n)
 		}
 	})
 }
@@ -185,7 +185,7 @@ func TestASilentStreamIsDeadASecondAfterAnotherHasAnswered(t *testing.T) {
 				select {
 				case <-ended:
 				case <-time.After(time.Hour):
-					t.Fatal("promised: the watch of a silent stream ends; an hour later it had not")
+					t.Fatal("promised: the watch of a silent stream ends; it had not ended an hour later")
 				}
 				if took := time.Since(s.began) - time.Minute; took != want {
 					t.Errorf("promised: the watch ends after %v; it ended after %v", want, took)
@@ -193,7 +193,7 @@ func TestASilentStreamIsDeadASecondAfterAnotherHasAnswered(t *testing.T) {
 				time.Sleep(time.Hour)
 				last := s.name(silent + 1)
 				if n := len(s.opened()); n != silent+2 || s.watches(last) != 1 || s.notEnded(last) != 0 || s.requestedProgress("0") != 0 {
-					t.Errorf("promised: then nothing more is asked; %d streams were, the last one %d times, and %d watches in it are open", n, s.watches(last), s.notEnded(last))
+					t.Errorf("promised: after that no stream is asked; %d streams were asked, the last one %d times, and %d watches in it are open", n, s.watches(last), s.notEnded(last))
 				}
 			})
 		})
@@ -213,23 +213,22 @@ func TestAStreamIsNotAskedForLongerThanItHasToBe(t *testing.T) {
 				end(s, cancel)
 				time.Sleep(time.Hour)
 				if n := len(s.opened()); n != 1 {
-					t.Errorf("promised: when %s no other stream is asked; streams were, after %v", name, s.opened())
+					t.Errorf("promised: when %s, no other stream is asked; streams were asked after %v", name, s.opened())
 				}
 				if len(ended) == 0 {
 					return
 				}
-				// Nothing is asked for a watch that has ended.
 				must(store.Get(t.Context(), kv.Key("k")))(t)
 				time.Sleep(time.Hour)
 				if n := s.watches("0"); n != 2 {
-					t.Errorf("promised: a stream without watches is not asked; it was %d times", n-1)
+					t.Errorf("promised: a stream without watches is not asked; it was asked %d times", n-1)
 				}
 			})
 		})
 	}
 }
 
-// While every stream has been left there is no other one to ask.
+// Here every stream has been left, so there is no other stream to ask.
 func TestAStreamIsAskedOnceForEachExamination(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
@@ -245,7 +244,7 @@ func TestAStreamIsAskedOnceForEachExamination(t *testing.T) {
 		must(store.Get(ctx, kv.Key("k")))(t)
 		time.Sleep(time.Hour)
 		if n := s.watches(last); n > 2 {
-			t.Errorf("promised: an examination makes one request in a stream; in the last one %d were made, besides the watch", n-1)
+			t.Errorf("promised: an examination makes one request in a stream; in the last stream it made %d", n-1)
 		}
 	})
 }
@@ -262,6 +261,6 @@ func TestAnExaminationEndsWithTheClient(t *testing.T) {
 		must(store.Get(t.Context(), kv.Key("k")))(t)
 		synctest.Wait()
 		closeClient()
-		<-ended // and then the bubble finds what is still running
+		<-ended // the bubble then fails if a goroutine is left
 	})
 }

@@ -23,7 +23,7 @@ func TestAMemberWithoutALeaderEndsItsWatches(t *testing.T) {
 		r.batch()
 		cluster.Partition(0)
 		r.end(kv.ErrUnavailable)
-		// The other side goes on, and after the heal a new watch brings what the old one missed.
+		// The other side still works. After the heal, a new watch delivers what the old one missed.
 		missed := must(etcd.New(cluster.Client(1, 2)).Put(ctx, "k", nil))(t)
 		cluster.Heal()
 		must(cluster.WaitLeader(ctx))(t)
@@ -48,7 +48,7 @@ func TestWithoutALeaderAWatchIsRefusedAndTheRestWaitsForItsContext(t *testing.T)
 		go func() { _, err := store.Put(ctx, "k", nil); ends <- err }()
 		select {
 		case err := <-ends:
-			t.Fatalf("without a leader a call is answered: %v", err)
+			t.Fatalf("a call was answered without a leader: %v", err)
 		case <-time.After(100 * time.Millisecond):
 		}
 		start := time.Now()
@@ -64,7 +64,7 @@ func TestWithoutALeaderAWatchIsRefusedAndTheRestWaitsForItsContext(t *testing.T)
 	})
 }
 
-// Such a member could answer from what it has, which is old.
+// Such a member could only answer with old data.
 func TestAMemberThatIsCutOffAnswersNothing(t *testing.T) {
 	onCluster(t, 3, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
@@ -93,7 +93,7 @@ func TestAMemberThatIsCutOffAnswersNothing(t *testing.T) {
 			got, err := store.Commit(ctx)
 			answers <- answer{"commit nothing", got, err}
 		}()
-		watch.end(kv.ErrUnavailable) // time enough to answer
+		watch.end(kv.ErrUnavailable) // until then, the member had time to answer
 		cluster.Heal()
 		for range 4 {
 			switch a := <-answers; {

@@ -11,7 +11,7 @@ import (
 func TestAWatchOutlivesItsMember(t *testing.T) {
 	onCluster(t, 3, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
-		// Not the one that stops: a member without a leader would end the watch that comes to it.
+		// The leader must not be the member that stops. Otherwise the watch would move to a member without a leader, which would end it.
 		if err := cluster.MoveLeader(ctx, 1); err != nil {
 			t.Fatal(err)
 		}

@@ -15,10 +15,10 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-// pages is an etcd that has many keys of a size, and notes how many it is asked for.
+// pages is an etcd with many keys whose values have one size. It records how many keys each request asks for.
 type pages struct {
 	keys, size int
-	fits       int64 // how many go into a message; zero for all
+	fits       int64 // how many keys fit into a message; zero means all
 	asked      []int64
 }
 
@@ -30,7 +30,7 @@ func (p *pages) get(_ context.Context, op clientv3.Op) (*clientv3.GetResponse, e
 	var from int
 	fmt.Sscanf(string(op.KeyBytes()), "/k/%d", &from)
 	if len(op.KeyBytes()) > len("/k/00000000") {
-		from++ // it begins after that key
+		from++ // the page begins after that key
 	}
 	value := make([]byte, p.size)
 	resp := &clientv3.GetResponse{Header: header(1), Count: int64(p.keys - from)}
@@ -41,7 +41,7 @@ func (p *pages) get(_ context.Context, op clientv3.Op) (*clientv3.GetResponse, e
 	return resp, nil
 }
 
-// Large pages cost etcd less than small ones do, unless they are so large that they cost it memory.
+// Large pages cost etcd less than small pages, until they are so large that they need much memory.
 func TestPagesAreAsLargeAsWhatIsInThem(t *testing.T) {
 	for name, test := range map[string]struct {
 		etcd    pages
@@ -63,7 +63,7 @@ func TestPagesAreAsLargeAsWhatIsInThem(t *testing.T) {
 				t.Error("the entries are not sorted by key")
 			}
 			if !slices.Equal(test.etcd.asked, test.want) {
-				t.Errorf("pages of %v keys were asked for, want %v", test.etcd.asked, test.want)
+				t.Errorf("the requests asked for pages of %v keys, want %v", test.etcd.asked, test.want)
 			}
 		})
 	}

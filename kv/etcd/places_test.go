@@ -22,7 +22,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// places are the servers that clients fail to connect to, or to use.
+// places are servers to which clients fail to connect, or which they cannot use.
 type places struct {
 	ca, otherCA *authority
 
@@ -51,7 +51,7 @@ func (p *places) startMember(t *testing.T) {
 	caFile, certFile, keyFile := p.ca.save(t, p.ca.sign(t, nil))
 	cluster := etcdtest.Start(t, 1, etcdtest.WithConfig(func(_ int, c *embed.Config) {
 		c.ClientTLSInfo = transport.TLSInfo{CertFile: certFile, KeyFile: keyFile, TrustedCAFile: caFile, ClientCertAuth: true}
-		c.ListenClientUrls = append(c.ListenClientUrls, // with hosts that differ, as etcd has one listener for each
+		c.ListenClientUrls = append(c.ListenClientUrls, // with different hosts, because etcd has one listener for each host
 			url.URL{Scheme: "http", Host: "localhost:0"}, url.URL{Scheme: "https", Host: "127.0.0.1:0"})
 	}))
 	p.peers = cluster.Member(0).Peers[0].Addr().String()
@@ -68,11 +68,11 @@ func (p *places) startMember(t *testing.T) {
 		p.secure = l.Addr().String()
 	}
 	if p.plain == "" || p.secure == "" {
-		t.Error("the test itself: the member has not both a plain port and one with TLS")
+		t.Error("the test itself: the member lacks a plain port or one with TLS")
 	}
 }
 
-// guard has etcd ask who is calling. It knows root, and app, who may do nothing.
+// guard enables authentication. The users are root, and app, who may do nothing.
 func guard(t *testing.T, client *clientv3.Client) {
 	ctx := within(t, patience)
 	for _, user := range []string{"root", "app"} {
@@ -90,15 +90,15 @@ func nobody(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// hung returns the address of a server whose kernel accepts connections, and which says nothing.
+// hung returns the address of a server whose kernel accepts connections, but which sends nothing.
 func hung(t *testing.T) string {
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { l.Close() })
 	return l.Addr().String()
 }
 
-// secured returns the port of a server with TLS that ends each connection after the handshake. It reads what a client still
-// sends, so that no reset takes the place of its last words.
+// secured returns the port of a server with TLS that ends each connection after the handshake. It reads what a client still sends, so that
+// the client gets its last message, and not a reset.
 func secured(t *testing.T, config *tls.Config) (port string) {
 	config.NextProtos = []string{"h2"}
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
@@ -143,7 +143,7 @@ func otherService(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// swallowing has no packet of a client arrive, or come back.
+// swallowing drops all packets from and to a client.
 func swallowing() grpc.DialOption {
 	return grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 		<-ctx.Done()
@@ -152,7 +152,7 @@ func swallowing() grpc.DialOption {
 	})
 }
 
-// asking has a client ask a DNS server that knows no host.
+// asking makes a client use a DNS server that knows no host.
 func asking(t *testing.T) grpc.DialOption {
 	server := must(net.ListenPacket("udp", "127.0.0.1:0"))(t)
 	var serving sync.WaitGroup

@@ -59,7 +59,7 @@ func TestGetReadsALargeRangeInPagesAtOneRevision(t *testing.T) {
 			must(plain.Put(ctx, fmt.Sprintf("/k/%02d", i), []byte("old")))(t)
 		}
 		before := must(plain.Get(ctx, kv.Prefix("/k/")))(t)
-		// Between two pages every key changes, one is deleted and one is made.
+		// Between two pages, every key changes, one key is deleted and one is created.
 		pages := 0
 		paged := etcd.New(&hookedClient{Client: client, beforeGet: func() {
 			if pages++; pages != 2 {
@@ -76,7 +76,7 @@ func TestGetReadsALargeRangeInPagesAtOneRevision(t *testing.T) {
 			t.Errorf("%d requests were made, want 3", pages)
 		}
 		if got.Revision != before.Revision || fmt.Sprint(got) != fmt.Sprint(before) {
-			t.Errorf("got\n%v\nwant what was there when the read began:\n%v", got, before)
+			t.Errorf("got\n%v\nwant what the store held when the read began:\n%v", got, before)
 		}
 	})
 }
@@ -100,7 +100,7 @@ func TestGetStartsAgainWhenItsRevisionIsCompacted(t *testing.T) {
 		}}, etcd.WithPageSize(10))
 		got := must(paged.Get(ctx, kv.Prefix("/k/")))(t)
 		if len(got.Entries) != 25 || string(got.Entries[24].Value) != "new" || got.Entries[24].ModRevision != got.Revision {
-			t.Errorf("got %v, want all 25 as they were after the compaction", got)
+			t.Errorf("got %v, want all 25 entries as they were after the compaction", got)
 		}
 	})
 }
@@ -128,7 +128,7 @@ func TestGetAlwaysCompactedGivesUp(t *testing.T) {
 	})
 }
 
-// A client may have been told to take no more than so much in one message.
+// A client may be configured with a limit for the size of a message.
 func TestGetAsksForSmallerPagesWhereLargeOnesDoNotFit(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
@@ -252,7 +252,7 @@ func TestWritesAreConditionalAndAtomic(t *testing.T) {
 		if third != second+1 || get("a").ModRevision != third || get("k").Key != "" {
 			t.Errorf("commit at %d after %d: %+v, %+v", third, second, get("a"), get("k"))
 		}
-		// What changes nothing makes no revision.
+		// A write that changes nothing makes no revision.
 		for name, rev := range map[string]kv.Revision{
 			"delete":             must(store.Delete(ctx, "none"))(t),
 			"conditional delete": must(store.Delete(ctx, "none", kv.IfAbsent()))(t),
@@ -330,7 +330,7 @@ func TestAFullDatabaseTakesDeletionsAlone(t *testing.T) {
 	}
 }
 
-// Its request fits into no message. etcd's client ends the whole stream that it was sent on.
+// The request for such a watch fits into no message. etcd's client would end the stream of that request, and all watches on it.
 func TestAWatchOfAKeyThatIsTooLargeEndsAlone(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
@@ -351,7 +351,7 @@ func TestAWatchOfAKeyThatIsTooLargeEndsAlone(t *testing.T) {
 			rev = must(store.Put(ctx, "k", nil))(t)
 			other.nextIs(rev)
 		}
-		// What is only long is watched like any other.
+		// A key that is long, but not too large, is watched like any other.
 		long := strings.Repeat("k", 100<<10)
 		w := read(t, store.Watch(ctx, kv.Key(long), rev))
 		rev = must(store.Put(ctx, long, nil))(t)
@@ -384,7 +384,7 @@ func TestBytesAreTheCallers(t *testing.T) {
 }
 
 func TestMessagesNameOperationAndKey(t *testing.T) {
-	store := etcd.New(nil, nil) // a nil option is none
+	store := etcd.New(nil, nil) // a nil option is ignored
 	ctx := context.Background()
 	_, get := store.Get(ctx, kv.Prefix("/p/"))
 	_, put := store.Put(ctx, "/k", nil)

@@ -28,7 +28,7 @@ func TestAnEndpointIsSpelledOtherwise(t *testing.T) {
 	}
 }
 
-// clientv3's Dial panics on a client without endpoints, and a request that begins then fails.
+// While a client has no endpoints, clientv3's Dial panics, and each new request fails.
 func TestAClientWhoseConnectionsAreReplacedAlwaysHasEndpoints(t *testing.T) {
 	cluster := newCounting(t, 1)
 	client := cluster.client(plain)
@@ -44,7 +44,7 @@ func TestAClientWhoseConnectionsAreReplacedAlwaysHasEndpoints(t *testing.T) {
 	})
 	for i := range 20 {
 		if _, err := client.Put(ctx, "/a", ""); err != nil {
-			t.Fatalf("a put after %d times: %v", i, err)
+			t.Fatalf("a put after %d replacements: %v", i, err)
 		}
 		before := cluster.dials.Load()
 		etcd.ReplaceConnections(client)
@@ -80,7 +80,8 @@ func TestAHundredSlowReadsReconnectAClientOnce(t *testing.T) {
 			})
 		}
 		reading.Wait()
-		// One to ask whether a new connection works, and one that the client uses. Another is begun to the endpoint as it is spelled meanwhile.
+		// One connection tests whether a new connection works. The client then uses another. A third is started to the endpoint's other spelling,
+		// which the client has for a moment.
 		if n := cluster.dials.Load() - before; n > 3 {
 			t.Errorf("promised: a client whose connection has died gets a new one, however many reads wait\nhappened: %d connections for %d reads", n, reads)
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-// cancelling answers the first write as cancelled, which the one who made it did not do, and takes those after it.
+// cancelling answers the first write with Canceled, although its caller has not cancelled it. It accepts the later writes.
 type cancelling struct {
 	pb.UnimplementedKVServer
 	writes atomic.Int64
@@ -31,7 +31,7 @@ func (s *cancelling) Txn(context.Context, *pb.TxnRequest) (*pb.TxnResponse, erro
 	return &pb.TxnResponse{Header: &pb.ResponseHeader{Revision: 5}, Succeeded: true}, nil
 }
 
-// What Put says of MaxUnaryRetries: it is etcd's client that repeats a write, where it is allowed more than one try.
+// As the comment of Put says: etcd's client repeats a write if MaxUnaryRetries allows more than one try.
 func TestAWriteAnsweredAsCancelledIsSentAgainByTheClientAlone(t *testing.T) {
 	leaktest.Check(t)
 	for _, test := range []struct {
@@ -65,7 +65,7 @@ func TestAWriteAnsweredAsCancelledIsSentAgainByTheClientAlone(t *testing.T) {
 				t.Errorf("the write gives %v, want %v", err, test.want)
 			}
 			if got := service.writes.Load(); got != test.sent {
-				t.Errorf("it was sent %d times, want %d", got, test.sent)
+				t.Errorf("the write was sent %d times, want %d", got, test.sent)
 			}
 		})
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// silences have a member say nothing more, and end no connection to it.
+// silences are faults in which a member sends nothing more, while the connections to it stay open.
 var silences = []struct {
 	what  string
 	fault func(*etcdmem.Cluster) error
@@ -24,19 +24,19 @@ var silences = []struct {
 	{"a member is frozen", func(c *etcdmem.Cluster) error { return c.Freeze(0) }},
 }
 
-// mends are what makes Values leave a member that is silent.
+// mends are the settings that make Values leave a silent member.
 var mends = []struct {
 	name   string
 	config func(clientv3.Config) clientv3.Config
-	check  time.Duration // of a silent watch; zero is none
-	within time.Duration // how long an update may take; zero if none comes
+	check  time.Duration // the interval of the checks of a silent watch; zero for no checks
+	within time.Duration // how long an update may take; zero if it never arrives
 }{
 	{"without keep-alive and check", plain, 0, 0},
 	{"with keep-alive", etcd.KeepAlive, 0, 30 * time.Second},
 	{"with a check", plain, 5 * time.Second, 15 * time.Second},
 }
 
-// In the time of real networks value's TestV11AMemberThatVanishesSilentlyIsLeft tells the same.
+// TestV11AMemberThatVanishesSilentlyIsLeft of package value shows the same on a real network.
 func TestASilentMemberIsLeftByKeepAliveAndByTheCheckAndByNothingElse(t *testing.T) {
 	for _, s := range silences {
 		for _, m := range mends {
@@ -52,7 +52,7 @@ func TestASilentMemberIsLeftByKeepAliveAndByTheCheckAndByNothingElse(t *testing.
 						return
 					}
 					p.hear("after the fault", m.within)
-					// And they stay where they can be served.
+					// The Values stay at members that can serve them.
 					time.Sleep(time.Minute)
 					p.put("a minute later")
 					p.hear("a minute later", time.Second)
@@ -62,18 +62,18 @@ func TestASilentMemberIsLeftByKeepAliveAndByTheCheckAndByNothingElse(t *testing.
 	}
 }
 
-// program is some Values, in two Stores of one client, all of whose watches are at member 0. The two other members serve on.
+// program has some Values in two Stores of one client. All its watches are at member 0. The two other members continue to work.
 type program struct {
 	t        *testing.T
 	cluster  *counting
 	writer   *etcd.Store // at the other members
 	watchers []*value.Watcher[string]
-	bare     clientv3.WatchChan // of the same client
+	bare     clientv3.WatchChan // a watch of the same client, without a Store
 }
 
 func newProgram(t *testing.T, config func(clientv3.Config) clientv3.Config, check time.Duration) *program {
 	p := &program{t: t, cluster: newCounting(t, 3)}
-	if err := p.cluster.MoveLeader(t.Context(), 1); err != nil { // or its loss would be another fault
+	if err := p.cluster.MoveLeader(t.Context(), 1); err != nil { // otherwise the fault would also cost the cluster its leader
 		t.Fatal(err)
 	}
 	p.writer = etcd.New(p.cluster.Client(1, 2))
@@ -94,7 +94,7 @@ func newProgram(t *testing.T, config func(clientv3.Config) clientv3.Config, chec
 		t.Fatal(err)
 	}
 	p.cluster.Network().Mend(1, 2)
-	time.Sleep(time.Minute) // until the client is connected to all
+	time.Sleep(time.Minute) // until the client is connected to all members
 	return p
 }
 
@@ -102,7 +102,7 @@ func (p *program) put(text string) {
 	must(p.writer.Put(p.t.Context(), "k", []byte(text)))(p.t)
 }
 
-// hear requires each Value to have text within d.
+// hear requires that each Value has text within d.
 func (p *program) hear(text string, d time.Duration) {
 	p.t.Helper()
 	began := time.Now()
@@ -110,7 +110,7 @@ func (p *program) hear(text string, d time.Duration) {
 	defer cancel()
 	for i, w := range p.watchers {
 		if got, err := w.Get(ctx); err != nil || got != text {
-			p.t.Errorf("promised: while members can be reached each Value is served by one of them, %v after a fault at the latest\n"+
+			p.t.Errorf("promised: while members can be reached, one of them serves each Value within %v after a fault\n"+
 				"happened: %v later Value %d of %d has %q and the error %v; want %q", d, time.Since(began), i, len(p.watchers), got, err, text)
 			return
 		}
@@ -118,19 +118,19 @@ func (p *program) hear(text string, d time.Duration) {
 	p.t.Logf("all have %q after %v", text, time.Since(began))
 }
 
-// hearNothing requires that no Value hears of the update, and no watch of the bare client either: the fault is what it is said to be.
+// hearNothing requires that neither a Value nor the watch of the bare client gets the update. This proves that the fault works.
 func (p *program) hearNothing() {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Minute)
 	defer cancel()
 	for _, w := range p.watchers {
 		if got, err := w.Get(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			p.t.Errorf("the test itself: with nothing that could notice the fault, a Value has %q and the error %v", got, err)
+			p.t.Errorf("the test itself: nothing could notice the fault, but a Value has %q and the error %v", got, err)
 		}
 	}
 	select {
 	case got := <-p.bare:
-		p.t.Errorf("the test itself: with nothing that could notice the fault, a watch of the bare client has %v", got.Events)
+		p.t.Errorf("the test itself: nothing could notice the fault, but a watch of the bare client has %v", got.Events)
 	default:
 	}
 }

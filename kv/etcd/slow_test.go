@@ -13,10 +13,10 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// heap is what is in use after everything that can be freed was.
+// heap returns the bytes that are in use after garbage collection.
 func heap() int {
 	var m runtime.MemStats
-	for range 3 { // finalizers and pools need more than one
+	for range 3 { // finalizers and pools need more than one collection
 		runtime.GC()
 	}
 	runtime.ReadMemStats(&m)
@@ -56,7 +56,7 @@ func TestMemoryUnderAStuckReaderIsBounded(t *testing.T) {
 		ctx := within(t, 3*patience)
 		const (
 			buffer = 1 << 20
-			// The buffer, one response of up to a thousand of these revisions, and what etcd does besides.
+			// The buffer, one response of up to a thousand of these revisions, and the other memory of etcd.
 			bound = buffer + 5<<20 + 8<<20
 		)
 		const count = 6_400 // 25 MiB
@@ -64,17 +64,17 @@ func TestMemoryUnderAStuckReaderIsBounded(t *testing.T) {
 		store := etcd.New(client, etcd.WithBuffer(buffer))
 		first := must(store.Put(ctx, "/k/z", nil))(t)
 		r := read(t, store.Watch(ctx, kv.Prefix("/k/"), first-1))
-		r.batch() // it is running, and now its reader is stuck
+		r.batch() // the watch is running; from now on its reader is stuck
 		other := read(t, store.Watch(ctx, kv.Key("/k/z"), first))
 
 		last := commits(t, store, count)
-		// Nobody else is held up.
+		// Others are not delayed.
 		rev := must(store.Put(ctx, "/k/z", nil))(t)
 		other.nextIs(rev)
 		other.stop()
 		stuck := heap()
 
-		seen, at := 0, first // how many events, and the revision of the last
+		seen, at := 0, first // the number of events, and the revision of the last event
 		for at < last {
 			b := r.batch()
 			perRevision := 0
@@ -85,7 +85,7 @@ func TestMemoryUnderAStuckReaderIsBounded(t *testing.T) {
 				seen++
 				if perRevision++; e.ModRevision != at {
 					if e.ModRevision != at+1 || perRevision != 1 {
-						t.Fatalf("revision %d came after %d, of which there were %d events", e.ModRevision, at, perRevision-1)
+						t.Fatalf("revision %d came after revision %d, which had %d events", e.ModRevision, at, perRevision-1)
 					}
 					at = e.ModRevision
 				}
@@ -102,7 +102,7 @@ func TestMemoryUnderAStuckReaderIsBounded(t *testing.T) {
 			t.Errorf("%d events came, want %d", seen, 4*count)
 		}
 		held := stuck - heap()
-		t.Logf("beneath a reader that took none of %d updates of 1 KiB, %.1f MiB were held", 4*count, float64(held)/(1<<20))
+		t.Logf("for a reader that took none of %d updates of 1 KiB, %.1f MiB were held", 4*count, float64(held)/(1<<20))
 		if held > bound {
 			t.Errorf("that is more than %.1f MiB", float64(bound)/(1<<20))
 		}
@@ -122,7 +122,7 @@ func TestAStuckReaderLetsGoOfEtcdAndComesBack(t *testing.T) {
 		}
 		for at := first; at < last; at = r.batch().Revision {
 		}
-		// It is live again.
+		// The same watch is live again.
 		rev := must(store.Put(ctx, "/k/a", nil))(t)
 		r.nextIs(rev)
 	})
@@ -144,9 +144,9 @@ func TestAStuckReaderIsToldOfCompactionAfterWhatWasHeld(t *testing.T) {
 		}
 		held := r.endCompacted(last)
 		if len(held) == 0 || held[len(held)-1].Revision >= last-1 {
-			t.Errorf("%d batches were held, the last at %v: the test has not filled the buffer", len(held), held)
+			t.Errorf("the test itself: the buffer must hold some batches, but not the last one; it held %d batches: %v", len(held), held)
 		}
-		// And from there one can watch.
+		// A new watch from the oldest revision works.
 		again := read(t, store.Watch(ctx, kv.Prefix("/k/"), last-1))
 		if b := again.batch(); b.Revision != last || len(b.Events) != 4 {
 			t.Errorf("got %d events up to %d, want 4 up to %d", len(b.Events), b.Revision, last)
@@ -154,7 +154,7 @@ func TestAStuckReaderIsToldOfCompactionAfterWhatWasHeld(t *testing.T) {
 	})
 }
 
-// Fragmented, a catch-up passes a client that takes no large messages, and still no revision is torn apart.
+// etcd's fragments let a large catch-up pass a client with a small limit for messages. No revision may be split by that.
 func TestARevisionInManyMessagesComesWhole(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
@@ -166,7 +166,7 @@ func TestARevisionInManyMessagesComesWhole(t *testing.T) {
 		store := etcd.New(client)
 		before := must(store.Put(ctx, "/a", nil))(t)
 		live := read(t, store.Watch(ctx, kv.Prefix("/k/"), before))
-		const size = 45 // of a revision: together they are near what etcd takes in one request
+		const size = 45 // events of a revision, near the limit of a request
 		var last kv.Revision
 		for range 5 {
 			var ops []kv.Op

@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// weighed is a client that adds up the bytes of the answers to its reads.
+// weighed is a client that counts the bytes of the answers to its reads.
 type weighed struct {
 	*clientv3.Client
 	bytes int

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// headed is r with header h, which is a struct in version 3.6 of etcd's client and a pointer in version 3.7.
+// headed returns r with header h. The header is a struct in version 3.6 of etcd's client, and a pointer in version 3.7.
 func headed(h *pb.ResponseHeader, r clientv3.WatchResponse) clientv3.WatchResponse {
 	switch field := any(&r.Header).(type) {
 	case *pb.ResponseHeader:
@@ -22,14 +22,14 @@ func headed(h *pb.ResponseHeader, r clientv3.WatchResponse) clientv3.WatchRespon
 	return r
 }
 
-// refused is what etcd's client says of a watch that is refused for reason. The client makes it, because nothing else can set
-// the reason in version 3.6.
+// refused returns the response of etcd's client to a watch that is refused for reason. A real client makes it, because in version 3.6
+// nothing else can set the reason.
 func refused(t *testing.T, reason string) clientv3.WatchResponse {
 	t.Helper()
 	watcher := clientv3.NewWatchFromWatchClient(refusing(reason), clientv3.NewCtxClient(t.Context()))
 	r, ok := <-watcher.Watch(t.Context(), "k")
 	if !ok || !r.Canceled || r.Err() == nil {
-		t.Fatalf("etcd's client says %+v of a watch that is refused because of %q", r, reason)
+		t.Fatalf("etcd's client gives %+v for a watch that was refused with the reason %q", r, reason)
 	}
 	return r
 }

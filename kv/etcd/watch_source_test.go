@@ -17,7 +17,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// stream returns the metadata that etcd's client chooses the gRPC stream of a watch by.
+// stream returns the metadata by which etcd's client chooses the gRPC stream of a watch.
 func stream(ctx context.Context) string {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	if len(md.Get(rpctypes.MetadataRequireLeaderKey)) == 0 {
@@ -54,11 +54,11 @@ func TestWatchesShareAStreamUntilOneIsRefused(t *testing.T) {
 	if again := watch(progress(11)); again != second {
 		t.Errorf("the next watch is on stream %s, want %s", again, second)
 	}
-	// Another Store of the same client takes streams of its own once it is refused.
+	// Another Store of the same client uses other streams once it was refused.
 	store = etcd.New(&fake{watch: s.watch})
 	watch(denied)
 	if other := watch(progress(11)); other == first || other == second {
-		t.Errorf("a Store that was refused is on stream %s, which is another's", other)
+		t.Errorf("a Store that was refused uses stream %s of another Store", other)
 	}
 }
 
@@ -89,16 +89,16 @@ func TestEachIterationIsAWatchOfItsOwn(t *testing.T) {
 	}
 }
 
-// A client that is closed closes the channels of its watches without a word, and so does one that has dropped
-// its last words.
+// A client that is closed closes the channels of its watches without an error. A client that loses the last response of a watch does the
+// same.
 func TestTheSilentEndOfAWatchIsExplained(t *testing.T) {
 	closed, cancel := context.WithCancel(context.Background())
 	cancel()
 	closing := status.Error(codes.Canceled, "grpc: the client connection is closing")
 	for name, test := range map[string]struct {
-		ctx   context.Context // of the client; nil if it has none
+		ctx   context.Context // of the client; nil if the client has none
 		first []clientv3.WatchResponse
-		get   error // what a read says
+		get   error // what a read returns
 		want  error
 	}{
 		"a closed client that tells":         {ctx: closed, want: kv.ErrClosed},
@@ -127,7 +127,7 @@ func TestTheSilentEndOfAWatchIsExplained(t *testing.T) {
 	}
 }
 
-// etcd's client may return no channel at all for a watch whose context ends while it is cut off.
+// etcd's client may return a nil channel if the context of a watch ends while the client is disconnected.
 func TestAWatchWithoutAChannelEndsWithItsContext(t *testing.T) {
 	leaktest.Check(t)
 	opened := make(chan struct{})
@@ -145,7 +145,6 @@ func TestAWatchWithoutAChannelEndsWithItsContext(t *testing.T) {
 	r.end(context.Canceled)
 }
 
-// What was received before a failure comes before it.
 func TestTheEndOfAWatchComesAfterWhatWasReceived(t *testing.T) {
 	leaktest.Check(t)
 	s := newScript(changed("k", 11), changed("k", 12), clientv3.WatchResponse{Canceled: true, CompactRevision: 20})
@@ -170,7 +169,7 @@ func TestAnEndedContextOvertakesWhatIsHeld(t *testing.T) {
 
 func TestAnEndedContextIsSaidBeforeAReset(t *testing.T) {
 	leaktest.Check(t)
-	for range 20 { // the two are ready at once: which is looked at first is a matter of chance
+	for range 20 { // two channels are ready: chance decides which is read first
 		revision := int64(11)
 		s := newScript(changed("k", 11))
 		store := etcd.New(&fake{watch: s.watch, get: answeredAt(func() int64 { return revision })})

@@ -16,10 +16,10 @@ import (
 
 // way is a way not to connect.
 type way struct {
-	wrong  string // what is
+	wrong  string // what is wrong
 	config func(t *testing.T, p *places) clientv3.Config
-	words  string        // of the error, whatever else it says
-	after  time.Duration // how long it takes until that is said, about
+	words  string        // a part of the error's text
+	after  time.Duration // about how long it takes until the error is reported
 	reason error         // what the error matches; nil for the error of clientv3.New
 	advice string
 }
@@ -32,7 +32,7 @@ const (
 	gaveUp   = 20 * time.Second // gRPC has given up an attempt to connect
 )
 
-// ways are the rows of the table. The servers are members of etcd where the words are etcd's.
+// ways are the rows of the table. Where the text of the error is etcd's, the server is a real member.
 var ways = []way{
 	{"nothing listens at the port", at(nobody), "connection refused", looked, kv.ErrUnavailable,
 		"Start etcd, or correct the port. Where a firewall rejects connections, the words are the same."},
@@ -142,7 +142,7 @@ func tlsWith(own func(*testing.T, *places) *tls.Config) func(*testing.T, *places
 	}
 }
 
-// certificateOf is the configuration of a client of a server whose certificate is as change leaves it.
+// certificateOf is the configuration of a client of a server whose certificate change has edited.
 func certificateOf(change func(*x509.Certificate)) func(*testing.T, *places) clientv3.Config {
 	return func(t *testing.T, p *places) clientv3.Config {
 		port := secured(t, &tls.Config{Certificates: []tls.Certificate{p.ca.sign(t, change)}})
@@ -165,7 +165,7 @@ func login(config clientv3.Config, password string) clientv3.Config {
 	return config
 }
 
-// impatient has gRPC give up an attempt to connect after a second, and not after 20.
+// impatient makes gRPC give up an attempt to connect after a second, not after 20.
 func impatient() grpc.DialOption {
 	return grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: time.Second})
 }

@@ -16,7 +16,7 @@ func TestCutCallsHangUntilHeal(t *testing.T) {
 		hangs(t, reading)
 		put(t, under, "/a", "new")
 		s.Heal()
-		want(t, "value", finished(t, reading).value, "new") // it reached the store only after the heal
+		want(t, "value", finished(t, reading).value, "new") // the call reached the store only after the heal
 	})
 }
 
@@ -64,7 +64,7 @@ func TestCutStreamsMeetCompactionOnHeal(t *testing.T) {
 		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))
 		want(t, "at first", watch.news(), "")
 		s.Cut()
-		// Nothing of the watched key changes, but the stream's position is compacted.
+		// The watched key does not change, but the stream's position is compacted.
 		put(t, under, "/elsewhere", "")
 		put(t, under, "/elsewhere", "")
 		if err := under.Compact(ctx, revision(t, under)); err != nil {
@@ -75,8 +75,7 @@ func TestCutStreamsMeetCompactionOnHeal(t *testing.T) {
 	})
 }
 
-// A stream has no buffer, so it has received what it has delivered. A batch that is held is still on its way, and is read
-// again.
+// A stream has no buffer: it has received only what it has delivered. A batch that is held is still on its way, so it is read again.
 func TestCutStreamsResumeAfterWhatTheyDelivered(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))
@@ -149,7 +148,7 @@ func TestCutCallsThatGaveUpNeverReachTheStore(t *testing.T) {
 		cancel()
 		wantError(t, finished(t, reading).err, context.Canceled)
 		if reached {
-			t.Error("it reached the store")
+			t.Error("the call reached the store")
 		}
 	})
 }

@@ -64,13 +64,13 @@ func TestFailWritesBeforeOrAfterTheyHappen(t *testing.T) {
 			_, err := op.do(ctx, s)
 			wantError(t, err, kv.ErrUnavailable)
 			if revision(t, under) != before {
-				t.Errorf("%v: it reached the store", op.ops)
+				t.Errorf("%v: the write reached the store", op.ops)
 			}
 			s.Fail(1, kv.ErrUnavailable, op.ops, fault.On(kv.Key("/a")), fault.Answered)
 			_, err = op.do(ctx, s)
 			wantError(t, err, kv.ErrUnavailable)
 			if revision(t, under) != before+1 {
-				t.Errorf("%v: it did not reach the store, and only its answer was to fail", op.ops)
+				t.Errorf("%v: the write did not reach the store, but only its answer should fail", op.ops)
 			}
 			if _, err := op.do(ctx, s); err != nil {
 				t.Errorf("%v: %v", op.ops, err)
@@ -143,14 +143,14 @@ func TestDelay(t *testing.T) {
 		wantError(t, r.err, context.DeadlineExceeded)
 		want(t, "message", r.err.Error(), `kv/fault: get "/a": context deadline exceeded (no patience)`)
 		if d := time.Since(start); d != 2*time.Second {
-			t.Errorf("it gave up after %v", d)
+			t.Errorf("the call ended after %v", d)
 		}
 
 		reading := get(ctx, s)
 		synctest.Wait()
 		s.Clear()
 		if d := took(reading); d != 0 {
-			t.Errorf("took %v after the delay was cleared", d)
+			t.Errorf("the call took %v after the delay was cleared", d)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // inBubble runs a test with a store, a fault.Store over it, and a context that ends with the test. A bubble fails the test
-// if a goroutine is left, or if all goroutines wait for ever.
+// if a goroutine is left, or if all goroutines are blocked for ever.
 func inBubble(t *testing.T, test func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -43,7 +43,7 @@ func get(ctx context.Context, s kv.Store) <-chan result {
 // follower is a watch that another goroutine reads until it ends.
 type follower struct {
 	seen chan string // what the watch delivered: "put /a=1", "delete /a", or the text of the error
-	end  chan error  // its error, or nil
+	end  chan error  // the error of the watch, or nil
 }
 
 func newFollower() *follower { return &follower{make(chan string, 100), make(chan error, 1)} }
@@ -116,7 +116,7 @@ func hangs(t *testing.T, done <-chan result) {
 	synctest.Wait()
 	select {
 	case r := <-done:
-		t.Fatalf("the call came back with %q, %v", r.value, r.err)
+		t.Fatalf("the call returned %q, %v, want it to hang", r.value, r.err)
 	default:
 	}
 }
@@ -150,6 +150,6 @@ func want(t *testing.T, what, got, want string) {
 func wantError(t *testing.T, err, target error) {
 	t.Helper()
 	if !errors.Is(err, target) {
-		t.Errorf("got error %v, want one that is %v", err, target)
+		t.Errorf("got error %v, want one that matches %v", err, target)
 	}
 }

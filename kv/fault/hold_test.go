@@ -120,7 +120,7 @@ func TestHoldWaitsForABatchThroughACut(t *testing.T) {
 		want(t, "healed", watch.news(), "")
 		select {
 		case <-hold.Reached():
-			t.Fatal("something was held, and nothing had come")
+			t.Fatal("the hold has held something before any call came")
 		default:
 		}
 		put(t, under, "/a", "1")

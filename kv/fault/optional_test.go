@@ -59,7 +59,7 @@ func TestStatOfAStoreWithoutItIsAGetWithoutValues(t *testing.T) {
 	}
 }
 
-// acknowledged watches /a after revision 1. What it saw includes the acknowledgements.
+// acknowledged watches /a after revision 1. The follower also sees the acknowledgements.
 func acknowledged(ctx context.Context, s kv.Acknowledger) *follower {
 	f := newFollower()
 	go f.read(s.WatchAcknowledged(ctx, kv.Key("/a"), 1, func() { f.seen <- "acknowledged" }))
@@ -100,8 +100,8 @@ func TestAWatchIsNotAcknowledgedWhileAFaultBarsIt(t *testing.T) {
 	}
 }
 
-// acknowledging is a store whose watches are acknowledged when the test says so. After the watch's context has ended it
-// acknowledges nothing, unless it is heedless.
+// acknowledging is a store whose watches are acknowledged when the test says so. If it is not heedless, it acknowledges no watch whose
+// context has ended.
 type acknowledging struct {
 	*memory.Store
 	served   chan struct{}
@@ -205,7 +205,7 @@ func TestAnInvalidWatchIsNotAcknowledged(t *testing.T) {
 	}
 }
 
-// A store may acknowledge a watch that its caller has given up meanwhile.
+// A store may acknowledge a watch that its caller has just cancelled.
 func TestAWatchIsNotAcknowledgedAfterItsConnectionEnded(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, _ *fault.Store) {
 		late := acknowledging{under, make(chan struct{}), true}
@@ -229,7 +229,7 @@ func TestASilencedWatchIsNotAcknowledged(t *testing.T) {
 		want(t, "silenced", watch.news(), "")
 		select {
 		case slow.served <- struct{}{}:
-			t.Error("the store still serves it")
+			t.Error("the store still serves the watch")
 		default:
 		}
 		want(t, "later", watch.news(), "")
@@ -310,17 +310,17 @@ func TestProgressNeedsAStoreThatTellsIt(t *testing.T) {
 		wantError(t, err, errors.ErrUnsupported)
 		want(t, "message", err.Error(), "kv/fault: request progress: unsupported operation by this store")
 	}
-	// It is found as all optional abilities are, and as kv.RequestProgress finds it.
+	// The ability is found in the way in which all optional abilities are found, and kv.RequestProgress finds it.
 	wantError(t, kv.RequestProgress(t.Context(), fault.New(embedding{memory.New()})), kv.ErrUnsupported)
 	if err := kv.RequestProgress(t.Context(), fault.New(memory.New())); err != nil {
-		t.Errorf("promised: the wrapped store is asked; happened: %v", err)
+		t.Errorf("promised: the wrapped store gets the request; happened: %v", err)
 	}
 }
 
-// embedding inherits the abilities of the store that it embeds, and has none itself.
+// embedding inherits the abilities of the store that it embeds, and has no others.
 type embedding struct{ *memory.Store }
 
-// selfReading is a store that looks after its own reads.
+// selfReading is a store that repeats its reads by itself.
 type selfReading struct{ *memory.Store }
 
 func (s selfReading) Itself() kv.Store { return s }
@@ -328,14 +328,14 @@ func (selfReading) ReadsAgain() bool   { return true }
 
 func TestAStoreLooksAfterItsReadsWhileNoFaultKeepsThemFromIt(t *testing.T) {
 	if fault.New(memory.New()).ReadsAgain() {
-		t.Error("promised: ReadsAgain is that of the wrapped store, which is false; it is true")
+		t.Error("promised: ReadsAgain is that of the wrapped store, false; it is true")
 	}
 	if fault.New(struct{ kv.Store }{selfReading{memory.New()}}).ReadsAgain() {
-		t.Error("promised: an ability that the wrapped store does not have is not made up; ReadsAgain is true")
+		t.Error("promised: ReadsAgain is false if the wrapped store does not have it; it is true")
 	}
 	s := fault.New(selfReading{memory.New()})
 	if !s.ReadsAgain() {
-		t.Error("promised: without faults ReadsAgain is that of the wrapped store, which is true; it is false")
+		t.Error("promised: without faults ReadsAgain is that of the wrapped store, true; it is false")
 	}
 	for name, fail := range map[string]func() (end func()){
 		"cut":    func() func() { return s.Cut(fault.Gets).Remove },
@@ -344,11 +344,11 @@ func TestAStoreLooksAfterItsReadsWhileNoFaultKeepsThemFromIt(t *testing.T) {
 	} {
 		end := fail()
 		if s.ReadsAgain() {
-			t.Errorf("%s: promised: the store cannot look after a read that a fault keeps from it; ReadsAgain is true", name)
+			t.Errorf("%s: promised: ReadsAgain is false while a fault keeps reads from the store; it is true", name)
 		}
 		end()
 		if !s.ReadsAgain() {
-			t.Errorf("%s: promised: the store looks after its reads again once the fault is gone; ReadsAgain is false", name)
+			t.Errorf("%s: promised: ReadsAgain is true again once the fault is gone; it is false", name)
 		}
 	}
 }

@@ -44,10 +44,10 @@ func TestTransparent(t *testing.T) {
 		var got string
 		for batch, err := range watch {
 			if err != nil && err != broken {
-				t.Errorf("the error is %v, not the store's own", err)
+				t.Errorf("the error is %v, want the store's own", err)
 			}
 			if len(batch.Events) == 2 && &batch.Events[0] != &events[0] {
-				t.Error("the events were copied")
+				t.Error("the events were copied, want the store's own slice")
 			}
 			got += fmt.Sprint(batch.Revision, len(batch.Events), err, "; ")
 		}
@@ -58,7 +58,7 @@ func TestTransparent(t *testing.T) {
 		break
 	}
 	if asked != 1 {
-		t.Errorf("a consumer that took one batch made the store give %d", asked)
+		t.Errorf("a consumer took one batch, but the store was asked for %d", asked)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestErrorsOfAContextThatEndsInTheStoreAreTheStores(t *testing.T) {
 	})
 }
 
-// The store gets another context than the caller's. That context has ended for another reason.
+// The store gets a different context than the caller's. That context has ended for another reason.
 func TestAStreamEndsWithTheErrorOfItsCallersContext(t *testing.T) {
 	for name, happens := range map[string]func(s *fault.Store){
 		"cut":         func(s *fault.Store) { s.Cut() },
@@ -102,7 +102,7 @@ func TestAStreamEndsWithTheErrorOfItsCallersContext(t *testing.T) {
 						break
 					}
 					happens(s)
-					time.Sleep(2 * time.Second) // the consumer is busy past its deadline
+					time.Sleep(2 * time.Second) // the consumer is busy until after its deadline
 				}
 			})
 		})
@@ -239,7 +239,7 @@ func TestCounts(t *testing.T) {
 		err := s.Wait(short, func(c fault.Counts) bool { return c.Gets == 2 })
 		wantError(t, err, context.DeadlineExceeded)
 		if !strings.Contains(err.Error(), "gets 1") {
-			t.Errorf("%v: it does not say what the counts are", err)
+			t.Errorf("the error does not name the counts: %v", err)
 		}
 	})
 }
@@ -274,7 +274,7 @@ func TestStringListsTheRules(t *testing.T) {
 	})
 }
 
-// A goroutine watches a context of a foreign type, until the contexts derived from it end.
+// If a context has a foreign type, a goroutine waits for its end, until the contexts that are derived from it end.
 func TestStreamsLeaveNothingBehind(t *testing.T) {
 	leaktest.Check(t)
 	ctx := foreign{Context: t.Context(), done: make(chan struct{})}
@@ -301,7 +301,7 @@ type foreign struct {
 func (f foreign) Done() <-chan struct{} { return f.done }
 func (foreign) Value(any) any           { return nil }
 
-// With any faults that a correct store may have, each stream that goes on delivers every event once, in order.
+// With any faults that a correct store may have, each stream that does not end delivers every event once, in order.
 func TestStreamsLoseNothingWhateverHappens(t *testing.T) {
 	leaktest.Check(t)
 	for seed := range uint64(50) {

@@ -65,7 +65,7 @@ func TestEndStreamsWithTheConsumerElsewhere(t *testing.T) {
 			s.EndStreams(kv.ErrUnavailable)
 		}
 		if batches != 1 {
-			t.Errorf("%d batches came, and what was not delivered when the stream ended is lost", batches)
+			t.Errorf("%d batches came: events that were not delivered before the stream ended are lost", batches)
 		}
 	})
 }
@@ -76,7 +76,7 @@ func TestEndStreamsWithoutAnError(t *testing.T) {
 		want(t, "at first", watch.news(), "")
 		s.EndStreams(nil)
 		if err := watch.ended(t); err != nil {
-			t.Errorf("it ended with %v", err)
+			t.Errorf("the stream ended with %v", err)
 		}
 	})
 }
@@ -154,7 +154,7 @@ func TestDropLeavesBatchesAsAStoreWouldMakeThem(t *testing.T) {
 		}
 		s.Drop(-1)
 		for batch := range s.Watch(ctx, kv.All(), 1) {
-			t.Errorf("all was dropped, and there came %+v", batch)
+			t.Errorf("everything was dropped, but %+v was delivered", batch)
 		}
 		s.Clear()
 		for batch := range s.Watch(ctx, kv.All(), 1) {
@@ -196,7 +196,7 @@ func TestDuplicatesShareNoBytes(t *testing.T) {
 	})
 }
 
-// script is a store whose answers the test writes.
+// script is a store whose answers the test sets.
 type script struct {
 	get   func() (kv.Snapshot, error)
 	watch func(yield func(kv.Batch, error) bool)

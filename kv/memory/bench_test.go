@@ -12,10 +12,10 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// These benchmarks are of the memory store alone. The module in bench compares it with others.
+// These benchmarks measure only the memory store. The module in bench compares it with others.
 
-// A Put must cost the same however many watches there are on other prefixes and intervals. Both cases have the watches, so
-// that the garbage collector has the same to do; in one case they watch another store.
+// A Put must cost the same, with any number of watches on other prefixes and intervals. Both cases have the watches, so
+// that the garbage collector has the same work. In one case they watch another store.
 func BenchmarkPutWithWatchesOnOtherKeys(b *testing.B) {
 	elsewhere := map[string]func(i int) kv.Range{
 		"prefixes":  func(i int) kv.Range { return kv.Prefix(fmt.Sprintf("/other/%d/", i)) },

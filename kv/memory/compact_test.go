@@ -25,7 +25,7 @@ func TestWatchStartsInTheCompactedPast(t *testing.T) {
 				f.gotCompacted(4)
 				f.cancel()
 			}
-			// The changes at the compacted revision itself are still there, also deletions.
+			// The changes at the compacted revision itself can still be watched, even deletions.
 			f := follow(t, s, r, 3)
 			f.got(join(deleteAt("/a", 4), putAt("/a", "2", 5, 5, 1)))
 			f.stop()
@@ -62,7 +62,7 @@ func TestCompactRefusesWhatEtcdRefuses(t *testing.T) {
 	steps := []struct {
 		rev    kv.Revision
 		want   error
-		oldest kv.Revision // of a compacted one
+		oldest kv.Revision // the oldest revision that a CompactedError names
 	}{
 		{-1, kv.ErrCompacted, 0},
 		{11, memory.ErrFutureRevision, 0},
@@ -81,7 +81,7 @@ func TestCompactRefusesWhatEtcdRefuses(t *testing.T) {
 			t.Errorf("compacting at %d: %v, want %v", step.rev, err, step.want)
 		}
 		if compacted := new(kv.CompactedError); errors.As(err, &compacted) && compacted.Oldest != step.oldest {
-			t.Errorf("compacting at %d: the oldest revision is said to be %d, want %d", step.rev, compacted.Oldest, step.oldest)
+			t.Errorf("compacting at %d: the error names %d as the oldest revision, want %d", step.rev, compacted.Oldest, step.oldest)
 		}
 	}
 }
@@ -159,7 +159,7 @@ func TestCompactionFreesTheHistory(t *testing.T) {
 	}
 	compact(t, s, 30_001)
 	if records, byKey := s.Kept(); records != 1 || byKey != 1 {
-		t.Errorf("the history has %d records, %d by key, want the one of the last revision", records, byKey)
+		t.Errorf("the history has %d records, %d by key, want only the record of the last revision", records, byKey)
 	}
 	for range 20 {
 		put(t, s, "/1", "v")
@@ -195,7 +195,7 @@ func TestHistoryCanBeBounded(t *testing.T) {
 		slow.gotEnd(kv.ErrCompacted)
 		slow.cancel()
 		if got := len(get(t, s, kv.Key("/other")).Entries); got != 1 {
-			t.Error("what was put before the history kept is gone")
+			t.Error("a key that was put before the kept history is gone")
 		}
 	})
 }
@@ -215,7 +215,7 @@ func TestHistoryOfOneRevisionIsTheNewest(t *testing.T) {
 	})
 }
 
-// Every change of the key is forgotten, and the key is live.
+// All changes of the key are forgotten, but the key exists.
 func TestKeyWhoseHistoryIsGoneIsWatchedFromTheOldestRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()

@@ -7,7 +7,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Concerned returns how many watches a write of key has to look at.
+// Concerned returns how many watches a write of key has to check.
 func (s *Store) Concerned(key string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,14 +25,14 @@ func (s *Store) Registered() bool {
 	return s.watches.Left() > 0
 }
 
-// Kept returns how many records the history holds, and how many of them by key.
+// Kept returns how many records the history holds, and how many of them it also holds by key.
 func (s *Store) Kept() (records, byKey int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.data.Kept()
 }
 
-// Looks returns how often a watch of r takes the store's mutex to scan the history after a revision.
+// Looks returns how many times a watch of r locks the store's mutex to scan the history after a revision.
 func (s *Store) Looks(ctx context.Context, r kv.Range, after kv.Revision) (n int, err error) {
 	w, err := s.startWatch(ctx, r, after)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/watchkv/watchkv/internal/mvcc"
 )
 
-// Alive knows what a store holds in memory, with weak pointers that do not hold it.
+// Alive has weak pointers to what a store holds in memory. They do not keep it alive.
 type Alive struct {
 	records []weak.Pointer[mvcc.Record]
 	watches []weak.Pointer[watch]
@@ -27,7 +27,7 @@ func (s *Store) Remember() *Alive {
 	return a
 }
 
-// Left returns how many of them are left after a garbage collection.
+// Left returns how many of the records and watches are left after a garbage collection.
 func (a *Alive) Left() (records, watches int) {
 	return left(a.records), left(a.watches)
 }

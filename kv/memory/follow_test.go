@@ -13,7 +13,7 @@ import (
 type follower struct {
 	t       *testing.T
 	cancel  context.CancelFunc
-	gate    chan struct{} // closed while the consumer may ask for more
+	gate    chan struct{} // closed while the consumer may ask for batches
 	batches []kv.Batch
 	taken   int
 	err     error
@@ -78,7 +78,7 @@ func (f *follower) gotEnd(want error) {
 	}
 }
 
-// gotCompacted is gotEnd for a watch that has to begin at oldest or later.
+// gotCompacted is gotEnd for a watch that ends with a CompactedError with this oldest revision.
 func (f *follower) gotCompacted(oldest kv.Revision) {
 	f.t.Helper()
 	f.gotEnd(kv.ErrCompacted)
@@ -92,11 +92,11 @@ func (f *follower) stop() {
 	f.cancel()
 	synctest.Wait()
 	if !f.ended {
-		f.t.Error("the watch goes on although its context is done")
+		f.t.Error("the context of the watch is done, but the watch goes on")
 	}
 }
 
-// putAt is a batch with one put of a key.
+// putAt returns a batch with one put of a key.
 func putAt(key, value string, create, modify kv.Revision, version int64) kv.Batch {
 	entry := kv.Entry{Key: key, Value: []byte(value), CreateRevision: create, ModRevision: modify, Version: version}
 	if value == "" {
@@ -105,12 +105,12 @@ func putAt(key, value string, create, modify kv.Revision, version int64) kv.Batc
 	return kv.Batch{Revision: modify, Events: []kv.Event{{Type: kv.EventPut, Entry: entry}}}
 }
 
-// deleteAt is a batch with one deletion.
+// deleteAt returns a batch with one deletion.
 func deleteAt(key string, modify kv.Revision) kv.Batch {
 	return kv.Batch{Revision: modify, Events: []kv.Event{{Type: kv.EventDelete, Entry: kv.Entry{Key: key, ModRevision: modify}}}}
 }
 
-// join joins several batches to one.
+// join joins several batches into one.
 func join(batches ...kv.Batch) kv.Batch {
 	var joined kv.Batch
 	for _, b := range batches {

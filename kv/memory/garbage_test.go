@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// Forgotten history is not only out of reach. The store also keeps none of it in memory.
+// Forgotten history cannot be watched, and the store also frees its memory.
 func TestForgottenHistoryIsFreed(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
@@ -24,7 +24,7 @@ func TestForgottenHistoryIsFreed(t *testing.T) {
 	compact(t, s, 901)
 	runtime.GC()
 	records, _ := before.Left()
-	if records != 125 { // of revisions 901 to 1025
+	if records != 125 { // the records of revisions 901 to 1025
 		t.Errorf("%d of 1024 records are left after a compaction that keeps 125", records)
 	}
 	runtime.KeepAlive(s)
@@ -38,7 +38,7 @@ func TestWhatAKeyWasBeforeTheHistoryIsNotKept(t *testing.T) {
 	compact(t, s, rev)
 	put(t, s, "/a", "2")
 	if records, byKey := s.Kept(); records != 2 || byKey != 1 {
-		t.Errorf("%d records are kept, %d by key, want 2 of which one is of a key that changed since", records, byKey)
+		t.Errorf("%d records are kept, %d by key, want 2, one of them of a key that changed later", records, byKey)
 	}
 }
 
@@ -51,13 +51,13 @@ func TestWatchesThatEndedAreFreed(t *testing.T) {
 		ends.stop()
 		runtime.GC()
 		if _, watches := before.Left(); watches != 1 {
-			t.Errorf("%d watches are left of two, one of which has ended", watches)
+			t.Errorf("of two watches one has ended, but %d are left", watches)
 		}
 		stay.stop()
 	})
 }
 
-// A key may be a small part of a large message. The store must not keep the message.
+// A key may be a substring of a large message. The store must not keep the message.
 func TestAKeyIsNotKeptWithWhatItWasCutFrom(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()

@@ -17,7 +17,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// model is a store that is obviously right: a list of all changes.
+// model is a store that is obviously correct: a list of all changes.
 type model struct {
 	revision, compacted kv.Revision
 	lost                kv.Revision // the newest revision of any history that a restore replaced

@@ -13,7 +13,7 @@ import (
 func TestStatIsGetWithoutTheValues(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
-	for i := range 1000 { // more than one read collects at once
+	for i := range 1000 { // more entries than a read collects at once
 		put(t, s, fmt.Sprintf("/%03d", i%700), "value")
 	}
 	remove(t, s, "/007")

@@ -23,7 +23,7 @@ func TestProgressIsToldToWatchesThatAreNotBehind(t *testing.T) {
 		progress(t, s)
 		a.got(kv.Batch{Revision: 3})
 		never.got(kv.Batch{Revision: 3})
-		present.got() // this watch waits for revision 4, in the future
+		present.got() // this watch waits for revision 4, which is in the future
 
 		put(t, s, "/b", "2")
 		b2 := putAt("/b", "2", 3, 4, 2)

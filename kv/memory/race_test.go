@@ -121,7 +121,7 @@ func TestReadersKeepUpDuringWritesAndCompactions(t *testing.T) {
 	}
 }
 
-// Every get sees a whole commit or nothing of it, also a commit too large to be collected at once.
+// Every get sees all of a commit or nothing of it, even if the commit is too large to be collected at once.
 func TestGetIsOfOneRevisionDuringWrites(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New(memory.WithMaxOps(0), memory.WithHistory(10))
@@ -156,7 +156,7 @@ func TestGetIsOfOneRevisionDuringWrites(t *testing.T) {
 	writing.Wait()
 }
 
-// A watch ends with one error, whatever ends it and whenever. Nothing of it is left.
+// A watch ends with one error, for every reason and at every moment. Nothing of the watch is left.
 func TestWatchesEndOnceWhateverHappens(t *testing.T) {
 	leaktest.Check(t)
 	for i := range 200 {
@@ -189,7 +189,7 @@ func TestWatchesEndOnceWhateverHappens(t *testing.T) {
 		all.Wait()
 		cancel()
 		if s.Registered() {
-			t.Fatal("something of the watches is left in the store")
+			t.Fatal("the store still has something of the watches")
 		}
 	}
 }

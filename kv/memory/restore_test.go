@@ -80,7 +80,7 @@ func TestRestoreEndsEveryRunningWatch(t *testing.T) {
 		slow.gotEnd(kv.ErrReset)
 		slow.cancel()
 		if s.Registered() {
-			t.Error("something of the watches is left in the store")
+			t.Error("the store still has something of the watches")
 		}
 	})
 }
@@ -104,9 +104,9 @@ func TestWatchAfterALostRevisionEndsWithErrReset(t *testing.T) {
 			}
 		}
 		if s.Registered() {
-			t.Error("something of the watches is left in the store")
+			t.Error("the store still has something of the watches")
 		}
-		future := follow(t, s, kv.Key("/a"), lost+1) // which no history has reached
+		future := follow(t, s, kv.Key("/a"), lost+1) // no history has reached this revision
 		for rev := kv.Revision(3); rev <= lost+1; rev++ {
 			if got := put(t, s, "/a", "other"); got != rev {
 				t.Fatalf("the put made revision %d, want %d", got, rev)

@@ -19,7 +19,7 @@ func TestFirstWriteMakesRevisionTwo(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	if got := get(t, s, kv.All()); got.Revision != 1 || got.Entries != nil {
-		t.Errorf("a new store is %+v, want nothing at revision 1", got)
+		t.Errorf("a new store holds %+v, want nothing at revision 1", got)
 	}
 	if got := put(t, s, "/a", "1"); got != 2 {
 		t.Errorf("the first put made revision %d, want 2", got)
@@ -141,7 +141,7 @@ func TestAnyBytesAreKeptAsTheyAre(t *testing.T) {
 		put(t, s, key, string(value))
 		entry, err := kv.GetKey(t.Context(), s, key)
 		if err != nil || entry.Key != key || !bytes.Equal(entry.Value, value) {
-			t.Errorf("put %d bytes at %q and got %d at %q, %v", len(value), key, len(entry.Value), entry.Key, err)
+			t.Errorf("put %d bytes at %q, but got %d at %q, %v", len(value), key, len(entry.Value), entry.Key, err)
 		}
 	}
 	for i, got := range get(t, s, kv.All()).Entries {

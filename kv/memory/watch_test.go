@@ -141,7 +141,7 @@ func TestSlowConsumerGetsAllItMissedInWholeRevisions(t *testing.T) {
 					t.Errorf("a batch has %d revisions", n)
 				}
 				if last := batch.Events[len(batch.Events)-1].ModRevision; last != batch.Revision {
-					t.Errorf("a batch up to %d says that it is up to %d", last, batch.Revision)
+					t.Errorf("the last event of a batch is at %d, but its Revision is %d", last, batch.Revision)
 				}
 				before = batch.Revision
 				got = append(got, batch.Events...)
@@ -193,7 +193,7 @@ func TestLargeValuesMakeSmallBatches(t *testing.T) {
 	}
 }
 
-// A watch of a range scans a limited number of records at a time. What it finds must not depend on where it paused.
+// A watch of a range scans a limited number of records at a time. What it finds must not depend on where a scan ends.
 func TestRareChangesAreFoundInLongHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
@@ -222,7 +222,7 @@ func TestWatchOfALongHistoryLetsOthersGoOn(t *testing.T) {
 	}
 	looks, err := s.Looks(t.Context(), kv.Prefix("/none"), 0)
 	if want := records/atOnce + 1; err != nil || looks != want {
-		t.Errorf("a watch looked %d times at %d records, %v; want %d times, at %d of them each time", looks, records, err, want, atOnce)
+		t.Errorf("a watch scanned %d times, %d records in all, %v; want %d scans of %d records each", looks, records, err, want, atOnce)
 	}
 }
 
@@ -275,7 +275,7 @@ func TestNothingIsLeftOfAWatchThatEnded(t *testing.T) {
 			f.gotEnd(context.Canceled)
 		}
 		if s.Registered() {
-			t.Error("something of the watches is left in the store")
+			t.Error("the store still has something of the watches")
 		}
 	})
 }
@@ -381,7 +381,7 @@ func TestCloseEndsRunningWatches(t *testing.T) {
 			f.cancel()
 		}
 		if s.Registered() {
-			t.Error("something of the watches is left in the store")
+			t.Error("the store still has something of the watches")
 		}
 	})
 }

@@ -75,7 +75,7 @@ func TestConditionsAreAboutTheModRevision(t *testing.T) {
 
 			want := kv.Revision(6)
 			if name == "delete" && test.key != "/a" {
-				want = 5 // there was nothing to delete
+				want = 5 // there is nothing to delete
 			}
 			rev, err := operate(s, test.key, test.conditions)
 			switch {
@@ -128,10 +128,10 @@ func TestLimitsCanBeSet(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New(memory.WithMaxOps(1), nil, memory.WithMaxRequestBytes(100)) // a nil option does nothing
 	if _, err := s.Commit(t.Context(), kv.PutOp("/a", nil), kv.PutOp("/b", nil)); !errors.Is(err, kv.ErrTooLarge) {
-		t.Errorf("two operations where one is allowed: %v, want ErrTooLarge", err)
+		t.Errorf("a commit of two operations, where one is allowed: %v, want ErrTooLarge", err)
 	}
 	if _, err := s.Put(t.Context(), "/a", make([]byte, 100)); !errors.Is(err, kv.ErrTooLarge) {
-		t.Errorf("more bytes than allowed: %v, want ErrTooLarge", err)
+		t.Errorf("a request with more bytes than allowed: %v, want ErrTooLarge", err)
 	}
 	s = memory.New(memory.WithMaxOps(0), memory.WithMaxRequestBytes(0))
 	ops := make([]kv.Op, 1000)
@@ -147,7 +147,7 @@ func TestLimitsCanBeSet(t *testing.T) {
 func TestLimitsAreInclusive(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New(memory.WithMaxOps(2), memory.WithMaxRequestBytes(100))
-	const around = 24 + 16 + 1 // what is counted for a request, for an operation, and for its key
+	const around = 24 + 16 + 1 // the counted size of a request, of an operation, and of its key
 	for _, test := range []struct {
 		name string
 		want error

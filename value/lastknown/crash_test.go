@@ -13,7 +13,7 @@ const crashPath = "dir"
 
 var crashKey = kv.Key("/a")
 
-// oldAndNew are records of which the second is saved in the place of the first.
+// oldAndNew returns two records. The second one replaces the first one.
 func oldAndNew() (before, after lastknown.Record) {
 	return record(crashKey, 7, 100, "/a"), record(crashKey, 8, 60, "/a")
 }
@@ -37,10 +37,10 @@ func TestAfterACrashAtAnyStepTheOldOrTheNewRecordIsLoaded(t *testing.T) {
 				switch {
 				case isNew:
 				case err == nil:
-					t.Errorf("Save returned nil, the machine stopped, and %v, %v is loaded", got, loadErr)
+					t.Errorf("Save returned nil and the machine stopped; then Load returned %v, %v", got, loadErr)
 				case first && errors.Is(loadErr, lastknown.ErrNothingSaved), !first && isOld:
 				default:
-					t.Errorf("the machine stopped after %q, and %v, %v is loaded", d.trace, got, loadErr)
+					t.Errorf("the machine stopped after %q; then Load returned %v, %v", d.trace, got, loadErr)
 				}
 			}
 			if err == nil {
@@ -68,16 +68,16 @@ func TestASaveThatFailsAtAnyStepIsAnErrorAndLeavesTheOldRecordOrTheNewOne(t *tes
 		err := dir.Save(t.Context(), after)
 		if d.steps < failAt {
 			if err != nil {
-				t.Errorf("Save returned %v and no step has failed", err)
+				t.Errorf("Save returned %v, but no step has failed", err)
 			}
 			return
 		}
 		if !errors.Is(err, full) {
-			t.Fatalf("Save returned %v although the last of %q has failed", err, d.trace)
+			t.Fatalf("Save returned %v, but the last of %q has failed", err, d.trace)
 		}
 		got, err := dir.Load(t.Context(), crashKey)
 		if renamed := d.trace[failAt-1] == "flush the directory"; err != nil || !reflect.DeepEqual(got, before) && !renamed {
-			t.Errorf("the last of %q has failed, and %v, %v is loaded", d.trace, got, err)
+			t.Errorf("the last of %q has failed; then Load returned %v, %v", d.trace, got, err)
 		}
 		if len(d.names) != 1 {
 			t.Errorf("after %q there are %d files, want one", d.trace, len(d.names))

@@ -48,7 +48,7 @@ func wantLoaded(t *testing.T, s lastknown.Store, want lastknown.Record) {
 	}
 }
 
-// keys that file systems have trouble with.
+// keys are difficult for file systems.
 var keys = []string{
 	"a", "A", "/", "//", "\x00", "\x00\x00", "\xff", "\xff\xff", ".", "..", "../../etc/passwd", "con", "CON", "nul.txt", "a.", "a ", "a\n", "a/b", "a-b",
 	"ключ", strings.Repeat("k", 300), strings.Repeat("k", 301), strings.Repeat("\x00", 1<<20), "x.lastknown", "*?<>|:\"\\",
@@ -106,7 +106,7 @@ func TestTheRecordThatWasSavedLastIsLoaded(t *testing.T) {
 		record(key, 12, 1<<20, "/a"),
 		record(key, 13, 0, "/a"), // the empty value
 		record(key, 14, 0),       // deleted
-		record(key, 3, 10, "/a"), // of a store that was restored
+		record(key, 3, 10, "/a"), // the store was restored
 	} {
 		save(t, dir, want)
 		got, err := lastknown.NewDir(filepath.Dir(dir.File(key))).Load(t.Context(), key)
@@ -299,7 +299,7 @@ func TestConcurrentUsersOfADirectoryLoadWholeRecords(t *testing.T) {
 				}
 				n := got.Snapshot.Revision
 				if want := record(key, n, max(int(n)*10, 1), "/a"); n > 1 && !reflect.DeepEqual(got, want) {
-					t.Errorf("loaded a record of revision %d that nobody has saved", n)
+					t.Errorf("loaded a record of revision %d that was never saved", n)
 				}
 			}
 		})

@@ -14,28 +14,28 @@ import (
 	"github.com/watchkv/watchkv/value/lastknown"
 )
 
-// disk is a file system in memory that keeps, as a real one may, nothing of what was not flushed: a machine that stops finds on
-// it one of the states of [disk.crashes]. It can be made to fail, or to stop, at a chosen step.
+// disk is a file system in memory. Like a real one, it may lose everything that was not flushed: after a crash, it is in one of the states of
+// [disk.crashes]. A test can make it fail, or stop the machine, at a chosen step.
 type disk struct {
-	names   map[string]*inode // as programs see them
-	flushed map[string]*inode // as the disk has them
-	pending []change          // of names, since they were flushed
+	names   map[string]*inode // the files as programs see them
+	flushed map[string]*inode // the files as the disk has them
+	pending []change          // changes of names since the last flush
 
 	steps  int
 	trace  []string
-	failAt int // the step that fails; zero for none
+	failAt int // the step that fails; zero for no step
 	failed error
 	stopAt int // the step at which the machine stops; zero for never
 	temps  int
 }
 
-// inode is a file. What is beyond flushed may be on the disk or not.
+// inode is a file. Bytes after flushed may be on the disk or not.
 type inode struct {
 	data    []byte
 	flushed []byte
 }
 
-// change is a name that was given to a file, or with a nil file taken away.
+// change gives a name to a file. With a nil file, it removes the name.
 type change struct {
 	name string
 	file *inode
@@ -45,7 +45,7 @@ func newDisk() *disk {
 	return &disk{names: make(map[string]*inode), flushed: make(map[string]*inode)}
 }
 
-// errStopped is what a Dir gets when the machine has stopped: what it does after that has no effect.
+// errStopped is the error of each call after the machine has stopped. Such calls have no effect.
 var errStopped = errors.New("the machine has stopped")
 
 func (d *disk) step(what string) error {
@@ -113,7 +113,7 @@ func (d *disk) ReadFile(name string) ([]byte, error) {
 
 func (d *disk) OlderThan(string, string, time.Time) ([]string, error) { return nil, nil }
 
-// openFile writes in two parts, as the system may.
+// openFile writes in two parts, which an operating system may do too.
 type openFile struct {
 	*inode
 	disk *disk
@@ -143,8 +143,8 @@ func (f *openFile) Sync() error {
 
 func (f *openFile) Close() error { return f.disk.step("close") }
 
-// crashes returns every disk that a machine may find which starts again after it stopped now: each change of a name has happened or
-// not, whatever became of the others, and of each file that was not flushed there may be nothing, a part, or zeros.
+// crashes returns every state of the disk that is possible after a crash now. Each change of a name has happened or not, independently of the
+// others. Of each file that was not flushed, there may be nothing, a part, or zeros.
 func (d *disk) crashes() []*disk {
 	var all []*disk
 	for happened := range 1 << len(d.pending) {

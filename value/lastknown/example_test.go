@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/value/lastknown"
 )
 
-// A program saves what it has read, and loads it at a start at which its store does not answer.
+// A program saves what it has read. It loads that when it starts and its store does not answer.
 func Example() {
 	ctx := context.Background()
 	path, err := os.MkdirTemp("", "lastknown")
@@ -35,12 +35,12 @@ func Example() {
 		return
 	}
 	if err := saved.Save(ctx, lastknown.Record{Range: limits, Snapshot: snapshot}); err != nil {
-		fmt.Println(err) // the record before is still there
+		fmt.Println(err) // the previous record is still there
 	}
 
 	record, err := saved.Load(ctx, limits)
 	if err != nil {
-		fmt.Println(err) // wait for the store instead
+		fmt.Println(err) // then wait for the store
 		return
 	}
 	for _, e := range record.Snapshot.Entries {

@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value/lastknown"
 )
 
-// A program that starts while its store is down, with what it knew when it ran last.
+// A program starts while its store is down. It uses what it knew when it ran last.
 func ExampleOf() {
 	ctx := context.Background()
 	path, err := os.MkdirTemp("", "lastknown")
@@ -27,15 +27,15 @@ func ExampleOf() {
 	run := func() {
 		saved := lastknown.Of(lastknown.NewDir(path), []byte("production"))
 		limit := value.New(store, "/app/limit", value.JSON[int],
-			value.WithLastKnown(saved, 10*time.Millisecond)) // or some seconds
+			value.WithLastKnown(saved, 10*time.Millisecond)) // in production, some seconds
 		w := limit.Watch()
-		defer w.Close() // waits until what is known is saved
+		defer w.Close() // waits until the value is saved
 		v, err := w.Get(ctx)
 		reading, _ := limit.Latest()
 		fmt.Println(v, err, "last known:", reading.LastKnown)
 	}
 	run()
-	store.Cut() // the store does not answer any more
+	store.Cut() // from now on the store does not answer
 	run()
 	// Output:
 	// 10 <nil> last known: false

@@ -12,8 +12,8 @@ import (
 	"github.com/watchkv/watchkv/value/lastknown"
 )
 
-// Whatever is in a file, Load returns an error, or the record of a file that Save writes. With sealed, the bytes have a first line
-// that fits them, so that what they say is looked at, too: Load then returns an error, or a record that can be saved.
+// For any contents of a file, Load returns an error, or the record of a file that Save could have written. With sealed, the file gets a
+// correct first line, so that Load also parses the rest: then Load returns an error, or a record that can be saved.
 func FuzzLoad(f *testing.F) {
 	dir := lastknown.NewDir(f.TempDir())
 	r := kv.Prefix("/a")
@@ -47,15 +47,15 @@ func FuzzLoad(f *testing.F) {
 		got, err := dir.Load(t.Context(), r)
 		if err != nil {
 			if !reflect.DeepEqual(got, lastknown.Record{}) {
-				t.Fatalf("with the error %v, loaded %v", err, got)
+				t.Fatalf("Load returned the error %v, but also the record %v", err, got)
 			}
 			return
 		}
 		if err := dir.Save(t.Context(), got); err != nil {
-			t.Fatalf("loaded what cannot be saved: %v", err)
+			t.Fatalf("loaded a record that cannot be saved: %v", err)
 		}
 		if again, err := os.ReadFile(path); err != nil || !sealed && !bytes.Equal(again, file) {
-			t.Fatalf("believed a file that Save does not write, %v:\n%q\nwant\n%q", err, file, again)
+			t.Fatalf("loaded a file that Save does not write, %v:\n%q\nwant\n%q", err, file, again)
 		}
 	})
 }

@@ -16,11 +16,11 @@ import (
 	"github.com/watchkv/watchkv/value/lastknown"
 )
 
-// A child process of these tests finds here what it has to do.
+// These environment variables tell a child process of the tests what to do.
 const (
 	childPath = "LASTKNOWN_TEST_CHILD" // the directory to save in
-	childStep = "LASTKNOWN_TEST_STEP"  // the step at which the child kills itself; empty: it saves until it is killed
-	childFrom = "LASTKNOWN_TEST_FROM"  // the revision that it saves first
+	childStep = "LASTKNOWN_TEST_STEP"  // the step at which the child kills itself; if empty, it saves until it is killed
+	childFrom = "LASTKNOWN_TEST_FROM"  // the first revision that it saves
 )
 
 func TestMain(m *testing.M) {
@@ -49,7 +49,7 @@ func saveUntilKilled(path string) {
 	}
 }
 
-// killingFiles is the machine's file system, in a process that kills itself at a chosen step.
+// killingFiles is the real file system. It kills its process at a chosen step.
 type killingFiles struct {
 	lastknown.OSFiles
 	at, steps int
@@ -62,7 +62,7 @@ func (k *killingFiles) step() {
 	if self, err := os.FindProcess(os.Getpid()); err == nil {
 		self.Kill()
 	}
-	select {} // until it is dead
+	select {} // wait for the kill
 }
 
 func (k *killingFiles) CreateTemp(dir, pattern string) (lastknown.TempFile, error) {
@@ -110,8 +110,8 @@ func (f *killingFile) Close() error {
 	return f.TempFile.Close()
 }
 
-// child runs this program as one that saves in the directory from a revision on, and returns the last revision that it has
-// acknowledged when it is dead. Read is called with each.
+// child runs this program as a child that saves records in the directory, from a revision on. After the child has died, it returns the last
+// revision that the child has acknowledged. It calls read with each acknowledged revision.
 func child(t *testing.T, path string, from kv.Revision, step int, read func(kv.Revision, *os.Process)) (last kv.Revision) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -123,14 +123,14 @@ func child(t *testing.T, path string, from kv.Revision, step int, read func(kv.R
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	giveUp := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }) // only bounds a failure
+	giveUp := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }) // limits only a failure
 	defer giveUp.Stop()
 	last = from - 1
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		n, err := strconv.Atoi(lines.Text())
 		if err != nil {
-			t.Errorf("the child said %q", lines.Text())
+			t.Errorf("the child printed %q", lines.Text())
 			continue
 		}
 		last = kv.Revision(n)
@@ -142,15 +142,15 @@ func child(t *testing.T, path string, from kv.Revision, step int, read func(kv.R
 	return last
 }
 
-// wantAcknowledged requires the last record that was acknowledged, or the one that was being saved after it.
+// wantAcknowledged requires that Load returns the last acknowledged record, or the record that was being saved after it.
 func wantAcknowledged(t *testing.T, path string, acknowledged kv.Revision) {
 	t.Helper()
 	got, err := lastknown.NewDir(path).Load(t.Context(), kv.Key("/a"))
 	if err != nil {
-		t.Fatalf("revision %d was saved, and then: %v", acknowledged, err)
+		t.Fatalf("revision %d was saved, but then Load returned: %v", acknowledged, err)
 	}
 	if n := got.Snapshot.Revision; n != acknowledged && n != acknowledged+1 || !reflect.DeepEqual(got, killedRecord(n)) {
-		t.Fatalf("revision %d was saved, and one of revision %d is loaded", acknowledged, n)
+		t.Fatalf("revision %d was saved, but revision %d was loaded", acknowledged, n)
 	}
 }
 

@@ -37,11 +37,11 @@ func TestTheRecordsOfAClusterAreThoseThatWereSavedForIt(t *testing.T) {
 		}
 		got, confirmed, err := save.by.Load(t.Context(), r)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" || !confirmed.Equal(when) {
-			t.Errorf("%s: promised: a record is loaded as it was saved, of %v; it is of %v, %v (-want +got):\n%s", save.name, when, confirmed, err, diff)
+			t.Errorf("%s: promised: a record is loaded as it was saved, with the time %v; it has the time %v, %v (-want +got):\n%s", save.name, when, confirmed, err, diff)
 		}
 		for _, other := range save.unbelieved {
 			if got, _, err := other.Load(t.Context(), r); !errors.Is(err, lastknown.ErrForeign) || got.Entries != nil {
-				t.Errorf("%s: promised: a record of another cluster is not believed; Load returned %+v, %v", save.name, got, err)
+				t.Errorf("%s: promised: a record of another cluster is not used; Load returned %+v, %v", save.name, got, err)
 			}
 		}
 	}

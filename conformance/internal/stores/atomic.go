@@ -8,9 +8,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// atomicChecks are those of W5: a commit is one thing, also on its way through a watch.
+// atomicChecks are the checks of W5: all events of a commit are delivered in one batch.
 var atomicChecks = []check{
-	{"W5", "single-writes", "several writers put and delete one key at a time, concurrently: each revision is one event, in live watches and in watches of the past", 0, func(e *env) {
+	{"W5", "single-writes", "several writers concurrently put and delete one key at a time: each revision is one event, in live watches and in watches of the past", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		live := e.Watch(e.All(), start)
 		e.Parallel(4, func(w int) error {
@@ -55,14 +55,14 @@ var atomicChecks = []check{
 		whole(e, live.Through(last))
 		whole(e, e.Watch(e.All(), start).Through(last))
 	}},
-	{"W5", "slow-consumer", "commits while the consumer of a watch is busy; then the consumer reads on", suite.Commit, func(e *env) {
+	{"W5", "slow-consumer", "commits while the consumer of a watch is busy; then the consumer reads the rest", suite.Commit, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		w.Through(e.Put(e.Key("first"), "v"))
 		e.commits(3, 4, 50, 2<<10)
 		whole(e, w.Through(e.Put(e.Key("last"), "v")))
 	}},
-	{"W5", "part-of-a-commit", "watches a range that has a part of each commit, of puts, of deletions and of both", suite.Commit, func(e *env) {
+	{"W5", "part-of-a-commit", "watches a range that holds some of the keys of each commit, for commits of puts, of deletions and of both", suite.Commit, func(e *env) {
 		start := e.Get(e.All()).Revision
 		inside := kv.Prefix(e.Key("in/"))
 		live := e.Watch(inside, start)
@@ -86,7 +86,7 @@ var atomicChecks = []check{
 	}},
 }
 
-// commits makes n commits by each of several writers, each of so many keys with values of size bytes.
+// commits makes several writers commit concurrently. Each writer makes n commits. Each commit puts keys keys, with values of size bytes.
 func (e *env) commits(writers, n, keys, size int) {
 	e.Parallel(writers, func(w int) error {
 		for i := range n {
@@ -103,7 +103,7 @@ func (e *env) commits(writers, n, keys, size int) {
 	})
 }
 
-// whole requires every batch that has an event of a revision to have all of them.
+// whole requires that a batch which has an event of a revision has all events of that revision.
 func whole(e *env, w *suite.Watching) {
 	total := make(map[kv.Revision]int)
 	for _, event := range e.Ledger.EventsAfter(w.R, w.After) {
@@ -116,7 +116,7 @@ func whole(e *env, w *suite.Watching) {
 		}
 		for rev, n := range in {
 			if n != total[rev] {
-				e.Errorf("revision %d changed %d keys of %s in one commit, and a batch has the events of %d of them; the batches: %s",
+				e.Errorf("revision %d changed %d keys of %s in one commit, but a batch has the events of only %d of them; the batches: %s",
 					rev, total[rev], e.ShortRange(w.R), n, suite.DescribeBatches(w.Batches))
 				return
 			}

@@ -7,9 +7,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// bookmarkChecks are those of W7: what a batch's Revision says.
+// bookmarkChecks are the checks of W7: what a batch's Revision says.
 var bookmarkChecks = []check{
-	// first, while the store holds little
+	// This check is first, while the store holds little.
 	{"W7", "restored", "restores a backup, begins a watch, requests a bookmark, and writes: the bookmark is not ahead of the write", suite.Progress | suite.Backup, func(e *env) {
 		_, was := e.watchPastBackup()
 		e.readable()
@@ -62,7 +62,7 @@ var bookmarkChecks = []check{
 			truthful(e, w.Through(last))
 		}
 	}},
-	{"W7", "busy-consumer", "requests a bookmark while the consumer of a watch is busy, and writes before the consumer reads on: the bookmark is not ahead of the write", suite.Progress, func(e *env) {
+	{"W7", "busy-consumer", "requests a bookmark while the consumer of a watch is busy, and writes before the consumer continues: the bookmark is not ahead of the write", suite.Progress, func(e *env) {
 		w := e.Watch(e.All(), e.Get(e.All()).Revision)
 		w.Through(e.Put(e.Key("k"), "first"))
 		for i := range 10 {
@@ -84,7 +84,7 @@ var bookmarkChecks = []check{
 	}},
 }
 
-// bookmarkAfter reads until a bookmark of at least rev comes, and returns it.
+// bookmarkAfter reads until a bookmark at rev or later comes, and returns it.
 func bookmarkAfter(w *suite.Watching, rev kv.Revision) kv.Batch {
 	return bookmarkAfterAsking(w, rev, w.E.Progress)
 }
@@ -100,29 +100,29 @@ func bookmarkAfterAsking(w *suite.Watching, rev kv.Revision, ask func()) kv.Batc
 	}
 }
 
-// truthful requires every batch to say how far the watch is, and never to be ahead of what follows.
+// truthful requires that every batch says how far the watch is, and that no batch is ahead of a later event.
 func truthful(e *env, w *suite.Watching) {
 	position := w.After
 	for i, b := range w.Batches {
 		for _, event := range b.Events {
 			if i > 0 && event.ModRevision <= position {
-				e.Errorf("a batch said that the watch of %s is complete up to %d, and then %v %s of revision %d came; the batches: %s",
+				e.Errorf("a batch said that the watch of %s is complete up to %d, but then %v %s of revision %d came; the batches: %s",
 					w.E.ShortRange(w.R), position, event.Type, w.E.Short(event.Key), event.ModRevision, suite.DescribeBatches(w.Batches[:i+1]))
 				return
 			}
 		}
 		if n := len(b.Events); n > 0 && b.Revision != b.Events[n-1].ModRevision {
-			e.Errorf("a batch has revision %d, and its last event %d: only a bookmark may say more than events show", b.Revision, b.Events[n-1].ModRevision)
+			e.Errorf("a batch has revision %d, but its last event has revision %d: only a bookmark may be ahead of its events", b.Revision, b.Events[n-1].ModRevision)
 			return
 		}
 		if b.Revision < position {
-			e.Errorf("a batch said that the watch of %s is complete up to %d, and the next one %d: a watch after that delivers events again; the batches: %s",
+			e.Errorf("a batch said that the watch of %s is complete up to %d, but the next batch said %d: a watch after that delivers events again; the batches: %s",
 				w.E.ShortRange(w.R), position, b.Revision, suite.DescribeBatches(w.Batches[:i+1]))
 			return
 		}
 		position = b.Revision
 	}
-	// What never comes, although a batch was ahead of it, is missing.
+	// An event that never comes is missing if a batch was ahead of it.
 	came := make(map[kv.Revision]bool)
 	for _, event := range w.Events() {
 		came[event.ModRevision] = true

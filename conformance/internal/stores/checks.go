@@ -5,7 +5,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// env is a [suite.Env] with what checks of stores do and expect.
+// env is a [suite.Env] with the steps and expectations of the checks of stores.
 type env struct{ *suite.Env }
 
 // check is a [suite.Check] of a store.
@@ -40,7 +40,7 @@ func Checks() []suite.Check {
 	return all
 }
 
-// sharedHistory is a store with a long history, which checks only read.
+// sharedHistory is a store with a long history. Checks only read it.
 type sharedHistory struct {
 	*env
 	start, last kv.Revision // the history is after start, up to last

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// endChecks are those of W12: how watches end, and what is left.
+// endChecks are the checks of W12: how watches end, and what they leave.
 var endChecks = []check{
 	{"W12", "cancel-while-waiting", "cancels the contexts of watches that wait for a first write, for another write, or for the future", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "v")
@@ -45,7 +45,7 @@ var endChecks = []check{
 		w.Next()
 		w.Cancel()
 		if b, err, ok := w.TryNext(); ok {
-			e.Errorf("a batch came after the context was done: %s", suite.DescribeBatches([]kv.Batch{b}))
+			e.Errorf("a batch was delivered after the context was done: %s", suite.DescribeBatches([]kv.Batch{b}))
 			w.Stop()
 		} else {
 			e.expectContextError("the watch", err, context.Canceled)
@@ -59,7 +59,7 @@ var endChecks = []check{
 			w.Next()
 			close(w.Brk)
 			if !w.Finished(e.AtOnce()) {
-				e.Errorf("the loop was left with break, and the sequence has not returned %v later", e.AtOnce())
+				e.Errorf("the loop ended with break, but the sequence has not returned %v later", e.AtOnce())
 			}
 			w.Cancel()
 		}
@@ -72,7 +72,7 @@ var endChecks = []check{
 		late := e.Watch(e.All(), now)
 		for _, w := range []*suite.Watching{running, late} {
 			w.Cancel()
-			e.expectEnd(w, context.Canceled, kv.ErrUnavailable) // it may have ended before that, as it was cut off
+			e.expectEnd(w, context.Canceled, kv.ErrUnavailable) // the watch may have ended earlier, because of the cut
 		}
 		heal()
 	}},
@@ -83,26 +83,26 @@ var endChecks = []check{
 		heal := e.Cut()
 		close(w.Brk)
 		if !w.Finished(e.AtOnce()) {
-			e.Errorf("the loop was left with break while cut off, and the sequence has not returned %v later", e.AtOnce())
+			e.Errorf("the loop ended with break while the store was cut off, but the sequence has not returned %v later", e.AtOnce())
 		}
 		w.Cancel()
 		heal()
 	}},
-	{"W12", "no-goroutines", "begins and ends many watches, half by break and half by cancel: no goroutines are left", 0, func(e *env) {
-		e.end(e.begin(4)) // so that what a store starts once does not count
+	{"W12", "no-goroutines", "begins many watches and ends half of them by break and half by cancel: no goroutines are left", 0, func(e *env) {
+		e.end(e.begin(4)) // so that goroutines which a store starts only once do not count
 		before, _ := e.Goroutines()
 		const n = 60
 		e.end(e.begin(n))
 		e.expectGoroutines(before, n, "watches began and ended")
 	}},
-	{"W12", "no-goroutines-after-a-cut", "ends many watches while the store is cut off, half by break and half by cancel, and heals it: no goroutines are left", suite.Cut, func(e *env) {
+	{"W12", "no-goroutines-after-a-cut", "ends many watches while the store is cut off, half of them by break and half by cancel, and heals the cut: no goroutines are left", suite.Cut, func(e *env) {
 		e.end(e.begin(4))
 		before, _ := e.Goroutines()
 		const n = 60
 		watches := e.begin(n)
 		heal := e.Cut()
 		e.end(watches, kv.ErrUnavailable)
-		heal() // before that a client may have some that would tell the server
+		heal() // before the heal, a client may have goroutines that wait to notify the server
 		e.expectGoroutines(before, n, "watches were ended while cut off")
 	}},
 	{"W12", "never-iterated", "calls Watch many times and never iterates: no watch begins", 0, func(e *env) {
@@ -118,7 +118,7 @@ var endChecks = []check{
 			ctx, cancel := e.Bounded()
 			defer cancel()
 			if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
-				e.Errorf("no sequence was iterated, and the server serves watches: %v", err)
+				e.Errorf("no sequence was iterated, but the server serves watches: %v", err)
 			}
 		}
 	}},
@@ -127,7 +127,7 @@ var endChecks = []check{
 		ctx, cancel := e.Bounded()
 		defer cancel()
 		if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
-			e.Errorf("all watches have ended, and the server still serves some: %v", err)
+			e.Errorf("all watches have ended, but the server still serves some: %v", err)
 		}
 	}},
 	{"W12", "errors-are-last", "ends watches in several ways: the error comes last, with a zero batch", 0, func(e *env) {
@@ -150,25 +150,25 @@ var endChecks = []check{
 	}},
 }
 
-// expectGoroutines requires that no more goroutines run than before, but for a few, after n times something was done.
+// expectGoroutines requires that only a few more goroutines run than before, although something was done n times.
 func (e *env) expectGoroutines(before, n int, done string) {
-	// A goroutine that has done its last may be seen for a moment still, or waits to try something again. The pause lets time
-	// pass in a bubble too.
+	// A goroutine that is ending may still be visible for a moment, or may wait to retry something. The pause lets time pass, even in a
+	// bubble.
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
 		after, stacks := e.Goroutines()
 		if after <= before+n/4 {
 			return
 		}
 		if time.Since(begin) > e.AtOnce() {
-			e.Errorf("%d goroutines run, before there were %d, and in between %d %s. The goroutines:\n%s",
+			e.Errorf("%d goroutines run. Before, there were %d. In between, %d %s. The goroutines:\n%s",
 				after, before, n, done, stacks)
 			return
 		}
 	}
 }
 
-// expectEnd requires a watch whose context is done to end at once, with the context's error or one of the others, and
-// nothing after it.
+// expectEnd requires that a watch whose context is done ends at once, with the context's error or one of the other errors, and delivers
+// nothing after that.
 func (e *env) expectEnd(w *suite.Watching, want error, or ...error) {
 	limit := e.AtOnce()
 	_, err, ok := w.NextWithin(limit)
@@ -177,9 +177,9 @@ func (e *env) expectEnd(w *suite.Watching, want error, or ...error) {
 	}
 	switch {
 	case ok:
-		e.Errorf("the watch after %d goes on, though its context has ended: %v", w.After, want)
+		e.Errorf("the watch after %d goes on, although its context has ended: %v", w.After, want)
 	case errors.Is(err, suite.ErrInVain):
-		e.Errorf("the watch after %d has not ended %v after its context: %v", w.After, limit, want)
+		e.Errorf("the watch after %d has not ended %v after its context ended: %v", w.After, limit, want)
 	default:
 		if !slices.ContainsFunc(or, func(other error) bool { return errors.Is(err, other) }) {
 			e.expectContextError(fmt.Sprintf("the watch after %d", w.After), err, want)
@@ -193,15 +193,15 @@ func (e *env) expectEnd(w *suite.Watching, want error, or ...error) {
 	}
 }
 
-// expectEndAlone requires that of a watch that must not deliver anything before.
+// expectEndAlone is expectEnd for a watch that must not deliver anything before it ends.
 func (e *env) expectEndAlone(w *suite.Watching, want error) {
 	e.expectEnd(w, want)
 	if len(w.Batches) > 0 {
-		e.Errorf("the context of the watch after %d was done before, and it delivered: %s", w.After, suite.DescribeBatches(w.Batches))
+		e.Errorf("the context of the watch after %d was done before, but the watch delivered: %s", w.After, suite.DescribeBatches(w.Batches))
 	}
 }
 
-// begin begins n watches, all running at once.
+// begin begins n watches that run concurrently.
 func (e *env) begin(n int) []*suite.Watching {
 	now := e.Put(e.Key("k"), "v")
 	var watches []*suite.Watching
@@ -214,8 +214,7 @@ func (e *env) begin(n int) []*suite.Watching {
 	return watches
 }
 
-// end ends watches, half by break and half by cancel, and requires the latter to end with the context's error or one of
-// the others.
+// end ends half of the watches by break and half by cancel. The latter must end with the context's error or one of the others.
 func (e *env) end(watches []*suite.Watching, or ...error) {
 	for i, w := range watches {
 		if i%2 == 0 {

@@ -7,9 +7,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// entryChecks are those of S3 and S4: what an entry says of itself, and what a range without entries is.
+// entryChecks are the checks of S3 and S4: the metadata of entries, and ranges without entries.
 var entryChecks = []check{
-	{"S3", "put-delete-put", "puts two keys in turns, deletes them and puts them again, and gets them after each step, alone and together", 0, func(e *env) {
+	{"S3", "put-delete-put", "puts two keys in turns, deletes them and puts them again, and gets them after each step, separately and together", 0, func(e *env) {
 		a, b := e.Key("a"), e.Key("b")
 		for _, step := range []func() kv.Revision{
 			func() kv.Revision { return e.Put(a, "1") },
@@ -48,7 +48,7 @@ var entryChecks = []check{
 		live.ExpectAll()
 		e.Watch(e.All(), start).Through(e.Ledger.Last()).ExpectAll()
 	}},
-	{"S3", "conditional-puts", "puts a key on conditions that hold, across its deletion", 0, func(e *env) {
+	{"S3", "conditional-puts", "puts a key on conditions that hold, before and after its deletion", 0, func(e *env) {
 		key := e.Key("k")
 		rev := e.Put(key, "1", kv.IfAbsent())
 		rev = e.Put(key, "2", kv.IfRevision(rev))
@@ -60,7 +60,7 @@ var entryChecks = []check{
 		e.Put(key, "5", kv.IfRevision(rev))
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"S3", "events", "puts, deletes and puts keys again, and watches live and from before: puts carry the same metadata, deletions only key and revision", 0, func(e *env) {
+	{"S3", "events", "puts, deletes and puts keys again, and watches live and from before: events of puts have the same metadata, and events of deletions have only key and revision", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		a, b := e.Key("a"), e.Key("b")
 		live, single := e.Watch(e.All(), start), e.Watch(kv.Key(a), start)
@@ -115,7 +115,7 @@ var entryChecks = []check{
 	}},
 }
 
-// expectAbsent requires r to be empty, at a revision of at least last.
+// expectAbsent requires that r is empty, at revision last or later.
 func (e *env) expectAbsent(r kv.Range, last kv.Revision) {
 	got, err := e.TryGet(e.Store, r)
 	if err != nil {
@@ -125,31 +125,31 @@ func (e *env) expectAbsent(r kv.Range, last kv.Revision) {
 	e.expectNothing("get", r, got, last)
 }
 
-// expectNothing requires got to be what r is without entries, at a revision of at least last.
+// expectNothing requires that got is the snapshot of the empty range r, at revision last or later.
 func (e *env) expectNothing(what string, r kv.Range, got kv.Snapshot, last kv.Revision) {
 	switch {
 	case len(got.Entries) != 0:
 		e.Errorf("%s %s, which is empty, returned %d entries", what, e.ShortRange(r), len(got.Entries))
 	case got.Entries != nil:
-		e.Errorf("%s %s, which is empty, returned Entries that are empty, and should be nil", what, e.ShortRange(r))
+		e.Errorf("%s %s, which is empty, returned Entries that are empty but not nil", what, e.ShortRange(r))
 	case got.Revision < last:
 		e.Errorf("%s %s, which is empty, returned revision %d, but the store is at %d: a watch after it would deliver the past",
 			what, e.ShortRange(r), got.Revision, last)
 	}
 }
 
-// edgeKeys are keys at the edges of edgeRanges, and some outside them.
+// edgeKeys returns keys at the edges of edgeRanges, and some outside them.
 func edgeKeys(p string) []string {
 	return []string{
 		p + "a", p + "a\x00", p + "a\x00\x00", p + "a/", p + "aa", p + "a\xfe", p + "a\xff", p + "a\xff\x00", p + "a\xff\xff", p + "a\xff\xffz",
 		p + "b", p + "b\x00", p + "bb", p + "c", p + "A", p + "\x00", p + "\xff", p + "\xff\xff",
 		"\xff" + p, "\xff\xff" + p, "\xfe" + p, "\x00" + p,
-		// what means something in the patterns of others, and what it would mean
+		// characters with a meaning in the patterns of some stores, and keys that such patterns would match
 		p + "w_x", p + "w%x", p + "w*x", p + "w?x", p + "w.x", p + "w>x", p + "w[y]x", p + `w\x`, p + "wyx", p + "wyyx", p + "wx", p + "w/y/x",
 	}
 }
 
-// edgeRanges are ranges of every kind that hold some of edgeKeys.
+// edgeRanges returns ranges of every kind that hold some of edgeKeys.
 func edgeRanges(p string) []kv.Range {
 	return []kv.Range{
 		kv.Key(p + "a"), kv.Key(p + "a\x00"), kv.Key(p + "a\xff"),

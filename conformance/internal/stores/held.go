@@ -6,10 +6,10 @@ import (
 	"github.com/watchkv/watchkv/conformance/internal/suite"
 )
 
-// heldChecks are those of W11 that measure the memory which is held for watches: by how much the heap of this process shrinks when
-// they end. What a consumer was given is its own, and is not counted. They are the last of W11, as one compacts.
+// heldChecks are the checks of W11 that measure the memory which is held for watches: by how much the heap of this process shrinks when
+// the watches end. Batches that a consumer has received do not count. These checks are the last of W11, because one of them compacts.
 var heldChecks = []check{
-	{"W11", "held-far-behind", "watches a long history eight times, reads one batch each and blocks: the watches hold no more than a part of the history beyond that", 0, func(e *env) {
+	{"W11", "held-far-behind", "watches a long history eight times, reads one batch of each watch, and blocks: beyond that batch, each watch holds only a part of the history", 0, func(e *env) {
 		long := e.sharedHistory()
 		var size int
 		for _, event := range long.Ledger.EventsAfter(long.All(), long.start) {
@@ -24,12 +24,12 @@ var heldChecks = []check{
 		held := e.heldFor(watches)
 		e.Logf("each watch holds %d KiB; the history has %d KiB", held>>10, size>>10)
 		if held > size*3/4 {
-			e.Errorf("a watch has yielded one batch, of a history of %d events with %d KiB, and holds %d KiB beyond that: it should read history "+
-				"in pages, when its consumer asks for more. If these are its pages, Backend.Open should ask for smaller ones",
+			e.Errorf("a watch has yielded one batch of a history of %d events with %d KiB, but holds %d KiB beyond that batch: it should read history "+
+				"in pages, when its consumer asks for more. If it does so already, Backend.Open should ask for smaller pages",
 				len(long.Ledger.EventsAfter(long.All(), long.start)), size>>10, held>>10)
 		}
 	}},
-	{"W11", "held-while-stuck", "blocks four consumers while others put five megabytes and another watch reads all of it, and compacts, if that is claimed: no watch holds more than a fifth of what has passed", 0, func(e *env) {
+	{"W11", "held-while-stuck", "blocks four consumers while others put five megabytes and another watch reads all of them, and compacts, if the backend can: no watch holds more than a fifth of what was put", 0, func(e *env) {
 		const values, size = 100, 50 << 10
 		start := e.Get(e.All()).Revision
 		first := e.Put(e.Key("first"), "v")
@@ -42,20 +42,20 @@ var heldChecks = []check{
 		last := e.Put(e.Key("last"), "v")
 		other.Through(last).ExpectAll()
 		if e.Backend.Compact != nil {
-			e.Settled() // nothing that is still on its way to a watch should be compacted before
+			e.Settled() // so that the compaction removes nothing that is still on its way to a watch
 			e.Compact(last)
 		}
 		held := e.heldFor(watches)
 		e.Logf("each of %d blocked watches holds %d KiB of %d KiB", len(watches), held>>10, values*size>>10)
 		if held > values*size/5 {
-			e.Errorf("each of %d watches holds %d KiB, since its consumer is blocked and %d KiB of values were put: what is held for it "+
-				"should not grow with that. If this is the bound, Backend.Open should set a smaller one", len(watches), held>>10, values*size>>10)
+			e.Errorf("each of %d watches holds %d KiB, after its consumer has blocked and %d KiB of values were put: what a watch holds "+
+				"must not grow with what is put. If it is bounded already, Backend.Open should set a smaller bound", len(watches), held>>10, values*size>>10)
 		}
 	}},
 }
 
-// heldFor ends watches, and returns how many bytes each has held: what ending it frees. They end in pairs, and the least that a pair frees
-// counts, because a server in this process may drop something of its own at any moment.
+// heldFor ends watches, and returns how many bytes each has held: the bytes that are freed by its end. The watches end in pairs, and
+// the pair that frees least counts, because a server in this process may free memory of its own at any moment.
 func (e *env) heldFor(watches []*suite.Watching) int {
 	var least int
 	for i := 0; i < len(watches); i += 2 {
@@ -66,7 +66,7 @@ func (e *env) heldFor(watches []*suite.Watching) int {
 			}
 			for _, w := range pair {
 				if !w.Finished(e.AtOnce()) {
-					e.Fatalf("%s does not end, though its consumer has stopped", w)
+					e.Fatalf("%s does not end, although its consumer has stopped", w)
 				}
 			}
 		}) / len(pair)

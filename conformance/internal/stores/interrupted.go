@@ -12,9 +12,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// interruptedChecks are those of writes that are under way when their store is cut off.
+// interruptedChecks are the checks of writes that are pending when their store is cut off.
 var interruptedChecks = []check{
-	{"Writer", "interrupted", "cuts a store off while eight of its writes are under way, several times: another store onto the same data writes meanwhile", suite.Cut | suite.Again, func(e *env) {
+	{"Writer", "interrupted", "cuts a store off while eight of its writes are pending, several times: during the cut, another store over the same data can write", suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		for round := range interruptions {
 			writers := e.writersCutOff(round, 8, nil)
@@ -22,7 +22,7 @@ var interruptedChecks = []check{
 			writers.heal()
 		}
 	}},
-	{"Writer", "unacknowledged", "cuts a store off while eight of its writes are under way, puts the same keys through another store, and heals it, several times: no write happens twice, and a write that failed with ErrConflict has not happened", suite.Cut | suite.Again, func(e *env) {
+	{"Writer", "unacknowledged", "cuts a store off while eight of its writes are pending, puts the same keys through another store, and heals the cut, several times: no write happens twice, and a write that failed with ErrConflict has not happened", suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		start := e.Get(e.All()).Revision
 		for round := range interruptions {
@@ -42,8 +42,8 @@ var interruptedChecks = []check{
 	}},
 }
 
-// interruptions is how often a check cuts a store off in the middle of its writes: a store that is at fault only when a write is at
-// a certain point is found nevertheless.
+// interruptions is how many times a check cuts a store off in the middle of its writes. With several times, it also finds a store that fails
+// only if the cut comes at a certain point of a write.
 const interruptions = 4
 
 // attempt is a write whose outcome its store may never learn.
@@ -52,19 +52,19 @@ type attempt struct {
 	err        error
 }
 
-// interrupted is the writers of a store that is cut off.
+// interrupted has the writes of a store that is cut off.
 type interrupted struct {
 	attempts []attempt // set when heal returns
 	heal     func()
 }
 
-// writersCutOff has n writers put without a pause through the check's store, each another key, and cuts the store off in the middle. A
-// writer stops at its first error, and waits for its write as long as the store is cut off. heal ends the cut, and waits for the writers.
+// writersCutOff makes n writers put without a pause through the check's store, each its own key, and cuts the store off in the middle. A
+// writer stops at its first error. During the cut, it waits for its pending write. heal ends the cut, and waits for the writers.
 func (e *env) writersCutOff(round, n int, conditions func(n int) []kv.Condition) *interrupted {
 	ctx, cancel := context.WithCancel(e.Context())
 	underWay := make(chan struct{}, n)
 	var stopped atomic.Bool
-	var writes atomic.Int64 // that were made or have failed
+	var writes atomic.Int64 // writes that have succeeded or failed
 	w := new(interrupted)
 	var mu sync.Mutex
 	wait := e.Background(n, func(n int) error {
@@ -88,7 +88,7 @@ func (e *env) writersCutOff(round, n int, conditions func(n int) []kv.Condition)
 	})
 	for range n {
 		if !e.Await(underWay) {
-			e.Fatalf("the writers do not get on")
+			e.Fatalf("the writers make no progress")
 		}
 	}
 	heal := e.Cut()
@@ -105,7 +105,7 @@ func (e *env) writersCutOff(round, n int, conditions func(n int) []kv.Condition)
 	return w
 }
 
-// untilStill returns when the writers have met the cut: no write ends any more.
+// untilStill waits until the cut blocks the writers: no write ends any more.
 func (e *env) untilStill(writes *atomic.Int64) {
 	for end := time.Now().Add(e.AtOnce()); time.Now().Before(end); {
 		before := writes.Load()
@@ -116,8 +116,8 @@ func (e *env) untilStill(writes *atomic.Int64) {
 	}
 }
 
-// putInterrupted is a put that may be cut off. It stays out of the ledger, as nobody knows whether it happened. With conditions,
-// each is the first put of its key.
+// putInterrupted makes a put that a cut may interrupt. The ledger does not record it, because it is unknown whether it happened. With
+// conditions, each is the first put of its key.
 func (e *env) putInterrupted(ctx context.Context, a attempt, i int, conditions func(n int) []kv.Condition, n int) error {
 	key, only := a.key, []kv.Condition(nil)
 	if conditions != nil {
@@ -129,7 +129,7 @@ func (e *env) putInterrupted(ctx context.Context, a attempt, i int, conditions f
 	return err
 }
 
-// expectWritable requires a write through other to succeed at once, though e.Store is cut off in the middle of its own.
+// expectWritable requires that a write through other succeeds at once, although e.Store is cut off in the middle of its writes.
 func (e *env) expectWritable(other suite.Store, value string) {
 	ctx, cancel := context.WithTimeout(e.Context(), e.AtOnce())
 	defer cancel()
@@ -137,13 +137,12 @@ func (e *env) expectWritable(other suite.Store, value string) {
 		return other.Put(ctx, e.Key("other"), []byte(value))
 	}, kv.PutOp(e.Key("other"), []byte(value)))
 	if err != nil {
-		e.Errorf("a store was cut off in the middle of its writes, and another one cannot write: %v. What a write locks has to be "+
-			"released whatever becomes of the writer: make a write one statement, or one call of a function", err)
+		e.Errorf("a store was cut off in the middle of its writes, and now another store cannot write: %v. The locks of a write must be "+
+			"released even if the writer vanishes: make a write one statement, or one call of a function", err)
 	}
 }
 
-// expectOnceEach requires the history after start to hold each attempt at most once, and none that is said to have
-// met a conflict.
+// expectOnceEach requires that the history after start has each attempt at most once, and no attempt that failed with a conflict.
 func (e *env) expectOnceEach(other suite.Store, start kv.Revision, attempts []attempt) {
 	last, err := e.TryPut(other, e.Key("last"), "v")
 	e.Must("put through another store", err)
@@ -155,11 +154,11 @@ func (e *env) expectOnceEach(other suite.Store, start kv.Revision, attempts []at
 	for _, a := range attempts {
 		switch n := happened[a.value]; {
 		case n > 1:
-			e.Errorf("one put of %q, during which the store was cut off, has happened %d times. Its acknowledgement was lost, and the store "+
-				"has put again: what others have written since is overwritten", a.value, n)
+			e.Errorf("the store was cut off during one put of %q, and the put has happened %d times. Its acknowledgement was lost, and the store "+
+				"has put again: this overwrites what others have written since", a.value, n)
 		case n > 0 && errors.Is(a.err, kv.ErrConflict):
-			e.Errorf("a put of %q, on the condition that the key is absent, has failed with %q, but it has happened. Its acknowledgement was "+
-				"lost, and the store has put again and met its own write", a.value, a.err)
+			e.Errorf("a put of %q, on the condition that the key is absent, failed with %q, but it has happened. Its acknowledgement was "+
+				"lost, and the store has put again and found its own write", a.value, a.err)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// gapChecks are those of W1: what lies between a Get and a Watch.
+// gapChecks are the checks of W1: writes between a Get and a Watch.
 var gapChecks = []check{
 	{"W1", "between-get-and-watch", "gets, writes, and only then watches after the revision of the get", 0, func(e *env) {
 		for i := range 10 {
@@ -57,7 +57,7 @@ var gapChecks = []check{
 	{"W1", "cut-off-before-anything-came", "cuts off a watch that has delivered nothing yet, and puts, three times: after the heal the put comes, or the watch ends with an error", suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		key := e.Key("k")
-		for i := range 3 { // nothing says when a watch has begun that delivers nothing
+		for i := range 3 { // several times, because nothing shows when a watch that delivers nothing has begun
 			w := e.Watch(kv.Key(key), e.Get(kv.Key(key)).Revision)
 			e.underWay(w)
 			heal := e.Cut()
@@ -79,13 +79,13 @@ var gapChecks = []check{
 	}},
 }
 
-// orderChecks are those of W2, W3 and W4. They tell the same stories and look at them differently, so that a store
-// that breaks one of the three learns which.
+// orderChecks are the checks of W2, W3 and W4. They share their stories and differ in what they expect, so that a failure says which of the
+// three guarantees the store breaks.
 var orderChecks = append(append(append(
 	stories("W2", ordered),
 	stories("W3", unique)...),
 	stories("W4", complete)...),
-	check{"W4", "same-value", "puts the same value again and again: each put is an event", 0, func(e *env) {
+	check{"W4", "same-value", "puts the same value many times: each put is an event", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		var last kv.Revision
@@ -98,7 +98,7 @@ var orderChecks = append(append(append(
 		w.Through(last).ExpectAll()
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	check{"W4", "deletions", "puts and deletes many keys, then watches from before: every deletion comes, also those of keys put again", 0, func(e *env) {
+	check{"W4", "deletions", "puts and deletes many keys, then watches from before: every deletion comes, even of keys that were put again", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		for i := range 30 {
@@ -114,11 +114,11 @@ var orderChecks = append(append(append(
 		w.Through(last).ExpectAll()
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	check{"W4", "after-zero", "watches after revision zero, which is the beginning and not now: everything comes, or the watch ends as compacted", 0, func(e *env) {
+	check{"W4", "after-zero", "watches after revision zero, which means from the beginning and not from now: everything comes, or the watch ends as compacted", 0, func(e *env) {
 		e.Put(e.Key("k"), "1")
 		last := e.Put(e.Key("k"), "2")
 		w := e.Watch(e.All(), 0)
-		e.underWay(w) // one that begins now has begun
+		e.underWay(w) // if the store took zero for now, the watch has begun by then
 		e.expectCompactedOrAll(w, 0, last)
 	}},
 	check{"W4", "iterated-twice", "iterates one sequence several times, concurrently and one after another: each iteration is a separate watch, from the same revision", 0, func(e *env) {
@@ -140,11 +140,11 @@ var orderChecks = append(append(append(
 		e.WatchVia(ctx, sequence, e.All(), start).Through(third).ExpectAll()
 		b.Through(e.Put(e.Key("k"), "4")).ExpectAll()
 	}},
-	check{"W4", "written-elsewhere", "watches through a store that nobody uses meanwhile, while another store over the same data puts and deletes: every event comes", suite.Again, func(e *env) {
+	check{"W4", "written-elsewhere", "watches through a store that is not used otherwise, while another store over the same data puts and deletes: every event comes", suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		w := e.Watch(e.All(), e.Get(e.All()).Revision)
 		e.underWay(w)
-		for i := range 5 { // the watch has delivered everything before each
+		for i := range 5 { // before each round the watch has delivered everything
 			rev, err := e.TryPut(other, e.Key("k"), fmt.Sprint(i))
 			e.Must("put", err)
 			w.Through(rev)
@@ -170,7 +170,7 @@ var orderChecks = append(append(append(
 	}},
 )
 
-// stories are checks of one guarantee that differ in how events come about. holds looks at what a watch read.
+// stories returns checks of one guarantee that differ in how the events are made. holds checks what a watch has delivered.
 func stories(guarantee string, holds func(*env, *suite.Watching)) []check {
 	return []check{
 		{guarantee, "burst", "watches while eight others put, delete and put again, as fast as they can", 0, func(e *env) {
@@ -183,7 +183,7 @@ func stories(guarantee string, holds func(*env, *suite.Watching)) []check {
 			long := e.sharedHistory()
 			holds(e, long.Watch(long.All(), long.start).Through(long.last))
 		}},
-		{guarantee, "catch-up-while-writing", "watches from the past while others write: where the two meet nothing is amiss", 0, func(e *env) {
+		{guarantee, "catch-up-while-writing", "watches from the past while others write: nothing is wrong where the past meets the new events", 0, func(e *env) {
 			start := e.Get(e.All()).Revision
 			e.churn(4, 25)
 			others := e.Writers(3)
@@ -213,7 +213,7 @@ func (s sequenceOf) Watch(context.Context, kv.Range, kv.Revision) iter.Seq2[kv.B
 	return s.sequence
 }
 
-// ordered requires no event to come after one of a later revision.
+// ordered requires that no event comes after an event of a later revision.
 func ordered(e *env, w *suite.Watching) {
 	last := w.After
 	for _, event := range w.Events() {
@@ -226,14 +226,14 @@ func ordered(e *env, w *suite.Watching) {
 	position := w.After
 	for _, b := range w.Batches {
 		if b.Revision < position {
-			e.Errorf("a batch of revision %d came after one of %d", b.Revision, position)
+			e.Errorf("a batch of revision %d came after a batch of revision %d", b.Revision, position)
 			return
 		}
 		position = b.Revision
 	}
 }
 
-// unique requires no event to come twice.
+// unique requires that no event comes twice.
 func unique(e *env, w *suite.Watching) {
 	type id struct {
 		key string
@@ -249,7 +249,7 @@ func unique(e *env, w *suite.Watching) {
 	}
 }
 
-// complete requires every event to come that was written, as it was written.
+// complete requires that every event that was written comes, as it was written.
 func complete(e *env, w *suite.Watching) {
 	came := make(map[suite.Seen]bool)
 	for _, event := range suite.SeenEvents(w.Events()) {
@@ -267,11 +267,11 @@ func complete(e *env, w *suite.Watching) {
 		}
 	}
 	if missing > 0 {
-		e.Errorf("%d of %d events did not come, the first being %v", missing, len(written), first)
+		e.Errorf("%d of %d events did not come; the first of them is %v", missing, len(written), first)
 	}
 }
 
-// churn puts, deletes and puts again a few keys, by several writers at once, n times each.
+// churn makes several writers concurrently put, delete and put again a few keys, n times each.
 func (e *env) churn(writers, n int) {
 	e.Parallel(writers, func(w int) error {
 		for i := range n {
@@ -290,13 +290,13 @@ func (e *env) churn(writers, n int) {
 	})
 }
 
-// lossless requires w to come as far as rev without a gap, or to end with an error that says there may be one, after
-// which a new watch goes on from where it was.
+// lossless requires that w delivers everything up to rev, or ends with an error that reports a possible gap. In the latter case a new watch
+// resumes after the last batch.
 func (e *env) lossless(w *suite.Watching, rev kv.Revision) {
 	for w.Position() < rev {
 		if _, err, ok := w.TryNext(); !ok {
 			if err == nil || err == suite.ErrInVain {
-				e.Errorf("the watch is at revision %d, of %d, and %s", w.Position(), rev, suite.EndText(err))
+				e.Errorf("the watch is at revision %d and should reach %d, but %s", w.Position(), rev, suite.EndText(err))
 				return
 			}
 			w.ExpectAll()

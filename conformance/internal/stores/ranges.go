@@ -11,9 +11,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// futureChecks are those of W9: watches that begin where the store has yet to come.
+// futureChecks are the checks of W9: watches after revisions that the store has not reached yet.
 var futureChecks = []check{
-	{"W9", "near-future", "watches all keys, and one key, after revisions that the store is about to reach, and writes past them", 0, func(e *env) {
+	{"W9", "near-future", "watches all keys, and one key, after revisions that the store will reach soon, and writes past them", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "now")
 		var watches []*suite.Watching
 		for ahead := range kv.Revision(8) {
@@ -39,7 +39,7 @@ var futureChecks = []check{
 			e.expectContextError("the watch of the future", far.UntilEnd(), context.Canceled)
 			early(e, far)
 			if n := len(far.Events()); n > 0 {
-				e.Errorf("a watch after revision %d delivered %d events, and the store is at %d", far.After, n, e.Ledger.Last())
+				e.Errorf("a watch after revision %d delivered %d events, but the store is at %d", far.After, n, e.Ledger.Last())
 			}
 		}
 	}},
@@ -54,12 +54,12 @@ var futureChecks = []check{
 			w.Stop()
 		}
 	}},
-	{"W9", "lost-stream", "ends the streams of the store while a watch waits for the future: the watch goes on waiting, or ends and is begun again", suite.EndStreams, func(e *env) {
+	{"W9", "lost-stream", "ends the streams of the store while a watch waits for a future revision: the watch still waits, or it ends and is begun again", suite.EndStreams, func(e *env) {
 		now := e.Put(e.Key("k"), "now")
 		w := e.Watch(e.All(), now+20)
 		e.underWay(w)
 		e.EndStreams()
-		for range 10 { // by then one that goes on by itself surely does
+		for range 10 { // enough time for a watch that resumes by itself
 			runtime.Gosched()
 			e.underWay(w)
 		}
@@ -81,7 +81,7 @@ var futureChecks = []check{
 	}},
 }
 
-// writePast writes until the store is past rev, and returns the revision of the last write.
+// writePast writes until the store's revision is above rev, and returns the revision of the last write.
 func (e *env) writePast(rev kv.Revision) kv.Revision {
 	for i := 0; ; i++ {
 		if at := e.Put(e.Key("k"), fmt.Sprint("past ", i)); at > rev {
@@ -90,8 +90,8 @@ func (e *env) writePast(rev kv.Revision) kv.Revision {
 	}
 }
 
-// underWay returns when watches have, as far as can be known, reached the store: one that began after them has
-// delivered a write. A store that means "from now" by a future revision would mean one before that write.
+// underWay waits until the watches have probably reached the store: until a watch that began after them has delivered a write. If a store
+// takes a future revision for "from now", its "now" is before that write.
 func (e *env) underWay(watches ...*suite.Watching) {
 	for _, w := range watches {
 		<-w.Begun
@@ -102,7 +102,7 @@ func (e *env) underWay(watches ...*suite.Watching) {
 	probe.Stop()
 }
 
-// early requires nothing at or below the revision the watch began after.
+// early requires that the watch delivers nothing at or below the revision after which it began.
 func early(e *env, w *suite.Watching) {
 	for _, b := range w.Batches {
 		for _, event := range b.Events {
@@ -112,13 +112,13 @@ func early(e *env, w *suite.Watching) {
 			}
 		}
 		if b.Revision < w.After {
-			e.Errorf("a watch after revision %d delivered a batch of revision %d: going on after it would go back", w.After, b.Revision)
+			e.Errorf("a watch after revision %d delivered a batch of revision %d: a watch after that batch would go back", w.After, b.Revision)
 			return
 		}
 	}
 }
 
-// rangeChecks are those of W10: what is in a range, and what is just outside.
+// rangeChecks are the checks of W10: what is in a range, and what is just outside.
 var rangeChecks = []check{
 	{"W10", "edges-live", "watches ranges of every kind while keys at their edges are put and deleted", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
@@ -165,7 +165,7 @@ var rangeChecks = []check{
 	}},
 }
 
-// writeEdges puts and deletes the keys at the edges, and puts them again in the end.
+// writeEdges puts and deletes the keys at the edges, and finally puts them again.
 func (e *env) writeEdges() {
 	for _, value := range []string{"1", ""} {
 		for _, key := range edgeKeys(e.Prefix) {
@@ -182,34 +182,34 @@ func (e *env) writeEdges() {
 	}
 }
 
-// readEdges reads w as far as there is something to come, and requires exactly that.
+// readEdges reads w up to the last event of its range, and requires exactly the events of its range.
 func (e *env) readEdges(w *suite.Watching) {
 	events := e.Ledger.EventsAfter(w.R, w.After)
 	if len(events) == 0 {
-		e.Fatalf("the check is wrong: it wrote no key in %s", e.ShortRange(w.R))
+		e.Fatalf("the check itself is wrong: it wrote no key in %s", e.ShortRange(w.R))
 	}
 	inside(e, w.Through(events[len(events)-1].ModRevision))
 	w.ExpectAll()
 }
 
-// inside requires every event to be about a key in the range.
+// inside requires that every event is about a key in the range.
 func inside(e *env, w *suite.Watching) {
 	for _, event := range w.Events() {
 		if !w.R.Contains(event.Key) {
-			e.Errorf("a watch of %s delivered %v %s, which is not in it", e.ShortRange(w.R), event.Type, e.Short(event.Key))
+			e.Errorf("a watch of %s delivered %v %s, but that key is not in the range", e.ShortRange(w.R), event.Type, e.Short(event.Key))
 			return
 		}
 	}
 }
 
-// expectContextError requires err to be the context's own, and nothing that asks to be tried again.
+// expectContextError requires that err matches the context's error, and no error that invites a retry.
 func (e *env) expectContextError(what string, err, want error) {
 	if err == nil {
-		e.Errorf("%s succeeded or stopped without an error, and should have ended with: %v", what, want)
+		e.Errorf("%s succeeded or ended without an error, want: %v", what, want)
 		return
 	}
 	if errors.Is(err, suite.ErrInVain) {
-		e.Errorf("%s did not end, though its context has: %v", what, want)
+		e.Errorf("%s did not end, although its context has ended: %v", what, want)
 		return
 	}
 	if !errors.Is(err, want) {

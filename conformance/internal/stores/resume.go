@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// resumeChecks are those of W6: stopping anywhere, and going on.
+// resumeChecks are the checks of W6: a watch is stopped anywhere and resumed.
 var resumeChecks = []check{
 	{"W6", "every-batch", "reads a watch to its end, and watches again after each of its batches", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
@@ -55,7 +55,7 @@ var resumeChecks = []check{
 		e.Watch(e.All(), start).ExpectEvents(got, start, position)
 		e.resumeUntil(position, e.Put(e.Key("last"), "v"))
 	}},
-	{"W6", "in-the-middle", "watches after revisions between those of the batches", 0, func(e *env) {
+	{"W6", "in-the-middle", "watches after revisions that lie between those of the batches", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		var revs []kv.Revision
 		for i := range 15 {
@@ -70,7 +70,7 @@ var resumeChecks = []check{
 			w.Through(last).ExpectAll()
 		}
 	}},
-	{"W6", "lost-stream", "ends the streams of the store again and again while others write, and watches again after the last batch", suite.EndStreams | suite.Again, func(e *env) {
+	{"W6", "lost-stream", "ends the streams of the store many times while others write, and watches again after the last batch", suite.EndStreams | suite.Again, func(e *env) {
 		start := e.Get(e.All()).Revision
 		other := e.Backend.Again(e, e.Store)
 		others := e.Traffic(2, func(w, i int) error {
@@ -86,11 +86,11 @@ var resumeChecks = []check{
 			others.More()
 			w := e.Watch(e.All(), position)
 			w.Next()
-			// One surely lies on either side of the failure, where one who resumes carelessly loses it.
+			// One put is surely before the failure and one after it. A store that resumes carelessly loses one of them.
 			between("before the streams end")
 			e.EndStreams()
 			between("after the streams have ended")
-			// A watch may survive, and nothing says how long it goes on; some batches more are enough then.
+			// The watch may survive. Nothing shows for how long, so some more batches are enough then.
 			for range 5 {
 				others.More()
 				if _, err, ok := w.TryNext(); !ok {
@@ -107,7 +107,7 @@ var resumeChecks = []check{
 		e.Watch(e.All(), start).ExpectEvents(got, start, position)
 		e.resumeUntil(position, e.Put(e.Key("last"), "v"))
 	}},
-	{"W6", "lost-stream-again", "ends the streams of the store several times while the consumer of one watch is busy, and puts before and after: the watch loses and repeats nothing, or ends and is begun again", suite.EndStreams | suite.Again, func(e *env) {
+	{"W6", "lost-stream-again", "ends the streams of the store several times while the consumer of one watch is busy, and puts before and after: the watch loses and repeats nothing, or it ends and is begun again", suite.EndStreams | suite.Again, func(e *env) {
 		start := e.Get(e.All()).Revision
 		other := e.Backend.Again(e, e.Store)
 		put := func(text string) kv.Revision {
@@ -126,10 +126,10 @@ var resumeChecks = []check{
 			for w.Position() < last {
 				if _, err, ok := w.TryNext(); !ok {
 					if errors.Is(err, kv.ErrClosed) {
-						e.Fatalf("the streams were ended, the store was not closed, and %s: its reader gives up rather than begin again", suite.EndText(err))
+						e.Fatalf("the streams were ended, the store was not closed, and %s: its reader gives up and does not watch again", suite.EndText(err))
 					}
 					if err == nil || err == suite.ErrInVain {
-						e.Fatalf("the streams were ended for the %d. time of this watch, and %s", i+1, suite.EndText(err))
+						e.Fatalf("the streams were ended (time %d for this watch), and %s", i+1, suite.EndText(err))
 					}
 					got, position = append(got, w.Events()...), w.Position()
 					w = e.Watch(e.All(), position)
@@ -145,7 +145,7 @@ var resumeChecks = []check{
 		long.EndStreams()
 		long.lossless(w, long.last)
 	}},
-	{"W6", "cut-off", "cuts the store off, gives the watch up, heals the cut, and watches again after the last batch", suite.Cut, func(e *env) {
+	{"W6", "cut-off", "cuts the store off, stops the watch, heals the cut, and watches again after the last batch", suite.Cut, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		first := e.Put(e.Key("k"), "before")
@@ -156,7 +156,7 @@ var resumeChecks = []check{
 		next := e.Watch(e.All(), w.Position())
 		next.Through(e.Put(e.Key("k"), "after")).ExpectAll()
 	}},
-	{"W6", "after-a-bookmark", "watches again after bookmarks, each the first after events, with writes before and after it", suite.Progress, func(e *env) {
+	{"W6", "after-a-bookmark", "watches again after bookmarks; each is the first after some events, with writes before and after it", suite.Progress, func(e *env) {
 		start := e.Get(e.All()).Revision
 		position, got := start, []kv.Event(nil)
 		for i := range 3 {
@@ -178,7 +178,7 @@ var resumeChecks = []check{
 	}},
 }
 
-// unhurt explains the error of a write by another store than the one whose streams end.
+// unhurt explains the error of a write through a store whose streams do not end.
 func unhurt(err error) error {
 	if err == nil {
 		return nil
@@ -186,7 +186,7 @@ func unhurt(err error) error {
 	return fmt.Errorf("through the store of Backend.Again, which Backend.EndStreams should leave alone: %w", err)
 }
 
-// someWrite makes one write, of another kind each time.
+// someWrite makes one write. Its kind changes each time.
 func (e *env) someWrite(i int) kv.Revision {
 	key := e.Key(fmt.Sprint(i % 4))
 	switch {
@@ -199,7 +199,7 @@ func (e *env) someWrite(i int) kv.Revision {
 	return e.Put(key, fmt.Sprint(i))
 }
 
-// resumeUntil watches after position, one batch a watch, as far as last, and requires every event once.
+// resumeUntil reads from position to last with a new watch for each batch, and requires every event once.
 func (e *env) resumeUntil(position, last kv.Revision) {
 	start := position
 	var got []kv.Event
@@ -207,7 +207,7 @@ func (e *env) resumeUntil(position, last kv.Revision) {
 		w := e.Watch(e.All(), position)
 		w.Next()
 		if w.Position() < position || !w.Batches[0].IsBookmark() && w.Position() == position {
-			e.Fatalf("a watch after %d began with a batch of revision %d: going on after it would never end", position, w.Position())
+			e.Fatalf("a watch after %d began with a batch of revision %d: a reader that resumes after it would never get further", position, w.Position())
 		}
 		got, position = append(got, w.Events()...), w.Position()
 		w.Stop()

@@ -10,12 +10,12 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// backwardsChecks are those of V5: revisions that rise, and the one case in which they need not.
+// backwardsChecks are the checks of V5: revisions rise, except after a restore.
 var backwardsChecks = []check{
-	{"V5", "Restored", "reads a key and a range, is cut off, and a backup with other values is restored: Get returns the backup's", suite.Backup, func(e *env) {
+	{"V5", "Restored", "reads a key and a range, cuts the store off, and restores a backup with other values: Get returns the values of the backup", suite.Backup, func(e *env) {
 		e.replaceHistory(func(kv.Revision) {})
 	}},
-	{"V5", "RestoredAhead", "the same, but when the store can be reached again it has passed the revision of the read", suite.Backup, func(e *env) {
+	{"V5", "RestoredAhead", "the same, but when the cut is healed, the store has passed the revision of the read", suite.Backup, func(e *env) {
 		e.replaceHistory(func(read kv.Revision) {
 			for e.setOther() <= read+5 {
 			}
@@ -23,7 +23,7 @@ var backwardsChecks = []check{
 	}},
 	{"V5", "duplicates", "delivers every event twice: each update is returned once", 0, func(e *env) {
 		every, seen := e.everyUpdate()
-		newest := e.follow(every.Of, "one of the newest")
+		newest := e.follow(every.Of, "the watcher of the newest")
 		newest.Gives("initial")
 		e.Streaming(1)
 		e.Trace.Mark("deliver every event twice")
@@ -34,7 +34,7 @@ var backwardsChecks = []check{
 		every.HasNothing()
 		newest.HasNothing()
 	}},
-	{"V5", "reconnections", "puts while, in turns, the store is cut off and healed and its watch is ended: revisions rise, and Gets return what was put", 0, func(e *env) {
+	{"V5", "reconnections", "puts while the store is cut off and healed and its watch is ended, in turns: revisions rise, and Gets return what was put", 0, func(e *env) {
 		e.rises(func(i int) {
 			switch i % 3 {
 			case 0:
@@ -59,14 +59,14 @@ var backwardsChecks = []check{
 			}
 		})
 	}},
-	{"V5", "late-read", "delays the answer of a read until the watch has delivered later changes: the answer is not taken for newer", 0, func(e *env) {
+	{"V5", "late-read", "delays the answer of a read until the watch has delivered later changes: the answer does not count as newer", 0, func(e *env) {
 		e.set("one")
 		v := e.value()
 		a := e.follow(v, "the first")
 		a.Gives("one")
 		e.Streaming(1)
 		answer := e.faults.Hold(fault.Gets, fault.Answered)
-		b := e.follow(v, "the second") // has a read made
+		b := e.follow(v, "the second") // makes the Value read
 		e.Held(answer)
 		e.set("two")
 		a.Gives("two")
@@ -77,10 +77,10 @@ var backwardsChecks = []check{
 	}},
 }
 
-// rises puts many times, each after something that happens, and requires every third to be seen.
+// rises puts many times and calls happens before each put. It requires that every third put is returned.
 func (e *env) rises(happens func(i int)) {
 	e.set("initial")
-	f := e.follow(e.value(), "one of the newest")
+	f := e.follow(e.value(), "the watcher of the newest")
 	last := f.Gives("initial").Revision
 	for i := range 24 {
 		happens(i)
@@ -91,15 +91,14 @@ func (e *env) rises(happens func(i int)) {
 		}
 		got := f.Gives(text, value.AtLeast[string](rev))
 		if got.Revision != rev || got.Revision <= last {
-			e.Fatalf("the put of revision %d came as one of revision %d, after %d", rev, got.Revision, last)
+			e.Fatalf("the put of revision %d was returned with revision %d, after %d", rev, got.Revision, last)
 		}
 		last = got.Revision
 	}
 	e.unaccused(f)
 }
 
-// replaceHistory takes the store back to a backup while the Values cannot reach it, and does more to it before they
-// can.
+// replaceHistory takes the store back to a backup while the Values cannot reach it. It calls more before they can reach it again.
 func (e *env) replaceHistory(more func(read kv.Revision)) {
 	e.set("backup")
 	e.Put(e.in("a"), "backup")
@@ -134,26 +133,26 @@ func (e *env) replaceHistory(more func(read kv.Revision)) {
 	newest, every := followers[0], followers[1]
 	newest.Gives("backup")
 	if got := every.Begin().Got(); !errors.As(got.Err, new(*value.GapError)) || !errors.Is(got.Err, kv.ErrReset) {
-		e.Fatalf("Get of every update returned %v, and should return a GapError for the history that was replaced", got)
+		e.Fatalf("Get of the watcher of every update returned %v, want a GapError for the replaced history", got)
 	}
 	every.Gives("backup")
 	e.nextArrives(followers...)
 	e.rangeIsRestored(newestView, everyView)
 }
 
-// unchangedChecks are those of V13: reading again.
+// unchangedChecks are the checks of V13: a value that is read again and unchanged is not returned again.
 var unchangedChecks = []check{
-	{"V13", "UnchangedAfterResync", "cuts the store off and compacts the history of other keys: the key is read again and unchanged, and there is nothing new", suite.Compact, func(e *env) {
+	{"V13", "UnchangedAfterResync", "cuts the store off and compacts the history of other keys: the key is read again and unchanged, and Get returns nothing new", suite.Compact, func(e *env) {
 		e.staysUnchanged(func() {
 			e.ReadAgain(1, func() {
 				e.faults.Cut()
 				e.forgetHistory()
-				e.faults.EndStreams(&kv.CompactedError{}) // which is what not every store does to a watch that missed nothing
+				e.faults.EndStreams(&kv.CompactedError{}) // not every store does this to a watch that has missed nothing
 				e.faults.Heal()
 			})
 		})
 	}},
-	{"V13", "reconnected", "ends the store's watch in several ways: the key is read again and unchanged, and there is nothing new", 0, func(e *env) {
+	{"V13", "reconnected", "ends the store's watch in several ways: the key is read again and unchanged, and Get returns nothing new", 0, func(e *env) {
 		e.staysUnchanged(func() {
 			for _, err := range []error{kv.ErrUnavailable, &kv.CompactedError{}, kv.ErrReset, nil, kv.ErrPermission} {
 				e.Trace.Mark("end the watch with: %v", err)
@@ -161,7 +160,7 @@ var unchangedChecks = []check{
 			}
 		})
 	}},
-	{"V13", "healed", "cuts the store off and heals the cut, several times: the key is unchanged, and there is nothing new", 0, func(e *env) {
+	{"V13", "healed", "cuts the store off and heals the cut, several times: the key is unchanged, and Get returns nothing new", 0, func(e *env) {
 		e.staysUnchanged(func() {
 			for range 3 {
 				_, heal := e.away()
@@ -169,10 +168,10 @@ var unchangedChecks = []check{
 			}
 		})
 	}},
-	{"V13", "streams-ended", "ends the backend's streams: the key is unchanged, and there is nothing new", suite.EndStreams, func(e *env) {
+	{"V13", "streams-ended", "ends the backend's streams: the key is unchanged, and Get returns nothing new", suite.EndStreams, func(e *env) {
 		e.staysUnchanged(e.EndStreams)
 	}},
-	{"V13", "checked", "reads the key again and again while its watch runs and other keys change: the key is unchanged, and there is nothing new", 0, func(e *env) {
+	{"V13", "checked", "reads the key many times while its watch runs and other keys change: the key is unchanged, and Get returns nothing new", 0, func(e *env) {
 		e.staysUnchanged(func() {
 			for range 5 {
 				e.setOther()
@@ -183,7 +182,7 @@ var unchangedChecks = []check{
 	}},
 }
 
-// staysUnchanged requires what happens to be no news, and the next put to be.
+// staysUnchanged requires that happens makes Get return nothing, and that Get returns the next put.
 func (e *env) staysUnchanged(happens func(), opts ...value.Option) {
 	e.set("one")
 	followers := e.both(e.value(opts...))
@@ -191,7 +190,7 @@ func (e *env) staysUnchanged(happens func(), opts ...value.Option) {
 	e.Streaming(1)
 	happens()
 	for _, f := range followers {
-		f.HasNothing() // if the key is read only now, a repeated entry comes before the next
+		f.HasNothing() // if the key is read only after this, a repeated entry is returned before "next"
 	}
 	e.nextArrives(followers...)
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// badKeyChecks are those of M5.
+// badKeyChecks are the checks of M5.
 var badKeyChecks = []check{
-	{"M5", "alone", "puts bad values of some keys among good ones: the key alone has the error, and its last good value", 0, func(e *env) {
+	{"M5", "alone", "puts bad values of some keys among good values: only the key with the bad value has an error, and it keeps its last good value", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		e.Put(e.in("b"), "1")
 		m := e.newMap()
@@ -32,12 +32,12 @@ var badKeyChecks = []check{
 		last = e.Put(e.in("c"), "3")
 		e.holds(newest.comesTo(last), "a=3 b=2 c=3")
 		if err := m.Status().BadValue; err != nil {
-			e.Fatalf("all values are good, and Status has the bad value %v", err)
+			e.Fatalf("all values are good, but Status has the bad value %v", err)
 		}
 		every.comesTo(last)
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M5", "first", "puts a bad value before anything is read, and another after a deletion: there is no good value, and the rest of the range is there", 0, func(e *env) {
+	{"M5", "first", "puts a bad value before anything is read, and another after a deletion: the key has no good value, and the View has the rest of the range", 0, func(e *env) {
 		e.Put(e.in("a"), "bad")
 		e.Put(e.in("b"), "1")
 		newest, every := e.readBoth(e.newMap())
@@ -50,7 +50,7 @@ var badKeyChecks = []check{
 		e.holds(every.comesTo(last), "a=bad b=1")
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M5", "read-again", "ends the store's watch while a value is bad: it is read again and no change, and keeps its last good value", 0, func(e *env) {
+	{"M5", "read-again", "ends the store's watch while a value is bad: the value is read again and is no change, and the key keeps its last good value", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		e.Put(e.in("b"), "1")
 		newest, every := e.readBoth(e.newMap())
@@ -68,7 +68,7 @@ var badKeyChecks = []check{
 		e.holds(every.comesTo(last), "a=bad(1) b=2")
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M5", "panic", "lets the decoder panic at one key: that is the key's DecodeError, and the rest of the range is there", 0, func(e *env) {
+	{"M5", "panic", "makes the decoder panic for one key: the key has a DecodeError, and the View has the rest of the range", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		e.Put(e.in("b"), "bad")
 		r := e.read(e.newMapWith(func(b []byte) (*string, error) {
@@ -84,11 +84,11 @@ var badKeyChecks = []check{
 	}},
 }
 
-// badValueIs requires the Status to name the newest bad value of the range.
+// badValueIs requires that Status names the newest bad value of the range.
 func (e *env) badValueIs(m LiveMap, key string, at kv.Revision) {
 	bad, ok := asDecodeError(m.Status().BadValue)
 	if !ok || bad.Key != key || bad.Revision != at {
-		e.Fatalf("the newest bad value is that of %s at revision %d, and Status has %v", e.Short(key), at, m.Status().BadValue)
+		e.Fatalf("the newest bad value is that of %s at revision %d, but Status has %v", e.Short(key), at, m.Status().BadValue)
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// bundleChecks are those of bundles, which hold V1 to V16 with "the range" for "the key".
+// bundleChecks are the checks of bundles. V1 to V16 hold for a bundle, with "the range" for "the key".
 var bundleChecks = []check{
-	{"M2", "bundle", "commits two keys together, again and again, and ends the watch meanwhile: a bundle never has one without the other", suite.Commit, func(e *env) {
+	{"M2", "bundle", "commits two keys together, many times, while the watch is ended: a bundle never has one without the other", suite.Commit, func(e *env) {
 		e.neighbours("0")
 		ops := func(v string) []kv.Op {
 			return []kv.Op{kv.PutOp(e.in("a"), []byte(v)), kv.PutOp(e.in("b"), []byte(v))}
@@ -28,7 +28,7 @@ var bundleChecks = []check{
 				got := f.Begin().Got()
 				a, b, _ := strings.Cut(got.Value, " ")
 				if got.Err != nil || strings.TrimPrefix(a, "a=") != strings.TrimPrefix(b, "b=") {
-					e.Fatalf("Get of %s returned %v, and both keys were always committed together", f.Name, got)
+					e.Fatalf("Get of %s returned %v, but both keys were always committed together", f.Name, got)
 				}
 			}
 			if i%5 == 4 {
@@ -39,10 +39,10 @@ var bundleChecks = []check{
 		last := e.Commit(ops("last")...)
 		followers[0].Gives("a=last b=last", value.AtLeast[string](last))
 	}},
-	{"V1", "bundle", "watches a bundle of an empty range: the first Get waits for the first key, and returns the default if there is one", 0, func(e *env) {
+	{"V1", "bundle", "watches a bundle of an empty range: the first Get waits for the first key, or returns the default if there is one", 0, func(e *env) {
 		e.neighbours("0")
 		followers := e.both(e.newBundle())
-		e.follow(e.newBundle(value.WithDefault("none")), "one with a default").Gives("none")
+		e.follow(e.newBundle(value.WithDefault("none")), "the watcher with a default").Gives("none")
 		calls := beginAll(followers)
 		e.Streaming(2)
 		e.neighbours("1")
@@ -52,7 +52,7 @@ var bundleChecks = []check{
 		e.Put(e.in("b"), "1")
 		allGive(followers, "a=1 b=1")
 	}},
-	{"V6", "bundle", "deletes the keys of a bundle one by one: the deletion of the last one alone is reported", 0, func(e *env) {
+	{"V6", "bundle", "deletes the keys of a bundle one by one: only the deletion of the last key is reported", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		e.Put(e.in("b"), "1")
 		followers := e.both(e.newBundle())
@@ -67,7 +67,7 @@ var bundleChecks = []check{
 		e.Put(e.in("b"), "2")
 		allGive(followers, "b=2")
 	}},
-	{"V7", "bundle", "puts a bad value of one key of a bundle: the update is a DecodeError as a whole, Latest is the last good one, and the next good one arrives", 0, func(e *env) {
+	{"V7", "bundle", "puts a bad value of one key of a bundle: Get returns a DecodeError of the range, Latest is the last good bundle, and the next good bundle arrives", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		e.Put(e.in("b"), "1")
 		v := e.newBundle()
@@ -78,12 +78,12 @@ var bundleChecks = []check{
 		for _, f := range followers {
 			got := f.Begin().Got()
 			if bad, ok := asDecodeError(got.Err); !ok || bad.Revision != rev || bad.Key != "" || bad.Range != e.part() {
-				e.Fatalf("Get of %s returned %v, and should return a *DecodeError of the range at revision %d", f.Name, got, rev)
+				e.Fatalf("Get of %s returned %v, want a *DecodeError of the range at revision %d", f.Name, got, rev)
 			}
 			f.HasNothing()
 		}
 		if r, ok := v.Latest(); !ok || r.Value != "a=1 b=1" {
-			e.Fatalf("the newest bundle is bad, and Latest is %q (%v)", r.Value, ok)
+			e.Fatalf("the newest bundle is bad, but Latest is %q (%v)", r.Value, ok)
 		}
 		e.Put(e.in("b"), "2")
 		allGive(followers, "a=1 b=2")

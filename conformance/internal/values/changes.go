@@ -11,9 +11,9 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// changesChecks are those of M3.
+// changesChecks are the checks of M3.
 var changesChecks = []check{
-	{"M3", "in-turns", "puts, deletes and makes keys again, and gets after one change and after several: the View before with the changes is the next View", 0, func(e *env) {
+	{"M3", "in-turns", "puts and deletes keys and creates them again, and gets after one change and after several: the View before with the changes is the next View", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		e.Put(e.in("b"), "1")
 		newest, every := e.readBoth(e.newMap())
@@ -59,7 +59,7 @@ var changesChecks = []check{
 		every.comesTo(last)
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M3", "skipped-and-cancelled", "skips Views by a filter, and cancels a Get: the next Changes are since the View that was returned", 0, func(e *env) {
+	{"M3", "skipped-and-cancelled", "skips Views by a filter, and cancels a Get: the next Changes are since the View that was returned last", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		r := e.read(e.newMap())
 		r.next()
@@ -75,7 +75,7 @@ var changesChecks = []check{
 	}},
 }
 
-// removalChecks are those of M4.
+// removalChecks are the checks of M4.
 var removalChecks = []check{
 	{"M4", "first", "deletes keys and puts others, and then gets: the removals are in Changes, before what was put", 0, func(e *env) {
 		for _, name := range []string{"b", "c", "d"} {
@@ -87,12 +87,12 @@ var removalChecks = []check{
 		e.Put(e.in("a"), "2")
 		e.Delete(e.in("d"))
 		last := e.Delete(e.in("b"))
-		e.Delete(e.in("never there")) // is no news
+		e.Delete(e.in("never there")) // changes nothing
 		e.changed(newest.next(viewAtLeast(last)), "b:1->none", "d:1->none", "a:none->2")
 		every.comesTo(last)
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M4", "while-cut-off", "deletes keys, and makes one of them again, while the store is cut off: the heal brings the removals", 0, func(e *env) {
+	{"M4", "while-cut-off", "deletes keys, and creates one of them again, while the store is cut off: the removals are reported after the heal", 0, func(e *env) {
 		e.removedWhileAway(func(suite.Store) {})
 	}},
 	{"M4", "compacted", "the same, with the history of the deletions compacted", suite.Compact, func(e *env) {
@@ -128,9 +128,9 @@ func (e *env) removedWhileAway(more func(others suite.Store)) {
 	e.nextKeyArrives(newest, every)
 }
 
-// unchangedKeyChecks are those of M6.
+// unchangedKeyChecks are the checks of M6.
 var unchangedKeyChecks = []check{
-	{"M6", "reconnected", "ends the store's watch in several ways: the range is read again and unchanged, there is nothing new, and nothing is decoded again", 0, func(e *env) {
+	{"M6", "reconnected", "ends the store's watch in several ways: the range is read again and unchanged, Get returns nothing new, and nothing is decoded again", 0, func(e *env) {
 		decoder := new(counted)
 		newest, every := e.readBoth(e.newMapWith(decoder.decode))
 		last := e.twenty()
@@ -144,13 +144,13 @@ var unchangedKeyChecks = []check{
 		}
 		newest.HasNothing()
 		if n := decoder.calls.Load(); n != decoded {
-			e.Fatalf("nothing has changed, and %d values were decoded again", n-decoded)
+			e.Fatalf("nothing has changed, but %d values were decoded again", n-decoded)
 		}
 		e.Put(e.in("~next"), "next")
 		e.changed(newest.next(), "~next:none->next")
 		newest.judge()
 	}},
-	{"M6", "missed", "cuts the store off, puts one key of twenty and deletes another, and compacts: Changes has only these, and one value is decoded", suite.Compact, func(e *env) {
+	{"M6", "missed", "cuts the store off, puts one of twenty keys and deletes another, and compacts: Changes has only these two, and one value is decoded", suite.Compact, func(e *env) {
 		decoder := new(counted)
 		last := e.twenty()
 		r := e.read(e.newMapWith(decoder.decode))
@@ -166,11 +166,11 @@ var unchangedKeyChecks = []check{
 		heal()
 		e.changed(r.next(viewAtLeast(last)), "08:1->none", "07:1->2")
 		if n := decoder.calls.Load(); n != decoded+1 {
-			e.Fatalf("one value has changed, and %d were decoded", n-decoded)
+			e.Fatalf("one value has changed, but %d values were decoded", n-decoded)
 		}
 		e.nextKeyArrives(r)
 	}},
-	{"M6", "checked", "reads the range again and again while its watch runs and other keys change: there is nothing new, and nothing is decoded again", 0, func(e *env) {
+	{"M6", "checked", "reads the range many times while its watch runs and other keys change: Get returns nothing new, and nothing is decoded again", 0, func(e *env) {
 		decoder := new(counted)
 		last := e.twenty()
 		newest, every := e.readBoth(e.newMapWith(decoder.decode, value.WithCheck(checkEvery)))
@@ -186,7 +186,7 @@ var unchangedKeyChecks = []check{
 		newest.HasNothing()
 		every.HasNothing()
 		if n := decoder.calls.Load(); n != decoded {
-			e.Fatalf("nothing has changed, and %d values were decoded again", n-decoded)
+			e.Fatalf("nothing has changed, but %d values were decoded again", n-decoded)
 		}
 		e.nextKeyArrives(newest, every)
 	}},
@@ -208,7 +208,7 @@ func (e *env) twenty() (last kv.Revision) {
 	return last
 }
 
-// comesToOrGap is comesTo after history was compacted: from any View on others may be missing, if one GapError says so.
+// comesToOrGap is comesTo after a compaction: Views may be missing if one GapError reports that.
 func (r *mapReader) comesToOrGap(rev kv.Revision) {
 	for {
 		v, err := r.Watcher.Next()
@@ -223,17 +223,17 @@ func (r *mapReader) comesToOrGap(rev kv.Revision) {
 	}
 }
 
-// isGap requires err to be the only GapError, one that leads to where the history is known again.
+// isGap requires that err is the only GapError, and that the gap ends where the history is known again.
 func (r *mapReader) isGap(err error, upTo kv.Revision) {
 	gap, ok := asGap(err)
 	seen := r.given[len(r.given)-1].Revision()
 	if !ok || r.gaps > 0 || gap.Range != r.e.part() || gap.Key != "" || gap.From < seen || gap.To < upTo {
-		r.e.Fatalf("Get of %s returned the error %q after the View of revision %d, and should return one *GapError of the range at most, up to revision %d or later",
+		r.e.Fatalf("Get of %s returned the error %q after the View of revision %d, want at most one *GapError of the range, up to revision %d or later",
 			r.Name, err, seen, upTo)
 	}
 	events := r.e.Ledger.EventsAfter(r.e.part(), seen)
 	if i := slices.IndexFunc(events, func(event kv.Event) bool { return event.ModRevision > gap.From }); i > 0 {
-		r.e.Fatalf("Get of %s returned the error %q, and not before that the change of revision %d", r.Name, err, events[0].ModRevision)
+		r.e.Fatalf("Get of %s returned the error %q, but had to return the change of revision %d first", r.Name, err, events[0].ModRevision)
 	}
 	r.gaps, r.gapAt = r.gaps+1, len(r.given)
 }

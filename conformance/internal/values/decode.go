@@ -8,11 +8,11 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// decodeChecks are those of V7.
+// decodeChecks are the checks of V7.
 var decodeChecks = []check{
 	{"V7", "Decoder", `accepts only whole numbers divisible by three, watches every update, and puts "", 9, foo, 18, 10, 10, 27, 36: error, 9, error, 18, error, error, 27, 36`, 0, func(e *env) {
 		e.set("3")
-		f := e.follow(e.decoded(threes), "one of every update", value.EveryUpdate())
+		f := e.follow(e.decoded(threes), "the watcher of every update", value.EveryUpdate())
 		f.Gives("3")
 		puts := []string{"", "9", "foo", "18", "10", "10", "27", "36"}
 		var revs []kv.Revision
@@ -37,7 +37,7 @@ var decodeChecks = []check{
 			f.HasNothing()
 		}
 		if r, ok := v.Latest(); ok {
-			e.Errorf("there was no good value, and Latest is %q of revision %d", r.Value, r.Revision)
+			e.Errorf("there was no good value, but Latest is %q of revision %d", r.Value, r.Revision)
 		}
 		e.set("6")
 		allGive(followers, "6")
@@ -57,7 +57,7 @@ var decodeChecks = []check{
 		e.set("9")
 		callsGive(calls, "9")
 	}},
-	{"V7", "panic", "lets the decoder panic: that is a DecodeError, and its text has the value of the panic", 0, func(e *env) {
+	{"V7", "panic", "makes the decoder panic: Get returns a DecodeError, and its text has the value of the panic", 0, func(e *env) {
 		e.set("3")
 		followers := e.both(e.decoded(func(b []byte) (string, error) {
 			if string(b) == "bad" {

@@ -7,30 +7,30 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// deletionChecks are those of V6.
+// deletionChecks are the checks of V6.
 var deletionChecks = []check{
 	{"V6", "Remove", "deletes a key that was read: Get reports the deletion once, or returns the default", 0, func(e *env) {
 		e.set("one")
 		v := e.value()
 		followers := e.both(v)
-		withDefault := e.follow(e.value(value.WithDefault("none")), "one with a default")
+		withDefault := e.follow(e.value(value.WithDefault("none")), "the watcher with a default")
 		allGive(append(followers, withDefault), "one")
 		gone := e.unset()
-		e.unset() // of what is not there: no news
+		e.unset() // the key is absent, so this changes nothing
 		for _, f := range followers {
 			if got := f.Fails(value.ErrDeleted); got.Revision != gone {
-				e.Fatalf("the deletion was at revision %d, and Revision says %d", gone, got.Revision)
+				e.Fatalf("the deletion was at revision %d, but Revision returns %d", gone, got.Revision)
 			}
 			f.HasNothing()
 		}
 		withDefault.Gives("none")
 		withDefault.HasNothing()
 		if r, ok := v.Latest(); ok {
-			e.Errorf("of a deleted key Latest is %q of revision %d", r.Value, r.Revision)
+			e.Errorf("the key is deleted, but Latest is %q of revision %d", r.Value, r.Revision)
 		}
 		e.nextArrives(append(followers, withDefault)...)
 	}},
-	{"V6", "not-told-to-the-new", "deletes a key, and then opens watchers: they have returned no value, and wait for one", 0, func(e *env) {
+	{"V6", "not-told-to-the-new", "deletes a key, and then opens watchers: they do not return the deletion, and wait for a value", 0, func(e *env) {
 		e.set("one")
 		v := e.value()
 		old := e.follow(v, "one opened before")
@@ -43,7 +43,7 @@ var deletionChecks = []check{
 		callsGive(calls, "two")
 		old.Gives("two")
 	}},
-	{"V6", "again-and-again", "deletes a key and makes it again, many times, and waits each time: every change is returned", 0, func(e *env) {
+	{"V6", "again-and-again", "deletes a key and creates it again, many times, and waits each time: every change is returned", 0, func(e *env) {
 		e.set("one")
 		followers := e.both(e.value())
 		allGive(followers, "one")
@@ -62,23 +62,23 @@ var deletionChecks = []check{
 	{"V6", "DeletedWhileAway", "deletes a key while the store is cut off, and compacts that history: the deletion is still reported after the heal", suite.Compact, func(e *env) {
 		e.deletedWhileAway(func(others suite.Store) { e.forgetHistoryVia(others) })
 	}},
-	{"V6", "made-again-unseen", "deletes a key and makes it again with the same bytes while the store is cut off: the new value is returned once", 0, func(e *env) {
+	{"V6", "made-again-unseen", "deletes a key and creates it again with the same bytes while the store is cut off: the new value is returned once", 0, func(e *env) {
 		e.set("one")
-		f := e.follow(e.value(), "one of the newest")
+		f := e.follow(e.value(), "the watcher of the newest")
 		first := f.Gives("one")
 		e.Streaming(1)
-		e.faults.Freeze() // so that no watcher sees what is between
+		e.faults.Freeze() // so that no watcher sees the states in between
 		e.unset()
 		rev := e.set("one")
 		e.faults.Heal()
 		if got := f.Gives("one", value.AtLeast[string](rev)); got.Revision != rev || got.Revision == first.Revision {
-			e.Fatalf("the put of revision %d came as one of revision %d", rev, got.Revision)
+			e.Fatalf("the put of revision %d was returned with revision %d", rev, got.Revision)
 		}
 		f.HasNothing()
 	}},
 	{"V6", "made-again-compacted", "the same, with that history compacted: versions and bytes are as before, and the new value is still returned", suite.Compact, func(e *env) {
 		e.set("one")
-		f := e.follow(e.value(), "one of the newest")
+		f := e.follow(e.value(), "the watcher of the newest")
 		f.Gives("one")
 		e.Streaming(1)
 		e.faults.Cut()
@@ -87,18 +87,18 @@ var deletionChecks = []check{
 		e.forgetHistory()
 		e.faults.Heal()
 		if got := f.Gives("one", value.AtLeast[string](rev)); got.Revision != rev {
-			e.Fatalf("the put of revision %d came as one of revision %d", rev, got.Revision)
+			e.Fatalf("the put of revision %d was returned with revision %d", rev, got.Revision)
 		}
 		f.HasNothing()
 		e.nextArrives(f)
 	}},
 }
 
-// deletedWhileAway deletes a key that both kinds of watchers have read, while they cannot reach the store.
+// deletedWhileAway deletes a key while the Value cannot reach the store. Both kinds of watchers have returned the key before.
 func (e *env) deletedWhileAway(more func(others suite.Store)) {
 	e.set("one")
 	followers := e.both(e.value())
-	withDefault := e.follow(e.value(value.WithDefault("none")), "one with a default")
+	withDefault := e.follow(e.value(value.WithDefault("none")), "the watcher with a default")
 	allGive(append(followers, withDefault), "one")
 	e.Streaming(2)
 	others, heal := e.away()
@@ -111,11 +111,11 @@ func (e *env) deletedWhileAway(more func(others suite.Store)) {
 	newest.HasNothing()
 	withDefault.Gives("none")
 	got := every.Begin().Got()
-	if errors.As(got.Err, new(*value.GapError)) { // history is gone, and so may be what else happened
+	if errors.As(got.Err, new(*value.GapError)) { // if history is gone, other updates may be missing too
 		got = every.Begin().Got()
 	}
 	if !errors.Is(got.Err, value.ErrDeleted) {
-		e.Fatalf("Get of every update returned %v, and should tell the deletion, after a GapError at most", got)
+		e.Fatalf("Get of the watcher of every update returned %v, want the deletion, after at most one GapError", got)
 	}
 	every.HasNothing()
 	e.nextArrives(append(followers, withDefault)...)

@@ -10,8 +10,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// env is the environment of a check, with Values on top of its store. Values read through faults, which stop and break
-// what is on its way at the moment that a check chooses; checks write past the faults.
+// env is the environment of a check, with Values on top of its store. Values read through faults, which stop and break calls at
+// the moment that a check chooses. The check writes directly to the store.
 type env struct {
 	*suite.Env
 	*valuetest.Harness
@@ -21,14 +21,14 @@ type env struct {
 	maps     Maps
 }
 
-// Live is a [value.Value] as checks use it, and Reader one of its watchers. Tests of the suite put wrong ones in
-// their place, to see that checks notice.
+// Live is a [value.Value] as checks use it, and Reader is one of its watchers. Tests of the suite replace them with wrong ones, and the
+// checks must notice.
 type (
 	Live   = valuetest.Value[string]
 	Reader = valuetest.Reader[string]
 )
 
-// watcher is a Reader that is checked, and call a Get of one that runs during the check.
+// watcher is a Reader that is checked, and call is a Get of a watcher that runs while the check goes on.
 type (
 	watcher = valuetest.Watcher[string]
 	call    = valuetest.Call[string]
@@ -50,15 +50,15 @@ func Sound(store kv.Store, key string, decode func([]byte) (string, error), opts
 	return valuetest.Sound(value.New(store, key, decode, opts...))
 }
 
-// What would take seconds by default takes milliseconds here, so that no check is long in waiting.
+// These times are seconds by default. Here they are milliseconds, so that no check waits long.
 const (
 	retryFirst = time.Millisecond
 	retryMost  = 20 * time.Millisecond
 	checkEvery = 10 * time.Millisecond
 )
 
-// value returns the Value of the check's key. Silence is not checked unless opts say so: what a check is to see
-// has to come by the way that it is about.
+// value returns the Value of the check's key. It does not check silent watches unless opts say so. Otherwise that check could deliver what
+// the conformance check expects from the watch.
 func (e *env) value(opts ...value.Option) Live { return e.decoded(value.String, opts...) }
 
 func (e *env) decoded(decode func([]byte) (string, error), opts ...value.Option) Live {
@@ -69,12 +69,12 @@ func (e *env) valueOf(s kv.Store, key string, decode func([]byte) (string, error
 	return e.newValue(s, key, decode, append(quickly(), opts...)...)
 }
 
-// quickly are the options that every check begins with.
+// quickly returns the options that every check begins with.
 func quickly() []value.Option {
 	return []value.Option{value.WithRetry(retryFirst, retryMost), value.WithCheck(0)}
 }
 
-// set, unset and setOther write past the faults.
+// set, unset and setOther write directly to the store, without the faults.
 func (e *env) set(v string) kv.Revision { return e.Put(e.at, v) }
 func (e *env) unset() kv.Revision       { return e.Delete(e.at) }
 func (e *env) setOther() kv.Revision    { return e.Put(e.Key("other"), "v") }
@@ -86,8 +86,8 @@ func (e *env) setVia(s suite.Store, v string) kv.Revision {
 	return rev
 }
 
-// forgetHistory compacts all but what is newest. There are two writes, as a watch after the first would still find
-// the second.
+// forgetHistory compacts everything but the newest revision. It makes two writes, because a watch after the first could still deliver the
+// second.
 func (e *env) forgetHistory() { e.forgetHistoryVia(e.Store) }
 
 func (e *env) forgetHistoryVia(s suite.Store) {
@@ -100,8 +100,8 @@ func (e *env) forgetHistoryVia(s suite.Store) {
 	e.CompactVia(s, rev)
 }
 
-// away cuts the Values' store off: by the backend's own means where it has them, and another store to write
-// through, else by the faults. Until heal others do their work through the store returned.
+// away cuts the Values' store off. If the backend has Cut and Again, it uses them, otherwise the faults. Until heal, other writers use the
+// returned store.
 func (e *env) away() (others suite.Store, heal func()) {
 	if e.Backend.Cut != nil && e.Backend.Again != nil {
 		others = e.Backend.Again(e, e.Store)
@@ -115,22 +115,22 @@ func (e *env) away() (others suite.Store, heal func()) {
 	}
 }
 
-// follow opens a watcher of v, which the check's end closes.
+// follow opens a watcher of v. It is closed when the check ends.
 func (e *env) follow(v Live, name string, opts ...value.WatchOption) *watcher {
 	return valuetest.Follow(e.Harness, v, name, opts...)
 }
 
-// both opens a watcher of the newest, and one of every update.
+// both opens a watcher of the newest and a watcher of every update.
 func (e *env) both(v Live) []*watcher {
-	return []*watcher{e.follow(v, "one of the newest"), e.follow(v, "one of every update", value.EveryUpdate())}
+	return []*watcher{e.follow(v, "the watcher of the newest"), e.follow(v, "the watcher of every update", value.EveryUpdate())}
 }
 
-// inEachMode does the same with a watcher of the newest, and then with one of every update.
+// inEachMode calls do with a watcher of the newest, and then with a watcher of every update.
 func (e *env) inEachMode(v Live, do func(*watcher)) {
 	for _, opts := range [][]value.WatchOption{nil, {value.EveryUpdate()}} {
-		name := "one of the newest"
+		name := "the watcher of the newest"
 		if opts != nil {
-			name = "one of every update"
+			name = "the watcher of every update"
 		}
 		f := e.follow(v, name, opts...)
 		do(f)
@@ -138,16 +138,16 @@ func (e *env) inEachMode(v Live, do func(*watcher)) {
 	}
 }
 
-// readOnce returns when a read begun after the call was returned by all watchers of v. The key must exist.
+// readOnce makes v read the key again, and waits for the read. The key must exist.
 func (e *env) readOnce(v Live) {
-	f := e.follow(v, "one that has a read made")
+	f := e.follow(v, "the watcher that makes a read")
 	if _, err := f.Next(); err != nil {
 		e.Fatalf("the first Get of a watcher returned the error %v", err)
 	}
 	f.End()
 }
 
-// givesEach requires the Gets to return every update of the key after one revision and up to another, in order.
+// givesEach requires that Gets return every update of the key after one revision and up to another, in order.
 func (e *env) givesEach(f *watcher, after, upTo kv.Revision) {
 	for _, event := range e.Ledger.EventsAfter(kv.Key(e.at), after) {
 		if event.ModRevision > upTo {
@@ -160,12 +160,12 @@ func (e *env) givesEach(f *watcher, after, upTo kv.Revision) {
 			got = f.Gives(string(event.Value))
 		}
 		if got.Revision != event.ModRevision {
-			e.Fatalf("the update of revision %d came as one of revision %d", event.ModRevision, got.Revision)
+			e.Fatalf("the update of revision %d was returned with revision %d", event.ModRevision, got.Revision)
 		}
 	}
 }
 
-// allGive requires the next Get of each watcher to return want.
+// allGive requires that the next Get of each watcher returns want.
 func allGive(watchers []*watcher, want string) {
 	for _, f := range watchers {
 		f.Gives(want)
@@ -187,14 +187,14 @@ func callsWait(calls []*call) {
 	}
 }
 
-// callsGive requires each of the Gets to return want.
+// callsGive requires that each of the Gets returns want.
 func callsGive(calls []*call, want string) {
 	for _, c := range calls {
 		c.Gives(want)
 	}
 }
 
-// nextArrives requires the next change to be the next thing that each watcher returns.
+// nextArrives makes a change and requires that it is the next thing that each watcher returns.
 func (e *env) nextArrives(followers ...*watcher) {
 	e.set("next")
 	allGive(followers, "next")

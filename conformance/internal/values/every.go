@@ -10,10 +10,9 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// everyUpdateChecks are those of V4: watchers that asked for each update. How much memory one that is behind holds
-// is not measured here.
+// everyUpdateChecks are the checks of V4: watchers of every update. They do not measure the memory that a watcher holds while it is behind.
 var everyUpdateChecks = []check{
-	{"V4", "in-order", "four writers put, delete and put again, concurrently: each update is returned, once and in order", 0, func(e *env) {
+	{"V4", "in-order", "four writers concurrently put, delete and put again: each update is returned, once and in order", 0, func(e *env) {
 		f, seen := e.everyUpdate()
 		e.givesEach(f, seen, e.churnKey(4, 20))
 		f.HasNothing()
@@ -25,16 +24,16 @@ var everyUpdateChecks = []check{
 		e.givesEach(f, last, e.burst(4, 40))
 		f.HasNothing()
 	}},
-	{"V4", "join-late", "opens a watcher when there is history already, and another later: each begins at the newest value, and misses nothing after it", 0, func(e *env) {
+	{"V4", "join-late", "opens a watcher when there is history already, and a second one later: each begins at the newest value, and misses nothing after it", 0, func(e *env) {
 		first, seen := e.everyUpdate()
 		middle := e.churnKey(2, 10)
-		second := e.follow(first.Of, "one that came later", value.EveryUpdate())
+		second := e.follow(first.Of, "the later watcher", value.EveryUpdate())
 		second.Gives("last")
 		last := e.churnKey(2, 10)
 		e.givesEach(second, middle, last)
 		e.givesEach(first, seen, last)
 	}},
-	{"V4", "streams-lost", "ends the watch of the store after every fifth put: each update comes, once and in order", 0, func(e *env) {
+	{"V4", "streams-lost", "ends the watch of the store after every fifth put: each update is returned, once and in order", 0, func(e *env) {
 		f, seen := e.everyUpdate()
 		for i := range 40 {
 			e.set(fmt.Sprint(i))
@@ -60,7 +59,7 @@ var everyUpdateChecks = []check{
 		e.givesEach(f, seen, e.set("last"))
 		f.HasNothing()
 	}},
-	{"V4", "streams-ended", "ends the backend's streams again and again while others write: each update is returned, once and in order", suite.EndStreams, func(e *env) {
+	{"V4", "streams-ended", "ends the backend's streams many times while others write: each update is returned, once and in order", suite.EndStreams, func(e *env) {
 		f, seen := e.everyUpdate()
 		for i := range 4 {
 			e.set(fmt.Sprint(i))
@@ -70,7 +69,7 @@ var everyUpdateChecks = []check{
 		e.givesEach(f, seen, e.set("last"))
 		f.HasNothing()
 	}},
-	{"V4", "one-gap", "cuts the store off, puts nine times, compacts, and heals: each update comes, or one GapError and the newest", suite.Compact, func(e *env) {
+	{"V4", "one-gap", "cuts the store off, puts nine times, compacts, and heals: each update is returned, or one GapError and the newest value", suite.Compact, func(e *env) {
 		f, seen := e.everyUpdate()
 		e.Streaming(1)
 		others, heal := e.away()
@@ -82,24 +81,24 @@ var everyUpdateChecks = []check{
 		e.forgetHistoryVia(others)
 		heal()
 		e.givesEachOrOneGap(f, seen, last)
-		// One at a time: that it follows what was returned is plain from its version, also to a Value that learns of the
-		// compaction only now. Of more the first would be lost, and a GapError right.
+		// One put at a time. Its version shows that it follows the last update, even if the Value learns of the compaction only now. Of several
+		// puts the first could be lost, and a GapError would be correct.
 		e.nextArrives(f)
 		e.nextArrives(f)
 	}},
 	{"V4", "far-behind", "compacts what a watcher with a backlog of one update has yet to read: it returns the updates at hand, then one GapError, and the newest value", suite.Compact, func(e *env) {
 		f, seen := e.everyUpdate(value.WithBacklog(1))
-		quick := e.follow(f.Of, "one that is quick")
+		quick := e.follow(f.Of, "the quick watcher")
 		quick.Gives("initial")
 		last := e.burst(4, 50)
-		for quick.Revision() < last { // which its watch brings, and no read: the Value itself is not behind
+		for quick.Revision() < last { // the watch delivers these, and no read: the Value itself is not behind
 			if _, err := quick.Next(); err != nil {
 				e.Fatalf("Get of %s returned the error %v", quick.Name, err)
 			}
 		}
 		e.forgetHistory()
 		e.givesEachOrOneGap(f, seen, last)
-		// One at a time: of more it would ask the history since what it returned last, and that is forgotten too.
+		// One put at a time. For several puts the watcher would read the history after its last update, which is forgotten too.
 		e.nextArrives(f)
 		e.nextArrives(f)
 	}},
@@ -109,18 +108,18 @@ var everyUpdateChecks = []check{
 		others, heal := e.away()
 		e.forgetHistoryVia(others)
 		heal()
-		// One put first: that it follows what was returned is plain from its version, even if it comes before the Value
-		// has read again. Of several the first would be lost, and a GapError right.
+		// One put first. Its version shows that it follows the last update, even if it arrives before the Value has read again. Of several puts
+		// the first could be lost, and a GapError would be correct.
 		rev := e.set("first")
 		e.givesEach(f, seen, rev)
 		e.givesEach(f, rev, e.churnKey(2, 5))
 	}},
 }
 
-// everyUpdate opens a watcher of every update that has returned "initial", at revision seen.
+// everyUpdate opens a watcher of every update. It has returned "initial", at revision seen.
 func (e *env) everyUpdate(opts ...value.Option) (f *watcher, seen kv.Revision) {
 	e.set("initial")
-	f = e.follow(e.value(opts...), "one of every update", value.EveryUpdate())
+	f = e.follow(e.value(opts...), "the watcher of every update", value.EveryUpdate())
 	return f, f.Gives("initial").Revision
 }
 
@@ -143,8 +142,8 @@ func (e *env) churnKey(writers, n int) (last kv.Revision) {
 	return e.set("last")
 }
 
-// givesEachOrOneGap requires every update after one revision and up to another; from any on they may be missing,
-// if a GapError says so, and the newest follows.
+// givesEachOrOneGap requires that Gets return every update after one revision and up to another. From some update on they may be missing, if
+// a GapError reports that and the newest value follows.
 func (e *env) givesEachOrOneGap(f *watcher, after, upTo kv.Revision) {
 	events := e.Ledger.EventsAfter(kv.Key(e.at), after)
 	for i := 0; i < len(events) && events[i].ModRevision <= upTo; i++ {
@@ -152,22 +151,22 @@ func (e *env) givesEachOrOneGap(f *watcher, after, upTo kv.Revision) {
 		gap, isGap := errors.AsType[*value.GapError](got.Err)
 		if !isGap {
 			if got.Err != nil || got.Revision != events[i].ModRevision || got.Value != string(events[i].Value) {
-				e.Fatalf("Get returned %v, and should return the update of revision %d, or a GapError", got, events[i].ModRevision)
+				e.Fatalf("Get returned %v, want the update of revision %d, or a GapError", got, events[i].ModRevision)
 			}
 			after = got.Revision
 			continue
 		}
 		if !errors.Is(gap, kv.ErrCompacted) || gap.Key != e.at || gap.From < after || gap.From >= events[i].ModRevision && events[i].ModRevision < upTo || gap.To != upTo {
-			e.Fatalf("Get returned %v, and should return one that matches kv.ErrCompacted and says from %d to %d", got, after, upTo)
+			e.Fatalf("Get returned %v, want a GapError that matches kv.ErrCompacted, from %d to %d", got, after, upTo)
 		}
 		e.givesEach(f, upTo-1, upTo)
 		return
 	}
 }
 
-// auditChecks are those of V16: versions show whether an event was lost.
+// auditChecks are the checks of V16: versions show whether an event was lost.
 var auditChecks = []check{
-	{"V16", "nothing-lost", "puts, deletes and makes a key again, and ends its watch in between: no event is taken for lost, and no history for replaced", 0, func(e *env) {
+	{"V16", "nothing-lost", "puts and deletes a key and creates it again, and ends its watch in between: no event counts as lost, and no history as replaced", 0, func(e *env) {
 		f, seen := e.everyUpdate()
 		for range 3 {
 			e.churnKey(3, 12)
@@ -188,12 +187,12 @@ var auditChecks = []check{
 		e.givesEach(f, seen, e.set("end"))
 		e.unaccused(f)
 	}},
-	{"V16", "nothing-lost-meanwhile", "closes the watchers, puts and deletes, and opens others of the same Value: nothing is taken for lost", 0, func(e *env) {
+	{"V16", "nothing-lost-meanwhile", "closes the watchers, puts and deletes, and opens new watchers of the same Value: no event counts as lost", 0, func(e *env) {
 		f, _ := e.everyUpdate()
 		for range 4 {
 			f.End()
 			last := e.churnKey(2, 6)
-			f = e.follow(f.Of, "one opened again", value.EveryUpdate())
+			f = e.follow(f.Of, "the watcher that was opened again", value.EveryUpdate())
 			f.Gives("last")
 			e.givesEach(f, last, e.churnKey(2, 6))
 		}
@@ -210,10 +209,10 @@ var auditChecks = []check{
 	}},
 }
 
-// loses requires an event of write that is lost to be found by what follows it.
+// loses drops an event of write, and requires that the Value finds the loss by the event that follows.
 func (e *env) loses(event fault.Match, write func()) {
 	every, seen := e.everyUpdate()
-	newest := e.follow(every.Of, "one of the newest")
+	newest := e.follow(every.Of, "the watcher of the newest")
 	newest.Gives("initial")
 	e.Streaming(1)
 	e.Trace.Mark("lose the next event that is a %v", event)
@@ -223,14 +222,14 @@ func (e *env) loses(event fault.Match, write func()) {
 	e.givesEach(every, seen, last)
 	newest.Gives("found by this", value.AtLeast[string](last))
 	if s := every.Of.Status(); s.Holes != 1 {
-		e.Errorf("one event was lost; %s", every.Status())
+		e.Errorf("one event was lost, so Status must have one hole; %s", every.Status())
 	}
 	e.nextArrives(every, newest)
 }
 
-// unaccused requires that the store was not found to have lost an event, nor to have another history.
+// unaccused requires that the Value has neither found a lost event nor a replaced history.
 func (e *env) unaccused(f *watcher) {
 	if s := f.Of.Status(); s.Holes != 0 || s.Resets != 0 {
-		e.Errorf("no event was lost and no history replaced; %s", f.Status())
+		e.Errorf("no event was lost and no history was replaced; %s", f.Status())
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// everyViewChecks are those of M8, and those of V5 and V12 that are about a range.
+// everyViewChecks are the checks of M8, and the checks of V5 and V12 for a range.
 var everyViewChecks = []check{
-	{"M8", "merged", "puts and deletes while no watcher reads: one that wants the newest returns one View with the changes merged, the other one View for each change", 0, func(e *env) {
+	{"M8", "merged", "puts and deletes while no watcher is read: the watcher of the newest returns one View with the changes merged, the watcher of every update returns one View for each change", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		m := e.newMap()
 		newest, every := e.readBoth(m)
@@ -21,7 +21,7 @@ var everyViewChecks = []check{
 		e.Put(e.in("c"), "1")
 		e.Delete(e.in("b"))
 		last := e.Put(e.in("b"), "2")
-		e.read(m).next(viewAtLeast(last)) // so that it is at hand
+		e.read(m).next(viewAtLeast(last)) // so that the Map has received the last change
 		v := newest.next()
 		e.holds(v, "b=2 c=1")
 		e.changed(v, "a:1->none", "b:none->2", "c:none->1")
@@ -32,7 +32,7 @@ var everyViewChecks = []check{
 		every.HasNothing()
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M8", "streams-lost", "puts and deletes, and ends the watch meanwhile, while one watcher reads and another does not: each change is one View of the latter, in order", 0, func(e *env) {
+	{"M8", "streams-lost", "puts and deletes, and ends the watch, while one watcher is read and another is not: the latter returns one View for each change, in order", 0, func(e *env) {
 		e.eachChange(1000, func(i int) {
 			if i%20 == 10 {
 				e.faults.EndStreams(kv.ErrUnavailable)
@@ -53,7 +53,7 @@ var everyViewChecks = []check{
 		every.comesTo(last)
 		e.nextKeyArrives(every)
 	}},
-	{"M8", "one-gap", "cuts the store off, puts and deletes, compacts, and heals: each change is one View, or there is one GapError, and Changes are since the View before it", suite.Compact, func(e *env) {
+	{"M8", "one-gap", "cuts the store off, puts and deletes, compacts, and heals: each change is one View, or there is one GapError, and the next Changes are since the View before the GapError", suite.Compact, func(e *env) {
 		e.Put(e.in("a"), "1")
 		newest, every := e.readBoth(e.newMap())
 		newest.next()
@@ -67,7 +67,7 @@ var everyViewChecks = []check{
 		every.comesToOrGap(last)
 		e.nextKeyArrives(newest, every)
 	}},
-	{"V5", "range", "puts keys of a range while, in turns, the store is cut off and healed and its watch is ended: the revisions of the Views rise", 0, func(e *env) {
+	{"V5", "range", "puts keys of a range while the store is cut off and healed and its watch is ended, in turns: the revisions of the Views rise", 0, func(e *env) {
 		r := e.read(e.newMap())
 		r.next()
 		for i := range 18 {
@@ -85,7 +85,7 @@ var everyViewChecks = []check{
 			}
 		}
 		if s := r.Of.Status(); s.Holes != 0 || s.Resets != 0 {
-			e.Errorf("no event was lost and no history replaced; %s", r.Status())
+			e.Errorf("no event was lost and no history was replaced; %s", r.Status())
 		}
 		e.nextKeyArrives(r)
 	}},
@@ -107,10 +107,10 @@ var everyViewChecks = []check{
 				r.next()
 			}
 			if n := e.faults.Counts(); n.Streams > 1 || n.Watches > 1 {
-				e.Fatalf("%d watchers of one Map made of the store: %v", len(readers), n)
+				e.Fatalf("%d watchers of one Map made these calls of the store: %v", len(readers), n)
 			}
 			if n := decoder.calls.Load(); n != int64(2+i) {
-				e.Fatalf("there were %d values, and %d decodings", 2+i, n)
+				e.Fatalf("there were %d values, but %d calls of the decoder", 2+i, n)
 			}
 			e.Put(e.in("b"), fmt.Sprint(i))
 		}
@@ -121,7 +121,8 @@ var everyViewChecks = []check{
 	}},
 }
 
-// eachChange requires a watcher to return one View for each change of a range, while one of the newest keeps up.
+// eachChange requires that a watcher of every update returns one View for each change of a range. A watcher of the newest keeps up during that
+// time.
 func (e *env) eachChange(backlog int, happens func(i int)) {
 	e.Put(e.in("a"), "1")
 	newest, every := e.readBoth(e.newMap(value.WithBacklog(backlog)))
@@ -139,7 +140,7 @@ func (e *env) eachChange(backlog int, happens func(i int)) {
 	e.nextKeyArrives(newest, every)
 }
 
-// churnRange puts keys of the range, and deletes one now and then. The last change is a put.
+// churnRange puts keys of the range, and sometimes deletes one. The last change is a put.
 func (e *env) churnRange(s suite.Store, n int) (last kv.Revision) {
 	for i := range n {
 		number := len(e.Ledger.EventsAfter(e.part(), 0))

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// firstGetChecks are those of V1: what a watcher returns first.
+// firstGetChecks are the checks of V1: what a watcher returns first.
 var firstGetChecks = []check{
 	{"V1", "present", "puts a key several times, and opens a watcher after each put: it gets that value, and its revision", 0, func(e *env) {
 		v := e.value()
@@ -19,7 +19,7 @@ var firstGetChecks = []check{
 			rev := e.set(text)
 			e.inEachMode(v, func(f *watcher) {
 				if got := f.Gives(text); got.Revision != rev {
-					e.Fatalf("the value was put at revision %d, and Revision says %d", rev, got.Revision)
+					e.Fatalf("the value was put at revision %d, but Revision returns %d", rev, got.Revision)
 				}
 				f.HasNothing()
 			})
@@ -41,7 +41,7 @@ var firstGetChecks = []check{
 			followers[i].Gives("second of " + key)
 		}
 	}},
-	{"V1", "EarlyUse", "gets a key that does not exist, while its neighbours are put: Get waits until it is created", 0, func(e *env) {
+	{"V1", "EarlyUse", "gets a key that does not exist, while its neighbours are put: Get waits until the key is created", 0, func(e *env) {
 		e.inEachMode(e.value(), func(f *watcher) {
 			c := f.Begin()
 			e.Streaming(1)
@@ -54,14 +54,14 @@ var firstGetChecks = []check{
 			e.unset()
 		})
 	}},
-	{"V1", "EmptyRace", "puts a key that was deleted just after a watcher's first read has found nothing, and before it watches", 0, func(e *env) {
+	{"V1", "EmptyRace", "deletes a key, and puts it just after a watcher's first read has found nothing, and before the watch begins: Get returns the put", 0, func(e *env) {
 		e.set("one")
 		e.unset()
 		begun := e.faults.Hold(fault.Watches)
-		f := e.follow(e.value(), "of the newest")
+		f := e.follow(e.value(), "the watcher of the newest")
 		e.Held(begun)
 		answer := e.faults.Hold(fault.Gets, fault.Answered)
-		c := f.Begin() // has one more read made, which finds nothing either: only the watch can bring what is put
+		c := f.Begin() // makes one more read, which finds nothing either: only the watch can deliver the put
 		e.Held(answer)
 		e.set("two")
 		answer.Release()
@@ -81,12 +81,12 @@ var firstGetChecks = []check{
 		allGive(others, "two")
 		event.Release()
 		first.Gives("two")
-		e.nextArrives(others...) // the event that was late is no news to them
+		e.nextArrives(others...) // the late event is not returned again
 	}},
-	{"V1", "read-begun-before", "puts after the store has answered a watcher's first read, before the answer arrives: that answer is too old for a later Get", 0, func(e *env) {
+	{"V1", "read-begun-before", "puts after the store has answered a watcher's first read, and before the answer arrives: a later Get does not return that answer", 0, func(e *env) {
 		e.set("one")
 		answer := e.faults.Hold(fault.Gets, fault.Answered)
-		f := e.follow(e.value(), "of the newest")
+		f := e.follow(e.value(), "the watcher of the newest")
 		e.Held(answer)
 		event := e.faults.Hold(fault.Watches, fault.Answered)
 		e.set("two")
@@ -106,7 +106,7 @@ var firstGetChecks = []check{
 			e.inEachMode(v, func(f *watcher) { f.Gives(text) })
 		}
 	}},
-	{"V1", "default", "gets a key that does not exist, with a default: Get returns the default at once, and the value when there is one", 0, func(e *env) {
+	{"V1", "default", "gets a key that does not exist, with a default: Get returns the default at once, and the value once there is one", 0, func(e *env) {
 		v := e.value(value.WithDefault("none"))
 		followers := e.both(v)
 		for _, f := range followers {
@@ -121,30 +121,30 @@ var firstGetChecks = []check{
 		ctx, cancel := e.Bounded()
 		defer cancel()
 		if got, err := v.Get(ctx); !errors.Is(err, kv.ErrNotFound) {
-			e.Errorf("of an absent key Value.Get returned %v", valuetest.Describe(got, err))
+			e.Errorf("Value.Get of an absent key returned %v", valuetest.Describe(got, err))
 		}
 		e.set("one")
 		if got, err := v.Get(ctx); err != nil || got != "one" {
-			e.Errorf("Value.Get returned %v, and the key is \"one\"", valuetest.Describe(got, err))
+			e.Errorf("Value.Get returned %v, but the key is \"one\"", valuetest.Describe(got, err))
 		}
 		if got, err := e.decoded(threes).Get(ctx); !errors.As(err, new(*value.DecodeError)) {
-			e.Errorf("of a bad value Value.Get returned %v", valuetest.Describe(got, err))
+			e.Errorf("Value.Get of a bad value returned %v", valuetest.Describe(got, err))
 		}
 		e.unset()
 		if got, err := withDefault.Get(ctx); err != nil || got != "none" {
-			e.Errorf("of a deleted key with a default Value.Get returned %v", valuetest.Describe(got, err))
+			e.Errorf("Value.Get of a deleted key with a default returned %v", valuetest.Describe(got, err))
 		}
 		if n := e.faults.Counts(); n.Gets != 4 || n.Watches != 0 {
-			e.Errorf("four calls of Value.Get were to the store: %v", n)
+			e.Errorf("four calls of Value.Get made these calls of the store, want four reads: %v", n)
 		}
 	}},
 }
 
-// laterGetChecks are those of V2: what a watcher returns after that.
+// laterGetChecks are the checks of V2: what a watcher returns after the first Get.
 var laterGetChecks = []check{
-	{"V2", "Simple", "puts one, gets it, puts two, gets it, puts three to six: Get comes to six", 0, func(e *env) {
+	{"V2", "Simple", "puts one, gets it, puts two, gets it, puts three to six: Gets come to six", 0, func(e *env) {
 		e.set("one")
-		f := e.follow(e.value(), "of the newest")
+		f := e.follow(e.value(), "the watcher of the newest")
 		f.Gives("one")
 		e.set("two")
 		f.Gives("two")
@@ -154,14 +154,14 @@ var laterGetChecks = []check{
 		for last := kv.Revision(0); ; {
 			got := f.Begin().Got()
 			if got.Err != nil || got.Revision <= last {
-				e.Fatalf("Get returned %v after revision %d, on the way to the last of four puts", got, last)
+				e.Fatalf("Get returned %v after revision %d, but the last of four puts was not returned yet", got, last)
 			}
 			if last = got.Revision; got.Value == "six" {
 				return
 			}
 		}
 	}},
-	{"V2", "waits", "gets while only other keys change, then puts: Get waits for the put, also if its bytes are the same as before", 0, func(e *env) {
+	{"V2", "waits", "gets while only other keys change, then puts: Get waits for the put, even if the bytes are the same as before", 0, func(e *env) {
 		e.set("one")
 		e.inEachMode(e.value(), func(f *watcher) {
 			f.Gives("one")
@@ -173,7 +173,7 @@ var laterGetChecks = []check{
 				c.Waits()
 				rev := e.set(text)
 				if got := c.Gives(text); got.Revision != rev {
-					e.Fatalf("the put of revision %d was returned as one of %d", rev, got.Revision)
+					e.Fatalf("the put of revision %d was returned with revision %d", rev, got.Revision)
 				}
 				f.HasNothing()
 			}
@@ -187,7 +187,7 @@ var laterGetChecks = []check{
 		for _, f := range followers {
 			got, err := f.TryGet()
 			if err != nil || got != "one" {
-				e.Fatalf("TryGet of %s returned %v, and should return \"one\"", f.Name, valuetest.Describe(got, err))
+				e.Fatalf("TryGet of %s returned %v, want \"one\"", f.Name, valuetest.Describe(got, err))
 			}
 			f.HasNothing()
 		}
@@ -209,7 +209,7 @@ var laterGetChecks = []check{
 			for last != "9" {
 				got := f.Begin(above5).Got()
 				if got.Err != nil || got.Value <= last {
-					e.Fatalf("Get of %s, of values above 5, returned %v after %q", f.Name, got, last)
+					e.Fatalf("Get of %s, filtered for values above 5, returned %v after %q", f.Name, got, last)
 				}
 				last = got.Value
 			}

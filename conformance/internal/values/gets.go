@@ -14,9 +14,9 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// cancelChecks are those of V8: a Get whose context ends.
+// cancelChecks are the checks of V8: a Get whose context ends.
 var cancelChecks = []check{
-	{"V8", "Cancel", "cancels a Get that waits for news, and puts: that Get returns the context's error, the next one the put", 0, func(e *env) {
+	{"V8", "Cancel", "cancels a Get that waits for an update, and puts: that Get returns the context's error, the next Get returns the put", 0, func(e *env) {
 		e.set("one")
 		e.inEachMode(e.value(), func(f *watcher) {
 			f.Gives("one")
@@ -42,11 +42,11 @@ var cancelChecks = []check{
 		allGive(followers, "one")
 		e.nextArrives(followers...)
 	}},
-	{"V8", "in-each-phase", "cancels a Get while the store reads, before it watches, while an event is on its way, cut off, and between attempts", 0, func(e *env) {
-		e.inEachMode(e.value(), func(*watcher) {}) // the watcher of the checks below is not the first of its Value
+	{"V8", "in-each-phase", "cancels a Get while the store reads, before it watches, while an event is on its way, while it is cut off, and between attempts", 0, func(e *env) {
+		e.inEachMode(e.value(), func(*watcher) {}) // so that the watcher below is not the first of its Value
 		e.set("one")
 		read := e.faults.Hold(fault.Gets)
-		f := e.follow(e.value(), "one of every update", value.EveryUpdate())
+		f := e.follow(e.value(), "the watcher of every update", value.EveryUpdate())
 		e.Held(read)
 		f.Begin().Cancel() // while the first read hangs
 		begun := e.faults.Hold(fault.Watches)
@@ -64,7 +64,7 @@ var cancelChecks = []check{
 		f.Gives("two")
 
 		e.faults.Cut()
-		f.Begin().Cancel() // cut off
+		f.Begin().Cancel() // while the store is cut off
 		e.set("three")
 		e.faults.Heal()
 		f.Gives("three")
@@ -77,7 +77,7 @@ var cancelChecks = []check{
 		f.Gives("four")
 		f.HasNothing()
 	}},
-	{"V8", "context-done-before", "gets with contexts that have ended: their error is returned, and the next Get returns what they would have", 0, func(e *env) {
+	{"V8", "context-done-before", "gets with contexts that have ended: Get returns the context's error, and the next Get returns the value", 0, func(e *env) {
 		e.inEachMode(e.value(), func(f *watcher) {
 			for _, text := range []string{"one", "two", "three"} {
 				e.set(text)
@@ -86,7 +86,7 @@ var cancelChecks = []check{
 					want error
 				}{{e.Canceled(), context.Canceled}, {e.Expired(), context.DeadlineExceeded}} {
 					if v, err := f.Get(try.ctx); !errors.Is(err, try.want) {
-						e.Fatalf("Get of %s returned %v, and should return: %v", f.Name, valuetest.Describe(v, err), try.want)
+						e.Fatalf("Get of %s returned %v, want: %v", f.Name, valuetest.Describe(v, err), try.want)
 					}
 				}
 				f.Gives(text)
@@ -104,14 +104,14 @@ var cancelChecks = []check{
 				done <- valuetest.Got[string]{Value: v, Err: err, Revision: f.Revision()}
 			}()
 			rev := e.set(fmt.Sprint(i))
-			cancel() // which the Get may meet before the update, or after it
+			cancel() // the Get may notice this before or after the update
 			got := <-done
 			if errors.Is(got.Err, context.Canceled) {
 				lost++
 				got = f.Gives(fmt.Sprint(i))
 			}
 			if got.Err != nil || got.Revision != rev || got.Revision <= seen {
-				e.Fatalf("Get returned %v, and should return the put of revision %d", got, rev)
+				e.Fatalf("Get returned %v, want the put of revision %d", got, rev)
 			}
 			seen = got.Revision
 		}
@@ -119,7 +119,7 @@ var cancelChecks = []check{
 	}},
 }
 
-// closeChecks are those of V9.
+// closeChecks are the checks of V9.
 var closeChecks = []check{
 	{"V9", "CloseDuringGet", "closes a watcher twice while a Get waits: that Get and later Gets return ErrClosed, and no watch is left", 0, func(e *env) {
 		e.set("one")
@@ -132,7 +132,7 @@ var closeChecks = []check{
 			c.Fails(value.ErrClosed)
 			f.Fails(value.ErrClosed)
 			if got, err := f.TryGet(); !errors.Is(err, value.ErrClosed) {
-				e.Errorf("after Close TryGet returned %v", valuetest.Describe(got, err))
+				e.Errorf("TryGet after Close returned %v", valuetest.Describe(got, err))
 			}
 			e.nothingLeft()
 		})
@@ -178,7 +178,7 @@ var closeChecks = []check{
 			e.faults.Clear()
 		}
 	}},
-	{"V9", "from-many-sides", "closes watchers from several goroutines during their first Gets, many times", 0, func(e *env) {
+	{"V9", "from-many-sides", "closes watchers from several goroutines during their first Gets, many times: each Get returns the value or ErrClosed, and no watch is left", 0, func(e *env) {
 		e.set("one")
 		v := e.value()
 		for range 20 {
@@ -191,14 +191,14 @@ var closeChecks = []check{
 			}
 			for _, c := range calls {
 				if got := c.Got(); got.Value != "one" && !errors.Is(got.Err, value.ErrClosed) {
-					e.Fatalf("concurrently with Close, Get returned %v", got)
+					e.Fatalf("Get returned %v concurrently with Close, want the value or ErrClosed", got)
 				}
 			}
 			closing.Wait()
 			e.nothingLeft()
 		}
 	}},
-	{"V9", "opened-again", "closes the last watcher, puts, and opens another of the same Value, many times: it gets what was put", 0, func(e *env) {
+	{"V9", "opened-again", "closes the last watcher, puts, and opens another watcher of the same Value, many times: that watcher gets what was put", 0, func(e *env) {
 		v := e.value()
 		for i := range 10 {
 			text := fmt.Sprint(i)
@@ -209,33 +209,33 @@ var closeChecks = []check{
 	}},
 }
 
-// nothingLeft requires that no Value uses the store any more, now that all watchers are closed.
+// nothingLeft requires that no Value uses the store any more. All watchers must be closed.
 func (e *env) nothingLeft() {
 	if n := e.faults.Counts(); n.Streams != 0 || n.Blocked != 0 {
-		e.Fatalf("all watchers are closed, and the store is still used: %v", n)
+		e.Fatalf("all watchers are closed, but the store is still used: %v", n)
 	}
 }
 
-// concurrentGetChecks are those of V10.
+// concurrentGetChecks are the checks of V10.
 var concurrentGetChecks = []check{
 	{"V10", "ConcurrentGet", "calls Get twice concurrently on one watcher: the second fails, and the first still gets the next put", 0, func(e *env) {
 		e.set("one")
 		e.inEachMode(e.value(), func(f *watcher) {
 			f.Gives("one")
-			// Nobody can say from outside which of the two came first: it is the one that is left.
+			// The check cannot know which Get came first. The Get that still waits was first.
 			a, b := f.Begin(), f.Begin()
 			select {
 			case <-a.Done():
 				a, b = b, a
 			case <-b.Done():
 			case <-time.After(e.AtOnce()):
-				e.Fatalf("two Gets of one watcher wait at the same time")
+				e.Fatalf("two Gets of one watcher wait concurrently")
 			}
 			b.Fails(value.ErrConcurrentGet)
 			for range 3 {
 				f.Fails(value.ErrConcurrentGet)
 				if got, err := f.TryGet(); !errors.Is(err, value.ErrConcurrentGet) {
-					e.Fatalf("TryGet during a Get returned %v", valuetest.Describe(got, err))
+					e.Fatalf("TryGet during a Get returned %v, want ErrConcurrentGet", valuetest.Describe(got, err))
 				}
 			}
 			a.Waits()

@@ -9,18 +9,18 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// Maps makes what follows a range of keys. A field that is nil makes what package value has; tests of the suite put wrong ones in
-// their place.
+// Maps makes the Maps and bundles of the checks. A field that is nil means what package value has. Tests of the suite replace fields with wrong
+// implementations.
 type Maps struct {
 	Map    func(store kv.Store, r kv.Range, decode Decoder, opts ...value.Option) LiveMap
 	Bundle func(store kv.Store, r kv.Range, decode func([]kv.Entry) (string, error), opts ...value.Option) Live
 	View   func(value.View[*string]) View // what a watcher of a Map has returned
 }
 
-// Decoder decodes one value of a Map. The values are pointers, so that it can be seen which are the same.
+// Decoder decodes one value of a Map. The values are pointers, so that a check can see whether two are the same.
 type Decoder = func([]byte) (*string, error)
 
-// LiveMap is a [value.Map] as checks use it, and MapReader one of its watchers.
+// LiveMap is a [value.Map] as checks use it, and MapReader is one of its watchers.
 type (
 	LiveMap   = valuetest.Value[value.View[*string]]
 	MapReader = valuetest.Reader[value.View[*string]]
@@ -56,7 +56,7 @@ func SoundBundle(store kv.Store, r kv.Range, decode func([]kv.Entry) (string, er
 	return valuetest.Sound(value.NewBundle(store, r, decode, opts...))
 }
 
-// withDefaults returns m with what package value has for what is nil.
+// withDefaults returns m with what package value has in place of nil fields.
 func (m Maps) withDefaults() Maps {
 	if m.Map == nil {
 		m.Map = SoundMap
@@ -70,7 +70,7 @@ func (m Maps) withDefaults() Maps {
 	return m
 }
 
-// badText is a value that does not decode: one that begins with "bad".
+// badText is the decode error of a value that begins with "bad".
 type badText string
 
 func (b badText) Error() string { return "the value is " + string(b) }
@@ -97,14 +97,14 @@ func (e *env) neighbours(v string) {
 	}
 }
 
-// newMap returns a Map of the range. Silence is not checked unless opts say so.
+// newMap returns a Map of the range. It does not check silent watches unless opts say so.
 func (e *env) newMap(opts ...value.Option) LiveMap { return e.newMapWith(textOrBad, opts...) }
 
 func (e *env) newMapWith(decode Decoder, opts ...value.Option) LiveMap {
 	return e.maps.Map(e.faults, e.part(), decode, append(quickly(), opts...)...)
 }
 
-// newBundle returns a bundle of the range: its keys and values, as "a=1 b=2". It is bad if one of the values is.
+// newBundle returns a bundle of the range: its keys and values, in the form "a=1 b=2". The bundle is bad if one of the values is bad.
 func (e *env) newBundle(opts ...value.Option) Live {
 	return e.maps.Bundle(e.faults, e.part(), func(entries []kv.Entry) (string, error) {
 		var all []string
@@ -125,21 +125,21 @@ type mapReader struct {
 	e     *env
 	every bool
 	given []View
-	at    []kv.Revision // what Revision was after each of them
+	at    []kv.Revision // what Revision returned after each of them
 	gaps  int           // how many GapErrors were returned
-	gapAt int           // how many Views were returned before the last of these
+	gapAt int           // how many Views were returned before the last GapError
 }
 
 // read opens a watcher of a Map.
 func (e *env) read(m LiveMap, opts ...value.WatchOption) *mapReader {
-	name := "one of the newest"
+	name := "the watcher of the newest"
 	if len(opts) > 0 {
-		name = "one of every update"
+		name = "the watcher of every update"
 	}
 	return &mapReader{Watcher: valuetest.Follow(e.Harness, m, name, opts...), e: e, every: len(opts) > 0}
 }
 
-// readBoth opens a watcher of the newest, and one of every update.
+// readBoth opens a watcher of the newest and a watcher of every update.
 func (e *env) readBoth(m LiveMap) (newest, every *mapReader) {
 	return e.read(m), e.read(m, value.EveryUpdate())
 }
@@ -153,14 +153,14 @@ func viewAtLeast(rev kv.Revision) value.GetOption[value.View[*string]] {
 func (r *mapReader) next(opts ...value.GetOption[value.View[*string]]) View {
 	v, err := r.Watcher.Next(opts...)
 	if err != nil {
-		r.e.Fatalf("Get of %s returned the error %q, and should return a View; %s", r.Name, err, r.Status())
+		r.e.Fatalf("Get of %s returned the error %q, want a View; %s", r.Name, err, r.Status())
 	}
 	r.given = append(r.given, r.e.maps.View(v))
 	r.at = append(r.at, r.Revision())
 	return r.given[len(r.given)-1]
 }
 
-// comesTo returns the first View that is of a revision or a later one.
+// comesTo reads until a View of revision rev or later, and returns that View.
 func (r *mapReader) comesTo(rev kv.Revision, opts ...value.GetOption[value.View[*string]]) View {
 	for {
 		if v := r.next(opts...); v.Revision() >= rev {
@@ -169,12 +169,13 @@ func (r *mapReader) comesTo(rev kv.Revision, opts ...value.GetOption[value.View[
 	}
 }
 
-// nextKeyArrives requires the next key to be the next thing that each watcher returns, and judges all that they have returned.
+// nextKeyArrives puts a key and requires that it is the next thing that each watcher returns. Then it judges everything that they have
+// returned.
 func (e *env) nextKeyArrives(readers ...*mapReader) {
 	rev := e.Put(e.in("~next"), "next")
 	for _, r := range readers {
 		if v := r.next(); v.Revision() < rev {
-			e.Fatalf("Get of %s returned the View of revision %d, and the next change was at revision %d", r.Name, v.Revision(), rev)
+			e.Fatalf("Get of %s returned the View of revision %d, but the next change was at revision %d", r.Name, v.Revision(), rev)
 		}
 		r.HasNothing()
 		r.judge()

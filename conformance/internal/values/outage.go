@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// outageChecks are those of V11.
+// outageChecks are the checks of V11.
 var outageChecks = []check{
 	{"V11", "unavailable", "fails every call with ErrUnavailable, from the first Get on and again later: Gets wait, and return the value when the failures end", 0, func(e *env) {
 		e.set("one")
@@ -23,7 +23,7 @@ var outageChecks = []check{
 			e.attempts(1)
 			c.Waits()
 			if s := v.Status(); s.Connected || !errors.Is(s.LastError, kv.ErrUnavailable) {
-				e.Errorf("in an outage; %s", f.Status())
+				e.Errorf("there is an outage, but Status does not show it; %s", f.Status())
 			}
 			e.faults.Clear()
 			c.Gives("one")
@@ -92,23 +92,23 @@ var outageChecks = []check{
 			f.Fails(kv.ErrPermission)
 			refused.Remove()
 			e.set("two")
-			f.GivesAfter(kv.ErrPermission, "two") // what was refused before may still have to be returned
+			f.GivesAfter(kv.ErrPermission, "two") // an earlier refusal may still be returned first
 			e.nextArrives(f)
 			e.set("one")
 		})
 	}},
-	{"V11", "refusal-found", "refuses reads only, while the watch goes on: the check after a silence finds the refusal", 0, func(e *env) {
+	{"V11", "refusal-found", "refuses only reads, while the watch goes on: the check of a silent watch finds the refusal", 0, func(e *env) {
 		e.set("one")
-		f := e.follow(e.value(value.WithCheck(checkEvery)), "one of the newest")
+		f := e.follow(e.value(value.WithCheck(checkEvery)), "the watcher of the newest")
 		f.Gives("one")
 		e.Streaming(1)
 		refused := e.faults.Fail(-1, kv.ErrPermission, fault.Gets)
 		f.Fails(kv.ErrPermission)
 		refused.Remove()
 	}},
-	{"V11", "dead-stream", "silences the store's watch for ever: the check after a silence finds the changes that it did not deliver", 0, func(e *env) {
+	{"V11", "dead-stream", "silences the store's watch for ever: the check of a silent watch finds the changes that the watch did not deliver", 0, func(e *env) {
 		e.set("one")
-		f := e.follow(e.value(value.WithCheck(checkEvery)), "one of the newest")
+		f := e.follow(e.value(value.WithCheck(checkEvery)), "the watcher of the newest")
 		f.Gives("one")
 		c := f.Begin()
 		e.Streaming(1)
@@ -119,7 +119,7 @@ var outageChecks = []check{
 		f.Fails(value.ErrDeleted)
 		e.nextArrives(f)
 	}},
-	{"V11", "stale", "sets a limit to staleness and cuts the store off: Get returns ErrStale, and the value after the heal", 0, func(e *env) {
+	{"V11", "stale", "sets a limit to staleness and cuts the store off: Get returns ErrStale, and after the heal the value", 0, func(e *env) {
 		e.set("one")
 		e.inEachMode(e.value(value.WithMaxStaleness(100*time.Millisecond)), func(f *watcher) {
 			f.GivesAfter(value.ErrStale, "one") // a read may take longer than the limit
@@ -136,29 +136,29 @@ var outageChecks = []check{
 		e.set("one")
 		v := e.value()
 		if s := v.Status(); s != (value.Status{}) {
-			e.Errorf("before it is used Status is %+v", s)
+			e.Errorf("before the Value is used, Status is %+v", s)
 		}
-		f := e.follow(v, "one of the newest")
+		f := e.follow(v, "the watcher of the newest")
 		f.Gives("one")
 		e.Streaming(1)
 		rev := e.set("two")
-		f.Gives("two") // which the watch has brought, so the store has acknowledged the watch
+		f.Gives("two") // the watch has delivered this, so the store has acknowledged the watch
 		if s := v.Status(); !s.Connected || s.Watchers != 1 || s.Confirmed.IsZero() || s.LastError != nil {
-			e.Errorf("when the watch has brought a value Status is %+v", s)
+			e.Errorf("after the watch has delivered a value, Status is %+v", s)
 		}
 		e.set("three")
 		f.Gives("three")
 		if s := v.Status(); s.Revision < rev {
-			e.Errorf("the put of revision %d was returned, and Status says revision %d", rev, s.Revision)
+			e.Errorf("the put of revision %d was returned, but Status has revision %d", rev, s.Revision)
 		}
 		f.End()
 		if s := v.Status(); s.Connected || s.Watchers != 0 {
-			e.Errorf("when the last watcher is closed Status is %+v", s)
+			e.Errorf("after the last watcher was closed, Status is %+v", s)
 		}
 	}},
 }
 
-// attempts waits until the key was read n times more.
+// attempts waits until the key was read n more times.
 func (e *env) attempts(n int) {
 	before := e.faults.Counts().Gets
 	e.Until("the store was asked again several times", func(c fault.Counts) bool { return c.Gets >= before+n })

@@ -11,14 +11,14 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// sharingChecks are those of V12: what many watchers have in common.
+// sharingChecks are the checks of V12: what many watchers share.
 var sharingChecks = []check{
-	{"V12", "one-watch", "opens five hundred watchers of one Value, and puts: they share one watch, which ends with the last watcher", 0, func(e *env) {
+	{"V12", "one-watch", "opens five hundred watchers of one Value, and puts: they share one watch, and it ends with the last watcher", 0, func(e *env) {
 		e.set("one")
 		decoder := newCounting()
 		v := e.decoded(decoder.decode)
 		if n := e.faults.Counts(); n != (fault.Counts{}) {
-			e.Errorf("a Value without watchers has asked the store for: %v", n)
+			e.Errorf("a Value without watchers has made these calls of the store: %v", n)
 		}
 		const watchers = 500
 		var followers []*watcher
@@ -27,7 +27,7 @@ var sharingChecks = []check{
 			if i%10 == 0 {
 				opts = append(opts, value.EveryUpdate())
 			}
-			followers = append(followers, e.follow(v, "one of many", opts...))
+			followers = append(followers, e.follow(v, "one of many watchers", opts...))
 		}
 		for _, text := range []string{"one", "two", "three"} {
 			if text != "one" {
@@ -36,7 +36,7 @@ var sharingChecks = []check{
 			calls := beginAll(followers)
 			callsGive(calls, text)
 			if n := e.faults.Counts(); n.Streams > 1 || n.Watches > 1 {
-				e.Fatalf("%d watchers of one Value made of the store: %v", watchers, n)
+				e.Fatalf("%d watchers of one Value made these calls of the store: %v", watchers, n)
 			}
 		}
 		decoder.expectOnceEach(e)
@@ -53,28 +53,28 @@ var sharingChecks = []check{
 		e.Held(read)
 		const others = 300
 		for range others {
-			e.follow(v, "one of many")
+			e.follow(v, "one of many watchers")
 		}
 		e.set("two")
 		read.Release()
 		first.Gives("two")
-		// The one that was held, the one for all who came meanwhile, and, if that was over, the one for this Get.
+		// The read that was held, one read for all watchers that were opened then, and one for this Get if that read had ended.
 		if n := e.faults.Counts(); n.Gets > 3 {
 			e.Errorf("opening %d watchers together took %d reads", others+1, n.Gets)
 		}
 	}},
-	{"V12", "decoded-once", "delivers the same updates by reads, by the watch, and after the watch was ended: each is decoded once", 0, func(e *env) {
+	{"V12", "decoded-once", "delivers the same updates by reads, by the watch, and again after the watch was ended: each update is decoded once", 0, func(e *env) {
 		e.set("0")
 		decoder := newCounting()
 		v := e.decoded(decoder.decode)
-		every := e.follow(v, "one of every update", value.EveryUpdate())
+		every := e.follow(v, "the watcher of every update", value.EveryUpdate())
 		every.Gives("0")
 		e.Streaming(1)
 		for i := range 5 {
 			e.faults.Freeze(fault.Watches)
 			e.set(fmt.Sprint(3*i + 1))
 			rev := e.set(fmt.Sprint(3*i + 2))
-			second := e.follow(v, "one that has a read made")
+			second := e.follow(v, "the watcher that makes a read")
 			second.Gives(fmt.Sprint(3*i+2), value.AtLeast[string](rev))
 			e.faults.Heal()
 			every.Gives(fmt.Sprint(3*i + 1))
@@ -87,7 +87,7 @@ var sharingChecks = []check{
 		}
 		decoder.expectOnceEach(e)
 	}},
-	{"V12", "nothing-at-the-server", "opens and closes watchers of several Values, some behind and some cut off: the server serves no watch then", suite.WaitIdle, func(e *env) {
+	{"V12", "nothing-at-the-server", "opens and closes watchers of several Values, some behind and some cut off: after that the server serves no watch", suite.WaitIdle, func(e *env) {
 		e.set("one")
 		for range 5 {
 			followers := append(e.both(e.value()), e.both(e.value(value.WithBacklog(1)))...)
@@ -104,12 +104,12 @@ var sharingChecks = []check{
 		ctx, cancel := e.Bounded()
 		defer cancel()
 		if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
-			e.Errorf("all watchers are closed, and the server still serves watches: %v", err)
+			e.Errorf("all watchers are closed, but the server still serves watches: %v", err)
 		}
 	}},
 }
 
-// counting is a decoder that counts what it is given.
+// counting is a decoder that counts how many times it decodes each text.
 type counting struct {
 	mu    sync.Mutex
 	calls map[string]int
@@ -129,20 +129,20 @@ func (c *counting) expectOnceEach(e *env) {
 	defer c.mu.Unlock()
 	for text, n := range c.calls {
 		if n > 1 {
-			e.Errorf("%q was put once, and decoded %d times", text, n)
+			e.Errorf("%q was put once, but decoded %d times", text, n)
 		}
 	}
 }
 
-// latestChecks are those of V14.
+// latestChecks are the checks of V14.
 var latestChecks = []check{
 	{"V14", "kept-current", "puts, deletes and puts bad values while a watcher is open and not read: Latest is the newest good value", 0, func(e *env) {
 		e.set("3")
 		v := e.decoded(threes)
 		if r, ok := v.Latest(); ok {
-			e.Errorf("before anything was read Latest is %q", r.Value)
+			e.Errorf("before anything was read, Latest is %q", r.Value)
 		}
-		unread, f := e.follow(v, "one that is not read"), e.follow(v, "one that waits for what is known")
+		unread, f := e.follow(v, "the watcher that is not read"), e.follow(v, "the watcher that is read")
 		f.Gives("3")
 		for _, text := range []string{"6", "9", "12"} {
 			rev := e.set(text)
@@ -156,21 +156,21 @@ var latestChecks = []check{
 		e.unset()
 		f.Fails(value.ErrDeleted)
 		if r, ok := v.Latest(); ok {
-			e.Errorf("of a deleted key Latest is %q of revision %d", r.Value, r.Revision)
+			e.Errorf("the key is deleted, but Latest is %q of revision %d", r.Value, r.Revision)
 		}
 		last := e.set("18")
 		f.Gives("18")
 		unread.End()
 		f.End()
 		e.set("21")
-		e.expectLatest(v, "18", last) // no watcher is open
+		e.expectLatest(v, "18", last) // now no watcher is open
 	}},
 	{"V14", "default", "calls Latest of a Value with a default before and after the first read, after a put, and after a deletion", 0, func(e *env) {
 		v := e.value(value.WithDefault("none"))
 		if r, ok := v.Latest(); ok {
-			e.Errorf("before the store was asked Latest is %q", r.Value)
+			e.Errorf("before the first read, Latest is %q", r.Value)
 		}
-		f := e.follow(v, "one of the newest")
+		f := e.follow(v, "the watcher of the newest")
 		for _, step := range []struct {
 			want string
 			do   func()
@@ -178,14 +178,14 @@ var latestChecks = []check{
 			step.do()
 			f.Gives(step.want)
 			if r, ok := v.Latest(); !ok || r.Value != step.want {
-				e.Errorf("Get returned %q, and Latest is %q (%v)", step.want, r.Value, ok)
+				e.Errorf("Get returned %q, but Latest is %q (%v)", step.want, r.Value, ok)
 			}
 		}
 	}},
 	{"V14", "beside-writers", "calls Latest from four goroutines while others write: it never goes back, and value and revision belong together", 0, func(e *env) {
 		e.set("initial")
 		v := e.value()
-		f := e.follow(v, "one of the newest")
+		f := e.follow(v, "the watcher of the newest")
 		f.Gives("initial")
 		over := make(chan struct{})
 		var mu sync.Mutex
@@ -195,7 +195,7 @@ var latestChecks = []check{
 			for {
 				r, ok := v.Latest()
 				if !ok || r.Revision < last {
-					return fmt.Errorf("the Latest is %q of revision %d (%v), after %d", r.Value, r.Revision, ok, last)
+					return fmt.Errorf("Latest is %q of revision %d (%v), after revision %d", r.Value, r.Revision, ok, last)
 				}
 				if r.Revision > last {
 					mu.Lock()
@@ -206,7 +206,7 @@ var latestChecks = []check{
 				select {
 				case <-over:
 					return nil
-				case <-time.After(time.Millisecond): // so that writers get their turn on one core
+				case <-time.After(time.Millisecond): // so that the writers can run on one core
 				}
 			}
 		})
@@ -216,7 +216,7 @@ var latestChecks = []check{
 		wait()
 		for _, event := range e.Ledger.EventsAfter(kv.Key(e.at), 0) {
 			if got, ok := seen[event.ModRevision]; ok && got != string(event.Value) {
-				e.Errorf("revision %d put %q, and Latest was %q for it", event.ModRevision, event.Value, got)
+				e.Errorf("revision %d put %q, but Latest was %q for it", event.ModRevision, event.Value, got)
 			}
 		}
 		e.expectLatest(v, "last", last)
@@ -225,22 +225,22 @@ var latestChecks = []check{
 
 func (e *env) expectLatest(v Live, want string, rev kv.Revision) {
 	if r, ok := v.Latest(); !ok || r.Value != want || r.Revision != rev {
-		e.Fatalf("Latest is %q of revision %d (%v), and should be %q of revision %d", r.Value, r.Revision, ok, want, rev)
+		e.Fatalf("Latest is %q of revision %d (%v), want %q of revision %d", r.Value, r.Revision, ok, want, rev)
 	}
 }
 
-// ownWriteChecks are those of V15.
+// ownWriteChecks are the checks of V15.
 var ownWriteChecks = []check{
 	{"V15", "own-write", "puts, and gets at least that revision before the store's watch has delivered it: a read finds it", 0, func(e *env) {
 		e.set("one")
-		f := e.follow(e.value(), "one of the newest")
+		f := e.follow(e.value(), "the watcher of the newest")
 		f.Gives("one")
 		e.Streaming(1)
 		e.faults.Freeze(fault.Watches)
 		rev := e.set("two")
 		f.Gives("two", value.AtLeast[string](rev))
 		e.faults.Heal()
-		e.nextArrives(f) // what the watch brings late is no news
+		e.nextArrives(f) // the late event of the watch is not returned again
 	}},
 	{"V15", "own-writes", "puts, and gets at least that revision at once, many times: Get returns that put", 0, func(e *env) {
 		e.set("initial")
@@ -249,7 +249,7 @@ var ownWriteChecks = []check{
 			for i := range 20 {
 				rev := e.set(fmt.Sprint(i))
 				if got := f.Gives(fmt.Sprint(i), value.AtLeast[string](rev)); got.Revision != rev {
-					e.Fatalf("the put of revision %d came as one of revision %d", rev, got.Revision)
+					e.Fatalf("the put of revision %d was returned with revision %d", rev, got.Revision)
 				}
 			}
 			f.HasNothing()
@@ -266,7 +266,7 @@ var ownWriteChecks = []check{
 			}
 		})
 	}},
-	{"V15", "revision-of-another-key", "puts another key, and makes the first Get with at least that revision: it returns the value at that revision, though the value is older", 0, func(e *env) {
+	{"V15", "revision-of-another-key", "puts another key, and makes the first Get with at least that revision: it returns the value at that revision, although the value is older", 0, func(e *env) {
 		e.set("one")
 		for range 5 {
 			rev := e.setOther()
@@ -287,7 +287,7 @@ var ownWriteChecks = []check{
 				if text := fmt.Sprint(i); e.set(text) >= want {
 					got := c.Got()
 					if got.Err != nil || got.Revision < want {
-						e.Fatalf("a Get of at least revision %d returned %v", want, got)
+						e.Fatalf("a Get with at least revision %d returned %v", want, got)
 					}
 					break
 				}

@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/kv/fault"
 )
 
-// firstViewChecks are those of M1.
+// firstViewChecks are the checks of M1.
 var firstViewChecks = []check{
 	{"M1", "empty", "watches an empty range between neighbours: the first Get returns an empty View and does not wait", 0, func(e *env) {
 		e.neighbours("0")
@@ -20,7 +20,7 @@ var firstViewChecks = []check{
 		newest.HasNothing()
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M1", "emptied", "deletes the last key of a range: Get returns an empty View, and no ErrDeleted", 0, func(e *env) {
+	{"M1", "emptied", "deletes the last key of a range: Get returns an empty View, not ErrDeleted", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		newest, every := e.readBoth(e.newMap())
 		e.holds(newest.next(), "a=1")
@@ -34,12 +34,12 @@ var firstViewChecks = []check{
 		e.fillRange(250)
 		newest, every := e.readBoth(e.newMap())
 		if v := newest.next(); v.Len() != 250 {
-			e.Fatalf("the first View has %d keys, and should have 250", v.Len())
+			e.Fatalf("the first View has %d keys, want 250", v.Len())
 		}
 		every.next()
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M1", "read-after-the-call", "puts before the store's watch delivers it, and opens another watcher: its first View comes from a read that was begun after that", 0, func(e *env) {
+	{"M1", "read-after-the-call", "puts, and opens another watcher before the store's watch has delivered the put: the first View has the put, because it comes from a new read", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		m := e.newMap()
 		first := e.read(m)
@@ -57,7 +57,7 @@ var firstViewChecks = []check{
 	}},
 }
 
-// viewChecks are those of M2 and M7: what a View shows, now and later.
+// viewChecks are the checks of M2 and M7: what a View shows, now and later.
 var viewChecks = []check{
 	{"M2", "pages", "reads a range of 250 keys while its first and its last key are put in turns: each first View is what the range held at its revision", 0, func(e *env) {
 		e.fillRange(250)
@@ -66,7 +66,7 @@ var viewChecks = []check{
 		for i := range 6 {
 			others.More()
 			e.Must("put", e.putFirstAndLast(fmt.Sprint("between ", i)))
-			r := e.read(e.newMap()) // each Map makes a read of its own
+			r := e.read(e.newMap()) // a new Map, so that it makes a new read
 			r.next()
 			readers = append(readers, r)
 		}
@@ -75,7 +75,7 @@ var viewChecks = []check{
 			r.judge()
 		}
 	}},
-	{"M2", "commits", "commits keys at both ends of a range together, again and again, and ends the watch meanwhile: no View has one without the other", suite.Commit, func(e *env) {
+	{"M2", "commits", "commits keys at both ends of a range together, many times, while the watch is ended: no View has one without the other", suite.Commit, func(e *env) {
 		e.neighbours("0")
 		ops := func(i int) []kv.Op {
 			v := fmt.Append(nil, i)
@@ -101,7 +101,7 @@ var viewChecks = []check{
 		every.comesTo(last)
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M2", "neighbours", "puts and deletes the keys nearest to the range, and those at its edges: only the latter are in a View", 0, func(e *env) {
+	{"M2", "neighbours", "puts and deletes the keys nearest to the range, and the keys at its edges: only those at its edges are in a View", 0, func(e *env) {
 		e.neighbours("0")
 		e.Put(e.in(""), "0") // the prefix itself is in the range
 		newest, every := e.readBoth(e.newMap())
@@ -141,7 +141,7 @@ var viewChecks = []check{
 		every.comesTo(newest.given[len(newest.given)-1].Revision())
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M2", "parts", "takes parts of a View: each has the keys and the changes that are in it, and no others", 0, func(e *env) {
+	{"M2", "parts", "takes parts of a View: each part has the keys and the changes in its range, and no others", 0, func(e *env) {
 		for _, name := range []string{"a", "ab", "b", "c"} {
 			e.Put(e.in(name), "1")
 		}
@@ -159,10 +159,10 @@ var viewChecks = []check{
 			part := v.In(p.of)
 			e.holds(part, p.holds)
 			if want := len(strings.Fields(p.holds)); part.Len() != want {
-				e.Fatalf("the part %s of a View has %d keys, and its Len is %d", e.ShortRange(p.of), want, part.Len())
+				e.Fatalf("the part %s of a View has %d keys, but its Len is %d", e.ShortRange(p.of), want, part.Len())
 			}
 			if _, ok := part.Get(e.in("c")); ok {
-				e.Fatalf("the part %s of a View has a key that is not in it", e.ShortRange(p.of))
+				e.Fatalf("the part %s of a View has a key outside its range", e.ShortRange(p.of))
 			}
 			if p.of.Contains(e.in("ab")) {
 				e.changed(part, "ab:1->2")
@@ -172,7 +172,7 @@ var viewChecks = []check{
 		}
 		r.judge()
 	}},
-	{"M7", "kept", "keeps Views while the range changes, and reads them concurrently with that: they are as they were", 0, func(e *env) {
+	{"M7", "kept", "keeps Views while the range changes, and reads them concurrently: they do not change", 0, func(e *env) {
 		e.Put(e.in("a"), "1")
 		e.Put(e.in("b"), "1")
 		newest, every := e.readBoth(e.newMap())
@@ -207,7 +207,7 @@ var viewChecks = []check{
 	}},
 }
 
-// textOf is the values of a View.
+// textOf returns the values of a View, as text.
 func textOf(v View) string {
 	var all []string
 	for _, item := range v.All() {
@@ -216,14 +216,14 @@ func textOf(v View) string {
 	return strings.Join(all, " ")
 }
 
-// yield lets others have their turn, on one core too.
+// yield lets other goroutines run, even on one core.
 func (e *env) yield() {
 	ctx, cancel := context.WithTimeout(e.Context(), checkEvery/10)
 	defer cancel()
 	<-ctx.Done()
 }
 
-// fillRange puts n keys of the range, by several writers at once.
+// fillRange puts n keys of the range, by several concurrent writers.
 func (e *env) fillRange(n int) {
 	const writers = 8
 	e.Parallel(writers, func(w int) error {
@@ -236,7 +236,7 @@ func (e *env) fillRange(n int) {
 	})
 }
 
-// putFirstAndLast puts the first and the last key of a range that was filled.
+// putFirstAndLast puts the first and the last key of a range that fillRange has filled.
 func (e *env) putFirstAndLast(v string) error {
 	if _, err := e.TryPut(e.Store, e.in("key-000"), v); err != nil {
 		return err
@@ -245,7 +245,7 @@ func (e *env) putFirstAndLast(v string) error {
 	return err
 }
 
-// rangeIsRestored requires the Views of what a backup held, after those of what was lost, and then the next change.
+// rangeIsRestored requires that the watchers return the state of the backup after the lost state, and then the next change.
 func (e *env) rangeIsRestored(newest, every *mapReader) {
 	v := newest.next()
 	e.holds(v, "a=backup same=1")

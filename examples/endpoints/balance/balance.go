@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// ErrNoEndpoint: no instance of the service is registered.
+// ErrNoEndpoint is returned when no instance of the service is registered.
 var ErrNoEndpoint = errors.New("no endpoint")
 
 // List is the live list of endpoints. All methods may be called concurrently.
@@ -24,11 +24,11 @@ type List struct {
 // state is the list at one time. It never changes.
 type state struct {
 	all      []endpoint.Endpoint
-	replaced chan struct{} // closed when there is a newer one
+	replaced chan struct{} // closed when there is a newer state
 }
 
-// Open returns the list when it is complete, and keeps it current until Close. An outage of the store delays Open, and leaves an open list
-// as it is: an old list is better than none.
+// Open returns the list when it is complete, and keeps it current until Close. An outage of the store delays Open. It does not change an open
+// list, because an old list is better than none.
 func Open(ctx context.Context, endpoints *value.Map[endpoint.Endpoint]) (*List, error) {
 	w := endpoints.Watch()
 	first, err := w.Get(ctx)
@@ -65,7 +65,7 @@ func (l *List) set(view value.View[endpoint.Endpoint]) {
 // All returns all endpoints. Do not change the slice.
 func (l *List) All() []endpoint.Endpoint { return l.now.Load().all }
 
-// Wait returns when the list satisfies enough, as it does when the first endpoint is there, or when ctx ends.
+// Wait waits until the list satisfies enough, for example until it has its first endpoint. It returns an error when ctx ends.
 func (l *List) Wait(ctx context.Context, enough func([]endpoint.Endpoint) bool) error {
 	for {
 		now := l.now.Load()
@@ -89,7 +89,7 @@ func (l *List) Pick() (endpoint.Endpoint, error) {
 	return all[l.turn.Add(1)%uint64(len(all))], nil
 }
 
-// Close ends the following of the list. The list stays as it is.
+// Close stops the updates of the list. The list keeps its endpoints.
 func (l *List) Close() {
 	l.stop()
 	<-l.done

@@ -62,7 +62,7 @@ func TestTheListFollowsTheEndpoints(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *fault.Store) {
 		l := open(t, store)
 		defer l.Close()
-		want(t, l, "10.0.0.1:80", "10.0.0.2:80") // at once: Open waits for it
+		want(t, l, "10.0.0.1:80", "10.0.0.2:80") // at once, because Open waits for the list
 		put(t, store, "c", `{"addr":"10.0.0.3:80"}`)
 		want(t, l, "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
 		put(t, store, "b", `{"addr":"10.0.0.9:80"}`)
@@ -85,7 +85,7 @@ func TestPickTakesTurns(t *testing.T) {
 			picked[e.Addr]++
 		}
 		if got := fmt.Sprint(picked); got != "map[10.0.0.1:80:5 10.0.0.2:80:5]" {
-			t.Errorf("picked %s, want each five times", got)
+			t.Errorf("picked %s, want each endpoint five times", got)
 		}
 		for _, instance := range []string{"a", "b"} {
 			store.Delete(t.Context(), endpoint.Key("greeter", instance))
@@ -99,12 +99,12 @@ func TestPickTakesTurns(t *testing.T) {
 
 func TestABadValueHarmsNoOtherEndpoint(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *fault.Store) {
-		put(t, store, "c", `{`) // never was good
+		put(t, store, "c", `{`) // it never had a good value
 		l := open(t, store)
 		defer l.Close()
 		want(t, l, "10.0.0.1:80", "10.0.0.2:80")
 		put(t, store, "a", `{`)
-		want(t, l, "10.0.0.1:80", "10.0.0.2:80") // a is where it was
+		want(t, l, "10.0.0.1:80", "10.0.0.2:80") // a keeps its last good value
 	})
 }
 
@@ -121,7 +121,7 @@ func TestAnOutageLeavesTheListAsItIs(t *testing.T) {
 	})
 }
 
-// The reads of a maximum age find a watch that no one serves any more.
+// The reads for the maximum age find a watch that no member serves any more.
 func TestTheListIsRightWithinASecondOnAWatchThatIsDead(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *fault.Store) {
 		l := open(t, store)
@@ -129,7 +129,7 @@ func TestTheListIsRightWithinASecondOnAWatchThatIsDead(t *testing.T) {
 		synctest.Wait()
 		store.Silence()
 		store.Delete(t.Context(), endpoint.Key("greeter", "a"))
-		want(t, l, "10.0.0.1:80", "10.0.0.2:80") // nothing can say so yet
+		want(t, l, "10.0.0.1:80", "10.0.0.2:80") // the client cannot know of the change yet
 		time.Sleep(time.Second)
 		want(t, l, "10.0.0.2:80")
 	})
@@ -177,7 +177,7 @@ func TestWaitReturnsWhenTheListIsEnough(t *testing.T) {
 		}
 		time.AfterFunc(time.Hour, func() { put(t, store, "c", `{"addr":"10.0.0.3:80"}`) })
 		if err := l.Wait(t.Context(), three); err != nil || len(l.All()) != 3 {
-			t.Errorf("Wait returned %v, and the list is %v", err, l.All())
+			t.Errorf("Wait returned %v, but the list is %v", err, l.All())
 		}
 	})
 }

@@ -1,5 +1,5 @@
-// Package mapresolver lets gRPC find the endpoints of a service in a [value.Map]. It is a package of its own, so that programs without gRPC do
-// not link it.
+// Package mapresolver lets gRPC find the endpoints of a service in a [value.Map]. It is a separate package, so that programs without gRPC do
+// not link gRPC.
 //
 //	conn, err := grpc.NewClient("svc:///greeter",
 //		grpc.WithResolvers(mapresolver.New("svc", func(service string) *value.Map[endpoint.Endpoint] {
@@ -19,8 +19,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// New returns a resolver of targets such as "svc:///greeter", where svc is the scheme. endpoints returns the Map of a service. It may return
-// the same Map each time for the same service: then all connections share one watch of the store.
+// New returns a resolver of targets such as "svc:///greeter", where svc is the scheme. endpoints returns the Map of a service. It may always
+// return the same Map for the same service. Then all connections share one watch of the store.
 func New(scheme string, endpoints func(service string) *value.Map[endpoint.Endpoint]) resolver.Builder {
 	return &builder{scheme: scheme, endpoints: endpoints}
 }
@@ -59,7 +59,7 @@ func (r *mapResolver) follow(ctx context.Context, m *value.Map[endpoint.Endpoint
 			return
 		}
 		if err != nil {
-			if known == nil { // or the list stays: an old one is better than none
+			if known == nil { // otherwise keep the list, because an old list is better than none
 				r.cc.ReportError(fmt.Errorf("mapresolver: %w", err))
 			}
 			continue
@@ -67,13 +67,13 @@ func (r *mapResolver) follow(ctx context.Context, m *value.Map[endpoint.Endpoint
 		list := endpoint.Usable(view)
 		if known == nil || !slices.Equal(list, known) {
 			known = list
-			// An empty list is an error to gRPC, which asks that the target be resolved again. The Map does that all the time.
+			// For an empty list UpdateState returns an error, to ask for another resolution. The Map reports every change anyway.
 			_ = r.cc.UpdateState(resolver.State{Addresses: addresses(list)})
 		}
 	}
 }
 
-// addresses is what every policy of gRPC understands.
+// addresses returns the list in the form that every balancing policy of gRPC understands.
 func addresses(list []endpoint.Endpoint) []resolver.Address {
 	all := make([]resolver.Address, len(list))
 	for i, e := range list {
@@ -82,10 +82,10 @@ func addresses(list []endpoint.Endpoint) []resolver.Address {
 	return all
 }
 
-// ResolveNow has nothing to do, because what changes is reported at once.
+// ResolveNow does nothing, because every change is reported at once.
 func (r *mapResolver) ResolveNow(resolver.ResolveNowOptions) {}
 
-// Close returns when nothing is reported any more.
+// Close stops the reports. When it returns, nothing more is reported.
 func (r *mapResolver) Close() {
 	r.stop()
 	<-r.done

@@ -27,12 +27,12 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// scene is gRPC servers and a gRPC client, with connections in memory, in a bubble.
+// scene has gRPC servers and a gRPC client, with connections in memory, in a bubble.
 type scene struct {
 	t       *testing.T
 	store   *fault.Store
 	servers map[string]*bufconn.Listener
-	asked   map[string]int // how many requests a server got; one request is made at a time
+	asked   map[string]int // how many requests each server got; not locked, because one request is made at a time
 }
 
 func inBubble(t *testing.T, test func(s *scene)) {
@@ -54,7 +54,7 @@ func inBubble(t *testing.T, test func(s *scene)) {
 	})
 }
 
-// connect returns a client of the service, which follows m.
+// connect returns a client of the service. It finds the endpoints in m.
 func (s *scene) connect(m *value.Map[endpoint.Endpoint]) (client grpc_health_v1.HealthClient, end func()) {
 	s.t.Helper()
 	conn, err := grpc.NewClient("svc:///greeter",
@@ -112,7 +112,7 @@ func TestRequestsGoToTheEndpointsOfTheMap(t *testing.T) {
 		s.put("b")
 		client, end := s.connect(endpoint.NewMap(s.store, "greeter"))
 		defer end()
-		_, err := client.Check(s.t.Context(), new(grpc_health_v1.HealthCheckRequest)) // which makes gRPC connect
+		_, err := client.Check(s.t.Context(), new(grpc_health_v1.HealthCheckRequest)) // this makes gRPC connect
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -121,10 +121,10 @@ func TestRequestsGoToTheEndpointsOfTheMap(t *testing.T) {
 		s.wantAsked(client, "a:2 b:2 c:2")
 		s.delete("a")
 		s.wantAsked(client, "b:3 c:3")
-		s.putBytes("b", "{")  // bad: b is where it was
-		s.putBytes("d", "{}") // bad for gRPC, and gRPC copes
+		s.putBytes("b", "{")  // bad: b keeps its last good value
+		s.putBytes("d", "{}") // gRPC cannot use this address, and ignores it
 		s.delete("d")
-		s.putBytes("e", "{") // never was good
+		s.putBytes("e", "{") // it never had a good value
 		s.wantAsked(client, "b:3 c:3")
 	})
 }
@@ -169,7 +169,7 @@ func TestRequestsSayThatTheStoreIsOutOfReachWhileNoEndpointIsKnown(t *testing.T)
 		defer end()
 		_, err := client.Check(s.t.Context(), new(grpc_health_v1.HealthCheckRequest))
 		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), value.ErrStale.Error()) {
-			s.t.Errorf("the error is %v, want one that is Unavailable and tells why", err)
+			s.t.Errorf("the error is %v, want Unavailable with the reason", err)
 		}
 		s.store.Heal()
 		synctest.Wait()
@@ -204,10 +204,10 @@ func TestNothingIsLeftWhenTheConnectionIsClosed(t *testing.T) {
 	})
 }
 
-// recorder is the side of gRPC that a resolver reports to.
+// recorder stands for gRPC: a resolver reports to it.
 type recorder struct {
 	resolver.ClientConn
-	reports []string // read them when nothing runs
+	reports []string // may be read when nothing runs
 }
 
 func (r *recorder) UpdateState(s resolver.State) error {
@@ -237,7 +237,7 @@ func TestOnlyChangesOfTheListAreReported(t *testing.T) {
 			}
 			r.reports = nil
 		}
-		want("") // that there is none: so gRPC need not wait
+		want("") // an empty list is reported, so that gRPC need not wait
 		s.put("a")
 		want("a")
 		s.put("a")

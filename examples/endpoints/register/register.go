@@ -1,4 +1,4 @@
-// Package register announces an instance of a service in etcd, for as long as the instance runs.
+// Package register announces an instance of a service in etcd while the instance runs.
 package register
 
 import (
@@ -19,15 +19,15 @@ import (
 type Instance struct {
 	Key   string
 	Value []byte
-	// TTL is how long the key outlives an instance that has crashed or is cut off. etcd counts in seconds, and with its
-	// default settings two seconds are the least. A short TTL removes instances that are only slow: ten seconds are a good beginning.
+	// TTL is how long the key outlives an instance that has crashed or is cut off. etcd counts in seconds. With its
+	// default settings the minimum is two seconds. A short TTL removes instances that are only slow. Ten seconds are a good start.
 	TTL time.Duration
-	// Logger gets what goes wrong. It may be nil.
+	// Logger gets the errors. It may be nil.
 	Logger *slog.Logger
 }
 
-// Keep announces the instance until ctx ends, and then takes the key away, so that clients need not wait for the lease to expire. It
-// begins again when the lease is lost or etcd is out of reach. The error is that of ctx.
+// Keep announces the instance until ctx ends. Then it deletes the key, so that clients need not wait until the lease expires. It
+// retries when the lease is lost or etcd cannot be reached. It returns the error of ctx.
 func Keep(ctx context.Context, client *clientv3.Client, i Instance) error {
 	if i.Logger == nil {
 		i.Logger = slog.New(slog.DiscardHandler)
@@ -39,7 +39,7 @@ func Keep(ctx context.Context, client *clientv3.Client, i Instance) error {
 		}
 		i.Logger.Warn("not registered", "key", i.Key, "error", err)
 		select {
-		case <-time.After(time.Second/2 + rand.N(time.Second/2)): // not all instances at the same moment
+		case <-time.After(time.Second/2 + rand.N(time.Second/2)): // so that not all instances retry at the same moment
 		case <-ctx.Done():
 		}
 	}
@@ -47,7 +47,7 @@ func Keep(ctx context.Context, client *clientv3.Client, i Instance) error {
 
 var errLeaseLost = errors.New("the lease is lost")
 
-// once announces the instance under a new lease, and returns when that is lost.
+// once announces the instance with a new lease, and returns when that lease is lost.
 func (i Instance) once(ctx context.Context, client *clientv3.Client) error {
 	seconds := max(1, int64((i.TTL+time.Second-1)/time.Second))
 	lease, err := within(ctx, i.TTL, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
@@ -79,7 +79,8 @@ func (i Instance) once(ctx context.Context, client *clientv3.Client) error {
 	if err := put(); err != nil {
 		return fmt.Errorf("put the key: %w", err)
 	}
-	// Whatever deletes the key, it comes back: an operator, or an older lease of this instance, to which a late put has tied it.
+	// If the key is deleted, put it again. An operator may delete it. Or an older lease of this instance expires, to which a late put has bound the
+	// key.
 	own := value.New(etcd.New(client), i.Key, value.Bytes).Chan(held)
 	for {
 		select {
@@ -100,7 +101,7 @@ func (i Instance) once(ctx context.Context, client *clientv3.Client) error {
 	}
 }
 
-// within makes one request, which has d to be answered.
+// within makes one request with the timeout d.
 func within[T any](ctx context.Context, d time.Duration, request func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()

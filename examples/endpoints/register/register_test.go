@@ -23,15 +23,15 @@ const (
 	outage = 30 * time.Second
 )
 
-// registered is an instance that is kept in a cluster of its own.
+// registered is an instance that is registered in a cluster. Each test has its own cluster.
 type registered struct {
 	t       *testing.T
 	cluster *etcdmem.Cluster
-	client  *clientv3.Client // of the instance
+	client  *clientv3.Client // the client of the instance
 	reader  *clientv3.Client
 	stop    func()
 	ended   chan error
-	log     strings.Builder // of the instance; read it when nothing runs
+	log     strings.Builder // the log of the instance; may be read when nothing runs
 }
 
 // inBubble runs a test of an instance that is registered when the test begins.
@@ -65,7 +65,7 @@ func (r *registered) want(there bool, when string) {
 		r.t.Fatal(err)
 	}
 	if (len(got.Kvs) == 1) != there {
-		r.t.Errorf("an instance that %s: there are %d keys of it, want there: %t", when, len(got.Kvs), there)
+		r.t.Errorf("an instance that %s has %d keys; want a key: %t", when, len(got.Kvs), there)
 	}
 	if there && (string(got.Kvs[0].Value) != "here" || got.Kvs[0].Lease == 0) {
 		r.t.Errorf("an instance that %s: the key is %v, want the value and a lease", when, got.Kvs[0])
@@ -89,14 +89,14 @@ func TestAnInstanceIsThereWhileItRunsAndGoneWhenItEnds(t *testing.T) {
 			r.t.Errorf("Keep returned %v", err)
 		}
 		if r.log.Len() > 0 {
-			r.t.Errorf("nothing went wrong, and the log says %s", &r.log)
+			r.t.Errorf("nothing went wrong, but the log says %s", &r.log)
 		}
 	})
 }
 
 func TestAnInstanceThatWasKilledIsGoneWhenItsLeaseHasExpired(t *testing.T) {
 	inBubble(t, func(r *registered) {
-		r.client.Close() // nothing is said to etcd
+		r.client.Close() // etcd is not notified
 		time.Sleep(ttl / 2)
 		r.want(true, "was killed a moment ago")
 		time.Sleep(ttl / 2)

@@ -1,5 +1,5 @@
-// Package pgtest starts a PostgreSQL server for tests: on loopback, with a data directory of its own, which is removed. It needs the server's
-// programs, and says how to install them if there are none.
+// Package pgtest starts a PostgreSQL server for tests, on loopback, with a temporary data directory. It needs the server's
+// programs, and says how to install them if they are missing.
 package pgtest
 
 import (
@@ -20,12 +20,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Server is a PostgreSQL server on loopback. It does not wait for the disk: tests kill it, and never the machine. Only one goroutine may call
-// the methods that start and end it.
+// Server is a PostgreSQL server on loopback. It does not wait for the disk, because tests kill the server but never the machine. Only one goroutine may
+// call the methods that start and end it.
 type Server struct {
 	bin, dir, data string
 	port           int
-	as             *syscall.SysProcAttr // who runs it: PostgreSQL refuses to run as root
+	as             *syscall.SysProcAttr // the user that runs the server: PostgreSQL refuses to run as root
 	running        *exec.Cmd
 	log            *os.File
 }
@@ -36,7 +36,7 @@ On Debian and Ubuntu: apt-get install postgresql`
 // New makes an empty server and starts it. Remove ends it.
 func New() (*Server, error) { return makeServer((*Server).initdb) }
 
-// Standby starts a copy of s that follows it, and that every commit of s waits for. Remove ends it.
+// Standby starts a synchronous standby of s: every commit of s waits for it. Remove ends it.
 func (s *Server) Standby(ctx context.Context) (*Server, error) {
 	copied, err := makeServer(func(c *Server) error {
 		return c.run("pg_basebackup", "-D", c.data, "-R", "-X", "stream", "--no-sync", "-c", "fast",
@@ -140,7 +140,7 @@ func (s *Server) run(program string, args ...string) error {
 	return nil
 }
 
-// dropRoot has the server run as another user.
+// dropRoot makes the server run as another user.
 func (s *Server) dropRoot() error {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
@@ -155,7 +155,7 @@ func (s *Server) dropRoot() error {
 	return errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody")
 }
 
-// choosePort takes a port that is free.
+// choosePort chooses a free port.
 func (s *Server) choosePort() error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -215,7 +215,7 @@ func (s *Server) URL(options string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/postgres?sslmode=disable%s", s.port, options)
 }
 
-// Stop stops the server in good order.
+// Stop shuts the server down in order.
 func (s *Server) Stop() {
 	if s.running != nil && s.running.Process != nil {
 		s.running.Process.Signal(syscall.SIGINT) // "fast": connections are ended
@@ -260,7 +260,7 @@ func childrenOf(pid int) (children []int) {
 	return children
 }
 
-// Backup copies the files of the server, which is restarted for that. restore kills the server, puts the copy in the place of its files, and
+// Backup copies the files of the server. It restarts the server for that. restore kills the server, replaces its files with the copy, and
 // starts it again.
 func (s *Server) Backup() (restore func() error, err error) {
 	s.Stop()
@@ -280,7 +280,7 @@ func (s *Server) Backup() (restore func() error, err error) {
 	}, s.Start()
 }
 
-// Exec runs statements on a connection of its own.
+// Exec runs statements on a new connection.
 func (s *Server) Exec(ctx context.Context, sql string) error {
 	conn, err := pgx.Connect(ctx, s.URL(""))
 	if err != nil {
@@ -290,7 +290,7 @@ func (s *Server) Exec(ctx context.Context, sql string) error {
 	return conn.PgConn().Exec(ctx, sql).Close()
 }
 
-// Query runs a statement that has one row, on a connection of its own.
+// Query runs a statement that returns one row, on a new connection.
 func (s *Server) Query(ctx context.Context, sql string, fields ...any) error {
 	conn, err := pgx.Connect(ctx, s.URL(""))
 	if err != nil {

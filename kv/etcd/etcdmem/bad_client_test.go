@@ -18,12 +18,12 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// A million of them, in minutes:
+// This runs the test with a million leases, in minutes:
 //
 //	go test ./kv/etcd/etcdmem -run ManyLeases -leases=1000000 -timeout=0 -v
 var manyLeases = flag.Int("leases", 4000, "how many leases a client takes in the test of many")
 
-// http2 is how a client of gRPC begins, and what it sends then.
+// http2 returns the first bytes of a gRPC client, followed by frames.
 func http2(frames ...string) string {
 	text := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	for _, f := range frames {
@@ -32,14 +32,14 @@ func http2(frames ...string) string {
 	return text
 }
 
-// frame is a frame of HTTP/2.
+// frame returns an HTTP/2 frame.
 func frame(kind, flags byte, stream uint32, payload string) string {
 	head := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
 	return string(binary.BigEndian.AppendUint32(append(head, flags), stream)) + payload
 }
 
-// What is no client of etcd is cut off, sooner or later, and harms no other. Etcd waits two minutes for a connection to begin, and asks one
-// that is silent after two hours whether it lives.
+// The server closes the connection of a client that is no etcd client, and other clients are not affected. etcd waits two minutes for the
+// first bytes of a connection. After two hours of silence it pings the client.
 func TestGarbageOnTheConnectionHarmsNobody(t *testing.T) {
 	const settings, headers = 4, 1
 	for name, garbage := range map[string]struct {
@@ -68,11 +68,11 @@ func TestGarbageOnTheConnectionHarmsNobody(t *testing.T) {
 				}
 				defer conn.Close()
 				began := time.Now()
-				go conn.Write([]byte(garbage.sends)) // of which the end may find nobody who reads it
+				go conn.Write([]byte(garbage.sends)) // the server may close the connection before it has read everything
 				conn.SetReadDeadline(began.Add(24 * time.Hour))
 				_, err = io.Copy(io.Discard, conn)
 				if took := time.Since(began); took > garbage.within {
-					t.Errorf("the connection ends after %v with %v; want it within %v", took, err, garbage.within)
+					t.Errorf("the connection ended after %v with %v; want an end within %v", took, err, garbage.within)
 				}
 				put(t, cluster.Client(), "/a", "2")
 			})
@@ -97,8 +97,8 @@ func TestManyLeasesHoldLittleAndAllExpire(t *testing.T) {
 			})
 		}
 		granting.Wait()
-		// A lease and its deadline take 290 bytes, and their places in a tree, a map and a heap 30 to 70, as those grow by doubling.
-		const each, rest = 400, 1 << 20 // what client and server keep in pools and buffers is the rest
+		// A lease and its deadline take 290 bytes. Their entries in a tree, a map and a heap take 30 to 70 bytes, because these grow by doubling.
+		const each, rest = 400, 1 << 20 // rest is what client and server keep in pools and buffers
 		if held := heap() - before; held > int64(n)*each+rest {
 			t.Errorf("%d leases hold %d bytes", n, held)
 		} else {
@@ -111,7 +111,7 @@ func TestManyLeasesHoldLittleAndAllExpire(t *testing.T) {
 			}
 			return len(r.Leases)
 		}
-		const atOnce, ticks = 500, 3 // as etcd has it, twice a second
+		const atOnce, ticks = 500, 3 // etcd revokes at most atOnce expired leases in a tick, and has two ticks a second
 		time.Sleep(time.Hour + time.Second)
 		if got := left(); got < n-ticks*atOnce || got == n {
 			t.Errorf("a second after %d leases have expired, %d are left", n, got)
@@ -128,7 +128,7 @@ func TestManyLeasesHoldLittleAndAllExpire(t *testing.T) {
 	})
 }
 
-// A client opens many streams, with a watch or for a lease each, and is never heard of again.
+// A client opens many streams, each with a watch or a lease, and then vanishes.
 func TestStreamsThatAreLeftEndWithTheirConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const streams = 200
@@ -158,22 +158,22 @@ func TestStreamsThatAreLeftEndWithTheirConnection(t *testing.T) {
 		if n := cluster.Watchers(0); n != streams {
 			t.Fatalf("there are %d watches", n)
 		}
-		cluster.Network().Forget() // as if the client's machine had been switched off
+		cluster.Network().Forget() // as if the client's machine was switched off
 		time.Sleep(3 * time.Hour)
 		if n := cluster.Watchers(0); n != 0 {
-			t.Errorf("%d watches are left of a client that has been gone for hours", n)
+			t.Errorf("%d watches are left hours after their client has vanished", n)
 		}
 		cancel()
 		conn.Close()
 		synctest.Wait()
 		if n := runtime.NumGoroutine(); n > goroutines+20 {
-			t.Errorf("there were %d goroutines and are %d", goroutines, n)
+			t.Errorf("there were %d goroutines before, and are %d now", goroutines, n)
 		}
 		put(t, cluster.Client(), "/a", "2")
 	})
 }
 
-// The whole life of a cluster and its clients, again and again.
+// Each bubble has the complete life of a cluster and its clients.
 func TestManyBubblesInARowLeaveNothing(t *testing.T) {
 	bubbles := 200
 	if testing.Short() {
@@ -194,7 +194,7 @@ func TestManyBubblesInARowLeaveNothing(t *testing.T) {
 			watch := client.Watch(t.Context(), "/", clientv3.WithPrefix())
 			put(t, client, "/a", "1", clientv3.WithLease(lease.ID))
 			<-watch
-			switch leader, _ := cluster.Leader(); seed % 3 { // and it ends in each state
+			switch leader, _ := cluster.Leader(); seed % 3 { // the bubble ends in a different state of the cluster each time
 			case 0:
 				cluster.Stop(leader)
 			case 1:

@@ -15,14 +15,14 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// Each benchmark runs on etcd in memory, on a real member in this process, which does not flush its files, and on the floor.
+// onAll runs a benchmark on etcd in memory, on a real member in this process that does not flush its files, and on the floor.
 func onAll(b *testing.B, run func(b *testing.B, client *clientv3.Client)) {
 	b.Run("memory", func(b *testing.B) { run(b, etcdmem.Start(b, 1).Client()) })
 	b.Run("etcd", func(b *testing.B) { run(b, etcdtest.Start(b, 1).Client()) })
 	b.Run("floor", func(b *testing.B) { run(b, floor(b)) })
 }
 
-// loop is b.Loop. Besides, it reports the time of the processors, which says more than the clock where other programs run too.
+// loop is b.Loop, but it also reports the processor time. If other programs run concurrently, that says more than the clock.
 func loop(b *testing.B) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		var began time.Duration
@@ -92,7 +92,7 @@ func BenchmarkPutToWatch(b *testing.B) {
 	}
 }
 
-// BenchmarkBubble is a cluster of three with a client, which starts, puts a key and ends, in a bubble.
+// BenchmarkBubble starts a cluster of three members with a client in a bubble, puts a key, and ends the bubble.
 func BenchmarkBubble(b *testing.B) {
 	for range loop(b) {
 		synctest.Test(new(testing.T), func(*testing.T) {

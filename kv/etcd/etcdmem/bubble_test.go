@@ -41,7 +41,7 @@ func TestABubbleHoldsAClusterAndItsClient(t *testing.T) {
 		if err != nil || len(get.Kvs) != 1 {
 			t.Fatalf("after half an hour: %v, %v", get, err)
 		}
-		client.Lease.Close() // nothing keeps the lease alive
+		client.Lease.Close() // from now on nothing keeps the lease alive
 		if r := <-watch; len(r.Events) != 1 || r.Events[0].Type != clientv3.EventTypeDelete {
 			t.Errorf("the watch got %+v", r)
 		}

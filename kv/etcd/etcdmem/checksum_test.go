@@ -26,13 +26,13 @@ func TestTheChecksumOfMembersIsEqualIfTheirKeysAreAndNeverZero(t *testing.T) {
 		}
 		empty := sum(0)
 		put(t, cluster.Client(), "/a", "1")
-		for i := range 2 { // a linearizable read has the member apply what the leader has
+		for i := range 2 { // a linearizable read makes the member apply what the leader has
 			if _, err := cluster.Client(i).Get(t.Context(), "/a"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if one, other := sum(0), sum(1); one != other || one == empty {
-			t.Errorf("the members' checksums are %d and %d, and were %d with no keys", one, other, empty)
+			t.Errorf("the members' checksums are %d and %d; without keys the checksum was %d", one, other, empty)
 		}
 	})
 }

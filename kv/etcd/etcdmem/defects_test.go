@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// Each defect is there when it is asked for, and not otherwise.
+// A member has a defect if and only if the test asks for it.
 func TestEachDefectIsThatOfEtcd(t *testing.T) {
 	for name, c := range map[string]struct {
 		defect  etcdmem.Defect
@@ -42,7 +42,7 @@ func TestEachDefectIsThatOfEtcd(t *testing.T) {
 	}
 }
 
-// putAll puts so many values, one after the other, and returns the last revision.
+// putAll puts value n times and returns the last revision.
 func putAll(t *testing.T, client *clientv3.Client, n int, value string) (last int64) {
 	t.Helper()
 	for range n {
@@ -55,7 +55,7 @@ func putAll(t *testing.T, client *clientv3.Client, n int, value string) (last in
 	return last
 }
 
-// The history since the beginning is asked for, and then progress, before the history is sent.
+// A watch asks for the history from the beginning. Before the history is sent, the client asks for progress.
 func progressRunsAhead(t *testing.T, cluster *etcdmem.Cluster) bool {
 	client := cluster.Client()
 	last := putAll(t, client, 3, "1")
@@ -68,8 +68,8 @@ func progressRunsAhead(t *testing.T, cluster *etcdmem.Cluster) bool {
 	return first.IsProgressNotify() && first.Header.Revision == last
 }
 
-// A client with many watches on a stream reads nothing until the stream's queue is full, then a little, and the rest after a
-// compaction. It returns whether a watch was sent something later than what it lacked, as if nothing had been between.
+// A client with many watches on a stream reads nothing until the stream's queue is full. After a compaction it reads a little, and later the
+// rest. The function reports whether a watch received a later event and silently missed the events before it.
 func compactionForgetsSlow(t *testing.T, cluster *etcdmem.Cluster) (forgotten bool) {
 	const watches = 40
 	w := newWorld(t, etcdmem.Any(cluster))
@@ -78,7 +78,7 @@ func compactionForgetsSlow(t *testing.T, cluster *etcdmem.Cluster) (forgotten bo
 	defer cancel()
 	stream, err := pb.NewWatchClient(w.conns[0]).Watch(ctx)
 	w.must(err)
-	next := make(map[int64]int64) // the revision that each watch lacks; zero once it has ended
+	next := make(map[int64]int64) // the next revision of each watch; absent once the watch has ended
 	first := putAll(t, cluster.Client(), 1, "first") + 1
 	receive := func() {
 		r, err := stream.Recv()
@@ -101,10 +101,10 @@ func compactionForgetsSlow(t *testing.T, cluster *etcdmem.Cluster) (forgotten bo
 	}
 	last := putAll(t, cluster.Client(), 20, strings.Repeat("large", 2<<10))
 	w.must(cluster.Compact(ctx, last))
-	for range watches / 2 { // which makes room in the queue for what as many watches have waited with
+	for range watches / 2 { // this makes room in the queue for the events of as many watches
 		receive()
 	}
-	time.Sleep(time.Second) // until the member has tried to say that the history is gone
+	time.Sleep(time.Second) // until the member has tried to report the compaction
 	later := putAll(t, cluster.Client(), 1, "later")
 	for pending := watches; pending > 0; {
 		receive()
@@ -136,7 +136,7 @@ func compactionForgetsDelete(t *testing.T, cluster *etcdmem.Cluster) bool {
 	return first.Events[0].Type != clientv3.EventTypeDelete
 }
 
-// The member lags by more than the leader keeps for it, and a watch waits there for a revision that is still to come.
+// The member lags by more changes than the leader keeps for it. A watch there waits for a future revision.
 func snapshotWakesFuture(t *testing.T, cluster *etcdmem.Cluster) bool {
 	if testing.Short() {
 		t.Skip("the leader keeps 5,000 changes for a member that lags")
@@ -153,7 +153,7 @@ func snapshotWakesFuture(t *testing.T, cluster *etcdmem.Cluster) bool {
 	cluster.Partition(lags)
 	putAll(t, client, behind, "1")
 	cluster.Heal()
-	time.Sleep(10 * time.Second) // until it has caught up
+	time.Sleep(10 * time.Second) // until the member has caught up
 	putAll(t, client, 200, "2")
 	first := <-watch
 	if err := first.Err(); err != nil {

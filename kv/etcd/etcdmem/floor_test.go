@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// floor is etcd's client and a gRPC server that does nothing, over a pipe in this process: what no etcd in memory can be faster than.
+// floor returns etcd's client, connected over a pipe in this process to a gRPC server that does nothing. No etcd in memory can be faster.
 func floor(b *testing.B) *clientv3.Client {
 	l, server := bufconn.Listen(64<<10), grpc.NewServer()
 	n := &nothing{created: make(chan struct{}), puts: make(chan struct{})}
@@ -34,7 +34,7 @@ func floor(b *testing.B) *clientv3.Client {
 	return client
 }
 
-// nothing answers at once, and has one stream at most, on which each watch gets the same event for each put.
+// nothing answers at once. It has at most one stream, and sends every watch on it the same event for each put.
 type nothing struct {
 	pb.UnimplementedKVServer
 	pb.UnimplementedWatchServer
@@ -75,7 +75,7 @@ func (n *nothing) Watch(stream pb.Watch_WatchServer) error {
 	}
 }
 
-// receive counts the watches that are asked for.
+// receive counts the requests for watches.
 func (n *nothing) receive(stream pb.Watch_WatchServer) {
 	for {
 		r, err := stream.Recv()

@@ -15,7 +15,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// FuzzRequest sends any bytes to any method. The server answers something and lives on.
+// FuzzRequest sends any bytes to any method. The server must answer, and must still work afterwards.
 func FuzzRequest(f *testing.F) {
 	var methods []string
 	streams := make(map[string]bool)
@@ -48,7 +48,7 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { cluster.Close() })
-	// Not the connection of a client, which sends some calls again.
+	// This is not the connection of an etcd client, because a client retries some calls.
 	conn, err := grpc.NewClient("passthrough:///"+cluster.Endpoints()[0], grpc.WithContextDialer(cluster.Network().Dial), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		f.Fatal(err)
@@ -66,7 +66,7 @@ func FuzzRequest(f *testing.F) {
 			s.CloseSend()
 		}
 		if pb.NewMaintenanceClient(conn).Status(ctx, new(pb.StatusRequest)); ctx.Err() != nil {
-			t.Fatalf("after %s of %x the server does not answer", name, in)
+			t.Fatalf("after a call of %s with %x the server does not answer", name, in)
 		}
 	})
 }

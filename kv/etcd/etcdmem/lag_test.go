@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// threeMembers calls f in a bubble, with a cluster, a member that does not lead, and clients of it and of the other two.
+// threeMembers calls f in a bubble with a cluster, a member that does not lead, a client of that member, and a client of the other two.
 func threeMembers(t *testing.T, f func(t *testing.T, cluster *etcdmem.Cluster, lone int, it, others *clientv3.Client)) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := etcdmem.Start(t, 3)
@@ -49,26 +49,26 @@ func TestAMemberThatIsCutOffShowsWhatItHas(t *testing.T) {
 		}
 		stale, err := it.Get(ctx, "/a", clientv3.WithSerializable())
 		if err != nil || string(stale.Kvs[0].Value) != "1" || stale.Header.Revision != first {
-			t.Errorf("the member that is cut off answers %v, %v", stale, err)
+			t.Errorf("the partitioned member answers %v, %v", stale, err)
 		}
 		past, err := it.Get(ctx, "/a", clientv3.WithSerializable(), clientv3.WithRev(1))
 		if err != nil || len(past.Kvs) != 0 {
-			t.Errorf("of the past, which is compacted elsewhere, it answers %v, %v", past, err)
+			t.Errorf("for a revision that only the other members have compacted, the partitioned member answers %v, %v", past, err)
 		}
 		if _, err := it.Get(ctx, "/a", clientv3.WithSerializable(), clientv3.WithRev(last)); !errors.Is(err, rpctypes.ErrFutureRev) {
-			t.Errorf("of a revision that it has not reached it answers %v", err)
+			t.Errorf("for a revision that it has not reached, the partitioned member answers %v", err)
 		}
 		late := it.Watch(ctx, "/a", clientv3.WithRev(first), clientv3.WithCreatedNotify())
 		if r := <-late; r.Header.Revision != first {
-			t.Errorf("a watch begins there at revision %d, want %d", r.Header.Revision, first)
+			t.Errorf("a watch at the partitioned member begins at revision %d, want %d", r.Header.Revision, first)
 		}
 		if r := <-late; len(r.Events) != 1 || r.Events[0].Kv.ModRevision != first {
-			t.Errorf("a watch of its past gets %v", r.Events)
+			t.Errorf("a watch of the past at the partitioned member gets %v", r.Events)
 		}
 		synctest.Wait()
 		select {
 		case r := <-watch:
-			t.Errorf("its watch gets %v", r.Events)
+			t.Errorf("a watch at the partitioned member gets %v, want nothing", r.Events)
 		default:
 		}
 
@@ -81,7 +81,7 @@ func TestAMemberThatIsCutOffShowsWhatItHas(t *testing.T) {
 			}
 		}
 		if _, err := it.Get(ctx, "/a", clientv3.WithSerializable(), clientv3.WithRev(first)); !errors.Is(err, rpctypes.ErrCompacted) {
-			t.Errorf("of what it has compacted by now it answers %v", err)
+			t.Errorf("for a revision that it has compacted by now, the member answers %v", err)
 		}
 	})
 }
@@ -97,13 +97,13 @@ func TestALeaseIsKeptAliveThroughAnyMember(t *testing.T) {
 		for range 5 {
 			time.Sleep(8 * time.Second)
 			if r, err := it.KeepAliveOnce(ctx, lease.ID); err != nil || r.TTL != 10 {
-				t.Fatalf("a member that does not lead renews: %v, %v", r, err)
+				t.Fatalf("a member that does not lead renews a lease: %v, %v", r, err)
 			}
 		}
 		time.Sleep(4500 * time.Millisecond)
 		left, err := it.TimeToLive(ctx, lease.ID, clientv3.WithAttachedKeys())
 		if err != nil || left.TTL != 5 || len(left.Keys) != 1 {
-			t.Errorf("after 4.5 s of 10, it says %+v, %v", left, err)
+			t.Errorf("after 4.5 s of 10, the lease is %+v, %v", left, err)
 		}
 		watch := others.Watch(ctx, "/a")
 		began := time.Now()
@@ -111,7 +111,7 @@ func TestALeaseIsKeptAliveThroughAnyMember(t *testing.T) {
 			t.Errorf("when the lease expires, a watch gets %v", r.Events)
 		}
 		if took := time.Since(began); took < 5500*time.Millisecond || took > 6500*time.Millisecond {
-			t.Errorf("it expires after another %v, want 5.5 s, and half a second at most until etcd looks", took)
+			t.Errorf("the lease expires after another %v, want 5.5 s to 6 s, because etcd looks twice a second", took)
 		}
 	})
 }
@@ -129,7 +129,7 @@ func TestANewLeaderGivesLeasesTheirWholeTimeAgain(t *testing.T) {
 		}
 		left, err := others.TimeToLive(ctx, lease.ID)
 		if err != nil || left.TTL < 60 || left.TTL > 61 {
-			t.Errorf("after another member leads, it says %+v, %v; want 60 s and an election's time", left, err)
+			t.Errorf("after a change of the leader, the lease is %+v, %v; want 60 s plus the time of an election", left, err)
 		}
 	})
 }
@@ -146,7 +146,7 @@ func TestAWatchThatRequiresALeaderEndsWithoutOne(t *testing.T) {
 			t.Errorf("the watch that requires a leader ends with %v", r.Err())
 		}
 		if took := time.Since(began); took < 3*time.Second || took > 7*time.Second {
-			t.Errorf("it ends after %v", took)
+			t.Errorf("the watch that requires a leader ends after %v", took)
 		}
 		cluster.Heal()
 		value := put(t, others, "/a", "1")

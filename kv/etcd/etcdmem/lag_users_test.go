@@ -18,7 +18,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// The same is asked of a real member.
+// The test also runs on real members.
 func TestAMemberThatIsCutOffHasTheLeasesAndUsersThatItHad(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { cutOff(t, etcdmem.Any(etcdmem.Start(t, 3))) })
@@ -32,7 +32,7 @@ func TestAMemberThatIsCutOffHasTheLeasesAndUsersThatItHad(t *testing.T) {
 	})
 }
 
-// A party is what a user sees of some members.
+// A party is a user at some of the members.
 type party struct {
 	t      *testing.T
 	name   string
@@ -79,14 +79,14 @@ func cutOff(t *testing.T, cluster etcdmem.AnyCluster) {
 	}
 
 	cluster.Heal()
-	if _, err := rootThere.client.Get(t.Context(), "/k"); err != nil { // which waits until it has caught up
+	if _, err := rootThere.client.Get(t.Context(), "/k"); err != nil { // a linearizable read waits until the member has caught up
 		t.Fatal(err)
 	}
 	rootThere.leases("after that", 1, 3)
 	appThere.reads("after that", rpctypes.ErrPermissionDenied)
 }
 
-// prepare makes two leases, and users, one of whom may read the keys of the second lease.
+// prepare makes two leases and two users. The user app may read the keys of the second lease.
 func prepare(t *testing.T, client *clientv3.Client) {
 	t.Helper()
 	ctx, auth := t.Context(), clientv3.NewAuth(client)
@@ -107,7 +107,7 @@ func prepare(t *testing.T, client *clientv3.Client) {
 	enableAuth(t, client)
 }
 
-// change takes away what prepare has made, by the user root.
+// change revokes the second lease and the permission of app, and makes a third lease.
 func change(t *testing.T, root *clientv3.Client) {
 	t.Helper()
 	ctx := t.Context()
@@ -119,7 +119,7 @@ func change(t *testing.T, root *clientv3.Client) {
 	}
 }
 
-// reads wants a serializable read to return an error, or none.
+// reads checks that a serializable read returns the error want, which may be nil.
 func (p party) reads(when string, want error) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
@@ -129,7 +129,7 @@ func (p party) reads(when string, want error) {
 	}
 }
 
-// leases wants these leases to be listed.
+// leases checks that the members list these leases.
 func (p party) leases(when string, want ...clientv3.LeaseID) {
 	p.t.Helper()
 	r, err := p.client.Leases(p.t.Context())

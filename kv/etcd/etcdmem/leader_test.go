@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// A leader gives up handing over after the time of an election, and tells nobody. etcd's own call goes on waiting then.
+// A leader silently gives up a transfer after the time of an election. etcd's own call still waits then.
 func TestMoveLeaderTriesAgainOnceTheMemberIsBack(t *testing.T) {
 	for name, fault := range map[string]struct {
 		harm, mend func(c *etcdmem.Cluster, member int) error
@@ -54,11 +54,11 @@ func TestMoveLeaderTriesAgainOnceTheMemberIsBack(t *testing.T) {
 					}
 					began := time.Now()
 					if err := <-moved; err != nil {
-						t.Fatalf("promised: MoveLeader tries for as long as its context allows; with the seed %d it returned %v, %v after member %d was back",
+						t.Fatalf("promised: MoveLeader tries for as long as its context allows; with the seed %d it returned %v, %v after member %d was mended",
 							seed, err, time.Since(began), to)
 					}
 					if took := time.Since(began); took > 10*time.Second {
-						t.Errorf("with the seed %d it took %v", seed, took)
+						t.Errorf("with the seed %d MoveLeader took %v after the mend", seed, took)
 					}
 				})
 			}

@@ -14,8 +14,8 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// What a key and a watch take of the heap: keys that were put once, with values of 100 bytes, and watches on one stream, of a key each.
-// A real member has the values in a file besides.
+// BenchmarkMemory reports how much heap a key and a watch take. The keys were put once, with values of 100 bytes. The watches are on one
+// stream, each of one key. A real member also has the values in a file.
 func BenchmarkMemory(b *testing.B) {
 	const n = 50_000
 	for _, place := range []struct {
@@ -47,7 +47,7 @@ func BenchmarkMemory(b *testing.B) {
 
 // heap returns the bytes of the heap that are in use.
 func heap() int64 {
-	for range 3 { // what is pooled is freed at the second collection
+	for range 3 { // the second collection frees what is in pools
 		runtime.GC()
 	}
 	var m runtime.MemStats
@@ -69,7 +69,7 @@ func putMany(b *testing.B, client *clientv3.Client, n int) {
 	}
 }
 
-// watchMany opens watches on a stream, without etcd's client, of which each watch has goroutines.
+// watchMany opens watches on a stream. It does not use etcd's client, because that has goroutines for each watch.
 func watchMany(b *testing.B, client *clientv3.Client, n int) (stop func()) {
 	ctx, cancel := context.WithCancel(b.Context())
 	stream, err := pb.NewWatchClient(client.ActiveConnection()).Watch(ctx)

@@ -18,12 +18,13 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// networkFaults are what a network does to etcd's client, with one member, the shortest keep-alive that there is, and some seconds of
-// patience: what a put is answered, if the client was connected before the fault and if it was not, and whether it was done.
+// networkFaults are faults of the network between etcd's client and one member. The client has the shortest keep-alive and a deadline of some
+// seconds. A row says what a put returns to a client that connected before the fault and to a client that did not, and whether the put
+// was done.
 var networkFaults = []struct {
 	name             string
 	fault            func(n etcdmem.AnyNetwork)
-	connected, fresh string // what the answers contain, one or the other
+	connected, fresh string // what the answer contains; "|" separates alternatives
 	done             string // whether the connected client's put was done: "yes", "no", or "" if it depends
 	took             time.Duration
 	short            bool
@@ -71,10 +72,10 @@ var networkFaults = []struct {
 	},
 }
 
-// patience is longer than the keep-alive takes: ten seconds, which gRPC makes of anything shorter, and one.
+// patience is longer than the keep-alive takes: ten seconds, the shortest interval that gRPC accepts, and a timeout of one second.
 const patience = 15 * time.Second
 
-// answerOf is what a client is told.
+// answerOf returns the answer that a client gets, as text.
 func answerOf(err error) string {
 	if err == nil {
 		return "ok"
@@ -116,7 +117,7 @@ func playNetwork(t *testing.T, cluster etcdmem.AnyCluster, i int, slack time.Dur
 			t.Errorf("%s, a client that %s: %q after %v; want %q", f.name, who, got, took, want)
 		}
 		if got == "ok" && took > f.took+slack {
-			t.Errorf("%s, a client that %s: it took %v; want %v at most", f.name, who, took, f.took)
+			t.Errorf("%s, a client that %s: the put took %v; want at most %v", f.name, who, took, f.took)
 		}
 	}
 	var running sync.WaitGroup
@@ -127,11 +128,11 @@ func playNetwork(t *testing.T, cluster etcdmem.AnyCluster, i int, slack time.Dur
 	cluster.Network().Mend()
 	later := client()
 	if got, _ := try(later, "/after"); got != "ok" {
-		t.Errorf("%s: after it was mended a put is answered %q", f.name, got)
+		t.Errorf("%s: after the fault was mended, a put returned %q", f.name, got)
 	}
 	get, err := later.Get(t.Context(), "/connected")
 	if err != nil || f.done != "" && len(get.Kvs) != map[string]int{"yes": 1, "no": 0}[f.done] {
-		t.Errorf("%s: the put of the client that was connected is done: %v, %v; want %q", f.name, get.Kvs, err, f.done)
+		t.Errorf("%s: was the put of the connected client done: %v, %v; want %q", f.name, get.Kvs, err, f.done)
 	}
 }
 
@@ -143,7 +144,7 @@ func TestEachNetworkFaultIsMetInMemory(t *testing.T) {
 	}
 }
 
-// Without -real only those faults that are over soon.
+// Without -real, only the faults that end soon are tested.
 func TestEachNetworkFaultIsMetInReality(t *testing.T) {
 	leaktest.Check(t)
 	var running sync.WaitGroup

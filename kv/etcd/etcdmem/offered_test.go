@@ -18,7 +18,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// The list of what is offered is that of etcd's own service descriptors, each method of which is called.
+// The test calls each method of etcd's own service descriptors.
 func TestTheDocumentListsWhatIsOffered(t *testing.T) {
 	leaktest.Check(t)
 	conn := etcdmem.Start(t, 1).Client().ActiveConnection()
@@ -34,7 +34,7 @@ func TestTheDocumentListsWhatIsOffered(t *testing.T) {
 			}
 			*list = append(*list, m.Name)
 		}
-		if name == "KV" && !slices.Contains(slices.Concat(offered, not), "RangeStream") { // which the API of 3.6 has not
+		if name == "KV" && !slices.Contains(slices.Concat(offered, not), "RangeStream") { // the API of 3.6 lacks it
 			offered = append(offered, "RangeStream")
 		}
 		slices.Sort(offered)
@@ -62,7 +62,7 @@ func etcdServices() map[string]grpc.ServiceInfo {
 	return s.GetServiceInfo()
 }
 
-// offers reports whether a method does anything but say that it is not implemented. It is called with an empty message.
+// offers calls a method with an empty message. It reports whether the answer is anything but Unimplemented.
 func offers(t *testing.T, conn *grpc.ClientConn, method string, stream bool) bool {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -74,12 +74,12 @@ func offers(t *testing.T, conn *grpc.ClientConn, method string, stream bool) boo
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A stream that waits for more is one that is offered. So the wait is for the call's end, which follows an answer or not.
+	// A stream that waits for more messages is offered. So offers waits for the end of the call, with or without an answer.
 	if err := s.SendMsg(&in); err != nil {
 		t.Fatal(err)
 	}
 	if method == "/etcdserverpb.Watch/Watch" {
-		return true // an empty message asks for nothing, and the stream goes on; that watches work is tested elsewhere
+		return true // an empty message asks for nothing, so the stream stays open; other tests show that watches work
 	}
 	s.CloseSend()
 	return status.Code(s.RecvMsg(&out)) != codes.Unimplemented

@@ -18,7 +18,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// What etcd's client has beside the client works on etcd in memory, in a bubble.
+// The other packages of etcd's client module work on etcd in memory, in a bubble.
 
 func TestASessionThatIsNotKeptAliveLosesItsLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -41,17 +41,17 @@ func TestASessionThatIsNotKeptAliveLosesItsLock(t *testing.T) {
 		}
 		mutex := concurrency.NewMutex(waiter, "/lock/")
 		if err := mutex.TryLock(ctx); !errors.Is(err, concurrency.ErrLocked) {
-			t.Errorf("a lock that is held is taken: %v", err)
+			t.Errorf("a lock that another client holds was taken: %v", err)
 		}
-		cluster.Network().Swallow((leader + 1) % 3) // nobody keeps the holder's lease alive
+		cluster.Network().Swallow((leader + 1) % 3) // so that nothing keeps the holder's lease alive
 		began := time.Now()
 		if err := mutex.Lock(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took < 6*time.Second || took > 11*time.Second {
-			t.Errorf("the lock passes on after %v, want the rest of 10 s", took)
+			t.Errorf("the lock was passed on after %v, want the rest of 10 s", took)
 		}
-		<-holder.Done() // it has found out too
+		<-holder.Done() // the holder has noticed the loss too
 	})
 }
 
@@ -144,7 +144,7 @@ func TestAMirrorAndTheEndpointsOfAServiceAreFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		client := etcdmem.Start(t, 1).Client()
-		for i := range 1100 { // more than a mirror reads at once
+		for i := range 1100 { // more keys than a mirror reads at once
 			put(t, client, fmt.Sprintf("/m/%04d", i), "v")
 		}
 		syncer := mirror.NewSyncer(client, "/m/", 0)
@@ -192,10 +192,10 @@ func TestAStaleReadIsRefusedByAnOrderedClient(t *testing.T) {
 		}
 		client.SetEndpoints(cluster.Endpoints(lone)...)
 		if _, err := kv.Get(ctx, "/a", clientv3.WithSerializable()); !errors.Is(err, ordering.ErrNoGreaterRev) {
-			t.Errorf("a read at a member that is behind returns %v", err)
+			t.Errorf("a read at a member that lags behind returns %v", err)
 		}
 		if _, err := it.Get(ctx, "/a"); !errors.Is(err, rpctypes.ErrTimeout) && !errors.Is(err, rpctypes.ErrLeaderChanged) {
-			t.Errorf("a linearizable read there returns %v", err)
+			t.Errorf("a linearizable read at a partitioned member returns %v", err)
 		}
 	})
 }

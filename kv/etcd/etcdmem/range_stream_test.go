@@ -22,8 +22,8 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// rangeStream asks for a range in parts, as etcd 3.7 gives it, and writes down what comes. It names no type that etcd 3.6 lacks: a part is,
-// on the wire, the same as the answer of a transaction to a range.
+// rangeStream asks for a range in parts, which etcd 3.7 offers, and returns the parts as text. It names no type that etcd 3.6 lacks: on the
+// wire, a part is the same as the answer of a transaction to a range.
 func rangeStream(t *testing.T, client *clientv3.Client, r *pb.RangeRequest) (parts []string, err error) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -61,7 +61,7 @@ func describe(r *pb.RangeResponse) string {
 	return s.String()
 }
 
-// The answer of etcd 3.6 is that it does not know the method.
+// etcd 3.6 answers that it does not know the method.
 func TestARangeIsStreamedAsEtcdStreamsIt(t *testing.T) {
 	leaktest.Check(t)
 	memory, real := etcdmem.Start(t, 1).Client(), etcdtest.Start(t, 1).Client()
@@ -117,15 +117,15 @@ func TestARangeIsStreamedAsEtcdStreamsIt(t *testing.T) {
 	t.Run("by nobody", func(t *testing.T) { sameStream(t, memory, real, &pb.RangeRequest{Key: []byte("/small/100")}) })
 }
 
-// sameStream has both clusters stream a range, and compares.
+// sameStream asks both clusters to stream a range, and compares the answers.
 func sameStream(t *testing.T, memory, real *clientv3.Client, r *pb.RangeRequest) {
 	got, gotErr := rangeStream(t, memory, r)
 	want, wantErr := rangeStream(t, real, r)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the parts of a range are not those of etcd (-etcd +memory):\n%s", diff)
+		t.Errorf("the parts of a range differ from etcd's (-etcd +memory):\n%s", diff)
 	}
 	if status.Code(gotErr) != status.Code(wantErr) || status.Convert(gotErr).Message() != status.Convert(wantErr).Message() {
-		t.Errorf("the error is %v, and that of etcd %v", gotErr, wantErr)
+		t.Errorf("the error is %v, and etcd's is %v", gotErr, wantErr)
 	}
 	if version.APIVersion == "3.6" && status.Code(gotErr) != codes.Unimplemented {
 		t.Errorf("the API of 3.6 has a streamed range: %v", gotErr)

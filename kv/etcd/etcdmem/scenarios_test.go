@@ -41,7 +41,7 @@ func TestEachFaultIsAnsweredAsEtcdAnswersIt(t *testing.T) {
 					cluster := etcdmem.Start(t, 3, etcdmem.WithSeed(seed), etcdmem.WithTimes(scenarios.Heartbeat, scenarios.Election))
 					w := newWorld(t, etcdmem.Any(cluster))
 					defer w.close()
-					time.Sleep(time.Duration(seed) * 7 * time.Millisecond) // to meet the clocks of the members at another moment
+					time.Sleep(time.Duration(seed) * 7 * time.Millisecond) // so that the faults come at another moment of the members' clocks
 					for _, a := range s.Play(t, w) {
 						a.Check(t, 0)
 					}
@@ -76,7 +76,7 @@ func TestALongElectionIsNoWrongAnswer(t *testing.T) {
 	}
 }
 
-// What clusters in memory are tested for is what real ones do, also when. It takes minutes, on a machine with nothing else to do.
+// Real members give the same answers as members in memory, and at the same times. The test takes minutes, and needs an idle machine.
 func TestEachFaultIsAnsweredSoByRealMembers(t *testing.T) {
 	if !*allReal {
 		t.Skip("without -real")
@@ -95,8 +95,8 @@ func TestEachFaultIsAnsweredSoByRealMembers(t *testing.T) {
 	}
 }
 
-// In short, only what no election decides, and not when. So long a time without a heartbeat has no member stand for election because the
-// machine is busy.
+// This test skips what depends on an election, and does not check times. The election timeout is so long that no member stands for election
+// only because the machine is busy.
 func TestFaultsWithoutAnElectionAreAnsweredSoByRealMembers(t *testing.T) {
 	leaktest.Check(t)
 	patient := etcdtest.WithConfig(func(_ int, cfg *embed.Config) { cfg.ElectionMs = 5000 })
@@ -116,7 +116,7 @@ func TestFaultsWithoutAnElectionAreAnsweredSoByRealMembers(t *testing.T) {
 	}
 }
 
-// world is a cluster of either kind, and a connection to each member without etcd's client, which would try again.
+// world is a cluster of either kind with a connection to each member. The connections are not etcd's clients, which would retry.
 type world struct {
 	t       *testing.T
 	cluster etcdmem.AnyCluster
@@ -160,7 +160,7 @@ func (w *world) connect() {
 	}
 }
 
-// heal ends what a scenario has left, and has all members serve.
+// heal ends the faults that a scenario has left, and waits until all members serve.
 func (w *world) heal() {
 	w.must(w.cluster.Thaw())
 	w.cluster.Heal()

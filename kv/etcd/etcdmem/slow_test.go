@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// unread starts watches on a stream from which nothing is read yet, and puts keys that they watch.
+// unread starts watches on a stream that nothing reads yet, and puts keys that they watch.
 func unread(t *testing.T, client *clientv3.Client, watches, puts, size int) pb.Watch_WatchClient {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -24,7 +24,7 @@ func unread(t *testing.T, client *clientv3.Client, watches, puts, size int) pb.W
 	for range watches {
 		stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{Key: []byte("/a")}}})
 		if r, err := stream.Recv(); err != nil || !r.Created {
-			t.Fatalf("a watch is not created: %v, %v", r, err)
+			t.Fatalf("a watch was not created: %v, %v", r, err)
 		}
 	}
 	value := strings.Repeat("v", size)
@@ -67,7 +67,7 @@ func TestAWatchThatIsNotReadHoldsLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 		if held := heap() - before; held > 5<<20 {
-			t.Errorf("%d MB are held for watches that are not read, of %d MB that were put", held>>20, puts*size>>20)
+			t.Errorf("%d MB are held for watches that nothing reads, after puts of %d MB", held>>20, puts*size>>20)
 		}
 		ended := 0
 		for ended < 20 {

@@ -15,8 +15,8 @@ type Backup struct {
 	dir     string
 }
 
-// Backup copies the data of all members. It stops the members for a small part of a second, so that the copies agree, and
-// returns when those that ran before serve again. Clients see the same as when the whole cluster is restarted.
+// Backup copies the data of all members. It stops the members for a small part of a second, so that the copies agree. It
+// returns when the members that ran before serve again. Clients see the same as when all members are restarted.
 func (c *Cluster) Backup(ctx context.Context) (*Backup, error) {
 	b, err := c.backup(ctx)
 	if err != nil {
@@ -39,7 +39,7 @@ func (c *Cluster) backup(ctx context.Context) (b *Backup, err error) {
 	return b, c.waitReady(ctx, running)
 }
 
-// copyAll copies the data of all members, all of which are stopped. The caller holds turn.
+// copyAll copies the data of all members. All members must be stopped. The caller holds turn.
 func (c *Cluster) copyAll() (*Backup, error) {
 	c.backups++
 	b := &Backup{cluster: c, dir: filepath.Join(c.dir, fmt.Sprintf("backup-%d", c.backups))}
@@ -51,13 +51,13 @@ func (c *Cluster) copyAll() (*Backup, error) {
 	return b, nil
 }
 
-// member is where the data of member i is.
+// member returns the directory with the data of member i.
 func (b *Backup) member(i int) string { return filepath.Join(b.dir, strconv.Itoa(i)) }
 
-// Restore replaces the data of all members by those of b, as an operator does who restores the data directories of a cluster
+// Restore replaces the data of all members with those of b, like an operator who restores the data directories of a cluster
 // from a backup. It returns when all members serve again, including those that were stopped before. Writes since the backup
-// are gone, and the revision is that of the backup. The identities of cluster and members are unchanged, so clients get no
-// sign of the restore. A backup can be restored any number of times, also after [Cluster.Replace].
+// are gone, and the revision is that of the backup. The identities of cluster and members are unchanged. So clients are not
+// notified of the restore. A backup can be restored any number of times, also after [Cluster.Replace].
 func (c *Cluster) Restore(ctx context.Context, b *Backup) error {
 	if b.cluster != c {
 		return errors.New("etcdtest: restore: the backup is of another cluster")
@@ -79,7 +79,7 @@ func (c *Cluster) Replace(ctx context.Context) error {
 	return nil
 }
 
-// renew stops all members, discards their data, lets fill put other data in its place, and starts them.
+// renew stops all members, discards their data, calls fill to put other data in its place, and starts the members.
 func (c *Cluster) renew(ctx context.Context, fill func(int, *member) error) error {
 	err := c.inTurn(func() error {
 		c.generation++

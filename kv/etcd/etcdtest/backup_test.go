@@ -23,19 +23,19 @@ func TestBackupAndRestore(t *testing.T) {
 		for i := range 10 {
 			put(t, client, "key", fmt.Sprint(attempt, i))
 		}
-		cluster.Stop(attempt) // a restore starts all
+		cluster.Stop(attempt) // Restore also starts stopped members
 		began = time.Now()
 		check(t, cluster.Restore(bounded(t), backup))
 		t.Logf("restored in %v", time.Since(began))
 
 		got := must(client.Get(bounded(t), "key"))(t)
 		if got.Header.Revision != rev || string(got.Kvs[0].Value) != "kept" {
-			t.Errorf("restored is %q at revision %d, want %q at %d", got.Kvs[0].Value, got.Header.Revision, "kept", rev)
+			t.Errorf("after the restore the key is %q at revision %d, want %q at %d", got.Kvs[0].Value, got.Header.Revision, "kept", rev)
 		}
 		for i := range 3 {
 			wantValue(t, cluster.Client(i), "key", "kept")
 			if got := cluster.Member(i).Server.Cluster().ID(); got != id {
-				t.Errorf("the cluster's identity was %v and is %v", id, got)
+				t.Errorf("the cluster's identity was %v before the restore, and is %v after it", id, got)
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func TestBackupLeavesStoppedMembersStopped(t *testing.T) {
 	cluster.Stop(2)
 	must(cluster.Backup(bounded(t)))(t)
 	if cluster.Member(2) != nil {
-		t.Error("a backup has started a stopped member")
+		t.Error("Backup has started a stopped member")
 	}
 	wantValue(t, cluster.Client(0, 1), "key", "value")
 }
@@ -57,7 +57,7 @@ func TestRestoreOfAnotherClustersBackup(t *testing.T) {
 	leaktest.Check(t)
 	a, b := etcdtest.Start(t, 1), etcdtest.Start(t, 1)
 	if err := b.Restore(bounded(t), must(a.Backup(bounded(t)))(t)); err == nil {
-		t.Error("a cluster was restored from another's backup")
+		t.Error("a cluster was restored from the backup of another cluster")
 	}
 }
 
@@ -78,7 +78,7 @@ func TestReplace(t *testing.T) {
 			t.Errorf("the new cluster has %v at revision %d", got.Kvs, got.Header.Revision)
 		}
 		if seen[got.Header.ClusterId] {
-			t.Errorf("the identity %x was another cluster's before", got.Header.ClusterId)
+			t.Errorf("an earlier cluster had the same identity %x", got.Header.ClusterId)
 		}
 		seen[got.Header.ClusterId] = true
 		put(t, client, "key", "new")
@@ -98,7 +98,7 @@ func TestPartitionOutlastsReplace(t *testing.T) {
 	check(t, cluster.Replace(bounded(t)))
 	put(t, cluster.Client(0, 2), "key", "value")
 	if id := cluster.Member(1).Server.Leader(); id != 0 {
-		t.Errorf("member 1 follows %v although it is cut off", id)
+		t.Errorf("member 1 is partitioned, but follows %v", id)
 	}
 	cluster.Heal()
 	wantValue(t, cluster.Client(1), "key", "value")

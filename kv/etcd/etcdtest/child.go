@@ -19,8 +19,8 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest/internal/wire"
 )
 
-// WithProcesses runs each member in a separate process. Then Stop is a real kill, [Cluster.Freeze] can stop a member's
-// clock, and only what a member has written to its files survives. The processes run this program again, so a test's
+// WithProcesses runs each member in a separate process. Then Stop really kills the process, [Cluster.Freeze] can stop a member's
+// clock, and only what a member has written to its files survives. The processes run this program again. So a test's
 // TestMain, or a program's main, must begin with [RunMember].
 //
 // It cannot be combined with [WithConfig], and [Cluster.Member] returns nil.
@@ -28,23 +28,23 @@ func WithProcesses() Option { return func(c *Cluster) { c.processes = true } }
 
 var errNoRunMember = errors.New("WithProcesses needs RunMember to be called first in TestMain or main")
 
-// childServer is a server in a process of its own. A goroutine owns the process: it starts it, learns what there is
-// to know about the server, and returns when the process has ended.
+// childServer is a server in a separate process. One goroutine owns the process: it starts the process, follows the status of
+// the server, and returns when the process has ended.
 type childServer struct {
 	cmd     *exec.Cmd
 	control *rpc.Client // talks to a childControl
 	member  types.ID
 	watches *watchCount
-	serving chan struct{} // closed when it serves clients
+	serving chan struct{} // closed when the server serves clients
 	exited  chan struct{} // closed when the process has ended
-	killed  atomic.Bool   // the process was meant to end
+	killed  atomic.Bool   // Stop or Close has ended the process
 
 	mu      sync.Mutex
 	last    wire.Status
 	changed chan struct{} // closed and replaced when last changes
 }
 
-// startChild starts a process for member i. Others reach it once admit is called.
+// startChild starts a process for member i. Other members can reach it after a call of admit.
 func (c *Cluster) startChild(i int) (*childServer, error) {
 	m := c.members[i]
 	s := &childServer{
@@ -57,7 +57,7 @@ func (c *Cluster) startChild(i int) (*childServer, error) {
 	started := make(chan error)
 	go func() {
 		defer close(s.exited)
-		// The kernel ends a child when the thread that started it ends.
+		// The kernel kills a child when the thread that started it ends.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 
@@ -112,7 +112,7 @@ func (s *childServer) start(settings wire.Settings, port *peerPort, logs io.Writ
 	return s.control.Call("Control.Start", settings, &s.member)
 }
 
-// follow learns what the server becomes, until the process ends.
+// follow keeps the status of the server current until the process ends.
 func (s *childServer) follow() {
 	for {
 		s.mu.Lock()
@@ -139,13 +139,13 @@ func (s *childServer) observe(status wire.Status) {
 	s.changed = make(chan struct{})
 }
 
-// end makes sure of the end of the process, and frees what was held for it.
+// end kills the process if it still runs, and frees its resources.
 func (s *childServer) end() error {
 	if s.cmd == nil || s.cmd.Process == nil {
 		return nil
 	}
 	if s.control != nil {
-		s.control.Close() // the end of its input ends the process as well
+		s.control.Close() // the process also ends when its input ends
 	}
 	s.cmd.Process.Kill()
 	return s.cmd.Wait()
@@ -167,7 +167,7 @@ func (s *childServer) leaderChanged() <-chan struct{} {
 	return s.changed
 }
 
-// setCuts and admit leave it to others to find out that the process has ended.
+// setCuts and admit ignore errors: follow notices the end of the process.
 
 func (s *childServer) setCuts(cut, rest []types.ID) {
 	s.control.Call("Control.SetCuts", wire.Cuts{Cut: cut, Rest: rest}, new(wire.Nothing))
@@ -199,13 +199,13 @@ func (s *childServer) catchUp(ctx context.Context) error {
 	return s.call(ctx, "Control.CatchUp", until(ctx))
 }
 
-// call makes a call that ends with ctx, though the answer may come later, to nobody.
+// call makes a call that ends with ctx. An answer that comes later is dropped.
 func (s *childServer) call(ctx context.Context, method string, args any) error {
 	call := s.control.Go(method, args, new(wire.Nothing), make(chan *rpc.Call, 1))
 	select {
 	case <-call.Done:
 		if deadline, ok := ctx.Deadline(); ok && call.Error != nil && !time.Now().Before(deadline) {
-			<-ctx.Done() // the other process's clock was the first to say so
+			<-ctx.Done() // the clock of the other process reached the deadline first
 			return ctx.Err()
 		}
 		return call.Error
@@ -214,7 +214,7 @@ func (s *childServer) call(ctx context.Context, method string, args any) error {
 	}
 }
 
-// until returns when ctx ends, for the other process to end its part of the work as well.
+// until returns the time when ctx ends. With it the other process can end its part of the call, too.
 func until(ctx context.Context) time.Time {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -223,7 +223,7 @@ func until(ctx context.Context) time.Time {
 	return deadline
 }
 
-// died keeps err, to be returned by Close.
+// died keeps err. Close returns it.
 func (c *Cluster) died(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,14 +7,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Client returns a new client of the given members, or of all if none is given. It connects to no other member. It is closed
-// with the cluster, or earlier by the caller.
+// Client returns a new client of the given members, or of all if none is given. It connects to no other member. The cluster closes
+// it in Close. The caller may close it earlier.
 //
 // It panics if there is no such member or if the cluster is closed.
 func (c *Cluster) Client(members ...int) *clientv3.Client {
 	client, err := clientv3.New(c.ClientConfig(members...))
 	if err != nil {
-		// Nothing is sent to make a client that has no user, so this is not about the state of the cluster.
+		// Making a client without a user sends nothing. So this error cannot come from the state of the cluster.
 		panic(fmt.Errorf("etcdtest: make a client: %w", err))
 	}
 	c.mu.Lock()
@@ -28,14 +28,14 @@ func (c *Cluster) Client(members ...int) *clientv3.Client {
 }
 
 // ClientConfig returns the configuration of [Cluster.Client]. Change it as needed and pass it to [clientv3.New]. The caller
-// closes the client. The client logs nothing, finds a restarted member within a few hundredths of a second, and connects
-// through [Cluster.Network]: keep its DialOptions when you add others.
+// closes the client. The client logs nothing, and finds a restarted member within a few hundredths of a second. It connects
+// through [Cluster.Network]: keep the DialOptions when you add others.
 func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
 	return testclient.Config(c.Endpoints(members...), c.network.Dial)
 }
 
-// Endpoints returns the addresses of the given members, or of all if none is given, in the form that clientv3 takes. They
-// stay the same as long as the cluster lives.
+// Endpoints returns the addresses of the given members, or of all if none is given, in the form that clientv3 expects. They
+// stay the same until the cluster is closed.
 func (c *Cluster) Endpoints(members ...int) []string {
 	members = c.chosen(members)
 	endpoints := make([]string, len(members))

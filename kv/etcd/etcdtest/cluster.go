@@ -15,36 +15,35 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 )
 
-// startTimeout bounds how long a new cluster may take until every member serves. It is reached only when something
-// is broken, or the machine is hopelessly overloaded.
+// startTimeout limits how long a new cluster may take until every member serves. It is reached only if something is broken, or
+// if the machine is badly overloaded.
 const startTimeout = time.Minute
 
 // A Cluster is an etcd cluster whose members run in this process, or in separate ones: see [WithProcesses]. Make one with
 // [Start] or [New].
 type Cluster struct {
-	dir       string // of everything on disk: data, sockets, backups
+	dir       string // has everything on disk: data, sockets, backups
 	members   []*member
 	configure []func(member int, cfg *embed.Config)
-	processes bool // each member has its own
-	proxied   bool // each member has a proxy before it
+	processes bool // each member has a separate process
+	proxied   bool // each member has a proxy
 	logs      *logs
 	network   *Network
 
-	// turn is held by whatever starts or stops members, so that such operations do not overlap. It is taken
-	// before mu.
+	// An operation that starts or stops members holds turn. So such operations do not overlap. turn is locked before mu.
 	turn       sync.Mutex
-	generation int // names the cluster, so that one made by Replace has another name
-	backups    int // how many were made, to name their directories
+	generation int // part of the cluster's name; Replace increments it
+	backups    int // number of backups, for the names of their directories
 
 	mu      sync.Mutex
 	closed  bool
 	cuts    map[link]bool // pairs of members that cannot reach each other
 	changed chan struct{} // closed and replaced when a member starts or stops or a link is cut or mended
 	clients []*clientv3.Client
-	deaths  []error // of servers that have ended by themselves
+	deaths  []error // from servers that have ended by themselves
 }
 
-// errClosed is what is wrong with using a cluster after Close.
+// errClosed is the cause of each error after Close.
 var errClosed = errors.New("the cluster is closed")
 
 // An Option changes how a cluster is started.
@@ -58,8 +57,8 @@ func WithConfig(f func(member int, cfg *embed.Config)) Option {
 }
 
 // Start starts a cluster of that many members and returns when all of them serve clients. If it cannot, it fails the test at
-// once. When the test ends, the cluster and the clients that it made are closed. If the test has failed, the end of the
-// servers' logs is shown; go test -v shows all of them.
+// once. When the test ends, Start closes the cluster and the clients that the cluster made. If the test has failed, it shows the end of the
+// servers' logs. go test -v shows all of the logs.
 func Start(t testing.TB, members int, opts ...Option) *Cluster {
 	t.Helper()
 	c, err := start(t.Context(), members, opts)
@@ -91,7 +90,7 @@ func New(members int, opts ...Option) (*Cluster, error) {
 	return c, nil
 }
 
-// start returns a Cluster, for its logs, even when it returns an error; everything is stopped then.
+// start returns a Cluster even with an error, so that the caller has its logs. All members are stopped then.
 func start(ctx context.Context, members int, opts []Option) (*Cluster, error) {
 	c := &Cluster{
 		logs:    new(logs),
@@ -116,13 +115,13 @@ func start(ctx context.Context, members int, opts []Option) (*Cluster, error) {
 	return c, nil
 }
 
-// validate refuses options that do not go together.
+// validate returns an error if the options contradict each other.
 func (c *Cluster) validate() error {
 	switch {
 	case !c.processes:
 		return nil
 	case !runMemberCalled.Load():
-		return errNoRunMember // the processes would run this whole program again
+		return errNoRunMember // without RunMember, the processes would do all the work of this program again
 	case len(c.configure) > 0:
 		return errors.New("WithConfig cannot be combined with WithProcesses")
 	}
@@ -162,8 +161,8 @@ func (c *Cluster) holdPeerAddress() (peerAddress, error) {
 	return listenForPeers()
 }
 
-// makeDir makes the directory for a cluster, with a path short enough for a socket in it: unix sockets' paths are
-// limited to some 100 bytes, and the usual temporary directory may be anywhere.
+// makeDir makes the directory for a cluster. Its path is short enough for a socket in it: the path of a unix socket is limited to some
+// 100 bytes, and the path of the usual temporary directory may be longer.
 func makeDir() (string, error) {
 	const longest = 80
 	dir, err := os.MkdirTemp("", "etcdtest-")
@@ -177,8 +176,8 @@ func makeDir() (string, error) {
 }
 
 // Close stops all members, closes the clients that Client made, and removes the data. When it returns, no server runs. A
-// connection between two servers may take a moment to notice that both its ends are closed. Close returns an error if a
-// member's process has ended without Stop or Close. A second Close does nothing.
+// connection between two servers may take a moment to notice that both its ends are closed. Close returns an error if the
+// process of a member has ended without Stop or Close. A second Close does nothing.
 func (c *Cluster) Close() error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
@@ -194,7 +193,7 @@ func (c *Cluster) Close() error {
 	c.announce()
 	c.mu.Unlock()
 
-	c.network.close() // first, as a client may wait for what is held
+	c.network.close() // first, because a client may be waiting for bytes that the network holds
 	var errs []error
 	for _, client := range clients {
 		if err := client.Close(); err != nil && !errors.Is(err, context.Canceled) {
@@ -224,7 +223,7 @@ func (c *Cluster) Close() error {
 func (c *Cluster) Size() int { return len(c.members) }
 
 // Member returns the server of the given member, or nil if the member is stopped or has a separate process. Use it for what
-// this package does not offer; stop the member only with [Cluster.Stop]. After a restart the member has another server.
+// this package does not offer. Stop the member only with [Cluster.Stop]. After a restart the member has a new server.
 func (c *Cluster) Member(member int) *embed.Etcd {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -234,10 +233,10 @@ func (c *Cluster) Member(member int) *embed.Etcd {
 	return nil
 }
 
-// Logs returns the servers' logs, oldest first. Of a very long log only the end is kept.
+// Logs returns the servers' logs, oldest first. If the logs are very long, only the end is kept.
 func (c *Cluster) Logs() string { return c.logs.String() }
 
-// all returns the number of every member.
+// all returns the numbers of all members.
 func (c *Cluster) all() []int {
 	all := make([]int, len(c.members))
 	for i := range all {
@@ -246,8 +245,7 @@ func (c *Cluster) all() []int {
 	return all
 }
 
-// chosen returns the given members, all if none is given, and panics if there is no such member, as an index
-// out of range does.
+// chosen returns the given members, or all if none is given. It panics if there is no such member, like an index out of range.
 func (c *Cluster) chosen(members []int) []int {
 	if len(members) == 0 {
 		return c.all()
@@ -258,7 +256,7 @@ func (c *Cluster) chosen(members []int) []int {
 	return members
 }
 
-// initialCluster is the list of all members in the form that etcd requires when a cluster begins.
+// initialCluster returns the list of all members in the form that etcd requires for a new cluster.
 func (c *Cluster) initialCluster() string {
 	var parts []string
 	for _, m := range c.members {
@@ -268,7 +266,7 @@ func (c *Cluster) initialCluster() string {
 	return strings.Join(parts, ",")
 }
 
-// inTurn calls f, which starts or stops members, when nothing else does so, unless the cluster is closed.
+// inTurn calls f, which may start or stop members, while it holds turn. If the cluster is closed, it returns an error instead.
 func (c *Cluster) inTurn(f func() error) error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
@@ -284,7 +282,7 @@ func (c *Cluster) isClosed() bool {
 	return c.closed
 }
 
-// announce makes those who wait for a leader check again. The caller holds mu.
+// announce notifies the callers of WaitLeader, which then check again. The caller holds mu.
 func (c *Cluster) announce() {
 	close(c.changed)
 	c.changed = make(chan struct{})

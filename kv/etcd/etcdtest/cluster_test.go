@@ -17,7 +17,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// within bounds how long anything here may take before it counts as stuck.
+// within is how long an operation may take before a test calls it stuck.
 const within = 30 * time.Second
 
 func bounded(t *testing.T) context.Context {
@@ -48,7 +48,7 @@ func put(t *testing.T, c *clientv3.Client, key, value string) int64 {
 	return must(c.Put(bounded(t), key, value))(t).Header.Revision
 }
 
-// wantValue checks what a key holds, as c sees it. An empty value is a key that does not exist.
+// wantValue checks the value of a key that c reads. An empty want means that the key does not exist.
 func wantValue(t *testing.T, c *clientv3.Client, key, want string, opts ...clientv3.OpOption) {
 	t.Helper()
 	got := ""
@@ -89,7 +89,7 @@ func TestEachMemberServesItsOwnClients(t *testing.T) {
 		put(t, client, "key", fmt.Sprint(i))
 		status := must(client.Status(bounded(t), cluster.Endpoints(i)[0]))(t)
 		if got, want := status.Header.MemberId, uint64(cluster.Member(i).Server.MemberID()); got != want {
-			t.Errorf("a client of member %d is served by %x, want %x", i, got, want)
+			t.Errorf("a client of member %d reached member %x, want %x", i, got, want)
 		}
 	}
 	all := cluster.Endpoints()
@@ -107,7 +107,7 @@ func TestAClientThatAsksForTheMembersFindsThem(t *testing.T) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("the members say that they serve clients at %v, and do at %v", got, want)
+		t.Errorf("the members name the addresses %v for clients, but listen at %v", got, want)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestNew(t *testing.T) {
 	cluster := must(etcdtest.New(3))(t)
 	put(t, cluster.Client(), "key", "value")
 	if !strings.Contains(cluster.Logs(), "ready to serve client requests") {
-		t.Errorf("the logs do not have what etcd logs when it starts:\n%s", cluster.Logs())
+		t.Errorf("the logs lack what etcd logs when it starts:\n%s", cluster.Logs())
 	}
 	check(t, cluster.Close())
 
@@ -198,7 +198,7 @@ func TestWithConfig(t *testing.T) {
 	cluster.Stop(1)
 	check(t, cluster.Restart(bounded(t)))
 	if got, want := fmt.Sprint(seen), "[0 1 1]"; got != want {
-		t.Errorf("the members configured were %s, want %s", got, want)
+		t.Errorf("WithConfig configured the members %s, want %s", got, want)
 	}
 }
 

@@ -5,12 +5,11 @@ import (
 	"fmt"
 )
 
-// Compact discards the history before revision rev. When it returns, every member that runs and is not cut off
-// from the leader has done so: no such member will serve an older revision to anyone. A member that is stopped or cut
-// off does so when it catches up.
+// Compact discards the history before revision rev. When it returns, every running member that can reach the leader has discarded it, and
+// serves no older revision. A member that is stopped or partitioned discards the history when it catches up.
 //
-// The errors of a revision that is compacted already or does not exist yet are those of etcd's package mvcc,
-// mvcc.ErrCompacted and mvcc.ErrFutureRev.
+// If rev is compacted already, Compact returns mvcc.ErrCompacted. If rev does not exist yet, it returns mvcc.ErrFutureRev. Both are
+// errors of etcd's package mvcc.
 func (c *Cluster) Compact(ctx context.Context, rev int64) error {
 	if err := c.compact(ctx, rev); err != nil {
 		return fmt.Errorf("etcdtest: compact at revision %d: %w", rev, err)

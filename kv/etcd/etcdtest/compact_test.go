@@ -29,17 +29,17 @@ func TestCompactIsSeenByAllMembersAtOnce(t *testing.T) {
 		}
 	}
 	if err := cluster.Compact(bounded(t), 1); !errors.Is(err, mvcc.ErrCompacted) {
-		t.Errorf("to compact what has been compacted gives %v", err)
+		t.Errorf("a compaction of what is compacted already gives %v", err)
 	}
 	if err := cluster.Compact(bounded(t), 1000); !errors.Is(err, mvcc.ErrFutureRev) {
-		t.Errorf("to compact the future gives %v", err)
+		t.Errorf("a compaction at a future revision gives %v", err)
 	}
 }
 
 func TestCompactBehindAMembersBack(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
-	put(t, cluster.Client(0), "key", "old") // which it has then
+	put(t, cluster.Client(0), "key", "old") // member 0 has applied the put then
 	cluster.Partition(0)
 	cluster.Stop(1)
 	check(t, cluster.Restart(bounded(t), 1))

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// A conn is a client's end of a connection to a member. It adds nothing to the connection but a look at queued until a
-// fault first touches it. From then on its bytes pass through queues, also when the fault is over, and a goroutine for each
-// direction, a pump, moves them between a queue and the member.
+// A conn is a client's end of a connection to a member. Until the first fault touches the connection, conn only adds a check of queued
+// to each call. After that, all bytes pass through queues, even when the fault is over. A goroutine for each direction, a pump, moves
+// the bytes between a queue and the member.
 type conn struct {
 	member    net.Conn
 	network   *Network
 	route     *route
-	forgotten bool // for ever silent; guarded by Network.mu
+	forgotten bool // silent, never mended; guarded by Network.mu
 
 	queued atomic.Bool // set once, by pass
 	queues [2]*queue   // by direction
@@ -26,12 +26,12 @@ type conn struct {
 
 	mu     sync.Mutex
 	closed bool  // by the client
-	broken error // by a fault, or because the member is gone
+	broken error // set by a fault, or when the member has closed its end
 }
 
-// A side is how a client uses one direction of a connection.
+// A side has the state of one direction of a connection.
 type side struct {
-	turn sync.Mutex // held by a call that reads or writes past the queue, and to start the pump
+	turn sync.Mutex // held by a call that bypasses the queue, and to start the pump
 
 	mu     sync.Mutex
 	pumped bool // a pump owns this direction of the member's connection
@@ -46,7 +46,7 @@ func newConn(member net.Conn, n *Network, r *route) *conn {
 	}
 }
 
-// pass has the network do something else with the bytes. The caller holds Network.mu.
+// pass changes what the network does with the bytes. The caller holds Network.mu.
 func (c *conn) pass(passages [2]passage) {
 	for d, q := range c.queues {
 		q.pass(passages[d])
@@ -65,7 +65,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, c.explain("write", err)
 }
 
-// writeThrough writes past the queue, unless that is in use.
+// writeThrough writes directly to the member, unless the queue is in use.
 func (c *conn) writeThrough(b []byte) (done bool, n int, err error) {
 	side := &c.sides[requests]
 	side.turn.Lock()
@@ -87,7 +87,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, c.explain("read", err)
 }
 
-// readThrough reads past the queue, unless that is in use. What has arrived since a fault began goes to the queue.
+// readThrough reads directly from the member, unless the queue is in use. Bytes that arrive after a fault has begun go to the queue.
 func (c *conn) readThrough(b []byte) (done bool, n int, err error) {
 	side := &c.sides[answers]
 	side.turn.Lock()
@@ -106,7 +106,7 @@ func (c *conn) readThrough(b []byte) (done bool, n int, err error) {
 	return false, 0, nil
 }
 
-// startPump starts the pump of a direction, unless it runs. The caller holds the turn.
+// startPump starts the pump of a direction if it does not run yet. The caller holds the turn.
 func (c *conn) startPump(d direction) {
 	side := &c.sides[d]
 	side.mu.Lock()
@@ -116,7 +116,7 @@ func (c *conn) startPump(d direction) {
 	}
 	c.network.mu.Lock()
 	defer c.network.mu.Unlock()
-	if c.network.closed { // which waits for no more pumps
+	if c.network.closed { // Network.close does not wait for new pumps
 		return
 	}
 	side.pumped = true
@@ -133,12 +133,12 @@ func (c *conn) pumpRequests() {
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := c.queues[requests].take(buf)
-		if err != nil { // io.EOF is Close, which has arrived at the member
+		if err != nil { // io.EOF means that the client's Close has reached the member
 			c.abort(err)
 			return
 		}
 		if _, err := c.member.Write(buf[:n]); err != nil {
-			c.abort(syscall.ECONNRESET) // how a member answers that knows of no such connection
+			c.abort(syscall.ECONNRESET) // the answer of a member that does not know the connection
 			return
 		}
 	}
@@ -158,7 +158,7 @@ func (c *conn) pumpAnswers() {
 	}
 }
 
-// abort ends the connection at both ends, at once.
+// abort breaks the connection at both ends at once.
 func (c *conn) abort(err error) {
 	c.mu.Lock()
 	if c.broken == nil {
@@ -172,7 +172,7 @@ func (c *conn) abort(err error) {
 	c.network.drop(c)
 }
 
-// explain returns the error of a call: what has happened to the connection, if something has.
+// explain returns the error of a call. If the connection was closed or broken, the error says so.
 func (c *conn) explain(op string, err error) error {
 	if err == nil {
 		return nil
@@ -198,7 +198,7 @@ func (c *conn) explain(op string, err error) error {
 	return &net.OpError{Op: op, Net: "unix", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }
 
-// Close implements net.Conn. If the network is at fault, the member hears of it when what was written before has arrived.
+// Close implements net.Conn. During a fault, the end of the connection reaches the member after the bytes that were written before.
 func (c *conn) Close() error {
 	c.mu.Lock()
 	was := c.closed
@@ -209,7 +209,7 @@ func (c *conn) Close() error {
 	}
 	if !c.queued.Load() {
 		c.network.drop(c)
-		for _, q := range c.queues { // in use all the same, if a fault has begun since
+		for _, q := range c.queues { // a fault may have begun since the check
 			q.fail(net.ErrClosed)
 		}
 		return c.member.Close()
@@ -226,7 +226,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// interrupt ends calls that read or write past the queue, and the pump that reads.
+// interrupt ends the calls that bypass the queue, and the pump that reads.
 func (c *conn) interrupt(d direction, setDeadline func(time.Time) error) {
 	side := &c.sides[d]
 	side.mu.Lock()

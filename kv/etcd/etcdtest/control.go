@@ -18,7 +18,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest/internal/wire"
 )
 
-// childVariable is the environment variable that makes this program a member.
+// childVariable is the environment variable that makes RunMember run a member.
 const childVariable = "WATCHKV_ETCDTEST_MEMBER"
 
 // runMemberCalled is set when this program is known to call RunMember.
@@ -31,32 +31,31 @@ var runMemberCalled atomic.Bool
 //		os.Exit(m.Run())
 //	}
 //
-// In a process that was started to be a member it serves as one and does not return. In any other it returns
-// at once.
+// In a process that was started as a member, it runs the member and does not return. In any other process it returns at once.
 func RunMember() {
 	runMemberCalled.Store(true)
 	if _, ok := os.LookupEnv(childVariable); !ok {
 		return
 	}
 	conn := pipes{ReadCloser: os.Stdin, WriteCloser: os.Stdout}
-	os.Stdout = os.Stderr // nobody else may write into the conversation
+	os.Stdout = os.Stderr // only the RPC connection may write to the real standard output
 	server := rpc.NewServer()
 	if err := server.RegisterName("Control", new(childControl)); err != nil {
 		fmt.Fprintln(os.Stderr, "etcdtest:", err)
 		os.Exit(1)
 	}
-	server.ServeConn(conn) // until the process that started this one ends, or lets go of it
+	server.ServeConn(conn) // until the parent process ends or closes the connection
 	os.Exit(0)
 }
 
-// childControl is what the process that started a member can ask of it. Its methods have the form that net/rpc wants.
+// childControl has the methods that the parent process can call in the process of a member. They have the form that net/rpc requires.
 type childControl struct {
 	etcd    *embed.Etcd
 	peers   net.Listener
 	watches watchCount
 }
 
-// Start starts the server. Nothing else may be asked before it has returned.
+// Start starts the server. It must return before any other method is called.
 func (c *childControl) Start(s wire.Settings, id *types.ID) error {
 	var err error
 	if c.peers, err = net.FileListener(os.NewFile(3, "peers")); err != nil { // the first of ExtraFiles
@@ -77,7 +76,7 @@ func (c *childControl) Admit(wire.Nothing, *wire.Nothing) error {
 	return nil
 }
 
-// Next returns the status once it is another than last.
+// Next waits until the status differs from last, and returns it.
 func (c *childControl) Next(last wire.Status, status *wire.Status) error {
 	for {
 		leaderChanged, watchesChanged := c.etcd.Server.LeaderChangedNotify(), c.watches.next()

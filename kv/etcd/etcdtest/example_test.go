@@ -22,7 +22,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	cluster.Stop(0) // the other two carry on
+	cluster.Stop(0) // the other two members still work
 	got, err := cluster.Client(1, 2).Get(ctx, "/app/limits")
 	if err != nil {
 		log.Fatal(err)

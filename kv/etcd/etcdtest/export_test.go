@@ -1,6 +1,6 @@
 package etcdtest
 
-// KillBehindItsBack ends the process of a member as something else would, and returns when that is known.
+// KillBehindItsBack kills the process of a member without the cluster's knowledge. It returns when the cluster has noticed.
 func (c *Cluster) KillBehindItsBack(member int) error {
 	c.mu.Lock()
 	child := c.members[member].server.(*childServer)
@@ -10,10 +10,10 @@ func (c *Cluster) KillBehindItsBack(member int) error {
 	return err
 }
 
-// LastLines is what is shown of logs.
+// LastLines returns the part of the logs that is shown.
 var LastLines = lastLines
 
-// NewNetwork returns a network before members that listen at the sockets, and what closes it.
+// NewNetwork returns a network for members that listen at the sockets, and a function that closes it.
 func NewNetwork(sockets ...string) (*Network, func()) {
 	n := newNetwork()
 	for _, socket := range sockets {
@@ -22,10 +22,10 @@ func NewNetwork(sockets ...string) (*Network, func()) {
 	return n, n.close
 }
 
-// Window bounds what a connection holds in one direction.
+// Window is the most bytes that a connection holds in one direction.
 const Window = window
 
-// Pid returns which process a member is.
+// Pid returns the process id of a member.
 func (c *Cluster) Pid(member int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,18 +5,18 @@ import (
 	"os"
 )
 
-// Freeze stops the processes of the given members, all if none is given, where they are: with SIGSTOP, as a machine
-// does that has run out of memory or is being moved. Connections to them stay open and nothing answers. A frozen
-// leader learns that it was deposed only after [Cluster.Thaw]. Members that are stopped or frozen stay so; Stop ends
+// Freeze suspends the processes of the given members, or of all if none is given, with SIGSTOP. A machine that has run out of memory,
+// or that is being migrated, behaves like this. Connections to a frozen member stay open, but nothing answers. A frozen leader
+// learns only after [Cluster.Thaw] that another member leads. Freeze does nothing to members that are stopped or frozen already. Stop ends
 // a frozen member.
 //
-// On Linux, Freeze returns when every thread of the processes has stopped: a request sent later is not answered before
-// Thaw. An answer that was sent earlier may still arrive. Elsewhere a member may run for some milliseconds longer.
+// On Linux, Freeze returns when every thread of the processes has stopped: a later request is not answered before
+// Thaw. An answer that was sent earlier may still arrive. On other systems a member may run for some milliseconds longer.
 //
-// It is for clusters [WithProcesses] and fails on others, and where there are no such signals.
+// Freeze returns an error if the cluster was started without [WithProcesses], and on systems without these signals.
 func (c *Cluster) Freeze(members ...int) error { return c.signal(true, members) }
 
-// Thaw lets frozen members go on, all if none is given. It returns at once.
+// Thaw resumes the given frozen members, or all if none is given. It returns at once.
 func (c *Cluster) Thaw(members ...int) error { return c.signal(false, members) }
 
 func (c *Cluster) signal(freeze bool, members []int) error {
@@ -41,7 +41,7 @@ func (c *Cluster) signal(freeze bool, members []int) error {
 		}
 		m.frozen = freeze
 	}
-	c.applyCuts() // to those that were frozen when a link was cut or mended
+	c.applyCuts() // links may have been cut or mended while the members were frozen
 	c.announce()
 	return nil
 }

@@ -22,7 +22,7 @@ func TestWhenFreezeReturnsNoThreadOfABusyMemberRuns(t *testing.T) {
 	for i := range 50 {
 		check(t, cluster.Freeze(0))
 		if running := threadsThatRun(t, cluster.Pid(0)); len(running) > 0 {
-			t.Errorf("after Freeze number %d, which promises that the whole process has stopped, these threads run: %v", i+1, running)
+			t.Errorf("promised: when Freeze returns, every thread of the process has stopped; after Freeze number %d these threads run: %v", i+1, running)
 		}
 		check(t, cluster.Thaw(0))
 	}
@@ -54,7 +54,7 @@ func threadsThatRun(t *testing.T, pid int) (running []string) {
 	}
 	for _, thread := range threads {
 		stat := string(must(os.ReadFile(thread))(t))
-		// The state follows the name, which is in parentheses and may have others in it.
+		// The state follows the name. The name is in parentheses, and may contain parentheses.
 		if !strings.HasPrefix(stat[strings.LastIndex(stat, ")")+1:], " T") {
 			running = append(running, stat)
 		}

@@ -5,12 +5,12 @@ import (
 	"syscall"
 )
 
-// waitFrozen returns when every thread of a child that was sent SIGSTOP has stopped. The signal itself only asks: until
-// a thread takes notice it runs on. The kernel reports a child as stopped when its last thread has.
+// waitFrozen waits until every thread of a child that was sent SIGSTOP has stopped. A thread still runs for a moment after the signal. The
+// kernel reports the child as stopped when its last thread has stopped.
 func waitFrozen(p *os.Process) error {
 	const idIsPid = 1 // P_PID, which package syscall lacks
 	for {
-		// It also returns when the child has ended, and leaves that for Process.Wait to collect.
+		// The call also returns when the child has ended. It leaves the end for Process.Wait to collect.
 		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, idIsPid, uintptr(p.Pid), 0,
 			syscall.WSTOPPED|syscall.WEXITED|syscall.WNOWAIT, 0, 0)
 		switch errno {

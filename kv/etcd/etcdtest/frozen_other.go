@@ -4,5 +4,5 @@ package etcdtest
 
 import "os"
 
-// waitFrozen does nothing where package syscall has no way to wait for a child to stop without also collecting its end.
+// waitFrozen does nothing: on these systems package syscall cannot wait for a child to stop without also collecting its end.
 func waitFrozen(*os.Process) error { return nil }

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Leader returns the member that leads now: the one that all members agree on, of those that run, are not frozen, and can reach each
-// other and are enough to elect it. It returns false when there is none, as during an election. A leader that was just
-// cut off does not count, though for a moment it still believes that it leads.
+// Leader returns the member that leads now. A majority of members that run, are not frozen and can reach each other must agree on it, all of
+// them. Leader returns false if there is no such leader, for example during an election. A leader that was just partitioned does not
+// count, although it still believes for a moment that it leads.
 func (c *Cluster) Leader() (member int, ok bool) {
 	leader, _ := c.electorate()
 	return leader, leader >= 0
@@ -42,8 +42,8 @@ func receive(ch <-chan struct{}) reflect.SelectCase {
 	return reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ch)}
 }
 
-// electorate looks for the leader among the members that can have one. If there is none it returns -1 and
-// channels of which one closes when it is worth looking again.
+// electorate looks for the leader among the members that can have one. If there is none, it returns -1 and channels. One of the channels
+// closes when the result may have changed.
 func (c *Cluster) electorate() (leader int, news []<-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,7 +53,7 @@ func (c *Cluster) electorate() (leader int, news []<-chan struct{}) {
 			continue
 		}
 		side := c.reach(i)
-		// Before looking, so that no change is missed after.
+		// The channels are fetched first, so that no later change is missed.
 		for _, j := range side {
 			news = append(news, c.members[j].server.leaderChanged())
 		}
@@ -70,7 +70,7 @@ func (c *Cluster) electorate() (leader int, news []<-chan struct{}) {
 	return -1, news
 }
 
-// state describes who runs and whom they follow, for errors.
+// state says for an error which members run and whom they follow.
 func (c *Cluster) state() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,8 +93,8 @@ func (c *Cluster) state() string {
 	return strings.Join(parts, "; ")
 }
 
-// MoveLeader makes the given member the leader and returns when all members know. If it leads already there is
-// nothing to do. It tries for as long as ctx allows: it cannot succeed while that member is stopped or cut off.
+// MoveLeader makes the given member the leader and returns when all members know. If the member leads already, it does
+// nothing. It retries until ctx ends: it cannot succeed while that member is stopped or partitioned.
 func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
 	for {
 		from, err := c.WaitLeader(ctx)
@@ -108,9 +108,9 @@ func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
 		server, source, target := c.members[from].server, c.members[from].id, c.members[to].id
 		c.mu.Unlock()
 		if server == nil {
-			continue // it was stopped since
+			continue // the leader was stopped in between
 		}
-		// Raft gives up a transfer that takes longer than an election timeout, without telling anyone.
+		// Raft silently gives up a transfer that takes longer than an election timeout.
 		try, cancel := context.WithTimeout(ctx, 2*c.electionTimeout(from))
 		err = server.moveLeader(try, source, target)
 		gaveUp := try.Err() != nil
@@ -123,14 +123,14 @@ func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
 		if err != nil {
 			return fmt.Errorf("etcdtest: move the leader from member %d to %d: %w (%s)", from, to, err, c.state())
 		}
-		// Whether it has worked is for the members to say, all of them.
+		// The next round asks all members whether it has worked.
 	}
 }
 
 func (c *Cluster) electionTimeout(member int) time.Duration {
 	ms := uint(electionMs)
 	if etcd := c.Member(member); etcd != nil {
-		ms = etcd.Config().ElectionMs // which may have been changed
+		ms = etcd.Config().ElectionMs // WithConfig may have changed it
 	}
 	return time.Duration(ms) * time.Millisecond
 }

@@ -34,7 +34,7 @@ func TestMoveLeaderToOneThatCannot(t *testing.T) {
 	defer cancel()
 	err := cluster.MoveLeader(ctx, 1)
 	if err == nil || !strings.Contains(err.Error(), "member 1 is stopped") {
-		t.Errorf("to move the leader to a stopped member gives %v", err)
+		t.Errorf("MoveLeader to a stopped member gives %v", err)
 	}
 }
 
@@ -45,12 +45,12 @@ func TestLeaderStops(t *testing.T) {
 	began := time.Now()
 	cluster.Stop(old)
 	if leader, ok := cluster.Leader(); ok && leader == old {
-		t.Errorf("member %d leads although it is stopped", old)
+		t.Errorf("member %d is stopped, but leads", old)
 	}
 	if leader := must(cluster.WaitLeader(bounded(t)))(t); leader == old {
-		t.Errorf("member %d leads although it is stopped", old)
+		t.Errorf("member %d is stopped, but leads", old)
 	}
-	t.Logf("another leader after %v", time.Since(began))
+	t.Logf("a new leader after %v", time.Since(began))
 	put(t, cluster.Client((old+1)%3, (old+2)%3), "key", "value")
 }
 
@@ -65,7 +65,7 @@ func TestNobodyWaitsForTheLeaderOfAClosedCluster(t *testing.T) {
 	}()
 	check(t, cluster.Close())
 	if err := <-waited; err == nil || !strings.Contains(err.Error(), "closed") {
-		t.Errorf("to wait for a leader while the cluster is closed gives %v", err)
+		t.Errorf("WaitLeader gives %v when the cluster is closed", err)
 	}
 	for what, err := range map[string]error{
 		"to move its leader": cluster.MoveLeader(bounded(t), 0),

@@ -15,10 +15,10 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// moment is how long a test looks before it says that nothing arrives.
+// moment is how long a test waits before it concludes that nothing arrives.
 const moment = 50 * time.Millisecond
 
-// line is a network with one member, which is a plain listener that the test reads and writes by itself.
+// line is a network with one member. The member is a plain listener, and the test reads and writes its connections.
 type line struct {
 	*etcdtest.Network
 	t        *testing.T
@@ -62,7 +62,7 @@ func works(t *testing.T, client, member net.Conn) {
 	arrives(t, member, client, "answer")
 }
 
-// arrives sends text and checks that it is what arrives.
+// arrives sends text and checks that the same text arrives.
 func arrives(t *testing.T, from, to net.Conn, text string) {
 	t.Helper()
 	must(from.Write([]byte(text)))(t)
@@ -74,7 +74,7 @@ func receives(t *testing.T, conn net.Conn, want string) {
 	check(t, conn.SetReadDeadline(time.Now().Add(within)))
 	got := make([]byte, len(want))
 	if n, err := io.ReadFull(conn, got); err != nil || string(got) != want {
-		t.Fatalf("%q arrives, and then the error %v; want %q", got[:n], err, want)
+		t.Fatalf("%q arrived, and then the error %v; want %q", got[:n], err, want)
 	}
 }
 
@@ -98,7 +98,7 @@ func (l *line) hangs() {
 	}
 }
 
-// connectTo is connect for a call of works.
+// connectTo returns what connect returns, with t, as arguments of works.
 func (l *line) connectTo() (t *testing.T, client, member net.Conn) {
 	client, member = l.connect()
 	return l.t, client, member

@@ -18,7 +18,7 @@ type localServer struct {
 	peers *peerServer
 }
 
-// startLocal starts a server in this process as member i. Others reach it once admit is called.
+// startLocal starts a server in this process as member i. Other members can reach it after a call of admit.
 func (c *Cluster) startLocal(i int) (s *localServer, err error) {
 	m := c.members[i]
 	s = &localServer{grpc: new(grpcServers), peers: m.peers.(*peerServer)}
@@ -27,10 +27,9 @@ func (c *Cluster) startLocal(i int) (s *localServer, err error) {
 		f(i, cfg)
 	}
 
-	// After f, so that it can add to these but not lose ours.
+	// This comes after f, so that f can add interceptors but cannot remove these.
 	countWatches(cfg, &m.watches)
-	// A handler that outlived its server would use a storage that has been closed, which etcd answers by
-	// ending the process.
+	// A handler that outlived its server would use a closed storage. etcd would then end the process.
 	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions, grpc.WaitForHandlers(true))
 	register := cfg.ServiceRegister
 	cfg.ServiceRegister = func(server *grpc.Server) {
@@ -67,12 +66,11 @@ func (s *localServer) catchUp(ctx context.Context) error {
 	return s.etcd.Server.LinearizableReadNotify(ctx)
 }
 
-// kill ends the server without letting it hand over to others.
+// kill ends the server without a transfer of its leadership.
 func (s *localServer) kill() {
-	// Close by itself would wait seconds for each open watch to end, hand leadership to another member, and hang
-	// for ever on a member that has never had a leader. So first the clients are cut off and the server is
-	// stopped, which leaves Close no more to do than to free the rest. The order matters: the storage must not
-	// be closed beneath a request.
+	// Close alone would wait seconds for the end of each open watch, transfer the leadership to another member, and hang on a member
+	// that has never had a leader. So kill first breaks the clients' connections and stops the server. Then Close only frees
+	// the rest. The order matters: the storage must not be closed while a request uses it.
 	s.grpc.stop()
 	s.peers.shut()
 	s.etcd.Server.HardStop()
@@ -94,14 +92,14 @@ func compact(ctx context.Context, etcd *embed.Etcd, rev int64) error {
 	return err
 }
 
-// grpcServers collects the gRPC servers of one etcd server, which embed keeps to itself, to be able to stop them.
+// grpcServers collects the gRPC servers of one etcd server, so that they can be stopped. Package embed does not export them.
 type grpcServers struct {
 	mu      sync.Mutex
 	stopped bool
 	servers []*grpc.Server
 }
 
-// add is called by etcd when a gRPC server has been set up and before it serves. It may run beside stop.
+// etcd calls add for each gRPC server before the server serves. It may run concurrently with stop.
 func (g *grpcServers) add(s *grpc.Server) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -112,7 +110,7 @@ func (g *grpcServers) add(s *grpc.Server) {
 	g.servers = append(g.servers, s)
 }
 
-// stop closes all connections and returns when no request is being handled any more.
+// stop closes all connections and returns when no request is being handled.
 func (g *grpcServers) stop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

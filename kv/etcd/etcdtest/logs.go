@@ -17,7 +17,7 @@ type logs struct {
 	buf []byte
 }
 
-// mostLogs is how many bytes of log are kept, at least the last half of them.
+// mostLogs is the most bytes of log that are kept. At least the last half of that is kept.
 const mostLogs = 4 << 20
 
 // logger returns a logger that writes under the given name.
@@ -42,7 +42,7 @@ func (l *logs) Write(line []byte) (int, error) {
 	l.buf = append(l.buf, line...)
 	if len(l.buf) > mostLogs {
 		kept := l.buf[len(l.buf)-mostLogs/2:]
-		kept = kept[bytes.IndexByte(kept, '\n')+1:] // a line that is cut helps nobody
+		kept = kept[bytes.IndexByte(kept, '\n')+1:] // without the first line, which is incomplete
 		l.buf = append([]byte(nil), kept...)
 	}
 	return len(line), nil
@@ -57,8 +57,8 @@ func (l *logs) String() string {
 	return string(l.buf)
 }
 
-// lastLines returns the last n lines of logs, and says how many there are before: the failure of the test stands above
-// them, and is not to be searched for.
+// lastLines returns the last n lines of logs, and the number of lines before them. It leaves out the rest, because the failure of the test is
+// printed above the logs and should be easy to find.
 func lastLines(logs string, n int) string {
 	lines := strings.SplitAfter(logs, "\n")
 	if last := len(lines) - 1; lines[last] == "" {
@@ -71,7 +71,7 @@ func lastLines(logs string, n int) string {
 	return fmt.Sprintf("(%d lines before these are shown by go test -v)\n%s", left, strings.Join(lines[left:], ""))
 }
 
-// dyingWords shows the logs when a server is about to end the process, which would take them with it.
+// dyingWords prints the logs when a server is about to end the process. Otherwise they would be lost.
 type dyingWords struct {
 	zapcore.Core
 	logs *logs

@@ -15,7 +15,7 @@ func TestTheEndOfLongLogsIsShown(t *testing.T) {
 		{"a\nb\nc\nhalf", "(2 lines before these are shown by go test -v)\nc\nhalf"},
 	} {
 		if got := etcdtest.LastLines(test.logs, 2); got != test.want {
-			t.Errorf("of %q is shown %q, want %q", test.logs, got, test.want)
+			t.Errorf("for the logs %q the shown part is %q, want %q", test.logs, got, test.want)
 		}
 	}
 }

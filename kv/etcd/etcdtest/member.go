@@ -11,34 +11,34 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest/internal/wire"
 )
 
-// A member is one place in the cluster: an identity, addresses and data that outlive the servers that run there
-// one after the other.
+// A member is one place in the cluster, with an identity, addresses and data. Servers run there one after the other. The place outlives
+// them.
 type member struct {
 	name    string
-	dir     string // of the data
-	socket  string // where it listens for clients
+	dir     string // has the data
+	socket  string // the path where the server listens for clients
 	proxy   *proxy // where clients connect, if not nil
 	peers   peerAddress
 	watches watchCount
 
 	// The fields below are guarded by Cluster.mu.
 
-	id     types.ID // in the cluster's present generation; stays when the member stops
+	id     types.ID // in this generation of the cluster; kept while the member is stopped
 	server server   // nil when the member is stopped
-	frozen bool     // by Freeze
+	frozen bool     // set by Freeze
 }
 
-// A peerAddress is where other members reach a member. It is held for as long as the cluster lives, so that nobody
-// else can be given its port; while no server runs as the member, connections to it are broken off.
+// A peerAddress is the address where other members reach a member. The cluster holds it until it is closed, so that no other program can
+// get its port. While no server runs as the member, connections to the address are closed.
 type peerAddress interface {
 	url() url.URL
 	close() error
 }
 
-// listenURL is where a server that runs as m listens for clients.
+// listenURL returns the URL where the server of m listens for clients.
 func (m *member) listenURL() url.URL { return url.URL{Scheme: "unix", Path: m.socket} }
 
-// clientURL is where clients connect.
+// clientURL returns the URL where clients connect.
 func (m *member) clientURL() url.URL {
 	if m.proxy != nil {
 		return m.proxy.url()
@@ -46,7 +46,7 @@ func (m *member) clientURL() url.URL {
 	return m.listenURL()
 }
 
-// started reports whether a server runs as m, frozen or not. One that has ended by itself does not. The caller holds
+// started reports whether a server runs as m, frozen or not. A server that has ended by itself does not run. The caller holds
 // Cluster.mu.
 func (m *member) started() bool {
 	if m.server == nil {
@@ -77,11 +77,11 @@ func (c *Cluster) settings(i int) wire.Settings {
 	}
 }
 
-// launch starts a server for each of members that is stopped. It does not wait until they serve, which may need
+// launch starts a server for each stopped member of members. It does not wait until the servers serve, because that may need
 // members that are launched later. The caller holds turn.
 func (c *Cluster) launch(members []int) error {
-	// One after the other: each new member first asks those before it whether it is one of theirs already, and
-	// those that are only half started would let it wait.
+	// The members start one after the other. A new member first asks the earlier members whether they know it. Members that are
+	// still starting would delay that answer.
 	for _, i := range members {
 		c.mu.Lock()
 		started := c.members[i].started()
@@ -89,7 +89,7 @@ func (c *Cluster) launch(members []int) error {
 		if started {
 			continue
 		}
-		c.kill(i) // what is left of a server that has ended by itself
+		c.kill(i) // cleans up after a server that has ended by itself
 		if err := c.launchOne(i); err != nil {
 			return fmt.Errorf("start member %d: %w", i, err)
 		}
@@ -107,7 +107,7 @@ func (c *Cluster) launchOne(i int) error {
 	defer c.mu.Unlock()
 	m := c.members[i]
 	m.id, m.server = server.id(), server
-	// Before others can reach the new server, which knows nothing of the links that are cut.
+	// The new server does not know which links are cut. So it must learn that before other members can reach it.
 	c.applyCuts()
 	server.admit()
 	c.announce()
@@ -121,8 +121,7 @@ func (c *Cluster) startServer(i int) (server, error) {
 	return c.startLocal(i)
 }
 
-// kill ends the server that runs as member i, if one does, without letting it hand over to others. The caller
-// holds turn.
+// kill ends the server of member i, if there is one, without a transfer of its leadership. The caller holds turn.
 func (c *Cluster) kill(i int) {
 	m := c.members[i]
 	c.mu.Lock()
@@ -137,14 +136,14 @@ func (c *Cluster) kill(i int) {
 	}
 }
 
-// Stop ends the given members, all if none is given: their clients' connections break, a leader does not hand over,
-// requests under way get no answer. A cluster [WithProcesses] kills them, with SIGKILL where there is one; otherwise
-// they are ended as abruptly as can be done within a process. When it returns, clients that try to connect are
-// refused; the data is kept for [Cluster.Restart]. Members that are stopped already stay so.
+// Stop ends the given members, or all if none is given. The connections of their clients break, a leader does not transfer its
+// leadership, and pending requests get no answer. In a cluster [WithProcesses], the processes are killed, with SIGKILL if the system has
+// it. Otherwise the members end as abruptly as is possible within a process. When Stop returns, clients that try to connect are
+// refused. The data is kept for [Cluster.Restart]. Stop does nothing to members that are stopped already.
 //
-// If the leader is stopped, writes that reach the others before they have noticed are lost on the way to it, which their
-// clients are told only after five seconds: etcd does not send them again. Where that is not what is tried, call
-// [Cluster.WaitLeader] first.
+// After the leader was stopped, the other members need a moment to notice. They forward the writes of that moment to the stopped leader, and
+// etcd does not send them again. The clients get an error only after five seconds. To avoid that, call [Cluster.WaitLeader] before the
+// write.
 func (c *Cluster) Stop(members ...int) {
 	members = c.chosen(members)
 	c.turn.Lock()
@@ -161,16 +160,16 @@ func (c *Cluster) stop(members []int) {
 	wg.Wait()
 }
 
-// Restart starts the given members, all if none is given, on the data and addresses they had when they were stopped.
-// It returns when they serve clients. Members that are running already are left alone, also frozen ones. What was
-// cut by [Cluster.Partition] is still cut.
+// Restart starts the given members, or all if none is given, with the data and addresses that they had when they were stopped.
+// It returns when they serve clients. It does nothing to members that are running already, even if they are frozen. Links that
+// [Cluster.Partition] has cut are still cut.
 //
-// A member can serve only once it has heard of a leader. One that is started where there can be none, because
-// too few others are running or within reach, is started but not waited for: clients can connect to it, but get no
-// answer until there is a leader, not even to serializable reads.
+// A member can serve only after it has learned of a leader. If too few members run and can be reached for a leader, Restart starts
+// the member but does not wait for it. Clients can connect to it, but get no answer until there is a leader, not even to
+// serializable reads.
 //
-// A member begins to serve when a write of its own, with which it makes itself known, has gone through. If the leader
-// is lost at that moment, the member tries again only after more than five seconds.
+// A member begins to serve when its first write, which publishes its addresses, has succeeded. If the leader
+// is lost at that moment, the member retries only after more than five seconds.
 func (c *Cluster) Restart(ctx context.Context, members ...int) error {
 	members = c.chosen(members)
 	if err := c.restart(ctx, members); err != nil {
@@ -187,7 +186,7 @@ func (c *Cluster) restart(ctx context.Context, members []int) error {
 	return c.waitReady(ctx, members)
 }
 
-// waitReady waits until those of members that can have a leader serve clients.
+// waitReady waits until each of members that can have a leader serves clients.
 func (c *Cluster) waitReady(ctx context.Context, members []int) error {
 	for _, i := range members {
 		c.mu.Lock()

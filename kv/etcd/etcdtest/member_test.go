@@ -24,8 +24,8 @@ func TestStopAndRestartOne(t *testing.T) {
 
 	began := time.Now()
 	cluster.Stop(0)
-	t.Logf("stopped, a watch open, in %v", time.Since(began))
-	cluster.Stop(0) // it is stopped
+	t.Logf("stopped in %v, with an open watch", time.Since(began))
+	cluster.Stop(0) // does nothing: the member is stopped
 	if cluster.Member(0) != nil {
 		t.Error("a stopped member has a server")
 	}
@@ -34,13 +34,13 @@ func TestStopAndRestartOne(t *testing.T) {
 
 	began = time.Now()
 	check(t, cluster.Restart(bounded(t), 0))
-	check(t, cluster.Restart(bounded(t), 0)) // it runs
+	check(t, cluster.Restart(bounded(t), 0)) // does nothing: the member runs
 	t.Logf("restarted in %v", time.Since(began))
 	began = time.Now()
 	wantValue(t, one, "key", "while it is stopped")
-	t.Logf("the client reads again after %v", time.Since(began))
+	t.Logf("the client can read again after %v", time.Since(began))
 	if got := string((<-broken).Events[0].Kv.Value); got != "while it is stopped" {
-		t.Errorf("the watch continues with %q", got)
+		t.Errorf("the watch resumes with %q", got)
 	}
 }
 
@@ -105,6 +105,6 @@ func TestRestartGivesUpWithItsContext(t *testing.T) {
 	if err := cluster.Restart(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Restart with a cancelled context gives %v", err)
 	}
-	check(t, cluster.Restart(bounded(t))) // the members were started all the same
+	check(t, cluster.Restart(bounded(t))) // the members were started despite that error
 	must(cluster.WaitLeader(bounded(t)))(t)
 }

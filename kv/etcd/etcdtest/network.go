@@ -12,29 +12,29 @@ import (
 	"time"
 )
 
-// A Network is what lies between a cluster's clients and its members, made by [Cluster.Network]. It works well until
-// one of its methods makes it fail, and again after [Network.Mend].
+// A Network connects a cluster's clients with its members. [Cluster.Network] returns it. It works until one of its methods makes
+// it fail, and it works again after [Network.Mend].
 //
-// It carries the connections of clients made by [Cluster.Client] or with [Cluster.ClientConfig], those made by
-// [Network.Dial], and in a cluster [WithProxies] those of every client. What members say to each other does not pass
+// It carries the connections of clients made by [Cluster.Client] or with [Cluster.ClientConfig], and those made by
+// [Network.Dial]. In a cluster [WithProxies], it carries those of every client. The messages between members do not pass
 // through it; see [Cluster.Partition].
 //
-// Each method is about the connections to the members it names, to all members if none is named, and returns at once.
+// Each method changes the connections to the members that it names, or to all members if none is named. It returns at once.
 // Faults of different kinds add up. They outlast restarts of the members. All methods may be called concurrently.
 //
-// A Network that fails holds what a kernel holds, and no more: 64 KiB for each direction of a connection, and what the
-// sockets of the members hold. Whoever sends more waits.
+// During a fault, a Network holds as much as a kernel would: 64 KiB for each direction of a connection, and what the
+// sockets of the members hold. A sender of more bytes blocks.
 type Network struct {
-	pumps sync.WaitGroup // of connections
+	pumps sync.WaitGroup // the pumps of all connections
 
 	mu      sync.Mutex
 	closed  bool
 	routes  []*route
-	conns   map[*conn]bool // that are not closed, or whose end has not reached the member
+	conns   map[*conn]bool // connections that are open, or whose end has not reached the member
 	changed chan struct{}  // closed and replaced when a route changes, or the network is closed
 }
 
-// A direction is one of the two in which bytes travel.
+// A direction is one of the two directions in which bytes travel.
 type direction int
 
 const (
@@ -49,7 +49,7 @@ type route struct {
 	faults        // guarded by Network.mu
 }
 
-// faults are what is wrong with a route.
+// faults are the current faults of a route.
 type faults struct {
 	swallow [2]bool // by direction
 	refuse  bool
@@ -71,7 +71,7 @@ func (f *faults) passages() [2]passage {
 	return both
 }
 
-// Network is what lies between the cluster's clients and its members.
+// Network returns the network between the cluster's clients and its members.
 func (c *Cluster) Network() *Network { return c.network }
 
 func newNetwork() *Network {
@@ -85,30 +85,30 @@ func (n *Network) add(socket string) *route {
 	return r
 }
 
-// Swallow loses all packets, in both directions: the machine is gone, or the cable. Nothing is broken off. Connections
-// stay open and are silent; writes to them succeed until 64 KiB are held, and then wait. New connections hang until
-// their context ends. Members that are stopped meanwhile seem to be silent as well.
+// Swallow loses all packets in both directions, as if the machine or its cable were gone. Connections
+// stay open and are silent. Writes to them succeed until 64 KiB are held, and then block. New connections hang until
+// their context ends. A member that is stopped during this time also seems silent.
 //
-// After [Network.Mend] what was held is delivered in order, as TCP sends again what was not acknowledged, though at
-// once rather than after TCP's pause. A connection that the client has closed by then ends for the member too.
+// After [Network.Mend], the bytes that were held are delivered in order, as TCP sends again what was not acknowledged. But they are
+// delivered at once, without TCP's pause. If the client has closed a connection by then, it now ends for the member too.
 func (n *Network) Swallow(members ...int) {
 	n.alter(members, func(r *route) { r.swallow = [2]bool{true, true} })
 }
 
-// SwallowRequests loses packets on their way to the members, as [Network.Swallow] does. The answers still arrive, though
-// no more than 64 KiB of each connection: nothing tells the member that they do. New connections hang.
+// SwallowRequests loses packets on their way to the members, as [Network.Swallow] does. The answers still arrive, but
+// only 64 KiB of each connection: the member gets no acknowledgements. New connections hang.
 func (n *Network) SwallowRequests(members ...int) {
 	n.alter(members, func(r *route) { r.swallow[requests] = true })
 }
 
-// SwallowAnswers loses packets on their way from the members, as [Network.Swallow] does. What clients ask for is still
-// done, though each connection delivers no more than another 64 KiB. New connections hang.
+// SwallowAnswers loses packets on their way from the members, as [Network.Swallow] does. Members still do what clients ask
+// for, but each connection delivers only another 64 KiB of requests. New connections hang.
 func (n *Network) SwallowAnswers(members ...int) {
 	n.alter(members, func(r *route) { r.swallow[answers] = true })
 }
 
-// Forget makes the connections that exist silent for ever, as a firewall does that has lost its state. New connections
-// work at once. Nothing mends a forgotten connection, and the member never hears that its client has closed it.
+// Forget silences the existing connections for ever, like a firewall that has lost its state. New connections
+// work at once. Nothing mends a forgotten connection, and the member never notices that its client has closed it.
 func (n *Network) Forget(members ...int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -118,7 +118,7 @@ func (n *Network) Forget(members ...int) {
 	}
 }
 
-// Reset breaks the connections that exist: reads and writes fail with syscall.ECONNRESET. What was under way is lost. New
+// Reset breaks the existing connections: reads and writes fail with syscall.ECONNRESET. Bytes that have not arrived yet are lost. New
 // connections work.
 func (n *Network) Reset(members ...int) {
 	n.mu.Lock()
@@ -129,20 +129,20 @@ func (n *Network) Reset(members ...int) {
 	}
 }
 
-// Refuse has new connections fail with syscall.ECONNREFUSED. Those that exist work on.
+// Refuse makes new connections fail with syscall.ECONNREFUSED. The existing connections still work.
 func (n *Network) Refuse(members ...int) {
 	n.alter(members, func(r *route) { r.refuse = true })
 }
 
-// Delay has every byte travel for d longer, in each direction: an answer takes 2d longer, and so does a new connection.
-// It takes the place of an earlier Delay. A delay of zero is none.
+// Delay delays every byte by d in each direction: an answer takes 2d longer, and so does a new connection.
+// It replaces an earlier Delay. A delay of zero ends the delay.
 func (n *Network) Delay(d time.Duration, members ...int) {
 	n.alter(members, func(r *route) { r.delay = d })
 }
 
 // Throttle carries at most that many bytes a second in each direction. All connections to the members of one call share
-// the limit: Throttle(n) is a slow line to the whole cluster, and a call for each member gives each a line. It takes the
-// place of an earlier Throttle. A limit of zero is none.
+// the limit: Throttle(n) is one slow line to all members, and a call for each member gives each member its own line. It
+// replaces an earlier Throttle. A limit of zero means no limit.
 func (n *Network) Throttle(bytesPerSecond int, members ...int) {
 	var rates [2]*rate
 	if bytesPerSecond > 0 {
@@ -151,7 +151,7 @@ func (n *Network) Throttle(bytesPerSecond int, members ...int) {
 	n.alter(members, func(r *route) { r.rates = rates })
 }
 
-// Mend ends all faults. What was held is delivered. Connections that were reset or forgotten stay so.
+// Mend ends all faults. The network delivers what it has held. Connections that were reset or forgotten stay so.
 func (n *Network) Mend(members ...int) {
 	n.alter(members, func(r *route) { r.faults = faults{} })
 }
@@ -171,8 +171,7 @@ func (n *Network) alter(members []int, change func(*route)) {
 	n.announce()
 }
 
-// routesTo returns the routes to members, to all if none is given, and panics if there is no such member. The caller holds
-// mu.
+// routesTo returns the routes to members, or to all if none is given. It panics if there is no such member. The caller holds mu.
 func (n *Network) routesTo(members []int) map[*route]bool {
 	routes := make(map[*route]bool)
 	for _, i := range members {
@@ -197,15 +196,15 @@ func (n *Network) connsTo(members []int) map[*conn]bool {
 	return conns
 }
 
-// announce has those who wait for a route look again. The caller holds mu.
+// announce notifies the calls that wait for a route. The caller holds mu.
 func (n *Network) announce() {
 	close(n.changed)
 	n.changed = make(chan struct{})
 }
 
 // Dial connects to a member as a client does, through the network and its faults. The endpoint is one of
-// [Cluster.Endpoints]. It has the form that grpc.WithContextDialer wants, for clients that are configured in another way
-// than by [Cluster.ClientConfig].
+// [Cluster.Endpoints]. Dial can be passed to grpc.WithContextDialer, for clients that do not use
+// [Cluster.ClientConfig].
 func (n *Network) Dial(ctx context.Context, endpoint string) (net.Conn, error) {
 	address := strings.TrimPrefix(endpoint, proxyScheme)
 	if path, ok := strings.CutPrefix(endpoint, "unix:"); ok {
@@ -215,7 +214,7 @@ func (n *Network) Dial(ctx context.Context, endpoint string) (net.Conn, error) {
 		switch {
 		case address == r.socket:
 			return n.dial(ctx, r)
-		case address == r.proxy && r.proxy != "": // which leads to the network
+		case address == r.proxy && r.proxy != "": // the proxy uses the network
 			return new(net.Dialer).DialContext(ctx, "tcp", r.proxy)
 		}
 	}
@@ -242,7 +241,7 @@ func (n *Network) dial(ctx context.Context, r *route) (net.Conn, error) {
 	return c, nil
 }
 
-// travel returns when the first packet of a connection, and the answer to it, have got through.
+// travel waits until the first packet of a connection and its answer have passed the network.
 func (n *Network) travel(ctx context.Context, r *route) error {
 	began := time.Now()
 	for {
@@ -254,7 +253,7 @@ func (n *Network) travel(ctx context.Context, r *route) error {
 		case closed:
 			return errClosed
 		case now.swallow[requests] || now.swallow[answers]:
-			left = 0 // until a change
+			left = 0 // wait for a change
 		case left > 0:
 		case now.refuse:
 			return os.NewSyscallError("connect", syscall.ECONNREFUSED)
@@ -267,7 +266,7 @@ func (n *Network) travel(ctx context.Context, r *route) error {
 	}
 }
 
-// waitFor returns when changed is closed, and after d if d is not zero. It returns an error when ctx ends.
+// waitFor returns when changed is closed, or after d if d is not zero. It returns an error when ctx ends.
 func waitFor(ctx context.Context, changed <-chan struct{}, d time.Duration) error {
 	var passed <-chan time.Time
 	if d > 0 {
@@ -292,8 +291,8 @@ func (n *Network) drop(c *conn) {
 	delete(n.conns, c)
 }
 
-// close breaks the connections that a fault has touched, whose clients might wait for them, and lets none be made. It returns when
-// no goroutine of the network runs. Other connections need none and are left to their owners.
+// close breaks the connections that a fault has touched, because their clients might be blocked. It also prevents new connections. It returns
+// when no goroutine of the network runs. The other connections need no goroutine, and their owners close them.
 func (n *Network) close() {
 	n.mu.Lock()
 	var touched []*conn

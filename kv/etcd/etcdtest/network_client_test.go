@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// Each fault, as a client of etcd sees it: one that the cluster has configured, and one that knows no more than endpoints.
+// The test shows how a client of etcd sees each fault. One client has the cluster's configuration, another knows only the endpoints.
 func TestClientsOnABadNetwork(t *testing.T) {
 	bare := func(c *etcdtest.Cluster, members ...int) clientv3.Config {
 		return clientv3.Config{Endpoints: c.Endpoints(members...), Logger: zap.NewNop()}
@@ -54,8 +54,8 @@ func TestClientsOnABadNetwork(t *testing.T) {
 	}
 }
 
-// scene is a client of member 0 that watches a key, and a client of member 1 that writes. Faults are between the
-// former and its member.
+// scene has a client of member 0 that watches a key, and a client of member 1 that writes. The faults are between the watching client and
+// member 0.
 type scene struct {
 	*testing.T
 	*etcdtest.Network
@@ -70,7 +70,7 @@ func (s *scene) wantHang(c *clientv3.Client) {
 	ctx, cancel := context.WithTimeout(s.Context(), moment)
 	defer cancel()
 	if got, err := c.Get(ctx, "key"); !errors.Is(err, context.DeadlineExceeded) {
-		s.Fatalf("a read over a silent connection is answered: %v, %v", got, err)
+		s.Fatalf("a read over a silent connection was answered: %v, %v", got, err)
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *scene) wantSilence() {
 	s.Helper()
 	select {
 	case resp := <-s.watch:
-		s.Fatalf("a silent watch delivers %v, %v", resp.Events, resp.Err())
+		s.Fatalf("a silent watch delivered %v, %v", resp.Events, resp.Err())
 	case <-time.After(moment):
 	}
 }
@@ -91,7 +91,7 @@ func (s *scene) wantEvent(value string) {
 		select {
 		case resp, ok := <-s.watch:
 			if !ok || resp.Err() != nil {
-				s.Fatalf("the watch ends: %v", resp.Err())
+				s.Fatalf("the watch ended: %v", resp.Err())
 			}
 			for _, event := range resp.Events {
 				if string(event.Kv.Value) == value {
@@ -135,7 +135,7 @@ var clientFaults = []struct {
 			_, err := s.client.Put(ctx, "key", "done, and never told")
 			done <- err
 		}()
-		for { // until the member has done it
+		for { // until the member has done the put
 			if got := must(s.writer.Get(bounded(s.T), "key"))(s.T); string(got.Kvs[0].Value) == "done, and never told" {
 				break
 			}
@@ -143,7 +143,7 @@ var clientFaults = []struct {
 		s.wantSilence()
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
-			s.Errorf("a request whose answer is lost gives %v", err)
+			s.Errorf("a request whose answer was lost gives %v", err)
 		}
 		s.wantHang(s.connect())
 		s.Mend()
@@ -178,7 +178,7 @@ var clientFaults = []struct {
 		began := time.Now()
 		wantValue(s.T, s.client, "key", "before", clientv3.WithSerializable())
 		if took := time.Since(began); took < 2*d {
-			s.Errorf("an answer takes %v, want at least %v", took, 2*d)
+			s.Errorf("an answer took %v, want at least %v", took, 2*d)
 		}
 	}},
 	{"Throttle", func(s *scene) {
@@ -189,7 +189,7 @@ var clientFaults = []struct {
 		got := must(s.client.Get(bounded(s.T), "large"))(s.T)
 		took, want := time.Since(began), time.Second*size/perSecond
 		if len(got.Kvs[0].Value) != size || took < want*8/10 {
-			s.Errorf("%d bytes at %d a second take %v, want %v", len(got.Kvs[0].Value), perSecond, took, want)
+			s.Errorf("%d bytes at %d a second took %v, want %v", len(got.Kvs[0].Value), perSecond, took, want)
 		}
 	}},
 }
@@ -211,17 +211,17 @@ func TestAClientClosesOnASilentNetwork(t *testing.T) {
 			began := time.Now()
 			client.Close()
 			if n := cluster.Watchers(0); n != 1 {
-				t.Errorf("the member serves %d watches, want the one whose end it cannot know of", n)
+				t.Errorf("the member serves %d watches, want one: the member cannot know that this watch has ended", n)
 			}
 			check(t, cluster.Close())
 			if took := time.Since(began); took > within {
-				t.Errorf("to close the client and the cluster takes %v", took)
+				t.Errorf("closing the client and the cluster took %v", took)
 			}
 		})
 	}
 }
 
-// A client waits for what it writes, when it closes, unless its connection is broken.
+// When a client closes, it waits until its bytes are written, unless its connection is broken.
 func TestCloseDoesNotWaitForASilentNetwork(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 1)
@@ -231,7 +231,7 @@ func TestCloseDoesNotWaitForASilentNetwork(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		var err error
-		for err == nil { // until more is held than can be
+		for err == nil { // until the connection is full
 			_, err = client.Put(t.Context(), "key", strings.Repeat("x", 1<<20))
 		}
 		ended <- err
@@ -260,7 +260,7 @@ func TestFaultsOutlastRestarts(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), moment)
 	defer cancel()
 	if got, err := client.Get(ctx, "key"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a read over a network that swallows is answered: %v, %v", got, err)
+		t.Errorf("a read over a network that swallows packets was answered: %v, %v", got, err)
 	}
 	cluster.Network().Mend()
 	wantValue(t, client, "key", "value")

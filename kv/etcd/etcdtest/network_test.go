@@ -20,7 +20,7 @@ func TestForget(t *testing.T) {
 	client, member := l.connect()
 	works(t, client, member)
 	l.Forget()
-	works(l.connectTo()) // at once
+	works(l.connectTo()) // a new connection works at once
 
 	dead := func() {
 		t.Helper()
@@ -37,7 +37,7 @@ func TestForget(t *testing.T) {
 	l.close()
 	check(t, member.SetReadDeadline(time.Now().Add(within)))
 	if _, err := member.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("when the network is closed the member gets %v, want the end of the connection", err)
+		t.Errorf("when the network was closed, the member got %v, want the end of the connection", err)
 	}
 }
 
@@ -57,7 +57,7 @@ func TestReset(t *testing.T) {
 			}()
 			l.Reset()
 			if err := <-reading; !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("a read that waited gives %v, want %v", err, syscall.ECONNRESET)
+				t.Errorf("a blocked read gives %v, want %v", err, syscall.ECONNRESET)
 			}
 			if _, err := client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 				t.Errorf("a read gives %v, want %v", err, syscall.ECONNRESET)
@@ -66,7 +66,7 @@ func TestReset(t *testing.T) {
 				t.Errorf("a write gives %v, want %v", err, syscall.ECONNRESET)
 			}
 			if _, err := member.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("the member reads on: %v", err)
+				t.Errorf("the member can still read: %v", err)
 			}
 			l.Mend()
 			works(l.connectTo())
@@ -93,25 +93,25 @@ func TestDelay(t *testing.T) {
 	began := time.Now()
 	client, member := l.connect()
 	if took := time.Since(began); took < 2*d {
-		t.Errorf("a new connection takes %v, want a round trip of %v", took, 2*d)
+		t.Errorf("a new connection took %v, want a round trip of %v", took, 2*d)
 	}
 	for _, ends := range [][2]net.Conn{{client, member}, {member, client}} {
 		began = time.Now()
 		arrives(t, ends[0], ends[1], "late")
 		if took := time.Since(began); took < d {
-			t.Errorf("bytes arrive after %v, want %v", took, d)
+			t.Errorf("bytes arrived after %v, want %v", took, d)
 		}
 	}
 
-	// What is sent while other bytes travel travels at the same time.
+	// Bytes that are sent while earlier bytes travel do not wait for them.
 	began = time.Now()
 	for range 50 {
 		must(member.Write([]byte("0123456789")))(t)
-		time.Sleep(time.Millisecond) // or it would be one piece
+		time.Sleep(time.Millisecond) // otherwise the pieces would be sent as one
 	}
 	receives(t, client, strings.Repeat("0123456789", 50))
 	if took := time.Since(began); took > 20*d {
-		t.Errorf("50 pieces sent one after the other arrive after %v: each waits for those before it", took)
+		t.Errorf("50 pieces sent one after the other arrived after %v: each piece has waited for the pieces before it", took)
 	}
 	l.Delay(0)
 	works(t, client, member)
@@ -143,14 +143,14 @@ func TestThrottle(t *testing.T) {
 	one, both := send(requests), send(requests, answers)
 	t.Logf("%d bytes took %v, and as many in each direction %v", 2*each, one, both)
 	if one < want*8/10 {
-		t.Errorf("over two connections, %d bytes at %d a second take %v, want %v: they do not share the line", 2*each, perSecond, one, want)
+		t.Errorf("over two connections, %d bytes at %d a second took %v, want %v: the connections do not share the line", 2*each, perSecond, one, want)
 	}
 	if both < want*8/10 || both > one*8/5+moment {
-		t.Errorf("as many bytes in each direction take %v, in one %v; want a line for each direction", both, one)
+		t.Errorf("as many bytes in both directions took %v, and in one direction %v; want a line for each direction", both, one)
 	}
 }
 
-// direction is who sends.
+// direction says which end sends.
 type direction int
 
 const (
@@ -165,7 +165,7 @@ func TestThrottledLineMakesItsWriterWait(t *testing.T) {
 	check(t, client.SetWriteDeadline(time.Now().Add(moment)))
 	n, err := client.Write(make([]byte, 1<<20))
 	if n > etcdtest.Window+10<<10 || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a slow line takes %d bytes at once and gives %v; want little more than %d, and then to wait", n, err, etcdtest.Window)
+		t.Errorf("a slow line accepted %d bytes at once and gave %v; want little more than %d bytes, and then a timeout", n, err, etcdtest.Window)
 	}
 	l.Throttle(0)
 	receives(t, member, strings.Repeat("\x00", n))
@@ -187,7 +187,7 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 	l.close()
 	for range 2 {
 		if err := <-ended; err == nil {
-			t.Error("something works although the network is closed")
+			t.Error("a call works although the network is closed")
 		}
 	}
 	l.Mend()
@@ -197,7 +197,7 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 	}
 }
 
-// A fault may begin just as a connection is closed. Whoever uses the connection must hear of the one or the other.
+// A fault may begin while a connection is being closed. A call that uses the connection must return an error of one of the two.
 func TestCloseWhileAFaultBegins(t *testing.T) {
 	l := newLine(t)
 	for range 500 {
@@ -221,7 +221,7 @@ func TestCloseWhileAFaultBegins(t *testing.T) {
 		select {
 		case <-ended:
 		case <-time.After(within):
-			t.Fatal("a call on a connection that is closed does not end")
+			t.Fatal("a call on a closed connection does not end")
 		}
 	}
 }

@@ -2,6 +2,6 @@ package etcdtest
 
 import "syscall"
 
-// endWithParent makes the kernel kill a process when the one that started it ends, however it ends. Without this a
-// child ends when its input does, which a frozen one does not notice.
+// endWithParent makes the kernel kill a process when its parent has ended, even if the parent was killed. Without this, a child ends
+// when its input ends, and a frozen child does not notice that.
 func endWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -6,22 +6,22 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/types"
 )
 
-// A link is a pair of members, the lower first.
+// A link is a pair of members, the lower number first.
 type link [2]int
 
 func linkOf(a, b int) link { return link{min(a, b), max(a, b)} }
 
-// Partition cuts the given members off from all the others: no raft message passes between the two sides, in
-// either direction, until [Cluster.Heal]. Within each side, and between members and clients, all works as before.
-// A side with half the members or fewer has no leader after an election timeout; what it has stored can still be
-// read with serializable reads. With no members given, nothing is cut.
+// Partition separates the given members from all other members: until [Cluster.Heal], no raft message passes between the two sides, in
+// either direction. Connections within each side, and between members and clients, still work.
+// A side with half the members or fewer has no leader after an election timeout. Serializable reads can still return what it
+// has stored. If no members are given, nothing is cut.
 //
-// Partitions add up: cutting off 0 and then 1 leaves each of them alone. They outlast restarts of the members, and
-// those of Restore and Replace.
+// Partitions add up: Partition(0) and then Partition(1) leave each of the two members alone. Partitions outlast restarts of the
+// members, also those by Restore and Replace.
 //
-// Partition returns at once. Until an election timeout has passed a leader that is cut off believes that it leads, and
-// so do its clients; to wait for a new one on the other side use [Cluster.WaitLeader]. Even then a client of members on
-// both sides may send a write to a member without a leader, where it fails after some seconds: to prevent that, name
+// Partition returns at once. Until an election timeout has passed, a partitioned leader and its clients believe that it
+// leads. To wait for a new leader on the other side, use [Cluster.WaitLeader]. Even then a client of members on
+// both sides may send a write to a member without a leader, where it fails after some seconds. To prevent that, name
 // the members of one side in [Cluster.Client].
 func (c *Cluster) Partition(members ...int) {
 	for _, i := range members {
@@ -40,7 +40,7 @@ func (c *Cluster) Partition(members ...int) {
 	c.announce()
 }
 
-// Heal ends all partitions. It returns at once; to wait until all members follow one leader again use
+// Heal ends all partitions. It returns at once. To wait until all members follow one leader again, use
 // [Cluster.WaitLeader].
 func (c *Cluster) Heal() {
 	c.mu.Lock()
@@ -50,8 +50,7 @@ func (c *Cluster) Heal() {
 	c.announce()
 }
 
-// applyCuts makes every running member cut and mend its links as cuts says, those that are frozen excepted. The
-// caller holds mu.
+// applyCuts makes every running member cut and mend its links as cuts says, except frozen members. The caller holds mu.
 func (c *Cluster) applyCuts() {
 	for a, m := range c.members {
 		if !m.awake() {
@@ -71,8 +70,8 @@ func (c *Cluster) applyCuts() {
 	}
 }
 
-// reach returns the running members that can reach member i, over others or directly, i included; none if i is
-// stopped. A frozen member counts as stopped. The caller holds mu.
+// reach returns the running members that can reach member i, directly or over other members. It includes i. If i is
+// stopped, it returns none. A frozen member counts as stopped. The caller holds mu.
 func (c *Cluster) reach(i int) []int {
 	if !c.members[i].awake() {
 		return nil

@@ -22,14 +22,14 @@ func TestPartitionOfTheLeader(t *testing.T) {
 	began := time.Now()
 	cluster.Partition(old)
 	leader := must(cluster.WaitLeader(bounded(t)))(t)
-	t.Logf("another leader after %v", time.Since(began))
+	t.Logf("a new leader after %v", time.Since(began))
 	if leader == old {
-		t.Fatalf("member %d leads although it is cut off", old)
+		t.Fatalf("member %d is partitioned, but leads", old)
 	}
 	put(t, majority, "key", "behind its back")
 	wantValue(t, minority, "key", "before", clientv3.WithSerializable())
 
-	// The cut-off side cannot know what is newest, and does not pretend to.
+	// The partitioned side cannot know the newest value, so it must not answer.
 	ctx, cancel := context.WithCancel(t.Context())
 	type answer struct {
 		resp *clientv3.GetResponse
@@ -43,7 +43,7 @@ func TestPartitionOfTheLeader(t *testing.T) {
 	put(t, majority, "key", "after")
 	select {
 	case a := <-answered:
-		t.Errorf("a linearizable read on the cut-off side is answered: %v, %v", a.resp, a.err)
+		t.Errorf("a linearizable read on the partitioned side was answered: %v, %v", a.resp, a.err)
 	default:
 	}
 	cancel()
@@ -72,19 +72,19 @@ func TestPartitionOutlastsRestart(t *testing.T) {
 		put(t, majority, "key", "behind its back")
 	}
 	if id := cluster.Member(0).Server.Leader(); id != 0 {
-		t.Errorf("member 0 follows %v although it is cut off", id)
+		t.Errorf("member 0 is partitioned, but follows %v", id)
 	}
 
-	// The others come and go, and it is still cut off from them.
+	// The other members restart. The partition must outlast that.
 	cluster.Stop(1, 2)
 	check(t, cluster.Restart(bounded(t), 1, 2))
 	put(t, majority, "key", "after")
 	if id := cluster.Member(0).Server.Leader(); id != 0 {
-		t.Errorf("member 0 follows %v although it is cut off", id)
+		t.Errorf("member 0 is partitioned, but follows %v", id)
 	}
 
 	cluster.Heal()
-	check(t, cluster.Restart(bounded(t), 0)) // it runs, so this only waits until it serves
+	check(t, cluster.Restart(bounded(t), 0)) // the member runs, so this only waits until it serves
 	wantValue(t, cluster.Client(0), "key", "after")
 }
 
@@ -94,7 +94,7 @@ func TestPartitionsAddUp(t *testing.T) {
 	cluster.Partition(0)
 	cluster.Partition(1)
 	if leader := must(cluster.WaitLeader(bounded(t)))(t); leader < 2 {
-		t.Errorf("member %d leads although it is cut off", leader)
+		t.Errorf("member %d is partitioned, but leads", leader)
 	}
 	put(t, cluster.Client(2), "key", "by three of five")
 
@@ -102,7 +102,7 @@ func TestPartitionsAddUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if leader, err := cluster.WaitLeader(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("with no majority member %d leads (%v)", leader, err)
+		t.Errorf("without a majority, member %d leads (%v)", leader, err)
 	}
 
 	cluster.Heal()
@@ -115,9 +115,9 @@ func TestPartitionsAddUp(t *testing.T) {
 func TestPartitionInTwo(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 5)
-	cluster.Partition(0, 1, 2) // those three still reach each other
+	cluster.Partition(0, 1, 2) // these three members still reach each other
 	if leader := must(cluster.WaitLeader(bounded(t)))(t); leader > 2 {
-		t.Errorf("member %d leads although it is on the smaller side", leader)
+		t.Errorf("member %d is on the smaller side, but leads", leader)
 	}
 	put(t, cluster.Client(0, 1, 2), "key", "value")
 }

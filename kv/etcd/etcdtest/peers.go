@@ -10,23 +10,22 @@ import (
 	"time"
 )
 
-// A peerServer is where other members reach a member. It listens for as long as the cluster lives, so that nobody else
-// can be given its port, and hands requests to the server that runs as the member; while none does, it breaks
-// connections off unanswered.
+// A peerServer is the server through which other members reach a member. It listens until the cluster is closed, so that no other program can
+// get its port. It passes requests to the etcd server that runs as the member. While none runs, it closes connections without an answer.
 //
-// etcd has a listener of its own for this, which nobody is told of. It would have to be given a port that is
-// likely to be free, and does not part with connections: for up to five seconds after a server has closed, a race
-// between its read timeouts and net/http keeps their goroutines alive. Unix sockets, as for clients, are no way out:
-// etcd takes only the host of a peer's URL for a socket's path, so it would have to be in the working directory.
+// etcd's own listener for peers is not used, and no member knows its address. It would need a port that is likely to be free. It also keeps
+// connections too long: for up to five seconds after a server has closed, a race between its read timeouts and net/http keeps their
+// goroutines alive. Unix sockets, as for clients, do not work either: etcd takes only the host of a peer's URL as the path of a socket, so the
+// socket would have to be in the working directory.
 type peerServer struct {
 	listener net.Listener
 	http     *http.Server
-	done     chan struct{} // closed when http no longer serves
+	done     chan struct{} // closed when http has stopped serving
 
 	mu       sync.Mutex
 	handler  http.Handler // nil while the member is stopped
 	conns    map[net.Conn]bool
-	requests sync.WaitGroup // what handler is handling; added to under mu, while handler is set
+	requests sync.WaitGroup // requests in handler; incremented under mu, while handler is set
 }
 
 func listenForPeers() (*peerServer, error) {
@@ -42,7 +41,7 @@ func listenForPeers() (*peerServer, error) {
 	p.http = &http.Server{
 		Handler:   p,
 		ConnState: p.observe,
-		// A server that stops leaves behind connections to others that it used for this and that.
+		// A server that stops leaves idle connections to other members open.
 		IdleTimeout: 5 * time.Second,
 		ErrorLog:    log.New(io.Discard, "", 0),
 	}
@@ -53,17 +52,17 @@ func listenForPeers() (*peerServer, error) {
 	return p, nil
 }
 
-// url is what members are told of each other.
+// url returns the URL at which other members reach the member.
 func (p *peerServer) url() url.URL { return url.URL{Scheme: "http", Host: p.listener.Addr().String()} }
 
-// open lets handler answer requests.
+// open passes requests to handler from now on.
 func (p *peerServer) open(handler http.Handler) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handler = handler
 }
 
-// shut breaks all connections. No request reaches the handler after that, but it may be busy still; see wait.
+// shut breaks all connections. No request reaches the handler after that, but the handler may still be busy; see wait.
 func (p *peerServer) shut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +72,7 @@ func (p *peerServer) shut() {
 	}
 }
 
-// wait returns when the handler that was in use before shut is idle. Raft's streams end only with their server.
+// wait waits until the handler from before shut is idle. Raft's streams end only when their server ends.
 func (p *peerServer) wait() { p.requests.Wait() }
 
 // close stops listening for good.
@@ -92,13 +91,13 @@ func (p *peerServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Unlock()
 	if handler == nil {
-		panic(http.ErrAbortHandler) // how net/http is told to break the connection
+		panic(http.ErrAbortHandler) // makes net/http break the connection
 	}
 	defer p.requests.Done()
 	handler.ServeHTTP(w, r)
 }
 
-// observe keeps track of the connections there are.
+// observe keeps track of the open connections.
 func (p *peerServer) observe(conn net.Conn, state http.ConnState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

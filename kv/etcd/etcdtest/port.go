@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A peerPort is the port where other members reach a member that runs in a process of its own. It is lent to that
-// process while it runs; at other times this process takes connections and closes them.
+// A peerPort is the port where other members reach a member that runs in a separate process. While that process runs, the port is
+// lent to it. At other times this process accepts connections and closes them.
 type peerPort struct {
 	listener *net.TCPListener
 	refusing sync.WaitGroup
@@ -27,18 +27,18 @@ func reservePort() (*peerPort, error) {
 
 func (p *peerPort) url() url.URL { return url.URL{Scheme: "http", Host: p.listener.Addr().String()} }
 
-// file returns a descriptor of the listening socket, for the process that it is lent to.
+// file returns a descriptor of the listening socket, for the process that borrows the port.
 func (p *peerPort) file() (*os.File, error) { return p.listener.File() }
 
-// lend leaves all connections from now on to another process.
+// lend leaves all later connections to another process.
 func (p *peerPort) lend() {
 	p.listener.SetDeadline(time.Unix(1, 0))
 	p.refusing.Wait()
 }
 
-// takeBack closes all connections from now on, and those that the other process had yet to take.
+// takeBack closes all later connections, and those that the other process has not accepted yet.
 func (p *peerPort) takeBack() {
-	unblock(p.listener) // os/exec lets descriptors block that it passes on, and this one is shared
+	unblock(p.listener) // os/exec makes a descriptor that it passes on blocking, and this descriptor is shared
 	p.listener.SetDeadline(time.Time{})
 	p.refusing.Go(func() {
 		for {

@@ -21,7 +21,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-// doomedVariable makes this program one that starts a frozen cluster and waits to be killed.
+// doomedVariable makes this program start a cluster, freeze it, and wait to be killed.
 const doomedVariable = "WATCHKV_ETCDTEST_DOOMED"
 
 func TestMain(m *testing.M) {
@@ -44,7 +44,7 @@ func TestProcessesAreKilledAndKeepTheirData(t *testing.T) {
 		cluster.Stop()
 		stopped := time.Since(began)
 		if _, ok := cluster.Leader(); ok {
-			t.Error("a member leads although all are stopped")
+			t.Error("all members are stopped, but a member leads")
 		}
 		check(t, cluster.Restart(bounded(t)))
 		t.Logf("killed in %v, restarted in %v", stopped, time.Since(began)-stopped)
@@ -53,7 +53,7 @@ func TestProcessesAreKilledAndKeepTheirData(t *testing.T) {
 		}
 	}
 	if cluster.Member(0) != nil {
-		t.Error("a member with a process of its own has a server in this one")
+		t.Error("a member in a separate process has a server in this process")
 	}
 }
 
@@ -65,34 +65,34 @@ func TestFreezeTheLeader(t *testing.T) {
 	put(t, others, "key", "before")
 
 	check(t, cluster.Freeze(old))
-	check(t, cluster.Freeze(old)) // it is frozen
+	check(t, cluster.Freeze(old)) // does nothing: the member is frozen
 	if leader := must(cluster.WaitLeader(bounded(t)))(t); leader == old {
-		t.Fatalf("member %d leads although it is frozen", old)
+		t.Fatalf("member %d is frozen, but leads", old)
 	}
 	put(t, others, "key", "while it is frozen")
 
-	// It is not gone: it takes connections, and answers nothing.
+	// The frozen member accepts connections, but does not answer.
 	path := strings.TrimPrefix(cluster.Endpoints(old)[0], "unix://")
 	must(net.Dial("unix", path))(t).Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	frozen := cluster.Client(old)
 	if _, err := frozen.Get(ctx, "key", clientv3.WithSerializable()); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a frozen member answers %v", err)
+		t.Errorf("a frozen member answered: %v", err)
 	}
 
 	check(t, cluster.Thaw(old))
 	wantValue(t, frozen, "key", "while it is frozen")
-	must(cluster.WaitLeader(bounded(t)))(t) // all three follow one
+	must(cluster.WaitLeader(bounded(t)))(t) // until all three members follow one leader
 }
 
 func TestStopEndsAFrozenMember(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3, etcdtest.WithProcesses())
 	check(t, cluster.Freeze(1))
-	check(t, cluster.Restart(bounded(t), 1)) // it is not stopped, so that is nothing to do
+	check(t, cluster.Restart(bounded(t), 1)) // does nothing: the member is not stopped
 	cluster.Stop(1)
-	check(t, cluster.Thaw(1)) // it is stopped
+	check(t, cluster.Thaw(1)) // does nothing: the member is stopped
 	check(t, cluster.Restart(bounded(t), 1))
 	put(t, cluster.Client(1), "key", "value")
 }
@@ -101,7 +101,7 @@ func TestAProcessThatEndsByItself(t *testing.T) {
 	leaktest.Check(t)
 	cluster := must(etcdtest.New(3, etcdtest.WithProcesses()))(t)
 	defer cluster.Close()
-	check(t, cluster.MoveLeader(bounded(t), 0)) // a write on its way to a leader that is killed is lost
+	check(t, cluster.MoveLeader(bounded(t), 0)) // because a write on its way to a killed leader would be lost
 	check(t, cluster.KillBehindItsBack(1))
 	put(t, cluster.Client(0, 2), "key", "while it is gone")
 	check(t, cluster.Restart(bounded(t)))
@@ -128,7 +128,7 @@ func TestPartitionOfProcesses(t *testing.T) {
 
 	cluster.Partition(old)
 	if leader := must(cluster.WaitLeader(bounded(t)))(t); leader == old {
-		t.Fatalf("member %d leads although it is cut off", old)
+		t.Fatalf("member %d is partitioned, but leads", old)
 	}
 	put(t, majority, "key", "behind its back")
 	wantValue(t, minority, "key", "before", clientv3.WithSerializable())
@@ -139,7 +139,7 @@ func TestPartitionOfProcesses(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if got, err := minority.Get(ctx, "key"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a linearizable read on the cut-off side is answered: %v, %v", got, err)
+		t.Errorf("a linearizable read on the partitioned side was answered: %v, %v", got, err)
 	}
 
 	cluster.Heal()
@@ -183,10 +183,10 @@ func TestCompactProcesses(t *testing.T) {
 		}
 	}
 	if err := cluster.Compact(bounded(t), rev); !errors.Is(err, mvcc.ErrCompacted) {
-		t.Errorf("to compact again gives %v", err)
+		t.Errorf("a second compaction gives %v", err)
 	}
 	if err := cluster.Compact(bounded(t), rev+100); !errors.Is(err, mvcc.ErrFutureRev) {
-		t.Errorf("to compact at a revision to come gives %v", err)
+		t.Errorf("a compaction at a future revision gives %v", err)
 	}
 }
 
@@ -224,7 +224,7 @@ func TestLogsOfProcesses(t *testing.T) {
 	cluster := etcdtest.Start(t, 1, etcdtest.WithProcesses())
 	check(t, cluster.Close())
 	if logs := cluster.Logs(); !strings.Contains(logs, "m0") || !strings.Contains(logs, "starting an etcd server") {
-		t.Errorf("the logs do not have what etcd logs when it starts:\n%s", logs)
+		t.Errorf("the logs lack what etcd logs when it starts:\n%s", logs)
 	}
 }
 
@@ -236,10 +236,10 @@ func TestProcessesSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Nobody is left to end the members of a program that was killed, and a frozen one does nothing by itself.
+// A program that was killed cannot end its members, and a frozen member cannot end itself.
 func TestNoProcessOutlivesItsParent(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Log("elsewhere a frozen member stays until it is thawed")
+		t.Log("on this system a frozen member stays until it is thawed")
 		return
 	}
 	parent := exec.CommandContext(t.Context(), os.Args[0])
@@ -251,7 +251,7 @@ func TestNoProcessOutlivesItsParent(t *testing.T) {
 	var members []net.Conn
 	for range 2 {
 		if !lines.Scan() {
-			t.Fatal("the program that is to be killed has ended by itself")
+			t.Fatal("the test itself: the program has ended before it was killed")
 		}
 		conn := must(net.Dial("unix", lines.Text()))(t)
 		defer conn.Close()
@@ -263,7 +263,7 @@ func TestNoProcessOutlivesItsParent(t *testing.T) {
 		check(t, conn.SetDeadline(time.Now().Add(within)))
 		buf := make([]byte, 1024)
 		var err error
-		for err == nil { // a server begins by saying something
+		for err == nil { // until the connection breaks; a live server sends bytes first
 			_, err = conn.Read(buf)
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {

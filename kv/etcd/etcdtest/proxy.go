@@ -10,18 +10,18 @@ import (
 	"syscall"
 )
 
-// proxyScheme begins the endpoint of a proxy.
+// proxyScheme is the beginning of a proxy's endpoint.
 const proxyScheme = "http://"
 
-// WithProxies puts a proxy before each member, which listens at a port of 127.0.0.1. [Cluster.Endpoints] are those of the
-// proxies, so that [Cluster.Network] carries every client, in whatever way it was made and in whatever program it runs.
-// Connections are real ones of TCP, and cost a little more time than without.
+// WithProxies puts a proxy before each member. The proxy listens at a port of 127.0.0.1. [Cluster.Endpoints] returns the endpoints of the
+// proxies. So [Cluster.Network] carries every client, even one of another program.
+// Connections are real TCP connections, and a little slower than without proxies.
 //
-// A proxy takes every connection. One that the network would refuse, or that nothing answers as the member is stopped, is
-// reset at once; one that would hang is silent until the network is mended.
+// A proxy accepts every connection. If the network would refuse the connection, or if the member is stopped, the proxy resets it
+// at once. A connection that would hang is silent until the network is mended.
 func WithProxies() Option { return func(c *Cluster) { c.proxied = true } }
 
-// A proxy is where clients connect to a member whose route they might not take by themselves.
+// A proxy carries the connections of clients that might not use the network by themselves.
 type proxy struct {
 	listener *net.TCPListener
 	network  *Network
@@ -59,7 +59,7 @@ func (p *proxy) serve() {
 func (p *proxy) carry(client *net.TCPConn) {
 	defer client.Close()
 	defer context.AfterFunc(p.ctx, func() { client.Close() })()
-	client.SetReadBuffer(window) // what the network does not take is to wait at the client
+	client.SetReadBuffer(window) // small, so that the client blocks when the network is full
 
 	member, err := p.network.dial(p.ctx, p.route)
 	if err != nil {

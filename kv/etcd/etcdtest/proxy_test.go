@@ -29,16 +29,16 @@ func TestStoppedMemberBehindAProxy(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), moment)
 	defer cancel()
 	if got, err := client.Get(ctx, "key"); err == nil {
-		t.Errorf("a stopped member answers: %v", got)
+		t.Errorf("a stopped member answered: %v", got)
 	}
 	check(t, cluster.Restart(bounded(t)))
 	wantValue(t, client, "key", "value")
 	if got := fmt.Sprint(cluster.Endpoints()); got != endpoints {
-		t.Errorf("the endpoints were %s and are %s", endpoints, got)
+		t.Errorf("the endpoints were %s, and are now %s", endpoints, got)
 	}
 }
 
-// A proxy passes on what the network does to a connection that no etcd client made.
+// The network's faults also apply to a connection that no etcd client made.
 func TestProxyBreaksConnectionsAsTheNetworkDoes(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 1, etcdtest.WithProxies())
@@ -50,7 +50,7 @@ func TestProxyBreaksConnectionsAsTheNetworkDoes(t *testing.T) {
 		}
 		t.Cleanup(func() { conn.Close() })
 		check(t, conn.SetDeadline(time.Now().Add(within)))
-		// What a client of HTTP/2 says first, which a server answers.
+		// An HTTP/2 client sends this first, and the server answers it.
 		_, err = conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"))
 		return conn, err
 	}
@@ -58,16 +58,16 @@ func TestProxyBreaksConnectionsAsTheNetworkDoes(t *testing.T) {
 	must(conn.Read(make([]byte, 1)))(t)
 	cluster.Network().Reset()
 	if n, err := io.Copy(io.Discard, conn); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("after %d bytes a connection ends with %v, want %v", n, err, syscall.ECONNRESET)
+		t.Errorf("after %d bytes a connection ended with %v, want %v", n, err, syscall.ECONNRESET)
 	}
 
 	cluster.Network().Refuse()
 	conn, err := connect()
-	if err == nil { // it may be reset a little later
+	if err == nil { // the reset may come a little later
 		_, err = io.Copy(io.Discard, conn)
 	}
 	if !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("a connection that is refused ends with %v, want %v", err, syscall.ECONNRESET)
+		t.Errorf("a refused connection ended with %v, want %v", err, syscall.ECONNRESET)
 	}
 	cluster.Network().Mend()
 

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// window bounds the bytes that one direction of a connection holds, and those that pass without an acknowledgement.
+// window is the most bytes that one direction of a connection holds, and the most that pass without an acknowledgement.
 const window = 64 << 10
 
 // A passage is what a network does with the bytes of one direction of a connection.
@@ -14,14 +14,14 @@ type passage struct {
 	blocked bool          // nothing passes
 	unheard bool          // no acknowledgement comes back
 	delay   time.Duration // for each byte
-	rate    *rate         // nil is without limit
+	rate    *rate         // nil means no limit
 }
 
 // clear reports whether the bytes pass as if there were no network.
 func (p passage) clear() bool { return p == passage{} }
 
-// A queue has the bytes that are on their way in one direction of a connection. One end belongs to a client, who can set
-// a deadline, and the other to a pump, who cannot.
+// A queue holds the bytes that travel in one direction of a connection. One end belongs to a client, which can set a deadline. The
+// other end belongs to a pump.
 type queue struct {
 	client end // the client's end
 
@@ -30,11 +30,11 @@ type queue struct {
 	passage  passage
 	chunks   []chunk
 	size     int       // of all chunks
-	finished bool      // the last chunk is the last of all
-	broken   error     // what both ends get at once, if not nil
-	deadline time.Time // of the client's end
+	finished bool      // no more chunks will come
+	broken   error     // if not nil, calls of both ends return it at once
+	deadline time.Time // the client's
 	unheard  int       // bytes that have passed without an acknowledgement
-	granted  int       // bytes that may leave at slot, by passage.rate
+	granted  int       // bytes that passage.rate lets leave at slot
 	slot     time.Time
 }
 
@@ -46,10 +46,10 @@ const (
 	reading
 )
 
-// A chunk is some bytes, or the end of them.
+// A chunk is some bytes, or the end of the stream.
 type chunk struct {
 	data []byte
-	err  error // what reads return from here on, if data is nil
+	err  error // if data is nil, the error that reads return from here on
 	sent time.Time
 }
 
@@ -57,13 +57,13 @@ func newQueue(client end) *queue {
 	return &queue{client: client, changed: make(chan struct{})}
 }
 
-// announce has both ends look again. The caller holds mu.
+// announce notifies both ends of a change. The caller holds mu.
 func (q *queue) announce() {
 	close(q.changed)
 	q.changed = make(chan struct{})
 }
 
-// pass changes what happens to the bytes, also to those that are under way.
+// pass changes what happens to the bytes, also to those that are already in the queue.
 func (q *queue) pass(p passage) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -84,7 +84,7 @@ func (q *queue) setDeadline(t time.Time) {
 	q.announce()
 }
 
-// put sends b. It waits while the queue is full.
+// put sends b. It blocks while the queue is full.
 func (q *queue) put(b []byte) (sent int, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -105,7 +105,7 @@ func (q *queue) put(b []byte) (sent int, err error) {
 	}
 }
 
-// hold is put without waiting, for bytes that were read before the queue was used.
+// hold is put without blocking, for bytes that were read before the queue was used.
 func (q *queue) hold(b []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -121,7 +121,7 @@ func (q *queue) add(b []byte) {
 	}
 }
 
-// finish lets no more be sent. Reads return err after what was sent.
+// finish ends the sending. Reads return err after the bytes that were sent before.
 func (q *queue) finish(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -132,7 +132,7 @@ func (q *queue) finish(err error) {
 	}
 }
 
-// fail loses what is under way and has both ends return err, unless the queue has failed before.
+// fail discards the bytes in the queue and makes both ends return err, unless the queue has failed before.
 func (q *queue) fail(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -143,7 +143,7 @@ func (q *queue) fail(err error) {
 	}
 }
 
-// take receives into b. It waits until something has arrived.
+// take receives into b. It blocks until bytes have arrived.
 func (q *queue) take(b []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -166,8 +166,8 @@ func (q *queue) take(b []byte) (int, error) {
 	}
 }
 
-// arrived returns how many bytes can be taken now, at most so many, or the error that comes next. If it is none it returns
-// when to look again, zero if only a change can help. The caller holds mu.
+// arrived returns how many bytes can be taken now, up to most, or the error that comes next. If there are neither, it returns
+// when to check again. That is zero if only a change can help. The caller holds mu.
 func (q *queue) arrived(most int) (n int, at time.Time, err error) {
 	p := q.passage
 	if p.blocked || len(q.chunks) == 0 {
@@ -198,7 +198,7 @@ func (q *queue) arrived(most int) (n int, at time.Time, err error) {
 	return min(n, q.granted), time.Time{}, nil
 }
 
-// remove takes the first bytes, all of which are of one chunk. The caller holds mu.
+// remove takes the first bytes. All of them must be in one chunk. The caller holds mu.
 func (q *queue) remove(b []byte) {
 	first := &q.chunks[0]
 	copy(b, first.data)
@@ -216,7 +216,7 @@ func (q *queue) remove(b []byte) {
 	q.announce()
 }
 
-// fault returns why that end cannot go on. The caller holds mu.
+// fault returns the error that stops this end, or nil. The caller holds mu.
 func (q *queue) fault(by end) error {
 	switch {
 	case q.broken != nil:
@@ -229,8 +229,8 @@ func (q *queue) fault(by end) error {
 	return nil
 }
 
-// wait returns when something may have changed for that end: not later than at, unless it is zero. The caller holds mu, which is
-// released meanwhile.
+// wait returns when something may have changed for this end, or at the time at if that is not zero. The caller holds mu. wait
+// releases it while it waits.
 func (q *queue) wait(by end, at time.Time) {
 	if by == q.client && !q.deadline.IsZero() && (at.IsZero() || q.deadline.Before(at)) {
 		at = q.deadline

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// A rate is a line of limited speed that several connections share. Each sends a piece when the pieces before it are
-// through.
+// A rate is a line of limited speed that several connections share. A connection sends a piece when the earlier pieces have
+// passed the line.
 type rate struct {
 	perSecond int
 
 	mu   sync.Mutex
-	free time.Time // when the line has sent all that was reserved
+	free time.Time // when all reserved bytes have passed the line
 }
 
-// lateness is how far behind its schedule a line may be without losing what it could have sent: timers are late.
+// lateness is how far a line may fall behind its schedule and still catch up, because timers fire late.
 const lateness = 20 * time.Millisecond
 
 func newRate(bytesPerSecond int) *rate { return &rate{perSecond: bytesPerSecond} }
 
-// reserve returns how many of n bytes to send next, and when they are through.
+// reserve returns how many of n bytes to send next, and when they have passed the line.
 func (r *rate) reserve(now time.Time, n int) (granted int, through time.Time) {
-	// Small pieces, so that connections share the line and not its turns.
+	// The pieces are small, so that concurrent connections share the line evenly.
 	granted = min(n, max(1, r.perSecond/100), 16<<10)
 	r.mu.Lock()
 	defer r.mu.Unlock()

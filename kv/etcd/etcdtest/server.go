@@ -13,26 +13,25 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest/internal/wire"
 )
 
-// A server is what runs as a member, from when it is started until it is killed: in this process, or in one of its
-// own.
+// A server is a running member, from its start until it is killed. It runs in this process or in a separate one.
 type server interface {
 	id() types.ID
-	leader() types.ID               // whom it follows, zero if it knows of no leader
+	leader() types.ID               // the leader that it follows, or zero
 	leaderChanged() <-chan struct{} // closed when leader may have changed since the call
-	ready() <-chan struct{}         // closed when it serves clients
-	stopped() <-chan struct{}       // closed when it has ended
-	setCuts(cut, rest []types.ID)   // lets no raft message pass to or from those in cut
+	ready() <-chan struct{}         // closed when the server serves clients
+	stopped() <-chan struct{}       // closed when the server has ended
+	setCuts(cut, rest []types.ID)   // blocks raft messages to and from the members in cut
 	admit()                         // lets other members reach it
-	kill()                          // ends it and returns when it has ended
+	kill()                          // ends the server and waits for its end
 	moveLeader(ctx context.Context, from, to types.ID) error
 	compact(ctx context.Context, rev int64) error
-	catchUp(ctx context.Context) error // returns when it has applied all that was agreed on before
+	catchUp(ctx context.Context) error // waits until the server has applied everything that was committed before the call
 }
 
-// electionMs is how long without a heartbeat a member waits before it stands for election.
+// electionMs is the time without a heartbeat after which a member stands for election.
 const electionMs = 500
 
-// Each member sets this much space aside for its log, twice, and each backup copies it. etcd's default is 64 MB.
+// Each member preallocates two segments of this size for its log, and each backup copies them. etcd's default is 64 MB.
 func init() { wal.SegmentSizeBytes = 1 << 20 }
 
 // newConfig returns the configuration of a server that runs as the member described.
@@ -48,18 +47,18 @@ func newConfig(s wire.Settings, logger *zap.Logger) *embed.Config {
 	cfg.InitialClusterToken = s.Token
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 
-	cfg.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration // it is zero in version 3.6: every request warns
+	cfg.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration // with version 3.6's zero, every request would be logged as slow
 
 	cfg.TickMs = 50
 	cfg.ElectionMs = electionMs
 	cfg.UnsafeNoFsync = true
-	cfg.BcryptCost = 4 // the least there is
+	cfg.BcryptCost = 4 // the minimum
 	cfg.EnableGRPCGateway = false
 	return cfg
 }
 
-// advertised is the URL of client in the form in which any version of etcd's server advertises it, socket or not. Version
-// 3.6 wants every host to be "host:port", so it gets one, which is no part of the text of a URL that has an opaque part.
+// advertised returns the URL client in a form that every version of etcd's server can advertise, even if it is the URL of a socket. Version
+// 3.6 requires a host of the form "host:port". The text of a URL with an opaque part does not contain that host.
 func advertised(client url.URL) url.URL {
 	if client.Scheme != "unix" {
 		return client
@@ -67,7 +66,7 @@ func advertised(client url.URL) url.URL {
 	return url.URL{Scheme: client.Scheme, Opaque: "//" + client.Path, Host: "socket:0"}
 }
 
-// countWatches makes a server count the watches it serves.
+// countWatches makes a server count the watches that it serves.
 func countWatches(cfg *embed.Config, count *watchCount) {
 	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions,
 		grpc.ChainStreamInterceptor(count.intercept))

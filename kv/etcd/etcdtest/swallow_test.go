@@ -18,7 +18,7 @@ func TestSwallow(t *testing.T) {
 	tests := []struct {
 		name              string
 		swallow           func(*etcdtest.Network)
-		requests, answers bool // those that are swallowed
+		requests, answers bool // which directions are swallowed
 	}{
 		{"both", func(n *etcdtest.Network) { n.Swallow(0) }, true, true},
 		{"requests", func(n *etcdtest.Network) { n.SwallowRequests() }, true, false},
@@ -60,7 +60,7 @@ func TestSwallow(t *testing.T) {
 	}
 }
 
-// What arrives after the fault has begun is held, also if a read was waiting for it before.
+// Bytes that arrive after the fault has begun are held, even if a read was blocked before.
 func TestSwallowBesideARead(t *testing.T) {
 	l := newLine(t)
 	client, member := l.connect()
@@ -82,7 +82,7 @@ func TestSwallowBesideARead(t *testing.T) {
 	}
 	l.Mend()
 	if text := <-got; text != "answer" {
-		t.Errorf("%q arrives, want what was held", text)
+		t.Errorf("%q arrived, want the bytes that were held", text)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestNewConnectionThatHangsIsMadeAfterMend(t *testing.T) {
 	}()
 	select {
 	case err := <-made:
-		t.Fatalf("a new connection does not hang: %v", err)
+		t.Fatalf("a new connection did not hang: %v", err)
 	case <-time.After(moment):
 	}
 	l.Mend()
@@ -114,7 +114,7 @@ func TestHeldBytesAreBounded(t *testing.T) {
 	check(t, client.SetWriteDeadline(time.Now().Add(moment)))
 	n, err := client.Write(sent)
 	if n != etcdtest.Window || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("a write into a silent connection takes %d bytes and gives %v; want %d and then to wait", n, err, etcdtest.Window)
+		t.Fatalf("a silent connection accepted %d bytes and gave %v; want %d bytes, and then a timeout", n, err, etcdtest.Window)
 	}
 	l.Mend()
 	receives(t, member, string(sent[:n]))
@@ -152,15 +152,15 @@ func TestCloseOfASwallowedConnection(t *testing.T) {
 	if _, err := client.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a write to a closed connection gives %v", err)
 	}
-	silent(t, member) // it has not heard of it
+	silent(t, member) // the member does not know yet that the connection is closed
 	l.Mend()
 	receives(t, member, "last words")
 	if _, err := member.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("the member gets %v, want the end of the connection", err)
+		t.Errorf("the member got %v, want the end of the connection", err)
 	}
 }
 
-// A read that waits since before the fault is not in the queue.
+// A read that was blocked before the fault does not use the queue.
 func TestCloseEndsAReadThatBeganBeforeTheFault(t *testing.T) {
 	l := newLine(t)
 	for range 10 {
@@ -181,10 +181,10 @@ func TestCloseEndsAReadThatBeganBeforeTheFault(t *testing.T) {
 		select {
 		case err := <-ended:
 			if !errors.Is(err, net.ErrClosed) {
-				t.Errorf("a read of a connection that is closed gives %v", err)
+				t.Errorf("a read of a closed connection gives %v, want net.ErrClosed", err)
 			}
 		case <-time.After(within):
-			t.Fatal("a read of a connection that is closed does not end")
+			t.Fatal("a read of a closed connection does not end")
 		}
 		l.Mend()
 	}
@@ -200,6 +200,6 @@ func TestEndOfAMemberIsSwallowed(t *testing.T) {
 	l.Mend()
 	receives(t, client, "last words")
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("the client gets %v, want the end of the connection", err)
+		t.Errorf("the client got %v, want the end of the connection", err)
 	}
 }

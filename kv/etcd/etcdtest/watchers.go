@@ -9,10 +9,10 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Watchers returns the number of clients' watches that the given member serves: those that it has reported to a client as
-// created, without those that it has reported as cancelled and those whose stream has ended.
+// Watchers returns the number of clients' watches that the given member serves. A watch counts from the moment when the member has
+// reported it as created, until the member has reported it as cancelled or its stream has ended.
 //
-// A watch that a client has just given up counts until the member learns of that. A member in a separate process reports its
+// A watch that a client has just cancelled counts until the member learns of that. A member in a separate process reports its
 // answers to this process a moment later. To prove that no watch is left, use [Cluster.WaitWatchers].
 func (c *Cluster) Watchers(member int) int {
 	return c.members[member].watches.now()
@@ -26,12 +26,12 @@ func (c *Cluster) WaitWatchers(ctx context.Context, member, n int) error {
 	return nil
 }
 
-// watchCount counts the watches that one member serves, by what it answers its clients. etcd's own count is a
-// metric that all servers of a process add to.
+// watchCount counts the watches that one member serves, from the answers to its clients. etcd's own count is a metric of all
+// servers in a process.
 type watchCount struct {
 	mu      sync.Mutex
 	n       int
-	changed chan struct{} // if not nil, closed and forgotten when n changes
+	changed chan struct{} // if not nil, closed and set to nil when n changes
 }
 
 func (w *watchCount) now() int {
@@ -60,7 +60,7 @@ func (w *watchCount) next() <-chan struct{} {
 	return w.changed
 }
 
-// wait returns the last number it has seen.
+// wait waits until the number is want, or until ctx ends. It returns the number that it saw last.
 func (w *watchCount) wait(ctx context.Context, want int) (int, error) {
 	for {
 		changed := w.next()
@@ -85,7 +85,7 @@ func (w *watchCount) intercept(
 	return handler(srv, counted)
 }
 
-// countedStream sees the responses of one stream. Streams of other things than watches pass through it unchanged.
+// countedStream observes the responses of one stream. It does not change streams without watches.
 type countedStream struct {
 	grpc.ServerStream
 	count *watchCount
@@ -96,7 +96,7 @@ type countedStream struct {
 
 func (s *countedStream) SendMsg(m any) error {
 	if r, ok := m.(*pb.WatchResponse); ok {
-		// Before sending, so that a client that has the answer finds it counted.
+		// The response is counted before it is sent, so that it is counted when the client has it.
 		s.observe(r)
 	}
 	return s.ServerStream.SendMsg(m)
@@ -107,7 +107,7 @@ func (s *countedStream) observe(r *pb.WatchResponse) {
 	defer s.mu.Unlock()
 	before := len(s.open)
 	switch {
-	case r.GetCanceled(): // also says Created, if the watch was refused
+	case r.GetCanceled(): // for a refused watch, Created is set too
 		delete(s.open, r.GetWatchId())
 	case r.GetCreated():
 		s.open[r.GetWatchId()] = true

@@ -31,11 +31,11 @@ func TestWatchers(t *testing.T) {
 	clients[0].Watch(ctx, "a")
 	wantWatchers(1, 0)
 	clients[0].Watch(ctx, "b")
-	clients[0].Watch(clientv3.WithRequireLeader(ctx), "b") // on a stream of its own
+	clients[0].Watch(clientv3.WithRequireLeader(ctx), "b") // on a separate stream
 	clients[1].Watch(t.Context(), "c")
 	wantWatchers(3, 1)
 
-	// A watch that is refused was never served.
+	// A refused watch does not count.
 	rev := put(t, clients[0], "a", "value")
 	check(t, cluster.Compact(bounded(t), rev))
 	for range clients[1].Watch(t.Context(), "a", clientv3.WithRev(1)) {
@@ -49,12 +49,12 @@ func TestWatchers(t *testing.T) {
 		t.Errorf("a stopped member serves %d watches", got)
 	}
 	check(t, cluster.Restart(bounded(t), 1))
-	check(t, cluster.WaitWatchers(bounded(t), 1, 1)) // the client has renewed it
+	check(t, cluster.WaitWatchers(bounded(t), 1, 1)) // the client has resumed the watch
 	clients[1].Close()
 	check(t, cluster.WaitWatchers(bounded(t), 1, 0))
 }
 
-// etcd's own count is for all servers of the process.
+// etcd's own count is that of all servers in the process.
 func TestWatchersAgreesWithEtcd(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 1)

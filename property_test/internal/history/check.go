@@ -16,14 +16,14 @@ func (r Run) Check(t testing.TB) bool {
 	t.Errorf("the history is wrong: %v", err)
 	picture, err := os.CreateTemp("", "history-*.html") // it remains after the test, unlike the test's own directories
 	if err != nil {
-		t.Errorf("there is no picture of it: %v", err)
+		t.Errorf("cannot draw a picture of the history: %v", err)
 		return false
 	}
 	defer picture.Close()
 	if err := r.Draw(picture); err != nil {
-		t.Errorf("there is no picture of it: %v", err)
+		t.Errorf("cannot draw a picture of the history: %v", err)
 		return false
 	}
-	t.Logf("a picture of it: %s", picture.Name())
+	t.Logf("a picture of the history: %s", picture.Name())
 	return false
 }

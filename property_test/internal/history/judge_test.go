@@ -9,8 +9,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// story is a history that is right: two keys, written by one client after the other, and two watches of it. Time
-// passes from one operation to the next.
+// story returns a correct history: two keys, written by one client after the other, and two watches. Time passes between two operations.
 func story() *Run {
 	r := &Run{Log: Log{After: 1, Until: 7, Range: kv.Prefix("/"), Events: []kv.Event{
 		put("/a", "1", 2, 2, 1),
@@ -125,14 +124,14 @@ func TestRightHistoriesAreAccepted(t *testing.T) {
 
 func (r *Run) drop(operation int) { r.Operations = slices.Delete(r.Operations, operation, operation+1) }
 
-// wrong is a way to be wrong.
+// wrong is a history with one mistake.
 type wrong struct {
 	name   string
 	change func(r *Run)
 	want   error
 }
 
-// check checks that each is found, by its name.
+// check checks that the judge finds each mistake.
 func check(t *testing.T, ways []wrong) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
@@ -140,7 +139,7 @@ func check(t *testing.T, ways []wrong) {
 			w.change(r)
 			err := r.Judge()
 			if !errors.Is(err, w.want) {
-				t.Errorf("the judgement is %v, want %v", err, w.want)
+				t.Errorf("the judge found %v, want %v", err, w.want)
 			}
 		})
 	}
@@ -191,7 +190,7 @@ func TestWrongAnswersAreRejectedByName(t *testing.T) {
 		{"a deletion that was seen before it was begun", func(r *Run) {
 			r.Operations[6].Outcome = Unknown
 			r.Operations[6].Call, r.Operations[6].Return = 100, 101
-			r.drop(7) // or it would have been this one
+			r.drop(7) // otherwise this deletion could explain it
 		}, ErrLinearizable},
 		{"writes in another order than they were acknowledged", func(r *Run) {
 			a, b := &r.Operations[3], &r.Operations[4]
@@ -224,7 +223,7 @@ func TestWrongWritesAreRejectedByName(t *testing.T) {
 		}, ErrCondition},
 		{"a deletion against its condition", func(r *Run) {
 			r.Operations[6].Writes[0].Conditions = []kv.Condition{kv.IfRevision(3)}
-			r.drop(7) // or it would have been this one
+			r.drop(7) // otherwise this deletion could explain it
 		}, ErrCondition},
 		{"the log goes back", func(r *Run) {
 			r.Log.Events[0], r.Log.Events[1] = r.Log.Events[1], r.Log.Events[0]

@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// judgeOrder compares revisions with real time. Revisions are of the whole store. An answer must not be older than a write that was
+// judgeOrder compares revisions with real time. Revisions count for the whole store. An answer must not be older than a write that was
 // acknowledged before the call. A write makes a revision that no client has seen before.
 func (r Run) judgeOrder(ops []Operation) error {
 	byCall := slices.SortedFunc(slices.Values(ops), func(a, b Operation) int { return cmp.Compare(a.Call, b.Call) })
@@ -18,7 +18,7 @@ func (r Run) judgeOrder(ops []Operation) error {
 	byReturn = slices.DeleteFunc(byReturn, func(o Operation) bool { return o.Outcome != Done })
 	var (
 		newest    Operation // the newest of those that had returned
-		conflicts []error   // they count only if no answer was too old
+		conflicts []error   // these count only if no answer was too old
 	)
 	n := 0
 	for _, o := range byCall {

@@ -7,7 +7,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// What porcupine finds by itself, without the log.
+// These mistakes must be found by porcupine alone, without the log.
 func TestPorcupineJudgesEachKey(t *testing.T) {
 	write := func(rev kv.Revision, op kv.Op) Operation { return Operation{Writes: []kv.Op{op}, Revision: rev} }
 	read := func(rev kv.Revision, found ...kv.Entry) Operation {
@@ -41,7 +41,7 @@ func TestPorcupineJudgesEachKey(t *testing.T) {
 				r.then(o)
 			}
 			if err := judgeKeys(r.Operations); (err == nil) != test.right {
-				t.Errorf("the judgement is %v", err)
+				t.Errorf("the judge found: %v", err)
 			}
 		})
 	}

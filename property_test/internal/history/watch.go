@@ -5,7 +5,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// A Watch is what a watcher of a range received. It stopped now and then, and resumed.
+// A Watch is what a watcher of a range received. The watcher sometimes stopped and resumed.
 type Watch struct {
 	Name     string
 	Range    kv.Range

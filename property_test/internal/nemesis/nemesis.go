@@ -18,7 +18,7 @@ const (
 	Kill      Fault = "kill"      // SIGKILL, and a new start
 	Freeze    Fault = "freeze"    // SIGSTOP, and SIGCONT
 	Partition Fault = "partition" // from all other members, not from clients
-	Move      Fault = "move"      // the leader hands over to the member
+	Move      Fault = "move"      // the leader transfers its leadership to the member
 )
 
 // The faults of the network between clients and a member.
@@ -40,7 +40,7 @@ var (
 type Nemesis struct {
 	// Mended, if it is set, is called after a fault of the network to a member. It sets the properties of the network without faults.
 	Mended func(member int)
-	// Long, if it is set, is how long one fault in longOneIn lasts, on average: long enough for what waits a while before it gives up.
+	// Long, if it is set, is how long one fault in longOneIn lasts, on average. It should be longer than the time-outs that a fault may trigger.
 	Long time.Duration
 	// Note, if it is set, is called for each fault when it begins and when it ends.
 	Note func(text string)
@@ -53,8 +53,8 @@ type Nemesis struct {
 	calm    time.Duration
 }
 
-// New returns a Nemesis of cluster that makes the given faults, with a rest of some average time between two of them. The seed decides
-// which faults it makes. It does not decide when, and, for a fault of the leader, at which member.
+// New returns a Nemesis of cluster that makes the given faults. calm is the average rest between two faults. The seed decides
+// which faults it makes. It does not decide when they happen, and at which member a fault of the leader happens.
 func New(cluster etcdmem.AnyCluster, faults []Fault, seed uint64, calm time.Duration) *Nemesis {
 	return &Nemesis{
 		cluster: cluster,
@@ -68,11 +68,11 @@ func New(cluster etcdmem.AnyCluster, faults []Fault, seed uint64, calm time.Dura
 // Done returns the faults that were made, in order.
 func (n *Nemesis) Done() []string { return n.done }
 
-// Counts returns how often each fault was made.
+// Counts returns how many times each fault was made.
 func (n *Nemesis) Counts() map[Fault]int { return n.counts }
 
-// Run makes faults until ctx is done, then lets the cluster recover, and returns when all members serve and follow one leader. It makes
-// all faults once, in a random order, and then all again, in another order.
+// Run makes faults until ctx is done. Then it lets the cluster recover, and returns when all members serve and follow one leader. It makes
+// all faults once, in a random order, then all again in another order, and so on.
 func (n *Nemesis) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		for _, i := range n.random.Perm(len(n.faults)) {
@@ -106,10 +106,10 @@ const faultTime = 600 * time.Millisecond
 // longOneIn says which part of the faults lasts Long.
 const longOneIn = 8
 
-// patience bounds what must succeed.
+// patience limits what must succeed.
 const patience = time.Minute
 
-// last waits while a fault lasts, which is about so long, unless it is one of the long ones.
+// last waits while a fault lasts. That is about the time about, unless the fault is a long one.
 func (n *Nemesis) last(ctx context.Context, about time.Duration) {
 	if n.Long != 0 && n.random.IntN(longOneIn) == 0 {
 		about = n.Long

@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/internal/leaktest"
 )
 
-// Each of these is a line of kv/memory or of its core, and the same line with a mistake that is easily made.
+// Each row has a line of kv/memory or of its core, and the same line with a mistake that is easily made.
 var brokenLines = []struct{ what, file, line, broken string }{
 	{"S3: a version does not rise", "internal/mvcc/store.go",
 		"rec.Version = old.Version + 1",
@@ -41,10 +41,10 @@ var brokenLines = []struct{ what, file, line, broken string }{
 		"if p.length >= len(key) {"},
 }
 
-// fewSteps is how long a program may be that shows a broken line: short enough to see what is wrong.
+// fewSteps is the most steps that a program needs to show a broken line. Such a program is short enough to understand.
 const fewSteps = 5
 
-// The property is run against kv/memory with one line of it broken, which has to fail with a program of a few steps.
+// The property must fail for kv/memory with one broken line, with a program of a few steps.
 func TestOneBrokenLineOfMemoryIsFound(t *testing.T) {
 	leaktest.Check(t)
 	for _, b := range brokenLines {
@@ -56,18 +56,18 @@ func TestOneBrokenLineOfMemoryIsFound(t *testing.T) {
 			out, err := test.CombinedOutput()
 			found := regexp.MustCompile(`a program of (\d+) steps tells the stores apart`).FindAllSubmatch(out, -1)
 			if err == nil || found == nil {
-				t.Fatalf("it is not found: %v\n%s", err, out)
+				t.Fatalf("the broken line is not found: %v\n%s", err, out)
 			}
 			last := found[len(found)-1][1]
 			if steps, err := strconv.Atoi(string(last)); err != nil || steps > fewSteps {
-				t.Errorf("it takes %s steps to show it, want %d at most\n%s", last, fewSteps, out)
+				t.Errorf("the program needs %s steps to show the broken line, want at most %d\n%s", last, fewSteps, out)
 			}
 			t.Logf("%s", out)
 		})
 	}
 }
 
-// breakLine returns a file that makes the go command see another line in a file.
+// breakLine returns an overlay file with which the go command sees the broken line in a file.
 func breakLine(t *testing.T, file, line, broken string) string {
 	path, err := filepath.Abs(filepath.Join("..", "..", "..", file))
 	if err != nil {
@@ -78,7 +78,7 @@ func breakLine(t *testing.T, file, line, broken string) string {
 		t.Fatal(err)
 	}
 	if n := bytes.Count(source, []byte(line)); n != 1 {
-		t.Fatalf("%s has %d times %q: say which line to break now", file, n, line)
+		t.Fatalf("the test itself: %s has %d lines with %q, want one", file, n, line)
 	}
 	dir := t.TempDir()
 	replaced := filepath.Join(dir, filepath.Base(file))

@@ -27,7 +27,7 @@ func (s InMemory) Compact(ctx context.Context, at kv.Revision) error {
 // NewInMemory returns a new store in memory.
 func NewInMemory() Store { return InMemory{memory.New()} }
 
-// RunInBubble runs p on a new store that needs only memory, in a new bubble. There a watch that does not bring what is due is found at once.
+// RunInBubble runs p on a new store that needs only memory, in a new bubble. There, a watch that does not deliver what is due is found at once.
 func RunInBubble(t *rapid.T, newStore func() Store, p Program) Answers {
 	var answers Answers
 	rapid.SyncTest(t, func(t *rapid.T) {

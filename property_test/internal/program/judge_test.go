@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/program"
 )
 
-// liar is a store whose watches go wrong in one way.
+// liar is a store whose watches are wrong in one way.
 type liar struct {
 	program.Store
 	watch func(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error]
@@ -23,7 +23,7 @@ func (l liar) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq
 	return l.watch(ctx, r, after)
 }
 
-// changedWatch returns a watch that passes on what the model's does, each batch changed.
+// changedWatch returns a watch that delivers what the model's watch delivers, but changes each batch.
 func changedWatch(model program.Store, change func(kv.Batch) []kv.Batch) func(context.Context, kv.Range, kv.Revision) iter.Seq2[kv.Batch, error] {
 	return func(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 		return func(yield func(kv.Batch, error) bool) {
@@ -42,7 +42,8 @@ func changedWatch(model program.Store, change func(kv.Batch) []kv.Batch) func(co
 	}
 }
 
-// What two stores could do alike, or what merging their batches would hide, is seen in the watch itself.
+// A comparison of two stores misses a mistake that both make, or that is hidden when their batches are merged. So each watch is also checked by
+// itself.
 func TestAWatchThatLiesIsFoundOut(t *testing.T) {
 	p := program.Program{
 		program.Watch(kv.All(), program.Now(0)),
@@ -85,7 +86,7 @@ func TestAWatchThatLiesIsFoundOut(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got := program.Run(t.Context(), store, start, p, synctest.Wait)[0]; !strings.Contains(got, "WRONG: "+test.want+"\n") {
-					t.Errorf("the watch's answer is\n%s\nand does not say\n%s", got, test.want)
+					t.Errorf("the watch's answer is\n%s\nbut should say\n%s", got, test.want)
 				}
 			})
 		})
@@ -105,8 +106,8 @@ func TestAWatchThatEndsWithoutAnErrorIsFoundOut(t *testing.T) {
 	})
 }
 
-// Before a watch is ended, what it has still to say is waited for: or a program would show a mistake one time and not another,
-// and could not be shortened.
+// Before a watch is ended, the runner waits for everything that it may still deliver. Otherwise a program would show a mistake in one run and not in
+// another, and could not be shortened.
 func TestWhatAWatchShouldNotDeliverIsSeenHoweverLate(t *testing.T) {
 	p := program.Program{
 		program.Watch(kv.All(), program.Now(0)),
@@ -138,7 +139,7 @@ func TestWhatAWatchShouldNotDeliverIsSeenHoweverLate(t *testing.T) {
 		}
 		for step, answer := range program.Run(t.Context(), store, start, p, synctest.Wait) {
 			if !strings.Contains(answer, "WRONG") {
-				t.Errorf("the watch of step %d delivers everything twice, and its answer is\n%s", step, answer)
+				t.Errorf("the watch of step %d delivers everything twice, but its answer is\n%s", step, answer)
 			}
 		}
 	})

@@ -26,9 +26,9 @@ func TestMemoryAnswersAsTheModel(t *testing.T) {
 	rapid.Check(t, memoryAnswersAsTheModel)
 }
 
-// With -fuzzminimizetime 10x it does not spend its time on making what it finds of interest smaller.
+// With -fuzzminimizetime 10x, the fuzzer spends little time on making inputs smaller.
 func FuzzMemoryAnswersAsTheModel(f *testing.F) {
-	// rapid draws from these bytes, and a program takes some thousands.
+	// rapid draws from these bytes. A program needs some thousands of them.
 	for seed := range byte(4) {
 		corpus := make([]byte, 16<<10)
 		rand.NewChaCha8([32]byte{seed}).Read(corpus)

@@ -99,7 +99,7 @@ func anyCommit(t *rapid.T) Step {
 	})...)
 }
 
-// anyConditions mostly returns none. Otherwise it returns a condition that is likely to hold, one that is not, or two.
+// anyConditions mostly returns no condition. Otherwise it returns one that is likely to hold, one that is unlikely to hold, or two.
 func anyConditions(t *rapid.T, key string) []Revision {
 	switch anyOf(t, 16) {
 	case 9, 10:
@@ -122,7 +122,8 @@ func anyPast(t *rapid.T) Revision {
 	case 0, 1, 2:
 		return Now(0)
 	case 3, 4:
-		// Not more: a program that fails because of a much older revision could not be made smaller, because it needs the steps since then.
+		// The revision is at most four steps back. A program that fails because of a much older revision needs all steps since then, so it could not be made
+		// smaller.
 		return Now(-kv.Revision(rapid.IntRange(1, 4).Draw(t, "back")))
 	case 5, 6:
 		return Now(kv.Revision(rapid.IntRange(1, 5).Draw(t, "ahead")))

@@ -25,7 +25,7 @@ func Exactly(number kv.Revision) Revision { return Revision{base: exactly, plus:
 // earlier is compacted, see [Begin].
 func Start(plus kv.Revision) Revision { return Revision{base: start, plus: plus} }
 
-// Now is the present revision of the store, plus a number.
+// Now is the current revision of the store, plus a number.
 func Now(plus kv.Revision) Revision { return Revision{base: now, plus: plus} }
 
 // LastOf is the revision of the last put or deletion of key, plus a number. If the program has not changed key, it counts from zero.

@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// patience bounds how long a watch may take to deliver what is due. It passes only if something is broken.
+// patience limits how long a watch may take to deliver what is due. It passes only if something is broken.
 const patience = 30 * time.Second
 
 // Answers are the answers of a store to the steps of a program.

@@ -35,7 +35,7 @@ func TestShortenLeavesTheStepsThatAreNeeded(t *testing.T) {
 			t.Errorf("%#v is left, want %#v", got, want)
 		}
 		if most := 2*n + 10; tries > most {
-			t.Errorf("it took %d tries for %d steps, want %d at most", tries, n, most)
+			t.Errorf("Shorten took %d tries for %d steps, want at most %d", tries, n, most)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 // watcher is a watch of a program. Resume begins it again.
 type watcher struct {
 	*events.Follower
-	step  int // the step that gets the answer of the present watch
+	step  int // the step that gets the answer of the current watch
 	r     kv.Range
 	after kv.Revision
 	// running is set when the watch has delivered something or has ended, so the store has begun it.

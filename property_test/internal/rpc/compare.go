@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// patience bounds the wait for messages that etcd still has to send. It passes only if etcd does not send them.
+// patience limits the wait for messages that etcd still has to send. It passes only if etcd does not send them.
 const patience = 10 * time.Second
 
 // Forget compacts the history of a store without keys. Only one deletion remains, because a compaction keeps it. Forget makes two

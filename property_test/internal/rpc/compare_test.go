@@ -11,15 +11,15 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// On a busy machine the runner asks a stream of its own more than once how far it is. What comes late of that must not be taken for what the
-// next step is to bring.
+// On a busy machine the runner asks a stream with one watch for progress more than once. A late answer must not be taken for an answer to the next
+// step.
 func TestALateAnswerAboutProgressIsNoAnswerOfTheProgram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := etcdmem.Start(t, 1).Client().ActiveConnection()
 		progress := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: new(pb.WatchProgressRequest)}}
 		create := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{Key: []byte("a")}}}
 		own := sharedStreams
-		p := Program{{Message: create, Stream: own}, {Message: progress, Stream: own}} // as if the runner asked, a step late
+		p := Program{{Message: create, Stream: own}, {Message: progress, Stream: own}} // as if the runner had asked one step late
 		runOn(t.Context(), conn, p, func(r *run, step int) {
 			if synctest.Wait(); step == 0 {
 				return
@@ -27,7 +27,7 @@ func TestALateAnswerAboutProgressIsNoAnswerOfTheProgram(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if r.streams[own].await(ctx, 1); ctx.Err() == nil {
-				t.Error("a message is waited for, none comes, and another answer is taken for it")
+				t.Error("promised: the runner waits for the message of the program; it took a late answer about progress for that message")
 			}
 		})
 	})

@@ -24,11 +24,11 @@ type run struct {
 // stream is a watch stream, with the messages that have come on it.
 type stream struct {
 	pb.Watch_WatchClient
-	own bool // it has one watch, and the runner requests its progress
+	own bool // the stream has one watch, and the runner requests its progress
 
 	mu         sync.Mutex
 	came       []*pb.WatchResponse
-	progressed bool // an own stream has got progress, which is no answer of the program
+	progressed bool // a stream with own has got progress, which is no answer of the program
 	err        error
 	changed    chan struct{} // closed and replaced when something comes
 }

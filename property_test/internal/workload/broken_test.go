@@ -36,7 +36,7 @@ func TestTheWorkloadIsRightOnAStoreThatIs(t *testing.T) {
 	}
 }
 
-// The clients do enough for each of these defects to show.
+// The clients do enough to show each of these defects.
 func TestTheWorkloadShowsDefects(t *testing.T) {
 	for name, test := range map[string]struct {
 		store history.Store
@@ -51,13 +51,13 @@ func TestTheWorkloadShowsDefects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leaktest.Check(t)
 			if err := record(t, test.store); !errors.Is(err, test.want) {
-				t.Errorf("the judgement is %v, want %v", err, test.want)
+				t.Errorf("the judge found %v, want %v", err, test.want)
 			}
 		})
 	}
 }
 
-// nowAndThen is every so many calls.
+// nowAndThen selects every nth call.
 type nowAndThen struct {
 	mu    sync.Mutex
 	calls int
@@ -70,7 +70,7 @@ func (n *nowAndThen) is(every int) bool {
 	return n.calls%every == 0
 }
 
-// lagging now and then answers a read as it answered the one before.
+// lagging sometimes answers a read with the answer of the previous read.
 type lagging struct {
 	*memory.Store
 	nowAndThen
@@ -86,7 +86,7 @@ func (s *lagging) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	return got, err
 }
 
-// losing now and then writes something other than requested.
+// losing sometimes writes something else than requested.
 type losing struct {
 	*memory.Store
 	nowAndThen
@@ -99,7 +99,7 @@ func (s *losing) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) 
 	return s.Store.Commit(ctx, ops...)
 }
 
-// repeating now and then writes once more after it has answered, as a client may that repeats its requests.
+// repeating sometimes writes once more after it has answered, like a client that repeats its requests.
 type repeating struct {
 	*memory.Store
 	nowAndThen
@@ -113,7 +113,7 @@ func (s *repeating) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, erro
 	return rev, err
 }
 
-// unconditional looks at no condition.
+// unconditional ignores conditions.
 type unconditional struct{ *memory.Store }
 
 func (s *unconditional) Commit(ctx context.Context, ops ...kv.Op) (kv.Revision, error) {
@@ -129,7 +129,7 @@ func unconditionally(ops []kv.Op) []kv.Op {
 	return free
 }
 
-// stuttering is a store whose watches, when begun again, begin too early.
+// stuttering is a store whose resumed watches begin too early.
 type stuttering struct{ *memory.Store }
 
 func (s *stuttering) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {

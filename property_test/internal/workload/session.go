@@ -11,15 +11,15 @@ import (
 	"github.com/watchkv/watchkv/property_test/internal/history"
 )
 
-// A Watcher watches everything that the clients do, through another store than theirs.
+// A Watcher watches everything that the clients do, through a different store.
 type Watcher struct {
 	Name  string
 	Store kv.Store
 	Key   bool // watches one key only
-	Every int  // after so many batches it stops and resumes
+	Every int  // it stops and resumes after this many batches
 }
 
-// patience bounds what must succeed when the store works.
+// patience limits what must succeed when the store works.
 const patience = 30 * time.Second
 
 // Record runs w concurrently with watchers and with harm. harm must end with ctx, and the store must work then. Record returns everything
@@ -55,7 +55,7 @@ func (w Workload) Record(ctx context.Context, watchers []Watcher, harm func(cont
 	err = errors.Join(err, endErr)
 	run := history.Run{Operations: recorder.Operations(), Watches: watches}
 	for i, f := range followers {
-		f.Await(end, until) // the judge names what has not come by then
+		f.Await(end, until) // the judge names the events that are missing after that
 		run.Watches[i].Segments = f.Stop()
 	}
 	if err != nil {
@@ -76,7 +76,7 @@ func (w Workload) end(ctx context.Context, recorder *history.Recorder) (kv.Revis
 			return rev, nil
 		}
 		if ctx.Err() != nil {
-			return 0, fmt.Errorf("the store is not well: %w", err)
+			return 0, fmt.Errorf("the store does not work: %w", err)
 		}
 	}
 }

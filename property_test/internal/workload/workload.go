@@ -15,17 +15,17 @@ import (
 // A Workload is some clients that read, write and delete a few keys, one or two at a time, with and without conditions.
 type Workload struct {
 	Stores     []history.Store // one for each client
-	Prefix     string          // of all keys
+	Prefix     string          // the prefix of all keys
 	Seed       uint64
-	Operations int           // how many a client makes at most
-	Timeout    time.Duration // of an operation
-	Pause      time.Duration // between two operations, on average
+	Operations int           // the most operations of a client
+	Timeout    time.Duration // the timeout of an operation
+	Pause      time.Duration // the average pause between two operations
 }
 
-// keys are few, so that clients use the same ones.
+// keys is small, so that clients use the same keys.
 const keys = 4
 
-// Run runs until all clients have made their operations or ctx is done. It waits for the operations that are under way then.
+// Run runs until all clients have made their operations or ctx is done. Then it waits for the pending operations.
 func (w Workload) Run(ctx context.Context, recorder *history.Recorder) {
 	var clients sync.WaitGroup
 	for i, store := range w.Stores {
@@ -50,7 +50,7 @@ type client struct {
 	recorder *history.Recorder
 	random   *rand.Rand
 	values   int                    // how many values it has made
-	known    map[string]kv.Revision // the mod revision of each key, as far as it knows
+	known    map[string]kv.Revision // the mod revision of each key, as far as the client knows
 }
 
 func (c *client) run(ctx context.Context) {

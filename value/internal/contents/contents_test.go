@@ -18,7 +18,7 @@ type bad struct{ error }
 func (b bad) Bad() error        { return b.error }
 func (b bad) Good() kv.Revision { return 0 }
 
-// asked is a bad value that counts how often that was asked.
+// asked is a bad value. It counts how many times it was asked whether it is bad.
 type asked struct{ times *int }
 
 func (a asked) Bad() error {
@@ -32,7 +32,7 @@ func item(key string, rev kv.Revision) *Item {
 	return NewItem(&kv.Entry{Key: key, Value: []byte(key), CreateRevision: rev, ModRevision: rev, Version: 1})
 }
 
-// model is the same as a Contents, by a map.
+// model does the same as a Contents, with a map.
 type model map[string]*Item
 
 func (m model) check(t *testing.T, c *Contents) {
@@ -68,11 +68,11 @@ func (m model) check(t *testing.T, c *Contents) {
 		bad = newest.Bad()
 	}
 	if got := c.Bad(); got != bad {
-		t.Fatalf("promised: Bad is that of the newest bad item; it is %v, want %v", got, bad)
+		t.Fatalf("promised: Bad is the error of the newest bad item; it is %v, want %v", got, bad)
 	}
 }
 
-// changes are what differs between two models, in the order that Changes promises.
+// changes returns the differences between two models, in the order that Changes promises.
 func (m model) changes(old model) (removed, others []string) {
 	for key := range old {
 		if m[key] == nil {
@@ -104,13 +104,13 @@ func TestM3ChangesBetweenAnyTwoContentsAddUp(t *testing.T) {
 		contents, models := []*Contents{Empty()}, []model{{}}
 		rev := kv.Revision(1)
 		for range 30 {
-			from := random.IntN(len(contents)) // also from one that is not the last: reads branch off
+			from := random.IntN(len(contents)) // not always the last contents, because reads branch off
 			if random.IntN(3) > 0 {
 				from = len(contents) - 1
 			}
 			m := models[from].clone()
 			var c *Contents
-			if random.IntN(4) == 0 { // a read that found something else
+			if random.IntN(4) == 0 { // like a read that found a different state
 				for range random.IntN(keys) {
 					key := fmt.Sprint(random.IntN(keys))
 					if rev++; random.IntN(3) == 0 {
@@ -216,7 +216,7 @@ func TestCountIsOfARange(t *testing.T) {
 			n++
 		}
 		if got := c.Count(In(test.r)); got != test.want || n != test.want {
-			t.Errorf("Count(%v) = %d, and All yields %d, want %d", test.r, got, n, test.want)
+			t.Errorf("Count(%v) = %d, but All yields %d, want %d", test.r, got, n, test.want)
 		}
 	}
 }
@@ -238,7 +238,7 @@ func TestAPartOfAPartIsWhatIsInBoth(t *testing.T) {
 		}
 	}
 	if n := Empty().Count(In(kv.Key("/b")).And(In(kv.Key("/a")))); n != 0 {
-		t.Errorf("what is in neither of two keys has %d keys", n)
+		t.Errorf("the intersection of two different keys has %d keys", n)
 	}
 }
 
@@ -270,7 +270,7 @@ func TestBadIsTheNewestBadItem(t *testing.T) {
 	want(c, two)
 }
 
-// A Map may have many bad values, and they may be mended one after the other.
+// A Map may have many bad values, and they may become good one after the other.
 func TestMendingTheNewestBadItemDoesNotLookAtAllOthers(t *testing.T) {
 	const items, mended, each = 1000, 20, 4
 	times := 0
@@ -286,15 +286,15 @@ func TestMendingTheNewestBadItemDoesNotLookAtAllOthers(t *testing.T) {
 		e := c.Edit()
 		e.Put(item(fmt.Sprint(items-1-i), kv.Revision(items+1+i)))
 		if c = e.Contents(); c.Bad() == nil {
-			t.Fatalf("after %d of %d were mended there is no bad item", i+1, items)
+			t.Fatalf("after %d of %d bad items became good, there is no bad item", i+1, items)
 		}
 	}
 	if times > each*mended {
-		t.Errorf("promised: to mend one item does not look at all others; %d mended items looked at %d, want %d each at most", mended, times, each)
+		t.Errorf("promised: if one bad item becomes good, not all others are checked; %d such items checked %d items, want at most %d each", mended, times, each)
 	}
 }
 
-// The list of steps must not keep all of the past.
+// The list of steps must not keep the whole past.
 func TestStepsAreBounded(t *testing.T) {
 	c := Empty()
 	for rev := range kv.Revision(100_000) {
@@ -315,7 +315,7 @@ func TestNothingReplacedByNothingIsTheSameContents(t *testing.T) {
 	c := Empty()
 	step := c.step
 	if c.Replace(nil) != c || c.step != step {
-		t.Error("an empty Contents was changed, which others may be reading")
+		t.Error("an empty Contents was changed, although others may be reading it")
 	}
 }
 
@@ -332,10 +332,10 @@ func TestM7ContentsAreReadWhileTheNextIsMade(t *testing.T) {
 		running.Go(func() {
 			for _, change := range next.Changes(was) {
 				if change.New.ModRevision != rev {
-					t.Errorf("a change of revision %d in the Contents of revision %d", change.New.ModRevision, rev)
+					t.Errorf("there is a change of revision %d in the Contents of revision %d", change.New.ModRevision, rev)
 				}
 			}
-			other := next.Edit() // as a reader of history does
+			other := next.Edit() // like a reader of history
 			other.Delete("1")
 			if other.Contents().Len() != 19 || next.Len() != 20 {
 				t.Errorf("an edit of a shared Contents changed it")
@@ -345,7 +345,7 @@ func TestM7ContentsAreReadWhileTheNextIsMade(t *testing.T) {
 	}
 }
 
-// The first contents of a range are put in another way than what follows.
+// The first items of a range are added in a different way than later items.
 func TestTheFirstItemsAreAllThereInOrder(t *testing.T) {
 	for n := range 300 {
 		m := make(model)
@@ -366,9 +366,9 @@ func TestTheFirstItemsAreAllThereInOrder(t *testing.T) {
 	}
 }
 
-// A range of 100,000 small values takes twice their bytes and 100 more for each, which an Item of the next size would exceed.
+// A range of 100,000 small values takes twice their bytes, and 100 bytes more for each. With a larger Item it would take more.
 func TestAnItemIsSmall(t *testing.T) {
 	if size := unsafe.Sizeof(Item{}); size > 64 {
-		t.Errorf("an Item takes %d bytes, want 64 at most", size)
+		t.Errorf("an Item takes %d bytes, want at most 64", size)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Tasks are set at random, also again before they are due, and each must be due exactly at the time that was set last.
+// Tasks are set at random, and some are set again before they are due. Each task must be due exactly at the time that was set last.
 func TestAnAgendaHasEachTaskDueWhenItWasSetLast(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestAnAgendaHasEachTaskDueWhenItWasSetLast(t *testing.T) {
 					case <-a.timer.C:
 						for got := a.due(); got != tasks; got = a.due() {
 							if at, ok := want[got]; !ok || !at.Equal(time.Now()) {
-								t.Fatalf("promised: a task is due when it was set for; task %d was due at %v, want %v; again: seed %d", got, time.Now(), at, seed)
+								t.Fatalf("promised: a task is due at the time that was set last; task %d was due at %v, want %v; to run it again: seed %d", got, time.Now(), at, seed)
 							}
 							delete(want, got)
 						}
@@ -36,7 +36,7 @@ func TestAnAgendaHasEachTaskDueWhenItWasSetLast(t *testing.T) {
 				}
 				for late, at := range want {
 					if at.Before(time.Now()) {
-						t.Fatalf("promised: a task is due when it was set for; task %d was not due at %v; again: seed %d", late, at, seed)
+						t.Fatalf("promised: a task is due at the time that was set last; task %d was not due at %v; to run it again: seed %d", late, at, seed)
 					}
 				}
 			}

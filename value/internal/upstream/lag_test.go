@@ -17,7 +17,7 @@ func TestAStreamIsDeadWhenItStaysBehindWithoutMoving(t *testing.T) {
 	there := func(l *lagWatch) { l.moved(false) }
 	for name, test := range map[string]struct {
 		steps []step
-		dead  time.Duration // zero for never
+		dead  time.Duration // when the stream is dead; zero for never
 	}{
 		"it is not behind":                        {nil, 0},
 		"it moves without being behind":           {[]step{{0, there}, {time.Second, behind}}, 0},
@@ -33,7 +33,7 @@ func TestAStreamIsDeadWhenItStaysBehindWithoutMoving(t *testing.T) {
 				began := time.Now()
 				next := began
 				var dead time.Duration
-				wait := func(until time.Time) { // as a session does
+				wait := func(until time.Time) { // like a session
 					for dead == 0 && time.Now().Before(until) {
 						select {
 						case <-l.C():
@@ -51,7 +51,7 @@ func TestAStreamIsDeadWhenItStaysBehindWithoutMoving(t *testing.T) {
 				}
 				wait(next.Add(time.Hour))
 				if dead != test.dead {
-					t.Errorf("promised: a stream is dead %v after it last moved, while it is behind; that was said after %v, want %v", limit, dead, test.dead)
+					t.Errorf("promised: a stream that is behind is dead %v after it last moved; it was reported as dead after %v, want %v", limit, dead, test.dead)
 				}
 				l.stop()
 				if l.C() != nil {
@@ -62,7 +62,7 @@ func TestAStreamIsDeadWhenItStaysBehindWithoutMoving(t *testing.T) {
 	}
 }
 
-// The timer may fire as the stream moves.
+// The timer may fire at the moment when the stream moves.
 func TestAStreamThatMovedSinceTheTimerFiredIsNotDead(t *testing.T) {
 	for name, move := range map[string]func(l *lagWatch){
 		"and is behind": func(l *lagWatch) { l.moved(true) },
@@ -75,7 +75,7 @@ func TestAStreamThatMovedSinceTheTimerFiredIsNotDead(t *testing.T) {
 				time.Sleep(2 * time.Second)
 				move(l)
 				if err := l.over(); err != nil {
-					t.Errorf("promised: a stream that has moved is not dead; it is said to be: %v", err)
+					t.Errorf("promised: a stream that has moved is not dead; it was reported as dead: %v", err)
 				}
 				l.stop()
 			})

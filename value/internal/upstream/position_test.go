@@ -7,7 +7,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// at is where a key that exists was seen: its entry, and the revision up to which it is known to be that.
+// at returns the Position of an existing key: its entry, and the revision up to which the key is known to have it.
 func at(revision, create, mod kv.Revision, version int64, bytes string) Position {
 	p := Position{}
 	p.Put(kv.Entry{Key: "/a", Value: []byte(bytes), CreateRevision: create, ModRevision: mod, Version: version})
@@ -54,7 +54,7 @@ func TestV5OneHistoryHoldsBothOrWasReplaced(t *testing.T) {
 		{"put, and versions are counted no more", at(9, 3, 5, 2, "x"), at(12, 3, 11, 0, "y"), false},
 	} {
 		if got := c.was.Contradicts(c.now); got != c.replaced {
-			t.Errorf("%s: after %+v comes %+v: replaced is %v, want %v", c.name, c.was, c.now, got, c.replaced)
+			t.Errorf("%s: %+v and then %+v: replaced is %v, want %v", c.name, c.was, c.now, got, c.replaced)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestV16AHoleInTheVersionsIsALostEvent(t *testing.T) {
 	} {
 		p := c.was
 		if err := p.follow(c.next); (err != nil) != c.lost || c.lost && !errors.Is(err, ErrLostEvent) {
-			t.Errorf("%s: after %+v the event %+v says %v; lost is %v", c.name, c.was, c.next, err, c.lost)
+			t.Errorf("%s: %+v and then the event %+v: the error is %v, want a lost event: %v", c.name, c.was, c.next, err, c.lost)
 		}
 	}
 }
@@ -144,7 +144,7 @@ func TestV16AStreamHasPassedAnEventOnlyIfThatCanFollowItsLast(t *testing.T) {
 		{"an absence after", there, absent(12), false},
 	} {
 		if got := c.was.MayPrecede(c.now); got != c.follows {
-			t.Errorf("%s: after %+v comes %+v: it may follow: %v, want %v", c.name, c.was, c.now, got, c.follows)
+			t.Errorf("%s: %+v and then %+v: it may follow is %v, want %v", c.name, c.was, c.now, got, c.follows)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func TestAPositionMovesUpToARevisionAndNoFurther(t *testing.T) {
 	b := kv.Batch{Revision: 20, Events: []kv.Event{put(10, 3), put(12, 4), put(14, 5)}}
 	for upTo, want := range map[kv.Revision]int64{9: 2, 10: 3, 11: 3, 12: 4, 13: 4, 14: 5, 20: 5} {
 		if got := OfKey("/a").UpTo(at(9, 3, 5, 2, "x"), b, upTo); got.Entry.Version != want {
-			t.Errorf("up to revision %d of puts at 10, 12 and 14 it is at version %d, want %d", upTo, got.Entry.Version, want)
+			t.Errorf("after puts at 10, 12 and 14, the position up to revision %d has version %d, want %d", upTo, got.Entry.Version, want)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/value/internal/contents"
 )
 
-// place reads r, as a Map holds it.
+// place reads r, and returns the Position that a Map has after that read.
 func place(t *testing.T, s kv.Store, r kv.Range) Position {
 	t.Helper()
 	snapshot, err := s.Get(t.Context(), r)
@@ -34,7 +34,7 @@ func summarize(t *testing.T, s *memory.Store, r kv.Range, p Position) kv.Summary
 	return summary
 }
 
-// Few keys and few changes, so that a range is often left as it was, by its number of keys or by its newest entry or by both.
+// There are few keys and few changes. So the number of keys of a range, or its newest entry, or both are often unchanged.
 func TestASummaryProvesThatNothingHasChangedOrThatSomethingHas(t *testing.T) {
 	leaktest.Check(t)
 	r := kv.Prefix("/m/")
@@ -81,7 +81,7 @@ func TestASummaryProvesThatNothingHasChangedOrThatSomethingHas(t *testing.T) {
 		}
 	}
 	if same < 300 || other < 300 {
-		t.Errorf("%d ranges were unchanged and %d changed: too few to show anything", same, other)
+		t.Errorf("the test itself: %d ranges were unchanged and %d changed, which is too few", same, other)
 	}
 }
 
@@ -107,7 +107,7 @@ func TestASummaryFindsEachChange(t *testing.T) {
 		was := place(t, s, kv.Prefix("/m/"))
 		s.Put(t.Context(), "/elsewhere", nil)
 		if !was.isOf(new(summarize(t, s, kv.Prefix("/m/"), was))) {
-			t.Fatal("promised: a summary of a range that is unchanged shows that; it does not")
+			t.Fatal("promised: a summary shows that a range is unchanged; it does not")
 		}
 		change(t.Context(), s)
 		if was.isOf(new(summarize(t, s, kv.Prefix("/m/"), was))) {
@@ -116,7 +116,7 @@ func TestASummaryFindsEachChange(t *testing.T) {
 	}
 }
 
-// The cluster was restored to a state before the newest entry, and is past the revision that was seen last.
+// The cluster was restored to a state before the newest entry, and has passed the revision that was seen last.
 func TestASummaryFindsThatTheNewestEntryWasUndone(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
@@ -133,7 +133,7 @@ func TestASummaryFindsThatTheNewestEntryWasUndone(t *testing.T) {
 		s.Put(t.Context(), "/elsewhere", nil)
 	}
 	if was.isOf(new(summarize(t, s, kv.Prefix("/m/"), was))) {
-		t.Error("promised: where the newest entry is gone, a summary does not say that nothing has changed; it does")
+		t.Error("promised: if the newest entry is gone, a summary does not say that nothing has changed; it does")
 	}
 }
 
@@ -141,7 +141,7 @@ func TestAWholeReadIsDueSomeTimeAfterTheWatchHasBroughtSomething(t *testing.T) {
 	one, other := contents.Empty(), contents.Empty().Replace([]*contents.Item{{Key: "/a", ModRevision: 2}})
 	var w wholeRead
 	if !w.isDue(one) {
-		t.Error("promised: a range that was never read whole is read so; it is not")
+		t.Error("promised: a range that was never read in full is read in full; it is not")
 	}
 	for _, c := range []struct {
 		name string

@@ -20,7 +20,7 @@ func TestAMemberThatComesBackDisturbsNobody(t *testing.T) {
 	})
 }
 
-// A member that the leader does not reach, and others do, has no leader, and elects none: the others hear of theirs.
+// A member that reaches others but not the leader has no leader. It cannot be elected, because the others follow the leader.
 func TestAMemberThatOthersReachAndTheLeaderDoesNotHasNoLeader(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, o := w.roles()
@@ -46,7 +46,7 @@ func TestAMemberLearnsOfALaterTerm(t *testing.T) {
 		w.Stop(l)
 		time.Sleep(time.Minute)
 		elected := w.leader()
-		for i := range 5 { // only f and one that has voted are left
+		for i := range 5 { // f and one member that has voted stay
 			if i != f && (i != o || o == elected) && !(o == elected && i == (elected+1)%5 && i != l) {
 				w.Stop(i)
 			}
@@ -84,7 +84,7 @@ func TestAnElectionIsAChangeInTheLog(t *testing.T) {
 	})
 }
 
-// Whoever is elected puts the time-out down to the previous leader, and nobody else.
+// Only the elected member attributes the timeout to the previous leader.
 func TestTheElectedMemberBlamesThePreviousLeader(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, o := w.roles()
@@ -103,13 +103,13 @@ func TestTheElectedMemberBlamesThePreviousLeader(t *testing.T) {
 	})
 }
 
-// The member asks its majority only when its own clock has stood still.
+// A leader asks its majority only if its own clock has stood still.
 func TestALeaderIsConfirmed(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, o := w.roles()
 		confirm := func(i int) bool { return w.Member(i).ConfirmLeader(t.Context()) }
 		if !confirm(l) || confirm(f) {
-			t.Error("in a quiet cluster not the leader alone is confirmed")
+			t.Error("promised: in a quiet cluster the leader is confirmed, and no other member; that is not so")
 		}
 		w.Freeze(l)
 		w.Stop(f)
@@ -117,7 +117,7 @@ func TestALeaderIsConfirmed(t *testing.T) {
 		w.Thaw(l)
 		began := time.Now()
 		if confirm(l) || time.Since(began) < election {
-			t.Errorf("a leader without a majority was confirmed after a pause, or was not asked: it took %v", time.Since(began))
+			t.Errorf("promised: after a pause, a leader without a majority asks it and is not confirmed; it was confirmed, or did not ask: it took %v", time.Since(began))
 		}
 	})
 }
@@ -135,12 +135,12 @@ func TestAStreamOutlivesAnElection(t *testing.T) {
 			t.Errorf("the stream ended: %v", context.Cause(required))
 		}
 		if release(); required.Err() == nil {
-			t.Error("a stream that was released has not ended")
+			t.Error("the context of a stream that was released has not ended")
 		}
 	})
 }
 
-// The first election after a start comes earlier: of a member that is alone, and of one that can talk to two others.
+// After a start, the first election comes earlier. That is so for a single member, and for a member that reaches two others.
 func TestTheFirstElectionComesEarlier(t *testing.T) {
 	for _, n := range []int{1, 3} {
 		inBubble(t, n, func(t *testing.T, w simulated) {

@@ -1,6 +1,6 @@
 package members
 
-// Due reports whether something is due to happen by itself.
+// Due reports whether a timer is pending.
 func Due(c *Cluster) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/scenarios"
 )
 
-// inBubble runs a test of simulated members, some of whose times are those of the seed.
+// inBubble runs a test of simulated members in bubbles, with several seeds. The seed decides some of the members' times.
 func inBubble(t *testing.T, n int, test func(t *testing.T, w simulated)) {
 	t.Helper()
 	for seed := range uint64(10) {
@@ -27,13 +27,13 @@ func inBubble(t *testing.T, n int, test func(t *testing.T, w simulated)) {
 	}
 }
 
-// roles returns the numbers of the leader and of two others.
+// roles returns the numbers of the leader and of two other members.
 func (s simulated) roles() (l, f, o int) {
 	l = s.leader()
 	return l, (l + 1) % s.Size(), (l + 2) % s.Size()
 }
 
-// later makes a call and returns its error when there is one.
+// later starts a call. The channel receives its error.
 func (s simulated) later(what scenarios.Call, member int) <-chan error {
 	errs := make(chan error, 1)
 	go func() { errs <- s.call(s.t.Context(), what, member) }()
@@ -41,7 +41,7 @@ func (s simulated) later(what scenarios.Call, member int) <-chan error {
 	return errs
 }
 
-// pending wants a call not to be answered yet.
+// pending checks that a call has not been answered yet.
 func (s simulated) pending(errs <-chan error) {
 	s.t.Helper()
 	synctest.Wait()
@@ -52,7 +52,7 @@ func (s simulated) pending(errs <-chan error) {
 	}
 }
 
-// text returns what a client is told.
+// text returns the answer that a client gets.
 func text(err error) string {
 	if err == nil {
 		return ok
@@ -68,7 +68,7 @@ func TestAClosedClusterStartsNothing(t *testing.T) {
 		w.Close()
 		w.Start(0)
 		if got, want := text(w.call(t.Context(), put, 0)), "Unavailable: etcdserver: server stopped"; got != want {
-			t.Errorf("a member of a closed cluster says %q; want %q", got, want)
+			t.Errorf("a member of a closed cluster answers %q; want %q", got, want)
 		}
 		if _, err := w.WaitLeader(t.Context()); err == nil {
 			t.Error("a closed cluster has a leader")
@@ -76,7 +76,7 @@ func TestAClosedClusterStartsNothing(t *testing.T) {
 	})
 }
 
-// Members find after five seconds that a connection to a frozen one is silent.
+// Members find after five seconds that a connection to a frozen member is silent.
 func TestAConnectionToAFrozenMemberIsLost(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, _ := w.roles()
@@ -114,7 +114,7 @@ func TestTimeFrozenDoesNotCount(t *testing.T) {
 		w.Thaw(f)
 		synctest.Wait()
 		if required.Err() != nil {
-			t.Error("a stream was ended at once for a leader that was missing while the member was frozen")
+			t.Error("a stream ended at once because the leader was missing while the member was frozen")
 		}
 		time.Sleep(3 * election)
 		synctest.Wait()
@@ -139,7 +139,7 @@ func TestAMemberThatLagsFarBehindGetsTheLeadersState(t *testing.T) {
 			<-w.Member(f).Serving()
 			s, leads := w.Member(f).Status(), w.Member(l).Status()
 			if s.Applied != leads.Applied || (s.Restored != 0) != c.restored {
-				t.Errorf("after %d changes the status is %+v, that of the leader %+v", c.changes, s, leads)
+				t.Errorf("after %d changes the status is %+v, and the leader's is %+v", c.changes, s, leads)
 			}
 		})
 	}
@@ -186,7 +186,7 @@ func TestAQuietClusterHasNoTimers(t *testing.T) {
 		w.Act(heal, nil)
 		time.Sleep(time.Minute)
 		if members.Due(w.Cluster) {
-			t.Error("something is due in a cluster where nothing happens")
+			t.Error("a timer is pending in a quiet cluster")
 		}
 	})
 }

@@ -9,19 +9,19 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// The member follows one that has handed over, and does not reach the one that leads.
+// The member follows the previous leader and does not reach the new one. The previous leader passes the proposal on.
 func TestAProposalIsPassedOn(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, o := w.roles()
 		w.Cut(f, o)
 		w.must(w.Member(l).MoveLeader(t.Context(), w.Member(o).ID()))
 		if w.Member(f).Status().Leader != w.Member(l).ID() {
-			t.Fatal("the test itself: the member knows of the leader")
+			t.Fatal("the test itself: the member already knows the new leader")
 		}
 		before := w.Member(o).Status().Applied
 		put := w.later(put, f)
 		if after := w.Member(o).Status().Applied; after != before+1 {
-			t.Errorf("the leader was at %d, and is at %d", before, after)
+			t.Errorf("the leader was at %d, and is now at %d", before, after)
 		}
 		w.pending(put)
 		w.Mend(f, o)
@@ -29,7 +29,7 @@ func TestAProposalIsPassedOn(t *testing.T) {
 	})
 }
 
-// The change is committed, and the member that proposed it is cut off before it knows.
+// The member that proposed the change is partitioned before it learns that the change was committed.
 func TestAProposalReturnsWhenItsOwnMemberHasAppliedIt(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, _ := w.roles()
@@ -39,7 +39,7 @@ func TestAProposalReturnsWhenItsOwnMemberHasAppliedIt(t *testing.T) {
 		before := w.Member(l).Status().Applied
 		w.Thaw(l)
 		if after := w.Member(l).Status().Applied; after != before+1 {
-			t.Fatalf("the leader was at %d, and is at %d", before, after)
+			t.Fatalf("the leader was at %d, and is now at %d", before, after)
 		}
 		time.Sleep(time.Second)
 		w.pending(put)
@@ -99,7 +99,7 @@ func TestALeaderThatHandsOverTakesNoProposals(t *testing.T) {
 	})
 }
 
-// etcd wakes a proposal when it applies its change, and a member that gets another's state applies none.
+// etcd wakes a proposal when the member applies its change. A member that receives another member's state applies no change.
 func TestAProposalIsNotWokenByAnothersState(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, _ := w.roles()
@@ -124,19 +124,19 @@ func TestAMemberServesWhenItsOwnChangeIsApplied(t *testing.T) {
 			w.Stop(i)
 		}
 		if got, want := text(w.call(t.Context(), put, f)), "Unavailable: etcdserver: server stopped"; got != want {
-			t.Errorf("a stopped member says %q; want %q", got, want)
+			t.Errorf("a stopped member answers %q; want %q", got, want)
 		}
 		w.Start(f)
 		time.Sleep(time.Minute)
 		if isClosed(w.Member(f).Serving()) || w.HasQuorum(f) {
-			t.Error("a member serves that has never had a leader")
+			t.Error("a member that has never had a leader serves")
 		}
 		w.Start(o)
 		began := time.Now()
 		<-w.Member(f).Serving()
 		<-w.Member(o).Serving()
 		if took := time.Since(began); took > 4*election {
-			t.Errorf("it took %v until two members of three serve", took)
+			t.Errorf("two of three members served only after %v", took)
 		}
 	})
 }

@@ -16,21 +16,21 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/server"
 )
 
-// history is what a random program has seen.
+// history records what a random program has seen.
 type history struct {
 	t       *testing.T
 	cluster *members.Cluster
 
 	mu      sync.Mutex
-	place   map[int]uint64 // of each change that is applied
-	last    uint64         // the place of the last one
+	place   map[int]uint64 // the index of each applied change
+	last    uint64         // the index of the last applied change
 	leaders map[uint64]uint64
-	seen    map[int]server.Status // by the observers of the members
+	seen    map[int]server.Status // the status that each member's observer saw last
 }
 
 func (h *history) failf(format string, args ...any) { h.t.Helper(); h.t.Errorf(format, args...) }
 
-// apply is what change number n does.
+// apply returns what change number n does.
 func (h *history) apply(n int) func(uint64) {
 	return func(index uint64) {
 		h.mu.Lock()
@@ -39,7 +39,7 @@ func (h *history) apply(n int) func(uint64) {
 			h.failf("promised: a change is applied once\nhappened: change %d was applied at %d and at %d", n, before, index)
 		}
 		if index <= h.last {
-			h.failf("promised: changes are applied in order\nhappened: one was applied at %d after %d", index, h.last)
+			h.failf("promised: changes are applied in order\nhappened: a change was applied at %d after one at %d", index, h.last)
 		}
 		h.place[n], h.last = index, index
 	}
@@ -51,13 +51,13 @@ func (h *history) committed() uint64 {
 	return h.last
 }
 
-// observe checks what can be seen of a member.
+// observe returns an observer of a member. It checks each status of the member.
 func (h *history) observe(i int) func() {
 	var before uint64
 	var observing atomic.Bool
 	return func() {
 		if observing.Swap(true) {
-			h.failf("promised: an observer is told of one change after the other\nhappened: that of member %d was told of two at once", i)
+			h.failf("promised: an observer is notified of one change at a time\nhappened: the observer of member %d was notified of two changes concurrently", i)
 		}
 		defer observing.Store(false)
 		runtime.Gosched()
@@ -65,7 +65,7 @@ func (h *history) observe(i int) func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if s.Applied < before {
-			h.failf("promised: a member goes on\nhappened: member %d went from %d back to %d", i, before, s.Applied)
+			h.failf("promised: a member never goes back\nhappened: member %d went from %d back to %d", i, before, s.Applied)
 		}
 		before = s.Applied
 		h.seen[i] = s
@@ -73,7 +73,7 @@ func (h *history) observe(i int) func() {
 			return
 		}
 		if other, ok := h.leaders[s.Term]; ok && other != s.Leader {
-			h.failf("promised: one leader a term\nhappened: %d and %d in term %d", other, s.Leader, s.Term)
+			h.failf("promised: a term has one leader\nhappened: %d and %d led in term %d", other, s.Leader, s.Term)
 		}
 		h.leaders[s.Term] = s.Leader
 	}
@@ -94,9 +94,9 @@ func TestNoFaultBreaksTheLog(t *testing.T) {
 			t.Fatalf("with the seed %d", seed)
 		}
 	}
-	t.Logf("%d changes and reads succeeded, %d did not", committed, failed)
+	t.Logf("%d changes and reads succeeded, %d failed", committed, failed)
 	if committed < 10*programs || failed < 2*programs {
-		t.Error("the test itself: the programs meet too few faults, or too many")
+		t.Error("the test itself: the programs met too few faults, or too many")
 	}
 }
 
@@ -166,7 +166,7 @@ func random(t *testing.T, seed uint64) (succeeded, failed int) {
 	synctest.Wait()
 	for i := range n {
 		if s := w.Member(i).Status(); !reflect.DeepEqual(h.seen[i], s) {
-			t.Errorf("promised: an observer is told of each change\nhappened: that of member %d has seen %+v last, and the status is %+v", i, h.seen[i], s)
+			t.Errorf("promised: an observer is notified of each change\nhappened: the observer of member %d saw %+v last, but the status is %+v", i, h.seen[i], s)
 		}
 	}
 	return succeeded, failed
@@ -179,7 +179,7 @@ func (h *history) client(ctx context.Context, r *rand.Rand, n int) error {
 		before := h.committed()
 		err := m.ReadIndex(ctx)
 		if s := m.Status(); err == nil && s.Applied < before {
-			h.failf("promised: a read sees what was committed before it\nhappened: member %d has applied %d of %d", m.ID(), s.Applied, before)
+			h.failf("promised: a read sees what was committed before the read began\nhappened: member %d has applied %d of %d", m.ID(), s.Applied, before)
 		}
 		return err
 	}
@@ -188,21 +188,21 @@ func (h *history) client(ctx context.Context, r *rand.Rand, n int) error {
 	place, ok := h.place[n]
 	h.mu.Unlock()
 	if s := m.Status(); err == nil && (!ok || s.Applied < place) {
-		h.failf("promised: a member has applied a change that it says so of\nhappened: it is at %d (%v), and the member at %d", place, ok, s.Applied)
+		h.failf("promised: when Propose succeeds, the member has applied the change\nhappened: the change is at %d (applied: %v), and the member at %d", place, ok, s.Applied)
 	}
 	return err
 }
 
 // converges checks that all members agree some time after the faults have ended.
 func (h *history) converges(n int) {
-	time.Sleep(30 * time.Second) // two elections, and a change of each member that has tried in vain
+	time.Sleep(30 * time.Second) // enough for two elections and for a retry of each member's change
 	leader, ok := h.cluster.Leader()
 	if !ok {
-		h.failf("promised: members that reach each other elect a leader\nhappened: after 30 s there is none")
+		h.failf("promised: members that reach each other elect a leader\nhappened: after 30 s there is no leader")
 	}
 	for i := range n {
 		if !isClosed(h.cluster.Member(i).Serving()) {
-			h.failf("promised: a member that has a leader serves\nhappened: member %d does not", i)
+			h.failf("promised: a member that has a leader serves\nhappened: member %d does not serve", i)
 		}
 	}
 	if err := h.cluster.Member((leader + 1) % n).ReadIndex(h.t.Context()); err != nil {
@@ -219,7 +219,7 @@ func isClosed(ch <-chan struct{}) bool {
 	}
 }
 
-// What a seed decides is decided once: who is elected when, and so what each call is answered.
+// The seed decides who is elected when, and so what each call returns.
 func TestASeedDecidesWhatHappens(t *testing.T) {
 	transcript := func(seed uint64) (text string) {
 		for _, s := range scenarios.All {
@@ -240,6 +240,6 @@ func TestASeedDecidesWhatHappens(t *testing.T) {
 		}
 	}
 	if transcript(8) == one {
-		t.Error("two seeds do not differ")
+		t.Error("two seeds give the same answers")
 	}
 }

@@ -103,7 +103,7 @@ func (s simulated) must(err error) {
 	}
 }
 
-// call makes a call that is no watch.
+// call makes a call other than a watch.
 func (s simulated) call(ctx context.Context, what scenarios.Call, member int) error {
 	return s.Call(ctx, what, member, nil)
 }
@@ -118,7 +118,7 @@ func (s simulated) Call(ctx context.Context, what scenarios.Call, member int, op
 		return m.ReadIndex(ctx)
 	}
 	if err := m.Thawed(ctx); err != nil || what == stale {
-		return err // it reads what it has
+		return err // a serializable read returns what the member has
 	}
 	required, release, err := m.RequireLeader(ctx)
 	if err != nil {
@@ -140,7 +140,7 @@ func TestEachFaultHasTheAnswersAndTimesOfEtcd(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newSimulated(t, 3, seed)
 					defer w.Close()
-					time.Sleep(time.Duration(seed) * 7 * time.Millisecond) // to meet the clocks of the members at another moment
+					time.Sleep(time.Duration(seed) * 7 * time.Millisecond) // so that the faults come at another moment of the members' clocks
 					for _, a := range s.Play(t, w) {
 						a.Check(t, 0)
 					}

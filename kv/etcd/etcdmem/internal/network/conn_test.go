@@ -19,7 +19,7 @@ import (
 // member is the address that most tests dial.
 const member = "10.0.0.1:2379"
 
-// The rules of package net, by the tests that golang.org/x/net has for all implementations of net.Conn.
+// golang.org/x/net has these tests of the rules of package net for all implementations of net.Conn.
 func TestConnectionsKeepTheRulesOfNetConn(t *testing.T) {
 	leaktest.Check(t)
 	nettest.TestConn(t, func() (client, server net.Conn, stop func(), err error) {
@@ -84,7 +84,7 @@ func (w *world) send(c net.Conn, text string) {
 	}
 }
 
-// receive reads as many bytes as text has, and wants them to be text.
+// receive reads as many bytes as text has, and checks that they are text.
 func (w *world) receive(c net.Conn, text string) {
 	w.t.Helper()
 	got := make([]byte, len(text))
@@ -93,7 +93,7 @@ func (w *world) receive(c net.Conn, text string) {
 	}
 }
 
-// silent wants a read to bring nothing for a while.
+// silent checks that a read returns nothing for the time d.
 func (w *world) silent(c net.Conn, d time.Duration) {
 	w.t.Helper()
 	c.SetReadDeadline(time.Now().Add(d))
@@ -103,7 +103,7 @@ func (w *world) silent(c net.Conn, d time.Duration) {
 	}
 }
 
-// fails wants err to be a net.OpError with a text and a cause.
+// fails checks that err is a net.OpError with this text and cause.
 func (w *world) fails(err error, text string, cause error) {
 	w.t.Helper()
 	var op *net.OpError
@@ -133,7 +133,7 @@ func TestACloseIsReadAfterWhatWasWritten(t *testing.T) {
 		if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 			t.Errorf("read %d bytes, %v; want io.EOF", n, err)
 		}
-		w.send(client, "nobody reads this") // TCP does not know yet
+		w.send(client, "nobody reads this") // TCP does not know yet that the other end is closed
 		_, err := client.Write([]byte("it knows now"))
 		w.fails(err, "write tcp "+ends+": write: broken pipe", syscall.EPIPE)
 		client.Close()

@@ -101,7 +101,7 @@ func TestADialSucceedsWhenTheNetworkIsMended(t *testing.T) {
 	})
 }
 
-// The kernel accepts for a process that does not, until its backlog is full.
+// The kernel accepts connections for a process that does not accept, until the backlog of the listener is full.
 func TestABacklogThatIsFullLetsDialsWait(t *testing.T) {
 	inBubble(t, func(w *world) {
 		for range 128 {

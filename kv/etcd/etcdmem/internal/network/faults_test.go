@@ -47,7 +47,7 @@ func TestRequestsOrAnswersAloneCanBeSwallowed(t *testing.T) {
 	})
 }
 
-// Without acknowledgements no more than a window passes.
+// Without acknowledgements, no more bytes than a window pass.
 func TestOneDirectionAloneCarriesAWindowAndNoMore(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client, server := w.connect()
@@ -83,10 +83,10 @@ func TestAKernelGivesUpWhatIsNotAcknowledged(t *testing.T) {
 		err := readError(client)
 		w.fails(err, "read tcp "+ends+": read: connection timed out", syscall.ETIMEDOUT)
 		if took := time.Since(began); took < 15*time.Minute || took > 16*time.Minute {
-			t.Errorf("it gave up after %v; want a quarter of an hour", took)
+			t.Errorf("TCP gave up after %v; want a quarter of an hour", took)
 		}
 		w.To(member).Mend()
-		w.receive(server, "hello?") // it was sent before, and is read before the answer comes
+		w.receive(server, "hello?") // the bytes were sent before the fault was mended, and arrive first
 		w.send(server, "who is there?")
 		_, err = server.Write([]byte("nobody"))
 		w.fails(err, "write tcp 10.0.0.1:2379->10.1.0.1:32769: write: broken pipe", syscall.EPIPE)
@@ -280,7 +280,7 @@ func TestAFrozenProcessClosesNothing(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client, server := w.connect()
 		w.Freeze(member)
-		server.Close() // a timer of it has run that should not
+		server.Close() // as if the frozen process had run a timer
 		w.silent(client, time.Minute)
 		w.Thaw(member)
 		if _, err := client.Read(make([]byte, 1)); err != io.EOF {

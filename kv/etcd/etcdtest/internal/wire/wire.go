@@ -1,5 +1,5 @@
-// Package wire has what the process that runs a test and those of its etcd members tell each other, in the form that
-// net/rpc wants: all types are exported.
+// Package wire has the messages between the process of a test and the processes of its etcd members. All types are exported, because net/rpc
+// requires that.
 package wire
 
 import (
@@ -12,34 +12,34 @@ import (
 // Nothing is the answer to a command.
 type Nothing struct{}
 
-// Settings are what a server has to be told of its member and its cluster.
+// Settings tell a server about its member and its cluster.
 type Settings struct {
 	Name           string
 	Dir            string
-	Listen         *url.URL // where it serves clients
+	Listen         *url.URL // where the server listens for clients
 	Client         *url.URL // where clients connect
-	Peer           *url.URL // where others reach it
+	Peer           *url.URL // where other members reach the member
 	InitialCluster string
 	Token          string
 }
 
-// Status is what is known of a server.
+// Status is the status of a server.
 type Status struct {
-	Leader  types.ID // whom it follows, zero if it knows of no leader
-	Ready   bool     // it serves clients
-	Watches int      // how many it serves
+	Leader  types.ID // the leader that the server follows, or zero
+	Ready   bool     // whether the server serves clients
+	Watches int      // how many watches the server serves
 }
 
-// Cuts says which peers a server does not speak to, and which it does.
+// Cuts says which peers a server must not communicate with, and which it may.
 type Cuts struct{ Cut, Rest []types.ID }
 
-// Move asks a leader to hand over.
+// Move asks a leader to transfer its leadership.
 type Move struct {
 	Until    time.Time // when the caller gives up
 	From, To types.ID
 }
 
-// Compaction asks for history to be discarded.
+// Compaction asks a server to discard history.
 type Compaction struct {
 	Until    time.Time // when the caller gives up
 	Revision int64
