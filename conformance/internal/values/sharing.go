@@ -195,7 +195,7 @@ var latestChecks = []check{
 			for {
 				r, ok := v.Latest()
 				if !ok || r.Revision < last {
-					return fmt.Errorf("Latest is %q of revision %d (%v), after revision %d", r.Value, r.Revision, ok, last)
+					return fmt.Errorf("value %q of revision %d (%v) is the Latest after revision %d", r.Value, r.Revision, ok, last)
 				}
 				if r.Revision > last {
 					mu.Lock()
