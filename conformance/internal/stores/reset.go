@@ -188,13 +188,16 @@ func (e *env) afterRestoreIdle(w *suite.Watching, backedUp kv.Revision) {
 // endOfPast reads until the watch ends, and returns how.
 func endOfPast(w *suite.Watching) error { return afterLoss(w, w.UntilEnd()) }
 
-// afterLoss takes the error that a watch ended with. A store that is restarted to be restored may lose its streams,
-// and then it is the next watch after the same revision that says what has happened.
+// afterLoss takes the error that a watch ended with. The check may have ended the streams, and a store that is restarted to be restored may
+// lose them again. Then it is the next watch after the same revision that reports what has happened.
 func afterLoss(w *suite.Watching, err error) error {
-	if !errors.Is(err, kv.ErrUnavailable) {
-		return err
+	for range 2 {
+		if !errors.Is(err, kv.ErrUnavailable) {
+			break
+		}
+		err = w.E.Watch(w.R, w.Position()).UntilEnd()
 	}
-	return w.E.Watch(w.R, w.Position()).UntilEnd()
+	return err
 }
 
 // readable reads, by which the store can know of a restore, if it did not know already. It returns the revision of the store.
