@@ -53,8 +53,8 @@ func WithDefault[T any](v T) Option {
 	return func(c *config) { c.fallback, c.hasFallback = v, true }
 }
 
-// WithLatestAfterDeletion makes [Value.Latest] keep the last good value when the key is deleted. Without it Latest then has none, or the
-// default.
+// WithLatestAfterDeletion makes [Value.Latest] keep the last good value when the key is deleted. Without it Latest then has none. It changes
+// nothing for a Value that has [WithDefault]: there Latest is the default while the key is deleted.
 func WithLatestAfterDeletion() Option { return func(c *config) { c.keepLatest = true } }
 
 // WithLogger makes the Value log what Get does not return:
