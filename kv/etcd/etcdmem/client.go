@@ -7,6 +7,7 @@ import (
 
 	"github.com/watchkv/watchkv/kv/etcd/internal/testclient"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 )
 
 // Client returns a new client of the given members, or of all if none is given. It connects to no other member. It is closed
@@ -31,15 +32,29 @@ func (c *Cluster) Client(members ...int) *clientv3.Client {
 
 // ClientConfig returns the configuration of [Cluster.Client]. Change it as needed and pass it to [clientv3.New]. The caller
 // closes the client. The client logs nothing, finds a restarted member within a few hundredths of a second, and connects
-// through [Cluster.Network]: keep its DialOptions when you add others.
+// through [Cluster.Network]: keep its DialOptions when you add others. In a bubble they also keep gRPC from holding a mutex while it waits for
+// a connection, with which the bubble's time would not pass.
 func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
 	c.mu.Lock()
 	host := fmt.Sprintf("client%d", c.hosts)
 	c.hosts++
 	c.mu.Unlock()
-	return testclient.Config(c.Endpoints(members...), func(ctx context.Context, address string) (net.Conn, error) {
+	config := testclient.Config(c.Endpoints(members...), func(ctx context.Context, address string) (net.Conn, error) {
 		return c.network.inner.Dial(ctx, host, address)
 	})
+	config.DialOptions = append(config.DialOptions, grpc.WithChainStreamInterceptor(openOnce))
+	return config
+}
+
+// openOnce has gRPC not open a stream of a watch or of a lease again when its connection ends before the member has seen it: etcd's client
+// opens another one. gRPC holds a mutex of the stream until it has a connection. What waits for a mutex, as another request of the stream
+// does then, keeps the time of a bubble from passing, and without that there is no connection.
+func openOnce(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := open(ctx, desc, conn, method, opts...)
+	if err == nil && desc.ClientStreams && desc.ServerStreams {
+		stream.Context() // which ends retries, as its documentation says
+	}
+	return stream, err
 }
 
 // Endpoints returns the addresses of the given members, or of all if none is given, in the form that clientv3 takes. They
