@@ -92,9 +92,8 @@ func (v *Value[T]) status() (s Status, staleAt time.Time) {
 }
 
 // StatusChanges yields the Status: first the present one, then each change of Connected, LastError, BadValue, Stale, LastKnown, LastKnownError,
-// Holes, Resets, Resyncs
-// or whether a watcher is open, until ctx ends or the loop stops. If several changes come while the loop is busy, it gets the newest Status. The
-// sequence may be iterated more than once and concurrently. It keeps nothing open: while no watcher is open, it reports that nothing is
+// Holes, Resets, Resyncs or whether a watcher is open, until ctx ends or the loop stops. If several changes come while the loop is busy, it gets
+// the newest Status. The sequence may be iterated more than once and concurrently. It keeps nothing open: while no watcher is open, it reports that nothing is
 // connected.
 func (v *Value[T]) StatusChanges(ctx context.Context) iter.Seq[Status] {
 	return func(yield func(Status) bool) {
