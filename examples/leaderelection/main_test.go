@@ -10,7 +10,6 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
 
 	"github.com/watchkv/watchkv/kv/etcd"
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
@@ -45,7 +44,7 @@ func TestATermOutlastsAMemberThatFreezes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cluster := etcdmem.Start(t, 3)
 				config := etcd.KeepAlive(clientv3.Config{Endpoints: cluster.Endpoints(), Logger: zap.NewNop()})
-				config.DialOptions = append(config.DialOptions, grpc.WithContextDialer(cluster.Network().Dial))
+				config.DialOptions = append(config.DialOptions, cluster.DialOptions()...)
 				client, err := clientv3.New(config)
 				if err != nil {
 					t.Fatal(err)

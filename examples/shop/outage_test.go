@@ -9,17 +9,16 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
 
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// dial returns a client that is configured as the program's clients are. Only the dialer is another.
+// dial returns a client that is configured as the program's clients are. Only how it dials is another.
 func dial(t *testing.T, cluster *etcdmem.Cluster) *clientv3.Client {
 	t.Helper()
 	config := Config(cluster.Endpoints())
 	config.Logger = zap.NewNop()
-	config.DialOptions = append(config.DialOptions, grpc.WithContextDialer(cluster.Network().Dial))
+	config.DialOptions = append(config.DialOptions, cluster.DialOptions()...)
 	client, err := clientv3.New(config)
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func newCounting(t *testing.T, members int) *counting {
 func (c *counting) client(configure func(clientv3.Config) clientv3.Config, members ...int) *clientv3.Client {
 	client := must(clientv3.New(configure(clientv3.Config{
 		Endpoints: c.Endpoints(members...), Logger: zap.NewNop(),
-		DialOptions: []grpc.DialOption{
+		DialOptions: append(c.DialOptions(),
 			grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 				c.dials.Add(1)
 				if c.away.Load() {
@@ -49,7 +49,7 @@ func (c *counting) client(configure func(clientv3.Config) clientv3.Config, membe
 				}
 				return invoke(ctx, method, req, reply, cc, opts...)
 			}),
-		},
+		),
 	})))(c.t)
 	c.t.Cleanup(func() { client.Close() })
 	return client

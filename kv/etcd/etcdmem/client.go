@@ -32,18 +32,28 @@ func (c *Cluster) Client(members ...int) *clientv3.Client {
 
 // ClientConfig returns the configuration of [Cluster.Client]. Change it as needed and pass it to [clientv3.New]. The caller
 // closes the client. The client logs nothing, finds a restarted member within a few hundredths of a second, and connects
-// through [Cluster.Network]: keep its DialOptions when you add others. In a bubble they also keep gRPC from holding a mutex while it waits for
-// a connection, with which the bubble's time would not pass.
+// with [Cluster.DialOptions]: keep its DialOptions when you add others.
 func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
+	config := testclient.Config(c.Endpoints(members...))
+	config.DialOptions = append(config.DialOptions, c.DialOptions()...)
+	return config
+}
+
+// DialOptions returns what a client with a configuration of its own needs to reach the members. Append it to the client's DialOptions,
+// and give the client [Cluster.Endpoints]. The client connects through [Cluster.Network], as a host of its own. In a bubble, the options
+// also keep gRPC from holding a mutex while it waits for a connection, with which the bubble's time would not pass: so a dialer
+// of your own does not replace them, but follows them.
+func (c *Cluster) DialOptions() []grpc.DialOption {
 	c.mu.Lock()
 	host := fmt.Sprintf("client%d", c.hosts)
 	c.hosts++
 	c.mu.Unlock()
-	config := testclient.Config(c.Endpoints(members...), func(ctx context.Context, address string) (net.Conn, error) {
-		return c.network.inner.Dial(ctx, host, address)
-	})
-	config.DialOptions = append(config.DialOptions, grpc.WithChainStreamInterceptor(openOnce))
-	return config
+	return []grpc.DialOption{
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return c.network.inner.Dial(ctx, host, address)
+		}),
+		grpc.WithChainStreamInterceptor(openOnce),
+	}
 }
 
 // openOnce has gRPC not open a stream of a watch or of a lease again when its connection ends before the member has seen it: etcd's client

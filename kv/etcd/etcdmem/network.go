@@ -75,8 +75,8 @@ func (n *Network) Throttle(bytesPerSecond int, members ...int) {
 func (n *Network) Mend(members ...int) { n.to(members).Mend() }
 
 // Dial connects to a member as a client does, through the network and its faults. The endpoint is one of
-// [Cluster.Endpoints]. It has the form that grpc.WithContextDialer wants, for clients that are configured in another way
-// than by [Cluster.ClientConfig]. In a bubble such a client can make time stand still: see ClientConfig.
+// [Cluster.Endpoints]. It has the form that grpc.WithContextDialer wants. A client of etcd in a bubble needs
+// [Cluster.DialOptions].
 func (n *Network) Dial(ctx context.Context, endpoint string) (net.Conn, error) {
 	return n.inner.Dial(ctx, "client", strings.TrimPrefix(endpoint, "http://"))
 }

@@ -60,7 +60,7 @@ func TestTheStreamOfAWatchThatNoMemberHasSeenIsNotOpenedAgainByGRPC(t *testing.T
 			go leaveUnseen(server)
 			return client, nil
 		}
-		options := append(etcdmem.Start(t, 1).ClientConfig().DialOptions,
+		options := append(etcdmem.Start(t, 1).DialOptions(),
 			grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()))
 		conn, err := grpc.NewClient("passthrough:///member", options...)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/watchkv/watchkv/kv/etcd/internal/testclient"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 )
 
 // Client returns a new client of the given members, or of all if none is given. It connects to no other member. The cluster closes
@@ -31,7 +32,9 @@ func (c *Cluster) Client(members ...int) *clientv3.Client {
 // closes the client. The client logs nothing, and finds a restarted member within a few hundredths of a second. It connects
 // through [Cluster.Network]: keep the DialOptions when you add others.
 func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
-	return testclient.Config(c.Endpoints(members...), c.network.Dial)
+	config := testclient.Config(c.Endpoints(members...))
+	config.DialOptions = append(config.DialOptions, grpc.WithContextDialer(c.network.Dial))
+	return config
 }
 
 // Endpoints returns the addresses of the given members, or of all if none is given, in the form that clientv3 expects. They

@@ -2,8 +2,6 @@
 package testclient
 
 import (
-	"context"
-	"net"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -12,14 +10,12 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// Config is the configuration of a client that logs nothing, finds a restarted member within a few hundredths of a second, and connects
-// with dial.
-func Config(endpoints []string, dial func(ctx context.Context, address string) (net.Conn, error)) clientv3.Config {
+// Config is the configuration of a client that logs nothing and finds a restarted member within a few hundredths of a second.
+func Config(endpoints []string) clientv3.Config {
 	return clientv3.Config{
 		Endpoints: endpoints,
 		Logger:    zap.NewNop(),
 		DialOptions: []grpc.DialOption{
-			grpc.WithContextDialer(dial),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff: backoff.Config{
 					BaseDelay:  10 * time.Millisecond,
