@@ -163,3 +163,42 @@ func TestAGapIsRightWhereHistoryIsForgotten(t *testing.T) {
 		})
 	}
 }
+
+// All bad values of a bundle are alike, and so are all its deletions. Only the revision says whether a watcher has returned the last one.
+func TestTheJudgeAsksForTheLastOfSeveralBadValuesAndDeletionsOfABundle(t *testing.T) {
+	for _, c := range []struct {
+		what         What
+		before, last func(w *RangeWriter) kv.Op // two writes, after each of which the range is the same to a bundle
+	}{
+		{BadValue, func(w *RangeWriter) kv.Op { return w.put(0, Bad) }, func(w *RangeWriter) kv.Op { return w.put(1, Bad) }},
+		{Deleted, func(w *RangeWriter) kv.Op { return kv.DeleteOp(w.key(0)) }, func(w *RangeWriter) kv.Op { return kv.DeleteOp(w.key(0)) }},
+	} {
+		store := memory.New()
+		writer, err := NewRangeWriter(t.Context(), store, "/r", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, op := range []kv.Op{writer.put(0, Good), c.before(writer), writer.put(0, Good), c.last(writer)} {
+			if err := writer.write(t.Context(), op); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := writer.Resolve(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h := writer.History()
+		end := h.final().since
+		for _, revision := range []kv.Revision{end - 2, end} {
+			mode := Mode{Name: "of a test", Bundle: true}
+			seen := []sight{{mode: mode, what: c.what, revision: revision, eras: 1}}
+			err := judgeRange(h, rangeRecord{mode: mode, seen: seen, open: true})
+			broken, _ := errors.AsType[*Violation](err)
+			switch {
+			case revision == end && err != nil:
+				t.Errorf("what %v: the judge found %v, although the watcher has returned revision %d, the last", c.what, err, end)
+			case revision < end && (broken == nil || broken.Guarantee != "V3"):
+				t.Errorf("what %v: the judge found %v, although the watcher has returned revision %d and not %d, the last; want a violation of V3", c.what, err, revision, end)
+			}
+		}
+	}
+}

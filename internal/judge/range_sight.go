@@ -67,6 +67,11 @@ func (s sight) shows(h held) bool {
 	return len(h.entries) > 0 && maps.Equal(s.bundle, textsOf(h.entries))
 }
 
+// ends reports whether s says that the range holds h, and not what it held before. All bad values of a bundle are alike, and so are all deletions.
+func (s sight) ends(h held) bool {
+	return s.shows(h) && (s.what == Nothing || s.revision >= h.since)
+}
+
 // isBad reports whether a bundle of h does not decode.
 func (h held) isBad() bool {
 	for _, e := range h.entries {

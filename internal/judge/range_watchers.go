@@ -136,7 +136,7 @@ func (c *RangeWatchers) settled(ctx context.Context) error {
 		text := fmt.Sprintf("the range holds %v since revision %d", textsOf(end.entries), end.since)
 		return final[sight]{end.since, text, func(mode Mode, last sight) bool {
 			last.mode = mode
-			return last.shows(end)
+			return last.ends(end)
 		}}
 	})
 }
