@@ -15,7 +15,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-func TestTheProgramShowsWhatItPromises(t *testing.T) {
+func TestTheOutputOfTheProgram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
 		began := time.Now()
@@ -38,7 +38,7 @@ the member continues; the waiting job of the first program fails: another progra
 }
 
 // A frozen member does not end a term whose lease is long enough: keep-alive detects the member within 15 s.
-func TestATermOutlastsAMemberThatFreezes(t *testing.T) {
+func TestATermSurvivesAFrozenMember(t *testing.T) {
 	for frozen := range 3 {
 		t.Run(fmt.Sprint("member ", frozen), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

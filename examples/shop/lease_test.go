@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-func TestACounterIsClosedTenMinutesAfterItsServerDied(t *testing.T) {
+func TestACounterIsClosedTenMinutesAfterItsServerDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := etcdmem.Start(t, 3)
 		client, servers := cluster.Client(), cluster.Client()
