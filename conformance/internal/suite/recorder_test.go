@@ -7,7 +7,7 @@ import (
 )
 
 // What was done to the store is what one has to know, however long ago it was.
-func TestAFailureKeepsTheFaults(t *testing.T) {
+func TestTheStepsOfAFailureIncludeTheFaults(t *testing.T) {
 	report := record(t.Context(), "check", time.Second, func(r *recorder) {
 		for i := range 1000 {
 			r.Logf("step %d", i)
