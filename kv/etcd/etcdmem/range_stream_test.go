@@ -62,7 +62,7 @@ func describe(r *pb.RangeResponse) string {
 }
 
 // etcd 3.6 answers that it does not know the method.
-func TestARangeIsStreamedAsEtcdStreamsIt(t *testing.T) {
+func TestARangeIsStreamedLikeInEtcd(t *testing.T) {
 	leaktest.Check(t)
 	memory, real := etcdmem.Start(t, 1).Client(), etcdtest.Start(t, 1).Client()
 	for _, client := range []*clientv3.Client{memory, real} {

@@ -22,7 +22,7 @@ import (
 
 // A process has tokens and checksums that are not in its data. They come from the changes that the process applies, also when it catches up.
 // The same is asked of real members.
-func TestAProcessKnowsWhatComesFromTheChangesThatItAppliesItself(t *testing.T) {
+func TestARestartedMemberDerivesStateFromTheChangesThatItApplies(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { restarted(t, etcdmem.Any(etcdmem.Start(t, 3))) })
 	})

@@ -249,7 +249,7 @@ func TestCloseDoesNotWaitForASilentNetwork(t *testing.T) {
 	<-ended
 }
 
-func TestFaultsOutlastRestarts(t *testing.T) {
+func TestFaultsSurviveRestarts(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 2)
 	client := cluster.Client(0)

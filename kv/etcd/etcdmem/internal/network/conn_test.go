@@ -20,7 +20,7 @@ import (
 const member = "10.0.0.1:2379"
 
 // golang.org/x/net has these tests of the rules of package net for all implementations of net.Conn.
-func TestConnectionsKeepTheRulesOfNetConn(t *testing.T) {
+func TestConnectionsBehaveLikeNetConn(t *testing.T) {
 	leaktest.Check(t)
 	nettest.TestConn(t, func() (client, server net.Conn, stop func(), err error) {
 		n := network.New(1)
