@@ -12,7 +12,7 @@ import (
 
 var errDriver = errors.New("driver: no")
 
-func TestTheReasonIsTheContextsThenPackageKVsThenTheBackends(t *testing.T) {
+func TestTheReasonIsFirstTheContextsThenPackageKVsThenTheBackends(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	e := backend.Errors{Store: "test", Reason: func(err error) error {
