@@ -219,7 +219,7 @@ func TestV5NeverBackwardsWhileASlowDecoderRuns(t *testing.T) {
 	})
 }
 
-func TestV5AnOldReadDoesNotOverruleTheWatch(t *testing.T) {
+func TestV5AnOldReadDoesNotReplaceANewerEvent(t *testing.T) {
 	each(t, v5, func(w *world) {
 		v := w.text()
 		a := w.watchFrom("one", v)

@@ -129,7 +129,7 @@ func TestV15AnOwnWriteAmongManyKeysCostsAFewEntries(t *testing.T) {
 }
 
 // If the watch does not deliver the write, or if other keys change all the time, the keys are read.
-func TestV15AnOwnWriteAmongManyKeysThatTheWatchDoesNotBringIsRead(t *testing.T) {
+func TestV15AnOwnWriteAmongManyKeysIsReadIfTheWatchDoesNotDeliverIt(t *testing.T) {
 	for name, happens := range map[string]func(b *mapBed, s *transfers){
 		"the watch is silent": func(b *mapBed, _ *transfers) { b.Silence() },
 		"other keys change before each read": func(b *mapBed, s *transfers) {
@@ -181,7 +181,7 @@ func (b *mapBed) wantView(w *value.Watcher[value.View[string]]) {
 	}
 }
 
-func TestTheCheckOfManyKeysFindsWhatADeadStreamDidNotBring(t *testing.T) {
+func TestTheCheckOfManyKeysFindsWhatADeadStreamDidNotDeliver(t *testing.T) {
 	for name, c := range map[string]struct {
 		happens func(b *mapBed)
 		want    []string

@@ -45,7 +45,7 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 	}
 }
 
-func TestV13ABookmarkIsNoNews(t *testing.T) {
+func TestV13ABookmarkIsNotNews(t *testing.T) {
 	eachMode(t, inBubble, "V13: a bookmark is not returned, but Status shows it", func(w *world, opts ...value.WatchOption) {
 		v := w.text()
 		a := w.watchFrom("one", v, opts...)
