@@ -53,7 +53,7 @@ func (s defective) Watch(ctx context.Context, r kv.Range, after kv.Revision) ite
 }
 
 // Here real watchers return something wrong, because their store has a defect. The judge must find it.
-func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
+func TestTheJudgeFindsDefectsOfTheStore(t *testing.T) {
 	newest, every := judge.Modes()[0], judge.Modes()[1]
 	is := func(value string) func(*kv.Event) bool {
 		return func(ev *kv.Event) bool { return string(ev.Value) != value }

@@ -95,7 +95,7 @@ func gapped(why error) sight {
 }
 
 // Each row changes one thing in a correct record. The judge must reject the record with the guarantee that the change breaks.
-func TestTheJudgeRejectsWhatWatchersOfARangeMayNotReturn(t *testing.T) {
+func TestTheJudgeRejectsIncorrectRecordsOfARange(t *testing.T) {
 	type seen = []sight
 	for _, c := range []struct {
 		name      string
@@ -146,7 +146,7 @@ func TestTheJudgeRejectsWhatWatchersOfARangeMayNotReturn(t *testing.T) {
 
 // A gap is correct if the store has forgotten history that the watcher has not returned. Then the Views that are missing before the gap are no
 // violation.
-func TestAGapIsRightWhereHistoryIsForgotten(t *testing.T) {
+func TestAGapIsAcceptedWhereHistoryWasCompacted(t *testing.T) {
 	for forgotten, guarantee := range map[kv.Revision]string{
 		5: "M3", // the gap is correct, but the Changes after it do not begin at the View before it
 		4: "M8", // the gap is wrong, because the store still has what is missing
