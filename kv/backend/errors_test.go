@@ -45,6 +45,6 @@ func TestTheReasonIsFirstTheContextsThenPackageKVsThenTheBackends(t *testing.T) 
 		t.Errorf("Op of no error = %v", err)
 	}
 	if err := (backend.Errors{}).Op(t.Context(), "get", errDriver); !errors.Is(err, kv.ErrUnavailable) {
-		t.Errorf("an error that nobody knows is %v, want ErrUnavailable", err)
+		t.Errorf("an unknown error is %v, want ErrUnavailable", err)
 	}
 }

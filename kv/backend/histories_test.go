@@ -43,7 +43,7 @@ func TestW13AnEmptyStorageHasAMark(t *testing.T) {
 	var h histories
 	found(&h, point{0, "first"}, nil)
 	if got := found(&h, point{0, "second"}, nil); got != 1 {
-		t.Errorf("the storage was made anew, and the answer is of history %d, want 1", got)
+		t.Errorf("the storage was created again, and the answer is of history %d, want 1", got)
 	}
 }
 

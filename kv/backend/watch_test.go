@@ -20,7 +20,7 @@ type log struct {
 	last    kv.Revision
 	page    int           // the most revisions of a page; zero is without limit
 	note    bool          // the next page asks for a bookmark
-	silent  bool          // nobody is woken
+	silent  bool          // Wait does not return when there is more
 	grown   chan struct{} // closed, and replaced, when there is more
 	reads   int
 	reading func() // called by Read
@@ -147,7 +147,7 @@ func (r *running) expectEnd(t *testing.T, want error) {
 	if !r.ended || !errors.Is(r.err, want) {
 		t.Errorf("the watch has ended: %v, with the error %v, want %v", r.ended, r.err, want)
 	} else if last := r.batches[len(r.batches)-1]; last.Revision != 0 || last.Events != nil {
-		t.Errorf("beside its error the watch yielded the batch %v", last)
+		t.Errorf("with its error the watch yielded the batch %v", last)
 	}
 }
 

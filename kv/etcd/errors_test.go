@@ -178,7 +178,7 @@ func TestOtherErrorsArePortable(t *testing.T) {
 	checkClass(t, "a deadline of the client's", context.DeadlineExceeded, kv.ErrUnavailable)
 	checkRefusal(t, "no words", "", kv.ErrUnavailable)
 	checkRefusal(t, "half a status", "rpc error: code = PermissionDenied", kv.ErrUnavailable)
-	checkRefusal(t, "a code nobody knows", "rpc error: code = Nonsense desc = etcdserver: no leader", kv.ErrUnavailable)
+	checkRefusal(t, "an unknown code", "rpc error: code = Nonsense desc = etcdserver: no leader", kv.ErrUnavailable)
 }
 
 // checkClass checks that a get and a put that fail with err match want and no other portable error.

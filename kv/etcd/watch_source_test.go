@@ -101,9 +101,9 @@ func TestAWatchThatEndsWithoutAnErrorReturnsTheCause(t *testing.T) {
 		get   error // what a read returns
 		want  error
 	}{
-		"a closed client that tells":         {ctx: closed, want: kv.ErrClosed},
+		"a closed client with an error":      {ctx: closed, want: kv.ErrClosed},
 		"a closed client that does not tell": {get: closing, want: kv.ErrClosed},
-		"an open client that tells":          {ctx: context.Background(), want: kv.ErrUnavailable},
+		"an open client with an error":       {ctx: context.Background(), want: kv.ErrUnavailable},
 		"an open client that does not tell":  {want: kv.ErrUnavailable},
 		"a client without permission":        {get: rpctypes.ErrPermissionDenied, want: kv.ErrPermission},
 		"a watch that has run":               {first: []clientv3.WatchResponse{changed("k", 11)}, get: closing, want: kv.ErrUnavailable},

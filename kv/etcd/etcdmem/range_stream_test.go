@@ -114,7 +114,7 @@ func TestARangeIsStreamedLikeInEtcd(t *testing.T) {
 	for _, client := range []*clientv3.Client{memory, real} {
 		enableAuth(t, client)
 	}
-	t.Run("by nobody", func(t *testing.T) { sameStream(t, memory, real, &pb.RangeRequest{Key: []byte("/small/100")}) })
+	t.Run("without a user", func(t *testing.T) { sameStream(t, memory, real, &pb.RangeRequest{Key: []byte("/small/100")}) })
 }
 
 // sameStream asks both clusters to stream a range, and compares the answers.

@@ -54,7 +54,7 @@ func TestAMemberLearnsOfALaterTerm(t *testing.T) {
 		w.Act(heal, nil)
 		time.Sleep(time.Minute)
 		if s := w.Member(f).Status(); s.Term != 3 || s.Leader != 0 {
-			t.Errorf("the member follows %d in term %d; want nobody in term 3", s.Leader, s.Term)
+			t.Errorf("the member follows %d in term %d; want no leader in term 3", s.Leader, s.Term)
 		}
 	})
 }
