@@ -21,7 +21,7 @@ func TestV11AnOutageIsNotAnErrorOfGet(t *testing.T) {
 			w.Fail(-1, kv.ErrUnavailable, fault.Reads)
 			w.EndStreams(kv.ErrUnavailable)
 		},
-		"an error of its own": func(w *world) {
+		"another error": func(w *world) {
 			w.Fail(-1, errors.New("strange"), fault.Reads)
 			w.EndStreams(errors.New("strange"))
 		},

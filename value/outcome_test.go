@@ -104,7 +104,7 @@ func TestUpdateFindsTheOutcomeOfALostWrite(t *testing.T) {
 		{"distinct: a lost acknowledgement is found in the history", lostAnswer, distinct, func(w *world) { w.put("20"); w.put("30") }, "30", 1, 1},
 		{"distinct: a lost acknowledgement is found before a deletion", lostAnswer, distinct, func(w *world) { w.delete() }, "", 1, 1},
 		{"distinct: a lost acknowledgement, and the history is gone", lostAnswer, distinct, func(w *world) { w.put("20"); w.compact() }, "20", none, 1},
-		{"distinct: a lost acknowledgement needs no history if nobody else writes", lostAnswer, distinct, func(w *world) { w.compact() }, "11", 1, 1},
+		{"distinct: a lost acknowledgement needs no history without other writers", lostAnswer, distinct, func(w *world) { w.compact() }, "11", 1, 1},
 
 		{"idempotent: a lost request is sent again", lostRequest, idempotent, nil, "11", 1, 2},
 		{"idempotent: a lost acknowledgement, and the change is made again", lostAnswer, idempotent, nil, "12", 2, 2},

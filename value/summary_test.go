@@ -186,12 +186,12 @@ func TestTheCheckOfManyKeysFindsWhatADeadStreamDidNotDeliver(t *testing.T) {
 		happens func(b *mapBed)
 		want    []string
 	}{
-		"a put":       {func(b *mapBed) { b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
-		"a deletion":  {func(b *mapBed) { b.delete("/m/0500") }, []string{"/m/0500: 1 -> none"}},
-		"a new key":   {func(b *mapBed) { b.put("/m/x", "1") }, []string{"/m/x: none -> 1"}},
-		"made anew":   {func(b *mapBed) { b.delete("/m/0500"); b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
-		"the newest":  {func(b *mapBed) { b.delete("/m/0999") }, []string{"/m/0999: 1 -> none"}},
-		"one for one": {func(b *mapBed) { b.delete("/m/0999"); b.put("/m/x", "1") }, []string{"/m/0999: 1 -> none", "/m/x: none -> 1"}},
+		"a put":         {func(b *mapBed) { b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
+		"a deletion":    {func(b *mapBed) { b.delete("/m/0500") }, []string{"/m/0500: 1 -> none"}},
+		"a new key":     {func(b *mapBed) { b.put("/m/x", "1") }, []string{"/m/x: none -> 1"}},
+		"created again": {func(b *mapBed) { b.delete("/m/0500"); b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
+		"the newest":    {func(b *mapBed) { b.delete("/m/0999") }, []string{"/m/0999: 1 -> none"}},
+		"one for one":   {func(b *mapBed) { b.delete("/m/0999"); b.put("/m/x", "1") }, []string{"/m/0999: 1 -> none", "/m/x: none -> 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onLargeMap(t, func(b *mapBed, _ *transfers) {
