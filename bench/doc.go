@@ -1,4 +1,4 @@
-// Package bench measures this library beside what a user would pick instead, and beside what nothing can be faster than.
+// Package bench compares this library with what a user would choose instead, and with a floor, which nothing can be faster than.
 //
 //	go run ./report
 //
