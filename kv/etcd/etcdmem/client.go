@@ -39,10 +39,10 @@ func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
 	return config
 }
 
-// DialOptions returns what a client with a configuration of its own needs to reach the members. Append it to the client's DialOptions,
-// and give the client [Cluster.Endpoints]. The client connects through [Cluster.Network], as a host of its own. In a bubble, the options
-// also keep gRPC from holding a mutex while it waits for a connection, with which the bubble's time would not pass: so a dialer
-// of your own does not replace them, but follows them.
+// DialOptions returns the options with which a client that a program configures itself reaches the members. Append it to the client's DialOptions,
+// and give the client [Cluster.Endpoints]. The client connects through [Cluster.Network], as a separate host. In a bubble, gRPC
+// could hold a mutex while it waits for a connection, and then the bubble's time would not pass. The options prevent that too. So do not
+// replace them by a dialer: append the dialer after them.
 func (c *Cluster) DialOptions() []grpc.DialOption {
 	c.mu.Lock()
 	host := fmt.Sprintf("client%d", c.hosts)

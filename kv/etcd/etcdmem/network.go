@@ -54,19 +54,19 @@ func (n *Network) Forget(members ...int) { n.to(members).Forget() }
 // Reset breaks the connections that exist: reads and writes fail with syscall.ECONNRESET. New connections work.
 func (n *Network) Reset(members ...int) { n.to(members).Reset() }
 
-// Refuse has new connections fail with syscall.ECONNREFUSED. Those that exist work on.
+// Refuse makes new connections fail with syscall.ECONNREFUSED. Existing connections continue to work.
 func (n *Network) Refuse(members ...int) { n.to(members).Refuse() }
 
-// Delay has every byte travel for d longer, in each direction. It takes the place of an earlier Delay. A delay of zero is none.
+// Delay delays every byte by d, in each direction. It replaces an earlier Delay. A delay of zero is none.
 func (n *Network) Delay(d time.Duration, members ...int) { n.to(members).Delay(d, 0) }
 
-// DelayAround is [Network.Delay], and each write takes up to jitter longer still, by chance.
+// DelayAround is [Network.Delay], but delays each write by a random time up to jitter more.
 func (n *Network) DelayAround(d, jitter time.Duration, members ...int) {
 	n.to(members).Delay(d, jitter)
 }
 
 // Throttle carries at most that many bytes a second in each direction. All connections to the members of one call share the
-// limit. It takes the place of an earlier Throttle. A limit of zero is none.
+// limit. It replaces an earlier Throttle. A limit of zero is none.
 func (n *Network) Throttle(bytesPerSecond int, members ...int) {
 	n.to(members).Throttle(bytesPerSecond)
 }
