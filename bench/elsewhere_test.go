@@ -78,7 +78,7 @@ func BenchmarkWakeOneOfManyValues(b *testing.B) {
 	}
 }
 
-// wakeOne has one follower wait for each of keys, and returns what puts one of these, always the same, and waits until its
+// wakeOne makes one follower wait for each of keys. It returns a function that puts one of the keys, always the same, and waits until its
 // follower has got it.
 func wakeOne(b *testing.B, put func(key string) error, keys []string,
 	follow func(context.Context, *sync.WaitGroup, string, int, func())) (once func()) {

@@ -21,7 +21,7 @@ type Network struct {
 	inner   *network.Network
 }
 
-// Network is what lies between the cluster's clients and its members.
+// Network returns the network between the cluster's clients and its members.
 func (c *Cluster) Network() *Network { return c.network }
 
 // to returns the links of all clients to members.
@@ -34,24 +34,22 @@ func (n *Network) to(members []int) network.Links {
 	return n.inner.To(addresses...)
 }
 
-// Swallow loses all packets, in both directions: the machine is gone, or the cable. Nothing is broken off. Connections stay
-// open and are silent; writes to them succeed until 64 KiB are held, and then wait. New connections hang until their context
-// ends.
+// Swallow loses all packets in both directions, as if the machine or its cable were gone. Connections stay open and are
+// silent. Writes to them succeed until 64 KiB are held, and then block. New connections hang until their context ends.
 func (n *Network) Swallow(members ...int) { n.to(members).Swallow() }
 
-// SwallowRequests loses packets on their way to the members. The answers still arrive, though no more than 64 KiB of each
-// connection: nothing tells the member that they do.
+// SwallowRequests loses packets on their way to the members. The answers still arrive, but only 64 KiB of each connection: the
+// member gets no acknowledgements.
 func (n *Network) SwallowRequests(members ...int) { n.to(members).SwallowRequests() }
 
-// SwallowAnswers loses packets on their way from the members. What clients ask for is still done, though each connection
-// delivers no more than another 64 KiB.
+// SwallowAnswers loses packets on their way from the members. Members still do what clients ask for, but each connection
+// delivers only another 64 KiB of requests.
 func (n *Network) SwallowAnswers(members ...int) { n.to(members).SwallowAnswers() }
 
-// Forget makes the connections that exist silent for ever, as a firewall does that has lost its state. New connections work
-// at once.
+// Forget silences the existing connections for ever, like a firewall that has lost its state. New connections work at once.
 func (n *Network) Forget(members ...int) { n.to(members).Forget() }
 
-// Reset breaks the connections that exist: reads and writes fail with syscall.ECONNRESET. New connections work.
+// Reset breaks the existing connections: reads and writes fail with syscall.ECONNRESET. New connections work.
 func (n *Network) Reset(members ...int) { n.to(members).Reset() }
 
 // Refuse makes new connections fail with syscall.ECONNREFUSED. Existing connections continue to work.

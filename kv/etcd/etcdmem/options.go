@@ -44,7 +44,7 @@ func WithLimits(maxRequestBytes, maxTxnOps int) Option {
 	return func(o *options) { o.server.MaxRequestBytes, o.server.MaxTxnOps = maxRequestBytes, maxTxnOps }
 }
 
-// WithRevision has the cluster begin at a revision, with no keys, and with everything before it compacted. It is for tests of
+// WithRevision makes the cluster begin at a revision, with no keys, and with everything before it compacted. It is for tests of
 // programs that may mistake a revision for something small. The default is that of a new cluster: revision 1, and nothing
 // compacted.
 func WithRevision(revision int64) Option { return func(o *options) { o.revision = revision } }
