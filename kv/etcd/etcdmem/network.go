@@ -9,13 +9,13 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/network"
 )
 
-// A Network is what lies between a cluster's clients and its members. It works well until one of its methods makes it fail,
-// and again after [Network.Mend].
+// A Network connects a cluster's clients and its members. It works until one of its methods makes it fail, and again after
+// [Network.Mend].
 //
-// Each method is about the connections to the members it names, to all members if none is named, and returns at once.
-// Faults of different kinds add up. They outlast restarts of the members. All methods may be called concurrently.
+// Each method applies to the connections to the given members, or to all members if none is given, and returns at once.
+// Faults of different kinds add up. They survive restarts of the members. All methods may be called concurrently.
 //
-// What members say to each other does not pass through it; see [Cluster.Partition].
+// Messages between members do not pass through it: see [Cluster.Partition].
 type Network struct {
 	cluster *Cluster
 	inner   *network.Network
