@@ -54,6 +54,11 @@ func restarted(t *testing.T, cluster etcdmem.AnyCluster) {
 	first := compact()
 	prepare(t, client)
 	before := token(t, cluster, "root", up)
+	// A linearizable read waits until the member has applied the token. Otherwise the member could apply it after the restart.
+	asRoot := metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, before)
+	if _, err := pb.NewKVClient(connect(t, cluster, lone)).Range(asRoot, &pb.RangeRequest{Key: []byte("/k")}); err != nil {
+		t.Fatal(err)
+	}
 	cluster.Stop(lone)
 	during := token(t, cluster, "root", up)
 	root := metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, during)
