@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-// database is a store in memory. Ours is one beside those that it is compared with.
+// database is a store in memory: kv/memory, or one that it is compared with.
 type database interface {
 	by() string
 	put(key string) error
@@ -22,7 +22,7 @@ type database interface {
 	follow(ctx context.Context, key string, got func())
 }
 
-// databases are made anew for each benchmark.
+// databases make a new store for each benchmark.
 var databases = []func() database{newMemory, newStateDB, newMemDB}
 
 // following is n goroutines that follow one key of a database.

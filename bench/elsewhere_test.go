@@ -13,8 +13,8 @@ import (
 
 const manyKeys = 100_000
 
-// A put into a store in memory while watchers wait for other keys: nobody is woken. Where there are none, as many wait for keys of
-// another store, so that the collector has the same to do.
+// A put into a store in memory while watchers wait for other keys: it wakes no watcher. In the case without watchers, the same number of
+// watchers wait for keys of another store, so that the garbage collector has the same work.
 func BenchmarkPutBesideWatchersOfOtherKeys(b *testing.B) {
 	other := numbered("/other/", manyKeys)
 	for _, made := range databases {
@@ -78,7 +78,7 @@ func BenchmarkWakeOneOfManyValues(b *testing.B) {
 	}
 }
 
-// wakeOne has one follower wait for each of keys, and returns what puts one of these, always the same, and waits until its
+// wakeOne makes one follower wait for each of keys. It returns a function that puts one of the keys, always the same, and waits until its
 // follower has got it.
 func wakeOne(b *testing.B, put func(key string) error, keys []string,
 	follow func(context.Context, *sync.WaitGroup, string, int, func())) (once func()) {

@@ -13,8 +13,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// The first value of a key that nobody watches yet: a Value's, whose watch begins beside it and is ended again, and one
-// read of etcd's client.
+// The first value of a key that is not watched yet: by a Value, whose watch begins concurrently and is ended again, and by one read of
+// etcd's client.
 func BenchmarkFirstGet(b *testing.B) {
 	client := etcdtest.Start(b, 1).Client()
 	const key = "/app/limits"

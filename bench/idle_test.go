@@ -50,12 +50,12 @@ func BenchmarkIdleValue(b *testing.B) {
 			running.Wait()
 		})
 		idle(b, n, func() {
-			var told sync.WaitGroup
-			told.Add(n)
+			var delivered sync.WaitGroup
+			delivered.Add(n)
 			for _, key := range keys {
-				watchers(store, nil)(ctx, &running, key, 1, told.Done)
+				watchers(store, nil)(ctx, &running, key, 1, delivered.Done)
 			}
-			told.Wait()
+			delivered.Wait()
 		})
 	})
 }
@@ -86,8 +86,8 @@ func spare(n int) {
 }
 
 // A minute in which nothing happens, once all that has to be read was: what each Value asks of its store, and what it
-// takes of a processor. Etcd's own work is not told apart from that of its clients, which is why the processor is looked
-// at with a store in memory.
+// takes of a processor. The work of etcd cannot be separated from that of its clients. So the processor time is
+// measured only with a store in memory.
 func BenchmarkIdleMinute(b *testing.B) {
 	b.Run("store=memory/by=watchkv", func(b *testing.B) {
 		const n = 1000
@@ -112,15 +112,15 @@ func BenchmarkIdleMinute(b *testing.B) {
 
 func idleMinute(b *testing.B, store kv.Store, n int, requests *atomic.Int64) {
 	ctx, cancel := context.WithCancel(context.Background())
-	var running, told sync.WaitGroup
+	var running, delivered sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	told.Add(n)
+	delivered.Add(n)
 	for _, key := range numbered("/app/", n) {
 		follow := watchers(store, []value.Option{value.WithDefault([]byte(nil))})
-		follow(ctx, &running, key, 1, told.Done)
+		follow(ctx, &running, key, 1, delivered.Done)
 	}
-	told.Wait()
+	delivered.Wait()
 	time.Sleep(time.Second) // for what goes on after the first reads
 	requests.Store(0)
 	before := cpu()

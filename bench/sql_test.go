@@ -108,7 +108,7 @@ func BenchmarkIdleOnPostgres(b *testing.B) {
 	})
 }
 
-// followAll watches n keys, each with a Value of its own, and sends a token for each update. All have begun.
+// followAll watches n keys, each with a separate Value, and sends a token for each update. It returns when all watches have begun.
 func followAll(b *testing.B, store kv.Store, n int) (seen chan struct{}) {
 	ctx, cancel := context.WithCancel(context.Background())
 	seen = make(chan struct{}, n)

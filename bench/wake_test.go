@@ -42,8 +42,8 @@ func BenchmarkWakeOnEtcd(b *testing.B) {
 	}
 }
 
-// wake measures rounds of n followers of each of the systems. Many are measured one system after the other, so that none has
-// the goroutines of another beside it, nor what they leave to the collector.
+// wake measures rounds of n followers of each of the systems. With many followers, one system is measured after the other, so that
+// the goroutines and the garbage of one do not affect another.
 func wake(b *testing.B, n int, systems ...system) {
 	name := fmt.Sprintf("watchers=%d", n)
 	follow := func(b *testing.B, s system) contender { return contender{by: s.by, once: gather(b, s, n).round} }

@@ -1,5 +1,5 @@
-// Package conformance tests whether a store keeps the contract of package kv. Programs built on that contract rely on it, and
-// package value first of all.
+// Package conformance tests whether a store keeps the contract of package kv. Package value and other
+// programs rely on that contract.
 //
 // The author of a store writes one test:
 //

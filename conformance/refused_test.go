@@ -20,7 +20,7 @@ func (s refusing) endStreams() {
 	s.EndStreams(&kv.OpError{Store: "refusing", Op: "watch", Reason: kv.ErrUnavailable})
 }
 
-func TestAStoreThatFailsAtOnceWhenCutOffHoldsAllGuarantees(t *testing.T) {
+func TestAStoreThatFailsAtOnceWhenCutOffKeepsAllGuarantees(t *testing.T) {
 	on := func(m *memory.Store) conformance.Store { return refusing{fault.New(m), m} }
 	b := conformance.Backend{
 		Open:   func(conformance.T) conformance.Store { return on(memory.New()) },

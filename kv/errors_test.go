@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-func TestOpErrorIsItsReasonAndItsCause(t *testing.T) {
+func TestOpErrorMatchesItsReasonAndItsCause(t *testing.T) {
 	leaktest.Check(t)
 	cause := errors.New("etcdserver: permission denied")
 	other := errors.New("rpc error: code = 7")
@@ -48,7 +48,7 @@ func TestOpErrorIsItsReasonAndItsCause(t *testing.T) {
 	}
 }
 
-func TestCompactedErrorTellsTheOldestRevision(t *testing.T) {
+func TestCompactedErrorNamesTheOldestRevision(t *testing.T) {
 	leaktest.Check(t)
 	err := fmt.Errorf("app: %w", &kv.OpError{Store: "kv/x", Op: "watch", Reason: &kv.CompactedError{Oldest: 7}})
 	compacted := new(kv.CompactedError)
@@ -60,7 +60,7 @@ func TestCompactedErrorTellsTheOldestRevision(t *testing.T) {
 	}
 }
 
-func TestUnsupportedIsTheStandardLibrarysToo(t *testing.T) {
+func TestErrUnsupportedMatchesTheStandardLibrarys(t *testing.T) {
 	leaktest.Check(t)
 	if !errors.Is(kv.ErrUnsupported, errors.ErrUnsupported) {
 		t.Error("ErrUnsupported does not match errors.ErrUnsupported")

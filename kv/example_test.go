@@ -85,7 +85,7 @@ func ExampleGetKey() {
 	// kv: get "/b": key not found true
 }
 
-func TestGetKeyPassesOnTheStoresError(t *testing.T) {
+func TestGetKeyReturnsTheStoresError(t *testing.T) {
 	leaktest.Check(t)
 	store := memory.New()
 	if _, err := kv.GetKey(t.Context(), store, ""); !errors.Is(err, kv.ErrInvalidKey) || errors.Is(err, kv.ErrNotFound) {

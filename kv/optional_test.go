@@ -46,7 +46,7 @@ func (a *able) RequestProgress(context.Context) error {
 	return nil
 }
 
-func TestAnOptionalAbilityIsUsedWhereThereIsOne(t *testing.T) {
+func TestAnOptionalAbilityIsUsedIfTheStoreHasIt(t *testing.T) {
 	simple, rich := new(plain), new(able)
 	for _, test := range []struct {
 		store     kv.Store

@@ -96,7 +96,7 @@ func FuzzContainsAgreesWithBounds(f *testing.F) {
 	})
 }
 
-func TestRangesThatCanHoldNoKeyAreInvalid(t *testing.T) {
+func TestRangesWithoutAnyKeyAreInvalid(t *testing.T) {
 	leaktest.Check(t)
 	tests := []struct {
 		r    kv.Range

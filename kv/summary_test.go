@@ -20,7 +20,7 @@ func (*several) Get(context.Context, kv.Range) (kv.Snapshot, error) {
 	return s, nil
 }
 
-func TestASummaryHasTheNumberOfKeysAndThoseThatWerePutSince(t *testing.T) {
+func TestASummaryHasTheNumberOfKeysAndTheKeysPutSince(t *testing.T) {
 	a := kv.Entry{Key: "a", CreateRevision: 2, ModRevision: 9, Version: 1}
 	b := kv.Entry{Key: "b", CreateRevision: 2, ModRevision: 7, Version: 1}
 	for _, test := range []struct {

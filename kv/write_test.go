@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-func TestConditionsHoldForTheRevisionTheyName(t *testing.T) {
+func TestConditionsHoldOnlyForTheirRevision(t *testing.T) {
 	leaktest.Check(t)
 	tests := []struct {
 		c     kv.Condition
@@ -40,7 +40,7 @@ func TestConditionsHoldForTheRevisionTheyName(t *testing.T) {
 	}
 }
 
-func TestOpsCarryWhatTheyWereMadeOf(t *testing.T) {
+func TestOpsHaveTheirArguments(t *testing.T) {
 	leaktest.Check(t)
 	p := kv.PutOp("/a", []byte("v"), kv.IfAbsent())
 	if p.Type != kv.EventPut || p.Key != "/a" || string(p.Value) != "v" || len(p.Conditions) != 1 {

@@ -17,7 +17,7 @@ import (
 const differentialMembers = 8
 
 // Each member gets as many programs as -rapid.checks says.
-func TestMemoryCannotBeToldFromEtcd(t *testing.T) {
+func TestMemoryEqualsEtcd(t *testing.T) {
 	leaktest.Check(t)
 	var all sync.WaitGroup
 	defer all.Wait()

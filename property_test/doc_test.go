@@ -4,11 +4,11 @@
 // A normal run of the tests is short. They can run for longer. Memory against etcd, 12,000 programs of about eighty steps on eight
 // members, in about ten minutes:
 //
-//	go test -run TestMemoryCannotBeToldFromEtcd -timeout 2h ./property_test -v -rapid.checks=1500
+//	go test -run TestMemoryEqualsEtcd -timeout 2h ./property_test -v -rapid.checks=1500
 //
 // Etcd in memory against etcd, at the level of gRPC, 10,000 programs in a few minutes:
 //
-//	go test -run TestEtcdInMemoryCannotBeToldFromEtcd -timeout 2h ./property_test -v -rapid.checks=10000
+//	go test -run TestEtcdInMemoryEqualsEtcd -timeout 2h ./property_test -v -rapid.checks=10000
 //
 // Memory against the model, a hundred thousand programs in a few minutes, or for any time, guided by coverage:
 //

@@ -58,7 +58,7 @@ func (u *users) begin() {
 
 func (u *users) authenticate(name, password string) {
 	resp, err := u.auth.Authenticate(u.ctx, &pb.AuthenticateRequest{Name: name, Password: password})
-	if u.told(fmt.Sprintf("%d authenticate %s %s", u.steps, name, password), err); err == nil {
+	if u.noteError(fmt.Sprintf("%d authenticate %s %s", u.steps, name, password), err); err == nil {
 		u.tokens[name] = resp.Token
 	}
 }
@@ -163,9 +163,9 @@ func (u *users) step() {
 	case n < 36:
 		what = "status and more"
 		_, err = u.maintenance.Status(ctx, new(pb.StatusRequest))
-		u.told("status", err)
+		u.noteError("status", err)
 		_, err = u.maintenance.HashKV(ctx, new(pb.HashKVRequest))
-		u.told("hash", err)
+		u.noteError("hash", err)
 		_, err = u.maintenance.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE, Alarm: pb.AlarmType_NOSPACE})
 	case n < 39:
 		u.authenticate(name, u.one("pw", "pw", "pw", "other", ""))
@@ -246,7 +246,7 @@ func (u *users) watchOnce(ctx context.Context, who string, key, end []byte) {
 	defer cancel()
 	stream, err := u.watch.Watch(ctx)
 	if err != nil {
-		u.told("watch", err)
+		u.noteError("watch", err)
 		return
 	}
 	u.send(stream, &pb.WatchCreateRequest{Key: key, RangeEnd: end})

@@ -88,15 +88,15 @@ func (s *session) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-// told notes an error.
-func (s *session) told(what string, err error) {
+// noteError notes an error.
+func (s *session) noteError(what string, err error) {
 	s.note("%s: %v: %s", what, status.Code(err), status.Convert(err).Message())
 }
 
 func (s *session) put(key, value string) *pb.PutResponse {
 	resp, err := s.kv.Put(s.ctx, &pb.PutRequest{Key: []byte(key), Value: []byte(value)})
 	if err != nil {
-		s.told("put", err)
+		s.noteError("put", err)
 	}
 	return resp
 }
@@ -122,7 +122,7 @@ func numbered(i int) string { return fmt.Sprintf("k%04d", i) }
 func (s *session) begin(r *pb.WatchCreateRequest) pb.Watch_WatchClient {
 	stream, err := s.watch.Watch(s.ctx)
 	if err != nil {
-		s.told("watch", err)
+		s.noteError("watch", err)
 		return nil
 	}
 	s.send(stream, r)
@@ -138,7 +138,7 @@ func (s *session) send(stream pb.Watch_WatchClient, r *pb.WatchCreateRequest) {
 func (s *session) receive(stream pb.Watch_WatchClient) *pb.WatchResponse {
 	r, err := stream.Recv()
 	if err != nil {
-		s.told("watch", err)
+		s.noteError("watch", err)
 		return nil
 	}
 	note := fmt.Sprintf("watch %d at %d: created %t, canceled %t %q, compacted %d, fragment %t, %d events",
@@ -154,20 +154,20 @@ var scenarios = map[string]func(s *session){
 	"a transaction may have 128 operations in each part, less what is around it": func(s *session) {
 		for _, n := range []int{128, 129} {
 			_, err := s.kv.Txn(s.ctx, &pb.TxnRequest{Success: puts(n, numbered)})
-			s.told(fmt.Sprint(n, " puts"), err)
+			s.noteError(fmt.Sprint(n, " puts"), err)
 			_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Failure: puts(n, numbered)})
-			s.told(fmt.Sprint(n, " puts in the other branch"), err)
+			s.noteError(fmt.Sprint(n, " puts in the other branch"), err)
 			compares := make([]*pb.Compare, n)
 			for i := range compares {
 				compares[i] = &pb.Compare{Key: []byte("k")}
 			}
 			_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Compare: compares})
-			s.told(fmt.Sprint(n, " compares"), err)
+			s.noteError(fmt.Sprint(n, " compares"), err)
 			_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Success: []*pb.RequestOp{inTxn(&pb.TxnRequest{Success: puts(n-1, numbered)})}})
-			s.told(fmt.Sprint(n-1, " puts in a transaction in another"), err)
+			s.noteError(fmt.Sprint(n-1, " puts in a transaction in another"), err)
 			outer := append(puts(63, numbered), inTxn(&pb.TxnRequest{Failure: puts(n-64, func(i int) string { return "x" + numbered(i) })}))
 			_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Success: outer})
-			s.told(fmt.Sprint("64 and ", n-64), err)
+			s.noteError(fmt.Sprint("64 and ", n-64), err)
 		}
 	},
 	"a key may be written once, as far as etcd looks": func(s *session) {
@@ -196,7 +196,7 @@ var scenarios = map[string]func(s *session){
 			{deletion("a", ""), deletion("a", "")},
 		} {
 			resp, err := s.kv.Txn(s.ctx, &pb.TxnRequest{Success: success})
-			s.told(fmt.Sprint(i), err)
+			s.noteError(fmt.Sprint(i), err)
 			if err == nil {
 				s.note("revision %d, %d responses", resp.Header.Revision, len(resp.Responses))
 			}
@@ -210,7 +210,7 @@ var scenarios = map[string]func(s *session){
 			s.note("put of %d bytes: %v: %s", size, status.Code(err), text)
 		}
 		_, err := s.kv.Range(s.ctx, &pb.RangeRequest{Key: make([]byte, 1<<20), RangeEnd: []byte{1}})
-		s.told("a read with a long key", err)
+		s.noteError("a read with a long key", err)
 	},
 	"a watch of the past gets a thousand revisions at a time": func(s *session) {
 		for i := range 2500 {
@@ -229,20 +229,20 @@ var scenarios = map[string]func(s *session){
 	"of two mistakes the same one is named": func(s *session) {
 		r := &pb.PutRequest{Key: []byte("none"), Lease: 5, IgnoreValue: true}
 		_, err := s.kv.Put(s.ctx, r)
-		s.told("put", err)
+		s.noteError("put", err)
 		_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Success: []*pb.RequestOp{{Request: &pb.RequestOp_RequestPut{RequestPut: r}}}})
-		s.told("put in a transaction", err) // the error is not the same in etcd 3.6 and 3.7
+		s.noteError("put in a transaction", err) // the error is not the same in etcd 3.6 and 3.7
 		_, err = s.kv.Put(s.ctx, &pb.PutRequest{Value: []byte("v"), IgnoreValue: true, Lease: 5, IgnoreLease: true})
-		s.told("put without a key", err)
+		s.noteError("put without a key", err)
 		_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Success: append(puts(129, numbered), new(pb.RequestOp))})
-		s.told("too many operations, and one that is none", err)
+		s.noteError("too many operations, and one that is none", err)
 	},
 	"keys without values": func(s *session) {
 		s.lease.LeaseGrant(s.ctx, &pb.LeaseGrantRequest{ID: 5, TTL: 100})
 		s.kv.Put(s.ctx, &pb.PutRequest{Key: []byte("k"), Value: []byte("v"), Lease: 5})
 		for _, target := range []pb.RangeRequest_SortTarget{pb.RangeRequest_KEY, pb.RangeRequest_VALUE, pb.RangeRequest_MOD} {
 			resp, err := s.kv.Range(s.ctx, &pb.RangeRequest{Key: []byte("k"), KeysOnly: true, SortTarget: target})
-			s.told(fmt.Sprint("by ", target), err)
+			s.noteError(fmt.Sprint("by ", target), err)
 			s.note("%v", resp.GetKvs()) // the lease is left out by etcd 3.7
 		}
 	},
@@ -252,11 +252,11 @@ var scenarios = map[string]func(s *session){
 		}
 		for revision := int64(10); revision < 30; revision++ {
 			_, err := s.kv.Compact(s.ctx, &pb.CompactionRequest{Revision: revision, Physical: true})
-			s.told("compaction", err)
+			s.noteError("compaction", err)
 		}
 		for revision := range int64(35) {
 			resp, err := s.maintenance.HashKV(s.ctx, &pb.HashKVRequest{Revision: revision})
-			s.told(fmt.Sprint("checksum at ", revision), err)
+			s.noteError(fmt.Sprint("checksum at ", revision), err)
 			s.note("at %d, compacted at %d, of %d", resp.GetHeader().GetRevision(), resp.GetCompactRevision(), resp.GetHashRevision())
 		}
 	},
@@ -281,7 +281,7 @@ var scenarios = map[string]func(s *session){
 		s.kv.DeleteRange(s.ctx, &pb.DeleteRangeRequest{Key: []byte("k"), RangeEnd: []byte("l")})
 		s.receive(stream)
 	},
-	"progress is told of a stream as a whole": func(s *session) {
+	"one progress response is for all watches of a stream": func(s *session) {
 		ask := func(stream pb.Watch_WatchClient) {
 			stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: new(pb.WatchProgressRequest)}})
 		}
@@ -327,7 +327,7 @@ var scenarios = map[string]func(s *session){
 					SortTarget: pb.RangeRequest_SortTarget(target), SortOrder: pb.RangeRequest_SortOrder(order),
 				})
 				if err != nil {
-					s.told("range", err)
+					s.noteError("range", err)
 					continue
 				}
 				for _, kv := range resp.Kvs {
@@ -341,7 +341,7 @@ var scenarios = map[string]func(s *session){
 		for _, ttl := range []int64{1, 0, -5} {
 			granted, err := s.lease.LeaseGrant(s.ctx, &pb.LeaseGrantRequest{TTL: ttl})
 			if err != nil {
-				s.told("grant", err)
+				s.noteError("grant", err)
 				continue
 			}
 			s.note("granted: %d, its identity is positive: %t", granted.TTL, granted.ID > 0)
@@ -357,37 +357,37 @@ var scenarios = map[string]func(s *session){
 	"an alarm forbids what needs space": func(s *session) {
 		members, err := s.cluster.MemberList(s.ctx, new(pb.MemberListRequest))
 		if err != nil || len(members.Members) != 1 {
-			s.told("members", err)
+			s.noteError("members", err)
 			return
 		}
 		s.note("the header of the members has revision %d", members.Header.Revision)
 		id := members.Members[0].ID
 		alarm := func(action pb.AlarmRequest_AlarmAction, kind pb.AlarmType) {
 			resp, err := s.maintenance.Alarm(s.ctx, &pb.AlarmRequest{Action: action, Alarm: kind, MemberID: id})
-			s.told(fmt.Sprint(action, kind), err)
+			s.noteError(fmt.Sprint(action, kind), err)
 			s.note("%d alarms", len(resp.GetAlarms()))
 		}
 		change := func() {
 			_, err := s.kv.Put(s.ctx, &pb.PutRequest{Key: []byte("a")})
-			s.told("put", err)
+			s.noteError("put", err)
 			_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Failure: puts(1, numbered)})
-			s.told("transaction with a put", err)
+			s.noteError("transaction with a put", err)
 			_, err = s.kv.Txn(s.ctx, &pb.TxnRequest{Success: []*pb.RequestOp{deletion("a", "")}})
-			s.told("transaction with a deletion", err)
+			s.noteError("transaction with a deletion", err)
 			_, err = s.kv.DeleteRange(s.ctx, &pb.DeleteRangeRequest{Key: []byte("a")})
-			s.told("deletion", err)
+			s.noteError("deletion", err)
 			_, err = s.lease.LeaseGrant(s.ctx, &pb.LeaseGrantRequest{TTL: 100, ID: 5})
-			s.told("grant", err)
+			s.noteError("grant", err)
 			_, err = s.lease.LeaseRevoke(s.ctx, &pb.LeaseRevokeRequest{ID: 5})
-			s.told("revoke", err)
+			s.noteError("revoke", err)
 			_, err = s.kv.Range(s.ctx, &pb.RangeRequest{Key: []byte("a")})
-			s.told("read", err)
+			s.noteError("read", err)
 			_, err = s.kv.Compact(s.ctx, &pb.CompactionRequest{Revision: 1 << 40})
-			s.told("compaction", err)
+			s.noteError("compaction", err)
 			_, err = s.auth.UserAdd(s.ctx, &pb.AuthUserAddRequest{Name: "alice", Password: "pw"})
-			s.told("user", err)
+			s.noteError("user", err)
 			_, err = s.auth.AuthStatus(s.ctx, new(pb.AuthStatusRequest))
-			s.told("status of users", err)
+			s.noteError("status of users", err)
 		}
 		for _, kind := range []pb.AlarmType{pb.AlarmType_NOSPACE, pb.AlarmType_CORRUPT} {
 			alarm(pb.AlarmRequest_GET, kind)
@@ -407,17 +407,17 @@ var scenarios = map[string]func(s *session){
 		} {
 			ctx := metadata.NewOutgoingContext(s.ctx, md)
 			_, err := s.kv.Range(ctx, &pb.RangeRequest{Key: []byte("a")})
-			s.told(fmt.Sprint(md), err)
+			s.noteError(fmt.Sprint(md), err)
 		}
 	},
 	"a lone member cannot hand over": func(s *session) {
 		_, err := s.maintenance.MoveLeader(s.ctx, &pb.MoveLeaderRequest{TargetID: 5})
-		s.told("move the leader", err)
+		s.noteError("move the leader", err)
 		status, err := s.maintenance.Status(s.ctx, new(pb.StatusRequest))
-		s.told("status", err)
+		s.noteError("status", err)
 		s.note("version %s, it leads: %t, learner: %t, errors: %v, quota %d", status.GetVersion(), // the storage version is set a moment after the start
 			status.GetLeader() == status.GetHeader().GetMemberId(), status.GetIsLearner(), status.GetErrors(), status.GetDbSizeQuota())
 		_, err = s.maintenance.Defragment(s.ctx, new(pb.DefragmentRequest))
-		s.told("defragment", err)
+		s.noteError("defragment", err)
 	},
 }

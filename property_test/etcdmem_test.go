@@ -15,7 +15,7 @@ import (
 )
 
 // etcd in memory answers every gRPC call as etcd does.
-func TestEtcdInMemoryCannotBeToldFromEtcd(t *testing.T) {
+func TestEtcdInMemoryEqualsEtcd(t *testing.T) {
 	leaktest.Check(t)
 	etcd := startRealEtcd(t)
 	rapid.Check(t, func(t *rapid.T) {

@@ -17,7 +17,7 @@ import (
 
 // The random programs have only small keys and values. This tests large ones: what is too large for etcd is too large for memory, and if a call
 // has several mistakes, both stores name the same one.
-func TestWhatIsTooLargeOnEtcdIsTooLargeInMemory(t *testing.T) {
+func TestEtcdAndMemoryAgreeOnWhatIsTooLarge(t *testing.T) {
 	leaktest.Check(t)
 	type store interface {
 		kv.Store

@@ -72,7 +72,7 @@ func (b *bulk) heap() int {
 	return int(stats.HeapAlloc)
 }
 
-func TestBulkV3M3ASlowReaderOfABurstIsGivenTheNewestViewWithExactChanges(t *testing.T) {
+func TestBulkV3M3ASlowReaderOfABurstGetsTheNewestViewWithExactChanges(t *testing.T) {
 	keys := inFull(1000, 10_000)
 	updates := 10 * keys
 	synctest.Test(t, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestBulkV3M3ASlowReaderOfABurstIsGivenTheNewestViewWithExactChanges(t *test
 	})
 }
 
-func TestBulkM2CommitsOfAHundredKeysAreNeverSeenInPart(t *testing.T) {
+func TestBulkM2NoViewShowsAPartOfACommitOfAHundredKeys(t *testing.T) {
 	commits, together := inFull(100, 1000), 100
 	synctest.Test(t, func(t *testing.T) {
 		b := newBulk(t)
@@ -171,7 +171,7 @@ func TestBulkM2CommitsOfAHundredKeysAreNeverSeenInPart(t *testing.T) {
 
 type twins struct{ a, b string }
 
-func TestBulkM2KeysThatAreCommittedTogetherAreNeverApartInABundle(t *testing.T) {
+func TestBulkM2NoBundleShowsAPartOfACommit(t *testing.T) {
 	leaktest.Check(t)
 	commits := inFull(5000, 100_000)
 	store := memory.New()

@@ -9,7 +9,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestV1AnAbsentKeyIsWaitedFor(t *testing.T) {
+func TestV1GetWaitsForAnAbsentKey(t *testing.T) {
 	each(t, "V1, where the key is absent Get waits until it is created", func(w *world) {
 		a := watch(w, w.text())
 		c := a.Begin()
@@ -33,7 +33,7 @@ func TestV1ADeletedKeyIsAbsent(t *testing.T) {
 	})
 }
 
-func TestV1TheDefaultIsGivenAtOnce(t *testing.T) {
+func TestV1TheDefaultIsReturnedAtOnce(t *testing.T) {
 	each(t, "V1, with a default an absent key reads as the default, at once", func(w *world) {
 		v := w.text(value.WithDefault("none"))
 		a, b := both(w, v, "none")
@@ -48,7 +48,7 @@ func TestV1TheDefaultIsGivenAtOnce(t *testing.T) {
 	})
 }
 
-func TestV1TheDefaultIsNotGivenBeforeTheStoreSaidThatTheKeyIsAbsent(t *testing.T) {
+func TestV1TheDefaultIsReturnedOnlyAfterAReadFoundNoKey(t *testing.T) {
 	inBubble(t, "V1, a default is for an absent key, not for an unknown one", func(w *world) {
 		w.put("one")
 		w.Cut()
@@ -63,7 +63,7 @@ func TestV1TheDefaultIsNotGivenBeforeTheStoreSaidThatTheKeyIsAbsent(t *testing.T
 
 const waits = "waiting for it to be created"
 
-func TestV1TheLogSaysOnceWhatIsWaitedFor(t *testing.T) {
+func TestV1AnAbsentKeyIsLoggedOnce(t *testing.T) {
 	const waits = "waiting for it to be created"
 	const promise = "V1, the log says once, after a few seconds, that a watcher waits for an absent key"
 	t.Run("from the beginning", func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestV1TheLogSaysOnceWhatIsWaitedFor(t *testing.T) {
 	})
 }
 
-func TestV1AKeyThatComesSoonIsNotLoggedAsAbsent(t *testing.T) {
+func TestV1AKeyThatIsCreatedSoonIsNotLoggedAsAbsent(t *testing.T) {
 	inBubble(t, "V1, given a logger, the log says once after a few seconds what a Get waits for", func(w *world) {
 		var log logbook
 		a := watch(w, w.text(log.option()))
@@ -131,7 +131,7 @@ func TestV1AKeyThatComesSoonIsNotLoggedAsAbsent(t *testing.T) {
 	})
 }
 
-func TestV1AnAbsentKeyIsLoggedAlsoWhileTheWatchIsBegun(t *testing.T) {
+func TestV1AnAbsentKeyIsLoggedWhileTheWatchBegins(t *testing.T) {
 	inBubble(t, "V1, given a logger, the log says once after a few seconds what a Get waits for", func(w *world) {
 		var log logbook
 		w.Hold(fault.Watches)

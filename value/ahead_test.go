@@ -29,7 +29,7 @@ func aheadOfTheWatch(w *world, last int) *valuetest.Watcher[int] {
 }
 
 // This is more history than one watch of history may deliver.
-func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingOfALongHistory(t *testing.T) {
+func TestV4AWatcherAheadOfALostWatchMissesNothingOfALongHistory(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		const last = 20_000
 		a := aheadOfTheWatch(w, last)
@@ -39,7 +39,7 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingOfALongHistory(t *testi
 	})
 }
 
-func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingByAnError(t *testing.T) {
+func TestV4AWatcherAheadOfALostWatchMissesNothingAfterAnError(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		a := aheadOfTheWatch(w, 9)
 		refused := w.Fail(-1, kv.ErrPermission)
@@ -50,7 +50,7 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingByAnError(t *testing.T)
 }
 
 // If the key is absent in the end, only the history shows what it was in between.
-func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingBeforeADeletion(t *testing.T) {
+func TestV4AWatcherAheadOfALostWatchMissesNothingBeforeADeletion(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		v := w.number()
 		watch(w, v)
@@ -71,7 +71,7 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostMissesNothingBeforeADeletion(t *test
 }
 
 // Here the store has also forgotten that history.
-func TestV4AWatcherAheadOfTheWatchThatIsLostReturnsOneGap(t *testing.T) {
+func TestV4AWatcherAheadOfALostWatchReturnsOneGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		a := aheadOfTheWatch(w, 9)
 		seen := a.Revision()
@@ -83,7 +83,7 @@ func TestV4AWatcherAheadOfTheWatchThatIsLostReturnsOneGap(t *testing.T) {
 }
 
 // A watcher that waits for an update of the old history must not return that update after the restore.
-func TestV5AnUpdateThatWaitsForHistoryIsDroppedWhenThatIsReplaced(t *testing.T) {
+func TestV5APendingUpdateIsDroppedWhenItsHistoryIsReplaced(t *testing.T) {
 	inBubble(t, v5reset, func(w *world) {
 		w.putNumbers(0, 0)
 		w.backup()

@@ -99,7 +99,7 @@ func TestV15WithEveryUpdateAndWhere(t *testing.T) {
 	})
 }
 
-func TestV6ADeletionIsReturnedThoughTheValueBeforeItWasTooOld(t *testing.T) {
+func TestV6ADeletionIsReturnedEvenIfTheValueBeforeItWasTooOld(t *testing.T) {
 	inBubble(t, "V6, a deletion is returned once", func(w *world) {
 		rev := w.putNumbers(1, 1)
 		a := watch(w, w.number(), value.EveryUpdate())

@@ -124,7 +124,7 @@ func TestV16OtherLostEvents(t *testing.T) {
 	}
 }
 
-func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
+func TestV16AnEventThatTheStoreHasLostIsAGap(t *testing.T) {
 	inBubble(t, "V16, V4: an event that the store itself does not have is one gap", func(w *world) {
 		w.putNumbers(0, 0)
 		store := &tampered{Store: w.Store}
@@ -154,7 +154,7 @@ func TestV16WhatTheStoreItselfLostIsAGap(t *testing.T) {
 	})
 }
 
-func TestV16AnEventLostBeforeOthersIsNoReset(t *testing.T) {
+func TestV16AnEventLostBeforeOthersIsNotAReset(t *testing.T) {
 	inBubble(t, "V16, a lost event is counted, and healed by reading again", func(w *world) {
 		v := w.text()
 		watcher := w.watchFrom("1", v, value.EveryUpdate())
@@ -171,7 +171,7 @@ func TestV16AnEventLostBeforeOthersIsNoReset(t *testing.T) {
 	})
 }
 
-func TestV16AnEventThatIsLostFromHistoryIsCountedAndHealed(t *testing.T) {
+func TestV16AnEventLostFromHistoryIsCountedAndRepaired(t *testing.T) {
 	inBubble(t, "V16, a lost event is logged, counted and healed", func(w *world) {
 		watcher, _ := behind(w, func(r historyRead) {
 			for b, err := range r.watch {

@@ -49,7 +49,7 @@ func guarded(t *testing.T, opts ...etcdtest.Option) (root, app *clientv3.Client)
 }
 
 // etcd does not notify a running watch when its user may no longer read. The check of a silent watch finds it.
-func TestV11ARoleThatIsRevokedIsReturnedAndOneGivenBackIsNoticed(t *testing.T) {
+func TestV11ARevokedRoleIsReturnedAndAGrantedOneIsUsed(t *testing.T) {
 	leaktest.Check(t)
 	root, app := guarded(t)
 	admin := etcd.New(root)
@@ -69,7 +69,7 @@ func TestV11ARoleThatIsRevokedIsReturnedAndOneGivenBackIsNoticed(t *testing.T) {
 }
 
 // An expired token looks like a lost permission, but is none: the next read gets a new token.
-func TestV11ATokenThatExpiresIsNoErrorOfGet(t *testing.T) {
+func TestV11AnExpiredTokenIsNotAnErrorOfGet(t *testing.T) {
 	leaktest.Check(t)
 	root, app := guarded(t, etcdtest.WithConfig(func(_ int, config *embed.Config) { config.AuthTokenTTL = 1 }))
 	admin, watched := etcd.New(root), &refusals{Store: etcd.New(app), first: make(chan struct{})}

@@ -15,7 +15,7 @@ type modelReader struct {
 }
 
 // A random program is compared with a list of everything that was appended.
-func TestV4TheBacklogGivesEachReaderEveryUpdateOrSaysFromWhereToRead(t *testing.T) {
+func TestV4TheBacklogReturnsEveryUpdateOrTheRevisionToReadFrom(t *testing.T) {
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		most := 1 + random.IntN(40)
@@ -121,7 +121,7 @@ func backlogOf(n, readers int) (*backlog[int], []*cursor) {
 	return b, all
 }
 
-func TestV4TheBacklogHoldsNothingThatItsOneReaderHasRead(t *testing.T) {
+func TestV4TheBacklogFreesWhatItsOnlyReaderHasRead(t *testing.T) {
 	b, readers := backlogOf(10, 1)
 	for i := range kv.Revision(10) {
 		if u, _ := b.next(readers[0], i, 0); u == nil || u.Revision != i+1 {
@@ -134,7 +134,7 @@ func TestV4TheBacklogHoldsNothingThatItsOneReaderHasRead(t *testing.T) {
 }
 
 // The backlog does not check each reader at each update, because that would be slow.
-func TestV4TheBacklogHoldsLittleThatAllOfItsReadersHaveRead(t *testing.T) {
+func TestV4TheBacklogFreesWhatAllReadersHaveRead(t *testing.T) {
 	b, readers := backlogOf(0, 3)
 	for i := range kv.Revision(10_000) {
 		b.append(&update[int]{Position: upstream.Position{Revision: i + 1}})
@@ -147,7 +147,7 @@ func TestV4TheBacklogHoldsLittleThatAllOfItsReadersHaveRead(t *testing.T) {
 	}
 }
 
-func TestV4AReaderThatJoinsIsNotGivenWhatWasAppendedBefore(t *testing.T) {
+func TestV4ANewReaderDoesNotGetEarlierUpdates(t *testing.T) {
 	b, readers := backlogOf(10, 2)
 	late := new(cursor)
 	b.join(late)
@@ -162,7 +162,7 @@ func TestV4AReaderThatJoinsIsNotGivenWhatWasAppendedBefore(t *testing.T) {
 	}
 }
 
-func TestV4TheBacklogDoesNotGoOnToAnotherHistory(t *testing.T) {
+func TestV4TheBacklogEndsWithItsHistory(t *testing.T) {
 	b, readers := backlogOf(3, 2)
 	b.append(&update[int]{Position: upstream.Position{Revision: 4}, epoch: 1})
 	for i := range kv.Revision(3) {
@@ -178,7 +178,7 @@ func TestV4TheBacklogDoesNotGoOnToAnotherHistory(t *testing.T) {
 	}
 }
 
-func TestV4TheBacklogHoldsAsMuchAsItsBounds(t *testing.T) {
+func TestV4TheBacklogIsBounded(t *testing.T) {
 	for name, c := range map[string]struct {
 		most  int
 		sizes []int
@@ -215,7 +215,7 @@ func TestV4TheBacklogHoldsAsMuchAsItsBounds(t *testing.T) {
 	}
 }
 
-func TestV4AReaderIsNotGivenWhatItHasSeenByARead(t *testing.T) {
+func TestV4AReaderDoesNotGetUpdatesThatAReadHasReturned(t *testing.T) {
 	b, readers := backlogOf(5, 2)
 	if u, _ := b.next(readers[0], 4, 0); u == nil || u.Revision != 5 {
 		t.Errorf("after 4 the reader got %+v, want revision 5", u)

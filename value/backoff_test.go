@@ -67,7 +67,7 @@ func TestV11DelaysNeedNoCap(t *testing.T) {
 	})
 }
 
-func TestV11AConnectionThatDiesAtOnceIsNoProgress(t *testing.T) {
+func TestV11AConnectionThatDiesAtOnceIsNotProgress(t *testing.T) {
 	for name, begin := range map[string]func(s *tampered, w *world){
 		"unavailable": func(_ *tampered, w *world) { w.Fail(-1, kv.ErrUnavailable, fault.Watches) },
 		"refused":     func(_ *tampered, w *world) { w.Fail(-1, kv.ErrPermission, fault.Watches) },
@@ -115,7 +115,7 @@ func TestV11AConnectionThatDiesAtOnceIsNoProgress(t *testing.T) {
 	}
 }
 
-func TestV11ProgressBetweenFailuresIsNoReasonToSpin(t *testing.T) {
+func TestV11ProgressBetweenFailuresDoesNotRemoveTheDelays(t *testing.T) {
 	for name, err := range map[string]error{"reset": kv.ErrReset, "compacted": &kv.CompactedError{}, "refused": kv.ErrPermission} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, v11backoff, func(w *world) {
@@ -191,7 +191,7 @@ func TestV11WhatCountsAsProgress(t *testing.T) {
 	}
 }
 
-func TestV11ANewWatcherNeedNotSitOutALongDelay(t *testing.T) {
+func TestV11ANewWatcherDoesNotWaitForALongDelay(t *testing.T) {
 	inBubble(t, "V11, a watcher that is opened in an outage is served soon when that is over", func(w *world) {
 		w.put("one")
 		v := w.text(value.WithRetry(50*time.Millisecond, time.Hour))

@@ -115,7 +115,7 @@ func TestV5NeverBackwardsByDuplicates(t *testing.T) {
 }
 
 func TestV5NeverBackwardsWithinABatch(t *testing.T) {
-	eachMode(t, inBubble, v5+", also where no version tells that a batch is in the wrong order", func(w *world, opts ...value.WatchOption) {
+	eachMode(t, inBubble, v5+", also where no version shows that a batch is in the wrong order", func(w *world, opts ...value.WatchOption) {
 		w.put("0")
 		store := &tampered{Store: w.Store}
 		v := value.New(store, w.key, value.JSON[int])
@@ -219,7 +219,7 @@ func TestV5NeverBackwardsWhileASlowDecoderRuns(t *testing.T) {
 	})
 }
 
-func TestV5AnOldReadDoesNotOverruleTheWatch(t *testing.T) {
+func TestV5AnOldReadDoesNotReplaceANewerEvent(t *testing.T) {
 	each(t, v5, func(w *world) {
 		v := w.text()
 		a := w.watchFrom("one", v)

@@ -90,7 +90,7 @@ func TestABundleHasADefault(t *testing.T) {
 	}
 }
 
-func TestABundleNeverShowsHalfOfACommit(t *testing.T) {
+func TestABundleNeverShowsAPartOfACommit(t *testing.T) {
 	commits := 20_000
 	if testing.Short() {
 		commits = 2000

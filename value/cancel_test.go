@@ -50,7 +50,7 @@ func TestV8CancelInEachPhase(t *testing.T) {
 	})
 }
 
-func TestV8AnEndedContextTakesNothing(t *testing.T) {
+func TestV8AGetWithADoneContextConsumesNothing(t *testing.T) {
 	eachMode(t, each, v8, func(w *world, opts ...value.WatchOption) {
 		w.put("one")
 		a := watch(w, w.text(), opts...)

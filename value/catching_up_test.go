@@ -103,7 +103,7 @@ func TestV4CatchingUpReturnsARefusalThatAReadConfirms(t *testing.T) {
 	})
 }
 
-func TestV16CatchingUpIsAuditedBeyondWhereItEnds(t *testing.T) {
+func TestV16TheAuditContinuesAfterCatchingUp(t *testing.T) {
 	inBubble(t, "V4, V16: an event that is lost to a watcher catching up is proven by the next, and read again", func(w *world) {
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 1)

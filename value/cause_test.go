@@ -12,7 +12,7 @@ import (
 
 var errNoLeader = &kv.OpError{Store: "test", Op: "get", Reason: kv.ErrUnavailable, Cause: errors.New("no leader")}
 
-func TestV11SilenceDoesNotHideACause(t *testing.T) {
+func TestV11ASilentStoreDoesNotHideTheCause(t *testing.T) {
 	inBubble(t, v11cause, func(w *world) {
 		w.put("one")
 		var log logbook

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestChanGivesTheNewest(t *testing.T) {
+func TestChanSendsTheNewest(t *testing.T) {
 	inBubble(t, "a newer value replaces one that waits in the channel; with every update, none is replaced", func(w *world) {
 		w.putNumbers(1, 1)
 		v := w.number()
@@ -39,7 +39,7 @@ func TestChanGivesTheNewest(t *testing.T) {
 	})
 }
 
-func TestChanGivesNothingOfWhatIsUndoneUntaken(t *testing.T) {
+func TestChanDoesNotSendChangesThatWereUndoneBeforeTheyWereReceived(t *testing.T) {
 	inBubble(t, "V6, V13: a deletion is returned once, and only after a value; what is unchanged is not returned again", func(w *world) {
 		out := channel(w, w.text())
 		want := func(v string, err error) {
@@ -108,7 +108,7 @@ func TestChanEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestV1ChanBeginsNoOlderThanItsCall(t *testing.T) {
+func TestV1ChanSendsNothingOlderThanItsCall(t *testing.T) {
 	for name, refuse := range map[string]error{"refused": kv.ErrPermission, "closed": kv.ErrClosed} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, "V1: the first value of a channel is no older than the call; otherwise the channel gives an error", func(w *world) {
@@ -172,7 +172,7 @@ func TestV11StaleByChan(t *testing.T) {
 	})
 }
 
-func TestV11ChanWaitsUntilAResultIsTaken(t *testing.T) {
+func TestV11ChanWaitsUntilAResultIsReceived(t *testing.T) {
 	inBubble(t, "V11, the store is not polled while a refusal waits in the channel", func(w *world) {
 		w.Fail(-1, kv.ErrPermission, fault.Reads)
 		out := channel(w, w.text(value.WithMaxStaleness(time.Hour)))
@@ -183,7 +183,7 @@ func TestV11ChanWaitsUntilAResultIsTaken(t *testing.T) {
 	})
 }
 
-func TestV11ChanKeepsAGapThatIsNotTaken(t *testing.T) {
+func TestV11ChanKeepsAGapUntilItIsReceived(t *testing.T) {
 	inBubble(t, "V4, V11: ErrStale does not replace a *GapError that waits in the channel", func(w *world) {
 		w.putNumbers(1, 1)
 		out := channel(w, w.number(value.WithMaxStaleness(10*time.Second)), value.EveryUpdate())

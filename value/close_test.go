@@ -65,7 +65,7 @@ func TestV9CloseInEachPhase(t *testing.T) {
 	}
 }
 
-func TestV9CloseFromManySides(t *testing.T) {
+func TestV9ConcurrentCloses(t *testing.T) {
 	each(t, v9, func(w *world) {
 		w.put("one")
 		v := w.text()
@@ -137,7 +137,7 @@ func TestV9OthersAreNotDisturbed(t *testing.T) {
 }
 
 // A Get calls its filter, and the filter may close the watcher.
-func TestV9NothingIsBegunForAWatcherThatIsClosed(t *testing.T) {
+func TestV9AClosedWatcherStartsNothing(t *testing.T) {
 	inBubble(t, v9+", and nothing is begun for it after that", func(w *world) {
 		w.putNumbers(1, 1)
 		v := w.number(value.WithBacklog(1))
@@ -160,7 +160,7 @@ func TestV9NothingIsBegunForAWatcherThatIsClosed(t *testing.T) {
 	})
 }
 
-func TestV9TheEndOfTheLastWatcherIsNoOutage(t *testing.T) {
+func TestV9ClosingTheLastWatcherIsNotAnOutage(t *testing.T) {
 	for name, prepare := range map[string]func(w *world){
 		"while it watches":       func(w *world) {},
 		"while a read is held":   func(w *world) { w.Hold(fault.Gets) },

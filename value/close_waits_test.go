@@ -56,7 +56,7 @@ func (s *slowToEnd) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 	return kv.Snapshot{}, ctx.Err()
 }
 
-func TestV9CloseWaitsForTheReadThatIsUnderWay(t *testing.T) {
+func TestV9CloseWaitsForAPendingRead(t *testing.T) {
 	inBubble(t, v9+", and nothing is left running", func(w *world) {
 		m := memory.New()
 		_, err := m.Put(w.Context(), w.key, []byte("one"))
@@ -92,7 +92,7 @@ func TestV9CloseWhileCatchingUp(t *testing.T) {
 	})
 }
 
-func TestV9CloseEndsTheReadingOfHistoryAndWaitsForThat(t *testing.T) {
+func TestV9CloseEndsAReadOfHistoryAndWaitsForItsEnd(t *testing.T) {
 	inBubble(t, v9+", and nothing is left running", func(w *world) {
 		ended := false
 		a, _ := behind(w, func(r historyRead) {

@@ -17,7 +17,7 @@ import (
 )
 
 // V12, checked by the number of watches that the server serves.
-func TestV12TenThousandWatchersAreOneWatchToTheServer(t *testing.T) {
+func TestV12TenThousandWatchersShareOneWatchOfTheServer(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 1)
 	store := etcd.New(cluster.Client())

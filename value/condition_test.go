@@ -86,7 +86,7 @@ func TestAWatcherHasTheConditionForAWrite(t *testing.T) {
 }
 
 // Only the filter has seen a skipped value. A Get that skips a value and then ends has returned nothing.
-func TestWhatAGetSkipsWasNotReturned(t *testing.T) {
+func TestASkippedValueDoesNotCountAsReturned(t *testing.T) {
 	never := value.Where(func(n int) bool { return n < 10 })
 	for name, c := range map[string]struct {
 		skips func(rev kv.Revision) value.GetOption[int]

@@ -181,7 +181,7 @@ func TestAValueWhoseConditionPanicsIsSkipped(t *testing.T) {
 	}
 }
 
-func TestQuietWaitsOutABurst(t *testing.T) {
+func TestQuietWaitsForTheEndOfABurst(t *testing.T) {
 	withKey(t, func(t *testing.T, store *memory.Store, put func(...string)) {
 		v := value.New(store, "/a", strict)
 		put("0")
@@ -236,7 +236,7 @@ func TestQuietWaitsOutABurst(t *testing.T) {
 	})
 }
 
-func TestLatestOutlivesADeletionIfAsked(t *testing.T) {
+func TestLatestKeepsTheValueAfterADeletionOnRequest(t *testing.T) {
 	withKey(t, func(t *testing.T, store *memory.Store, put func(...string)) {
 		v := value.New(store, "/a", strict, value.WithLatestAfterDeletion())
 		stop := v.KeepCurrent()

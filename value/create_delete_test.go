@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestCreateMakesAKeyOnce(t *testing.T) {
+func TestCreateCreatesAKeyOnce(t *testing.T) {
 	each(t, "Create puts an absent key, and refuses one that exists, whatever its value", func(w *world) {
 		codec := value.JSONCodec[int]()
 		r, err := value.Create(w.Context(), w.Store, w.key, codec, 7)
@@ -37,7 +37,7 @@ func TestCreateMakesAKeyOnce(t *testing.T) {
 	})
 }
 
-func TestDeleteDeletesWhatCheckHasSeen(t *testing.T) {
+func TestDeleteDeletesOnlyTheValueThatCheckHasSeen(t *testing.T) {
 	each(t, "Delete deletes exactly the value that check has accepted", func(w *world) {
 		codec := value.JSONCodec[int]()
 		_, err := value.Delete(w.Context(), w.Store, w.key, codec, nil)

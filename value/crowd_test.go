@@ -13,7 +13,7 @@ import (
 // crowd is a number of watchers that is too large for one notifier.
 const crowd = 100
 
-func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
+func TestV9ClosingOneWatcherEndsNoOther(t *testing.T) {
 	eachMode(t, inBubble, v9+"; other watchers are not disturbed", func(w *world, opts ...value.WatchOption) {
 		w.put("0")
 		v := w.text()
@@ -44,7 +44,7 @@ func TestV9ClosingOneOfManyEndsNoOther(t *testing.T) {
 	})
 }
 
-func TestV3ManyWatchersThatComeAndGoMissNothing(t *testing.T) {
+func TestV3ManyShortLivedWatchersMissNothing(t *testing.T) {
 	eachMode(t, inBubble, v3+"; also while others come and go", func(w *world, opts ...value.WatchOption) {
 		const last = 300
 		w.put("0")
@@ -83,7 +83,7 @@ func TestV3ManyWatchersThatComeAndGoMissNothing(t *testing.T) {
 
 // The moment between a Get's look for an update and its wait is short. So there are many tries, and each begins its Get a little later
 // after the put than the one before. A Get that missed its update would wait for ever.
-func TestV2AnUpdateIsSeenThatComesAsAGetBeginsToWait(t *testing.T) {
+func TestV2AnUpdateThatArrivesAsAGetBeginsToWaitIsReturned(t *testing.T) {
 	inBubble(t, "V2, a later Get returns what is newer, also if it comes just as the Get begins to wait", func(w *world) {
 		const tries = 20_000
 		w.put("0")

@@ -94,7 +94,7 @@ func TestV6EachWatcherReturnsADeletionOnce(t *testing.T) {
 	})
 }
 
-func TestV6DeletedAndMadeAgainUnseenIsTheNewValue(t *testing.T) {
+func TestV6AKeyDeletedAndCreatedUnseenIsItsNewValue(t *testing.T) {
 	each(t, "V6, a key deleted and made again while no watcher looked is its new value", func(w *world) {
 		v := w.text()
 		a := w.watchFrom("one", v)
@@ -115,7 +115,7 @@ func TestV6DeletedAndMadeAgainUnseenIsTheNewValue(t *testing.T) {
 	})
 }
 
-func TestV6MadeAndDeletedUnseenIsNothing(t *testing.T) {
+func TestV6AKeyCreatedAndDeletedUnseenIsNotReported(t *testing.T) {
 	each(t, "V6, a deletion is returned by a watcher that has returned a value", func(w *world) {
 		v := w.text()
 		newest, every := watch(w, v), watch(w, v, value.EveryUpdate())
@@ -184,7 +184,7 @@ func TestV6ADeletionFoundByTheCheck(t *testing.T) {
 	})
 }
 
-func TestV6AWatcherThatIsBehindReturnsADeletionAlsoWhenTheStoreIsReadAgain(t *testing.T) {
+func TestV6AWatcherThatIsBehindReturnsADeletionEvenAfterAResync(t *testing.T) {
 	inBubble(t, "V4, V6, a watcher that has to catch up returns a deletion, also if the key is never written again", func(w *world) {
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 1)
@@ -202,7 +202,7 @@ func TestV6AWatcherThatIsBehindReturnsADeletionAlsoWhenTheStoreIsReadAgain(t *te
 }
 
 // An absence says nothing about values since the last absence. So the Value waits until the stream has delivered what a read has shown.
-func TestV6ADeletionIsReturnedThoughTheWatchDiedBeforeItBroughtTheKey(t *testing.T) {
+func TestV6ADeletionIsReturnedEvenIfTheWatchNeverDeliveredTheKey(t *testing.T) {
 	inBubble(t, "V6, a deletion is returned, even if the watch died before it delivered the deleted value", func(w *world) {
 		v := w.text()
 		newest := watch(w, v)

@@ -71,7 +71,7 @@
 //
 // # More than one key
 //
-// [NewMap] follows a range of keys. It is a Value whose value is a [View] of the range, and promises M1 to M8 besides: see [Map].
+// [NewMap] follows a range of keys. It is a Value whose value is a [View] of the range. It also promises M1 to M8: see [Map].
 // [NewBundle] makes one value of all keys of a range. Both have one watch, like the Value of a key.
 //
 // The check of a silent watch reads the keys and revisions of the whole range, without the values if the store can leave them out. If
@@ -87,8 +87,8 @@
 //
 // # To change a value
 //
-// [Update], [Create] and [Delete] change a key on the condition that it is as it was read, and report [ErrOutcomeUnknown] if nobody
-// can know whether a write has happened.
+// [Update], [Create] and [Delete] change a key on the condition that it has not changed since it was read. Their error matches
+// [ErrOutcomeUnknown] if it cannot be known whether a write has happened.
 //
 // # Decoders
 //
@@ -106,5 +106,5 @@
 //
 // A Value works in a bubble of package [testing/synctest] if its store does. While it is watched it has timers, so a Get
 // that waits for ever is not reported as a deadlock: the bubble's clock runs on, as fast as it can, until go test's own
-// timeout. Give such a Get a context with a timeout. Where the store is not made to fail, [WithCheck] of zero will do too.
+// timeout. Give such a Get a context with a timeout. If the store does not fail in the test, [WithCheck] of zero is enough instead.
 package value

@@ -48,7 +48,7 @@ func (s faulty) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.S
 	return s.Store.Watch(ctx, r, after)
 }
 
-func TestAStoreThatEmbedsAnotherIsAskedItself(t *testing.T) {
+func TestAStoreThatEmbedsAnotherIsCalledItself(t *testing.T) {
 	for name, embedding := range map[string]func(*memory.Store, *asked) kv.Store{
 		"memory": func(m *memory.Store, a *asked) kv.Store { return inMemory{m, a} },
 		"fault":  func(m *memory.Store, a *asked) kv.Store { return faulty{fault.New(m), a} },

@@ -33,7 +33,7 @@ func TestV4EveryUpdateAfterAStoredRevision(t *testing.T) {
 }
 
 // The Value has been watched before, but no watcher wanted every update. So the Value has kept none.
-func TestV4EveryUpdateAfterBesideAWatcherOfTheNewest(t *testing.T) {
+func TestV4EveryUpdateAfterWithAWatcherOfTheNewest(t *testing.T) {
 	each(t, v4after, func(w *world) {
 		first := w.putNumbers(0, 0)
 		v := w.number()

@@ -52,7 +52,7 @@ func TestV4BeyondTheBacklog(t *testing.T) {
 	}
 }
 
-func TestV4BeyondTheBacklogOfOneWhereverItRuns(t *testing.T) {
+func TestV4BeyondABacklogOfOne(t *testing.T) {
 	each(t, v4+", even by a watcher that is far behind", func(w *world) {
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.Streaming(1)

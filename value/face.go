@@ -67,7 +67,7 @@ type face[T any] interface {
 	since(u, before *update[T]) (v T, given *update[T])
 	// asOf returns the value of u for a later revision, up to which nothing has changed.
 	asOf(u *update[T], revision kv.Revision) T
-	// entries returns the good entries of u, with bytes that nobody changes, if the last known is kept.
+	// entries returns the good entries of u, with bytes that are never changed, if the last known is kept.
 	entries(u *update[T]) []kv.Entry
 	// each reports whether Latest may need an update that is not the last of its batch, as the last one may be bad.
 	each() bool

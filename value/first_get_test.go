@@ -83,7 +83,7 @@ func TestV1AReadBegunBeforeTheCallIsNotEnough(t *testing.T) {
 	})
 }
 
-func TestV1AReadUnderWayIsNotEnough(t *testing.T) {
+func TestV1APendingReadIsNotEnough(t *testing.T) {
 	inBubble(t, v1+", and it begins as soon as an earlier read is answered", func(w *world) {
 		w.put("one")
 		v := w.text()

@@ -43,7 +43,7 @@ func TestV4OneGapWhenTheBacklogAndTheHistoryAreGone(t *testing.T) {
 	})
 }
 
-func TestV4WhatFollowsAGapIsNotMissed(t *testing.T) {
+func TestV4NothingAfterAGapIsMissed(t *testing.T) {
 	const promise = "V4, after a *GapError a watcher continues with what the key was at its To, and misses nothing more"
 	t.Run("an outage", func(t *testing.T) {
 		each(t, promise, func(w *world) {
@@ -87,7 +87,7 @@ func TestV4WhatFollowsAGapIsNotMissed(t *testing.T) {
 	})
 }
 
-func TestV4AllThatHappenedDuringAnOutageComes(t *testing.T) {
+func TestV4UpdatesDuringAnOutageAreReturned(t *testing.T) {
 	each(t, outages, func(w *world) {
 		a := w.everyFrom(1, value.WithBacklog(8))
 		w.Streaming(1)
@@ -120,7 +120,7 @@ func TestV4NoGapWhenAnIdleWatchIsEndedByACompaction(t *testing.T) {
 	})
 }
 
-func TestV4NoGapWhenOnlyTheLastUpdateIsToBeHad(t *testing.T) {
+func TestV4NoGapWhenOnlyTheLastUpdateWasMissed(t *testing.T) {
 	each(t, noGap, func(w *world) {
 		a := w.everyFrom(1)
 		w.Streaming(1)
@@ -130,7 +130,7 @@ func TestV4NoGapWhenOnlyTheLastUpdateIsToBeHad(t *testing.T) {
 	})
 }
 
-func TestV4AGapGoesUpToWhereTheWatcherGoesOn(t *testing.T) {
+func TestV4AGapEndsWhereTheWatcherContinues(t *testing.T) {
 	inBubble(t, "V4, a *GapError covers all updates that may be lost", func(w *world) {
 		w.putNumbers(0, 0)
 		v := w.number(value.WithBacklog(1))
@@ -155,7 +155,7 @@ func TestV4AGapGoesUpToWhereTheWatcherGoesOn(t *testing.T) {
 	})
 }
 
-func TestV4NoGapForAWatcherThatIsAheadOfTheWatchThatIsLost(t *testing.T) {
+func TestV4NoGapForAWatcherAheadOfALostWatch(t *testing.T) {
 	each(t, noGap, func(w *world) {
 		v := w.number()
 		watch(w, v)

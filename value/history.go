@@ -91,7 +91,7 @@ func (h *historyReader[T]) drop() {
 	}
 }
 
-// historyRead reads, by a watch of its own, the updates that a watcher has missed and the backlog has dropped.
+// historyRead reads the updates that a watcher has missed and the backlog has dropped. It has a separate watch.
 type historyRead[T any] struct {
 	state  *state[T]
 	to     kv.Revision // how far it has to come, and no further

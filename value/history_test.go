@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
+func TestV4UpdatesFromHistoryBeforeAnErrorAreReturned(t *testing.T) {
 	t.Run("its end", func(t *testing.T) {
 		inBubble(t, oneGap, func(w *world) {
 			a, _ := behind(w, func(r historyRead) {
@@ -41,7 +41,7 @@ func TestV4WhatHistoryBringsBeforeAnErrorComes(t *testing.T) {
 	})
 }
 
-func TestV4AHistoryThatIsReplacedWhileItIsReadIsAGap(t *testing.T) {
+func TestV4AHistoryReplacedDuringItsReadIsAGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		a, _ := behind(w, func(r historyRead) {
 			r.yield(kv.Batch{}, &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrReset})
@@ -56,7 +56,7 @@ func TestV4AHistoryThatIsReplacedWhileItIsReadIsAGap(t *testing.T) {
 }
 
 // An event that one watch of history loses and the next one delivers was lost only by the watch. An outage in between does not change that.
-func TestV16AnOutageAfterALostEventIsNoSecondLoss(t *testing.T) {
+func TestV16AnOutageAfterALostEventIsNotASecondLoss(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		a, _ := behind(w, func(r historyRead) {
 			switch r.n {
@@ -77,7 +77,7 @@ func TestV16AnOutageAfterALostEventIsNoSecondLoss(t *testing.T) {
 }
 
 // An attempt that hangs is cancelled after five seconds. The time doubles with each attempt, and starts over after progress.
-func TestV4AnAttemptToReadHistoryThatHangsIsGivenUp(t *testing.T) {
+func TestV4AHangingReadOfHistoryIsGivenUp(t *testing.T) {
 	inBubble(t, outages, func(w *world) {
 		var took []time.Duration
 		a, _ := behind(w, func(r historyRead) {
@@ -97,7 +97,7 @@ func TestV4AnAttemptToReadHistoryThatHangsIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestV4AnAttemptToReadHistoryThatGoesOnIsNotGivenUp(t *testing.T) {
+func TestV4AProgressingReadOfHistoryIsNotGivenUp(t *testing.T) {
 	inBubble(t, outages, func(w *world) {
 		a, s := behind(w, func(r historyRead) {
 			for b, err := range oneByOne(r.watch) {
@@ -120,7 +120,7 @@ func TestV4AnAttemptToReadHistoryThatGoesOnIsNotGivenUp(t *testing.T) {
 }
 
 // The delays start over on progress.
-func TestV11HistoryThatComesInPiecesIsReadWithoutGrowingDelays(t *testing.T) {
+func TestV11HistoryInPiecesIsReadWithoutGrowingDelays(t *testing.T) {
 	inBubble(t, "V11, the backoff starts over on progress", func(w *world) {
 		a, _ := behind(w, func(r historyRead) {
 			r.some(1, kv.ErrUnavailable)
@@ -138,7 +138,7 @@ func TestV11HistoryThatComesInPiecesIsReadWithoutGrowingDelays(t *testing.T) {
 	})
 }
 
-func TestV11AnErrorThatIsReturnedWhileHistoryIsReadIsNoReasonToSpin(t *testing.T) {
+func TestV11AnErrorDuringAReadOfHistoryDoesNotRemoveTheDelays(t *testing.T) {
 	inBubble(t, "V11, an error is returned once for each attempt, and attempts are apart", func(w *world) {
 		refusal := &kv.OpError{Store: "historian", Op: "watch", Reason: kv.ErrUnsupported}
 		a, _ := behind(w, func(r historyRead) {
@@ -152,7 +152,7 @@ func TestV11AnErrorThatIsReturnedWhileHistoryIsReadIsNoReasonToSpin(t *testing.T
 	})
 }
 
-func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
+func TestV5AReadOfAReplacedHistoryIsDropped(t *testing.T) {
 	inBubble(t, v5reset, func(w *world) {
 		ended := false
 		w.put("0")
@@ -177,7 +177,7 @@ func TestV5AReadingOfAHistoryThatWasReplacedIsDropped(t *testing.T) {
 }
 
 // A store that lies must not make a watcher spin or wait for ever.
-func TestV4AHistoryThatBringsNothingIsReadOnce(t *testing.T) {
+func TestV4AnEmptyHistoryIsReadOnce(t *testing.T) {
 	inBubble(t, "V4, a watcher goes on", func(w *world) {
 		a, s := behind(w, func(r historyRead) {
 			for b, err := range r.watch {

@@ -23,7 +23,7 @@ const (
 	loadTimeout = time.Second
 )
 
-// keeper loads what was last known of a Value, and saves what becomes known, in a goroutine of its own while an upstream runs. A nil keeper
+// keeper loads what was last known of a Value, and saves what becomes known, in a separate goroutine while an upstream runs. A nil keeper
 // is that of a Value without [WithLastKnown].
 type keeper[T any] struct {
 	state *state[T]

@@ -47,7 +47,7 @@ func (m *memo) count() int {
 	return len(m.saves)
 }
 
-func TestLastKnownIsSavedBesideTheGetsAndTheNewestWins(t *testing.T) {
+func TestLastKnownIsSavedConcurrentlyWithGetsAndTheNewestWins(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		m := &memo{takes: 3 * time.Second}
 		b.kept = m
@@ -70,7 +70,7 @@ func TestLastKnownIsSavedBesideTheGetsAndTheNewestWins(t *testing.T) {
 	})
 }
 
-func TestLastKnownIsSavedSeldomWhereSavesAreSlow(t *testing.T) {
+func TestLastKnownIsSavedLessOftenWhereSavesAreSlow(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		m := &memo{takes: 3 * time.Second}
 		b.kept = m
@@ -86,7 +86,7 @@ func TestLastKnownIsSavedSeldomWhereSavesAreSlow(t *testing.T) {
 	})
 }
 
-func TestAnErrorOfSavingEndsNothing(t *testing.T) {
+func TestAFailedSaveDoesNotStopTheValue(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		m := &memo{fail: errors.New("no space left")}
 		b.kept = m

@@ -180,7 +180,7 @@ func TestLastKnownEndsAtTheFirstAnswer(t *testing.T) {
 	}
 }
 
-func TestLastKnownStandsInForABadNewestValueAtARestart(t *testing.T) {
+func TestLastKnownReplacesABadNewestValueAtARestart(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		b.put("7")
 		b.runs(7)
@@ -212,7 +212,7 @@ func TestLastKnownStandsInForABadNewestValueAtARestart(t *testing.T) {
 	})
 }
 
-func TestLastKnownDoesNotStandInForAKeyThatWasDeletedSince(t *testing.T) {
+func TestLastKnownDoesNotReplaceAKeyThatWasDeletedSince(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		b.put("7")
 		b.runs(7)
@@ -228,7 +228,7 @@ func TestLastKnownDoesNotStandInForAKeyThatWasDeletedSince(t *testing.T) {
 	})
 }
 
-func TestLastKnownOfAnotherClusterIsNotBelieved(t *testing.T) {
+func TestLastKnownOfAnotherClusterIsNotUsed(t *testing.T) {
 	dir := lastknown.NewDir(t.TempDir())
 	synctest.Test(t, func(t *testing.T) {
 		b := &lastBed{T: t, memory: memory.New(), kept: lastknown.Of(dir, []byte("there"))}
@@ -299,7 +299,7 @@ func TestLastKnownGrowsTooOld(t *testing.T) {
 	})
 }
 
-func TestLastKnownThatIsTooOldDoesNotStandInForABadValue(t *testing.T) {
+func TestLastKnownThatIsTooOldDoesNotReplaceABadValue(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		b.put("7")
 		b.runs(7)
@@ -315,7 +315,7 @@ func TestLastKnownThatIsTooOldDoesNotStandInForABadValue(t *testing.T) {
 	})
 }
 
-func TestLastKnownIsNotThatOfWatchersWhichWereClosed(t *testing.T) {
+func TestLastKnownIsNotTakenFromClosedWatchers(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		b.put("7")
 		b.runs(7)
@@ -361,7 +361,7 @@ func TestLastKnownOfAnUnknownTimeIsMarked(t *testing.T) {
 	})
 }
 
-func TestLastKnownOfADeletedKeyIsThatItIsAbsent(t *testing.T) {
+func TestLastKnownOfADeletedKeyIsItsAbsence(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		b.put("7")
 		b.runs(7)
@@ -382,7 +382,7 @@ func TestLastKnownOfADeletedKeyIsThatItIsAbsent(t *testing.T) {
 	})
 }
 
-func TestLastKnownThatIsNoneIsRefused(t *testing.T) {
+func TestAnInvalidLastKnownIsRejected(t *testing.T) {
 	for name, v := range map[string]*value.Value[int]{
 		"nil":      value.New(memory.New(), "/a", value.JSON[int], value.WithLastKnown(nil, time.Second)),
 		"negative": value.New(memory.New(), "/a", value.JSON[int], value.WithLastKnown(new(memo), -1)),

@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/value/internal/upstream"
 )
 
-func TestV14LatestIsReplacedByWhatIsNewerAndGood(t *testing.T) {
+func TestV14LatestIsReplacedOnlyByANewerGoodValue(t *testing.T) {
 	good := func(epoch uint64, revision kv.Revision) *update[string] {
 		u := &update[string]{epoch: epoch}
 		u.Put(kv.Entry{Key: "/a", ModRevision: revision})

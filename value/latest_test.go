@@ -100,7 +100,7 @@ func TestV14LatestOfADefault(t *testing.T) {
 	})
 }
 
-func TestV14LatestIsConfirmedFromTheFirst(t *testing.T) {
+func TestV14LatestIsConfirmedByTheFirstRead(t *testing.T) {
 	inBubble(t, v14+", and it says when the store confirmed it", func(w *world) {
 		w.put("one")
 		for range 1000 {
@@ -164,7 +164,7 @@ func TestV14LatestIsAtomic(t *testing.T) {
 	})
 }
 
-func TestV14LatestHasTheGoodValueThatCameBeforeABadOne(t *testing.T) {
+func TestV14LatestHasTheLastGoodValueBeforeABadOne(t *testing.T) {
 	inBubble(t, "V14, no watcher returns a good value before Latest has it", func(w *world) {
 		v := value.New(w.Store, w.key, value.JSON[int])
 		w.put("5")

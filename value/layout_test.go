@@ -16,7 +16,7 @@ import (
 
 // Data goes one way: store, upstream, feed, state, watcher. So the files of the package have an order in which each file refers only to
 // earlier files. A file may have methods of a type of an earlier file. Calls of these methods by the earlier file do not count.
-func TestNoFileRefersBackToOneThatRefersToIt(t *testing.T) {
+func TestFilesDoNotReferToEachOtherInCycles(t *testing.T) {
 	references := fileReferences(t)
 	for _, way := range [][2]string{{"feed.go", "state.go"}, {"watcher.go", "state.go"}, {"value.go", "watcher.go"}} {
 		if reach(references, way[0])[way[1]] == nil { // otherwise the test would find nothing

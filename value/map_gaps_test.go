@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestM8AKeyThatCameAndWentInALostHistoryIsAGap(t *testing.T) {
+func TestM8AKeyCreatedAndDeletedInALostHistoryIsAGap(t *testing.T) {
 	for _, name := range []string{"compacted", "only said to be compacted"} {
 		t.Run(name, func(t *testing.T) {
 			onMap(t, func(b *mapBed) {
@@ -47,7 +47,7 @@ func TestM8AKeyThatCameAndWentInALostHistoryIsAGap(t *testing.T) {
 	}
 }
 
-func TestM8AWatcherAheadOfTheWatchThatIsLostHasNoGap(t *testing.T) {
+func TestM8NoGapForAWatcherAheadOfALostWatch(t *testing.T) {
 	onMap(t, func(b *mapBed) {
 		b.watch()
 		synctest.Wait()
@@ -103,7 +103,7 @@ func (b *mapBed) gapOf(w *value.Watcher[value.View[string]]) *value.GapError {
 	return nil
 }
 
-func TestM8TheFirstViewIsOfTheRevisionAtWhichItsWatcherBegins(t *testing.T) {
+func TestM8TheFirstViewIsOfTheRevisionWhereItsWatcherBegins(t *testing.T) {
 	onMap(t, func(b *mapBed) {
 		b.put("/m/a", "1")
 		first := b.watch()
@@ -121,7 +121,7 @@ func TestM8TheFirstViewIsOfTheRevisionAtWhichItsWatcherBegins(t *testing.T) {
 	})
 }
 
-func TestM5AWatcherThatWasGivenAGoodValueKeepsItWhenItComesBackFromHistory(t *testing.T) {
+func TestM5AWatcherKeepsItsGoodValueAfterAReadOfHistory(t *testing.T) {
 	onMap(t, func(b *mapBed) {
 		from := b.put("/m/x", "1")
 		w := b.watch(value.EveryUpdate())
@@ -143,7 +143,7 @@ func TestM5AWatcherThatWasGivenAGoodValueKeepsItWhenItComesBackFromHistory(t *te
 }
 
 // A silent watch proves nothing: the history of an absent key may have more updates than those that were delivered.
-func TestV4HistoryThatIsSilentAtAnAbsenceIsNotAtItsEnd(t *testing.T) {
+func TestV4ASilentHistoryOfAnAbsentKeyMayHaveMore(t *testing.T) {
 	inBubble(t, "V4, each update is returned once, in order, also those of an outage", func(w *world) {
 		v := w.text(value.WithBacklog(1), value.WithDefault("none"))
 		a := watch(w, v, value.EveryUpdate())

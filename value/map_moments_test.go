@@ -92,7 +92,7 @@ func (b *mapBed) wantNothing(w *value.Watcher[value.View[string]]) {
 }
 
 // A read that shows the range unchanged does not prove that no key came and went.
-func TestM8AReadBesideALateStreamLosesNoRevision(t *testing.T) {
+func TestM8AReadAheadOfALateStreamLosesNoRevision(t *testing.T) {
 	onMap(t, func(b *mapBed) {
 		b.put("/m/a", "1")
 		w := b.watch(value.EveryUpdate())
@@ -109,7 +109,7 @@ func TestM8AReadBesideALateStreamLosesNoRevision(t *testing.T) {
 }
 
 // A late answer does not prove that the watch, which is ahead of it, has lost an event.
-func TestALateReadIsNoLostEvent(t *testing.T) {
+func TestALateReadIsNotALostEvent(t *testing.T) {
 	onMap(t, func(b *mapBed) {
 		b.put("/m/a", "1")
 		w := b.watch(value.EveryUpdate())
@@ -182,7 +182,7 @@ func TestM8HistoryIsReadUpToWhatTheStoreHas(t *testing.T) {
 }
 
 // A Get has made all its changes before another Get may run. Nothing else synchronizes the goroutines, so the race detector would report a race.
-func TestV10ASecondGetDoesNotMeetTheFirst(t *testing.T) {
+func TestV10ASecondGetDoesNotAffectTheFirst(t *testing.T) {
 	store := memory.New()
 	m := value.NewMap(store, kv.Prefix("/m/"), strict)
 	w := m.Watch()

@@ -123,7 +123,7 @@ func TestM1TheFirstViewIsTheWholeRangeAtOnce(t *testing.T) {
 	})
 }
 
-func TestM2NoViewShowsHalfOfACommit(t *testing.T) {
+func TestM2NoViewShowsAPartOfACommit(t *testing.T) {
 	eachMap(t, "M2: a View is exactly what the range held at its Revision, never half of a commit", func(w *mapWorld) {
 		done := make(chan error, 1)
 		go func() {
@@ -218,7 +218,7 @@ func TestM4RemovalsAreReportedAfterAnOutageAndCompaction(t *testing.T) {
 	})
 }
 
-func TestM5ABadValueHarmsItsKeyAlone(t *testing.T) {
+func TestM5ABadValueAffectsOnlyItsKey(t *testing.T) {
 	eachMap(t, "M5: the key's Item has the *DecodeError and the last good value, and all other keys are as they are", func(w *mapWorld) {
 		good := w.set("a", "1")
 		w.set("b", "1")
@@ -243,7 +243,7 @@ func TestM5ABadValueHarmsItsKeyAlone(t *testing.T) {
 	})
 }
 
-func TestM6WhatIsReadAgainUnchangedIsNoChangeAndNotDecodedAgain(t *testing.T) {
+func TestM6AnUnchangedItemIsNotAChangeAndNotDecodedAgain(t *testing.T) {
 	each(t, "M6: after the range was read again, Changes has only what differs, and what did not change was not decoded again", func(w *world) {
 		var decoded atomic.Int64
 		m := value.NewMap(w.Store, kv.Prefix(w.key+"/"), func(b []byte) (*string, error) {
@@ -382,7 +382,7 @@ func (w *mapWorld) expect(i int) string {
 	return strings.Join(all, " ")
 }
 
-func TestABundleNeverShowsKeysApartThatAreCommittedTogether(t *testing.T) {
+func TestABundleShowsKeysOfOneCommitTogether(t *testing.T) {
 	each(t, "keys of a bundle that are always committed together are never seen apart", func(w *world) {
 		type pair struct{ a, b string }
 		v := value.NewBundle(w.Store, kv.Prefix(w.key+"/"), func(entries []kv.Entry) (pair, error) {

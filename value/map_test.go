@@ -116,7 +116,7 @@ func TestAMapShowsItsRangeAndWhatChangedInIt(t *testing.T) {
 	})
 }
 
-func TestAViewInARangeThatIsNotValidIsEmpty(t *testing.T) {
+func TestAViewOfAnInvalidRangeIsEmpty(t *testing.T) {
 	store := memory.New()
 	if _, err := store.Put(t.Context(), "/a", []byte("1")); err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func (d *decoded) alive() (alive, made int) {
 	return alive, len(d.made)
 }
 
-func TestV3WhatASlowReaderHoldsDoesNotGrow(t *testing.T) {
+func TestV3MemoryOfASlowReaderDoesNotGrow(t *testing.T) {
 	inBubble(t, v3, func(w *world) {
 		var d decoded
 		w.put("initial")
@@ -98,7 +98,7 @@ func TestV4MemoryIsBounded(t *testing.T) {
 }
 
 // A read of history holds its updates until the watcher has taken them.
-func TestV4AReadingOfHistoryIsBounded(t *testing.T) {
+func TestV4MemoryOfAReadOfHistoryIsBounded(t *testing.T) {
 	for name, c := range map[string]struct{ updates, size, want int }{
 		"by number": {5000, 1, 4096},
 		"by size":   {20, 1 << 20, 4},
@@ -136,7 +136,7 @@ func TestV4AReadingOfHistoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestV4WhatWasReturnedOfHistoryIsNotHeld(t *testing.T) {
+func TestV4ReturnedUpdatesOfHistoryAreFreed(t *testing.T) {
 	inBubble(t, "V4, memory stays bounded", func(w *world) {
 		w.put("1")
 		var decoded []weak.Pointer[[64]byte]

@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestWhatIsWrongWithAValueIsReturnedByEveryGet(t *testing.T) {
+func TestAnInvalidValueReturnsItsErrorFromEveryGet(t *testing.T) {
 	store := memory.New()
 	for _, c := range []struct {
 		name  string
@@ -68,7 +68,7 @@ func TestWhatIsWrongWithAValueIsReturnedByEveryGet(t *testing.T) {
 	}
 }
 
-func TestNilOptionsAreNone(t *testing.T) {
+func TestNilOptionsAreIgnored(t *testing.T) {
 	inBubble(t, "nil options are ignored", func(w *world) {
 		w.put("one")
 		v := w.text(nil, value.WithLogger(nil))

@@ -21,7 +21,7 @@ import (
 var onRealMembers = flag.Bool("real", false, "run the tests of silent networks with real members, processes and time: minutes on an idle machine")
 
 // In these tests members vanish silently. The tests run in virtual time, and with -real in real time.
-func TestV11AMemberThatVanishesSilentlyIsLeft(t *testing.T) {
+func TestV11ASilentMemberIsAbandoned(t *testing.T) {
 	for _, s := range []silentFault{
 		{"its packets are swallowed", func(c etcdmem.AnyCluster) error { c.Network().Swallow(0); return nil }, allPrograms},
 		{"requests to it are swallowed", func(c etcdmem.AnyCluster) error { c.Network().SwallowRequests(0); return nil }, checked},

@@ -89,7 +89,7 @@ func TestV3TheNewestAlwaysArrives(t *testing.T) {
 	}
 }
 
-func TestV3ASlowReaderSeesThePresentValue(t *testing.T) {
+func TestV3ASlowReaderGetsTheCurrentValue(t *testing.T) {
 	inBubble(t, v3, func(w *world) {
 		a := watch(w, w.text())
 		go func() {

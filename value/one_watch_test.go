@@ -107,7 +107,7 @@ func TestV12OneWatchForAllWatchers(t *testing.T) {
 	})
 }
 
-func TestV12OneReadServesAllThatWaitForIt(t *testing.T) {
+func TestV12OneReadServesAllPendingGets(t *testing.T) {
 	inBubble(t, "V12, one read serves all the first Gets that wait for it", func(w *world) {
 		w.put("one")
 		v := w.text()
@@ -230,7 +230,7 @@ func TestV12EachUpdateIsDecodedOnce(t *testing.T) {
 	})
 }
 
-func TestV12WhatNoWatcherCanReturnIsNotDecoded(t *testing.T) {
+func TestV12UpdatesThatNoWatcherCanReturnAreNotDecoded(t *testing.T) {
 	for name, prepare := range map[string]func(v *value.Value[int]){
 		"no watcher asks for every update":       func(*value.Value[int]) {},
 		"the one that asked for each was closed": func(v *value.Value[int]) { v.Watch(value.EveryUpdate()).Close() },

@@ -11,7 +11,7 @@ import (
 // Option configures a [Value].
 type Option func(*config)
 
-// config is what the options of a Value come to.
+// config is the result of the options of a Value.
 type config struct {
 	upstream.Settings
 	fallback    any // the value of WithDefault
@@ -94,18 +94,19 @@ func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.MaxSt
 // them. A watcher that is further behind reads the store's own history. The default is 1024. In any case at most 16 MiB are kept.
 func WithBacklog(updates int) Option { return func(c *config) { c.backlog = updates } }
 
-// WithLastKnown makes the Value use what known has kept, if for the time after no read of the store succeeded and none was refused. That
-// time begins when the first watcher is opened. Then the first Get of each watcher returns the last known value, and so does
-// [Value.Latest]. The Reading and the Status report it as LastKnown. It ends when the store answers, whatever the answer is. If the store
-// then has another entry, or none, that is news for those watchers, also if its revision is lower.
+// WithLastKnown makes the Value use what known has kept if the store does not answer: if no read has succeeded, and none was refused, for the
+// time after. That time begins when the first watcher is opened. Then the first Get of each watcher returns the last known value, and so
+// does [Value.Latest]. The Reading and the Status report it as LastKnown. This ends with the first answer of the store, whatever it is. If
+// the store then has another entry, or none, those watchers return that as a change, even if its revision is lower.
 //
-// If the store answers, and the newest value does not decode and no good one has been seen, the last known value comes first too: the
-// first Get of a watcher returns it, the next Get the [*DecodeError]. That is so while the key has not been deleted since. For a [Map] the
-// last known value is that of the one bad key.
+// The last known value is also used if the newest value in the store does not decode and no good value has been seen. Then the first Get of a
+// watcher returns the last known value, and the next Get returns the [*DecodeError]. This holds only while the key has not been deleted
+// since. For a [Map] the last known value is that of the one bad key.
 //
-// While a watcher is open, each good value is saved, by a goroutine of the Value, so that no Get waits for it: at most once a second, and
-// less often if saving is slow. If several come meanwhile, the newest is saved. A save that fails is tried again, after a minute at last. The
-// last [Watcher.Close] waits until that has ended. Errors are logged and reported in [Status].LastKnownError; they never end anything.
+// While a watcher is open, a goroutine of the Value saves each good value, so no Get waits for that. It saves at most once a second, and less
+// often if saving is slow. If several values arrive in between, it saves only the newest. A save that fails is tried again, with delays that
+// grow to a minute. The last [Watcher.Close] waits until saving has ended. Errors are logged and reported in [Status].LastKnownError. They
+// never end anything.
 //
 // Watchers for [EveryUpdate], and a Get with [AtLeast], wait for the store. A value that the store confirmed longer ago than
 // [WithMaxStaleness] allows is not used. A Map with this option keeps the bytes of all values in memory.

@@ -14,14 +14,14 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestV11AnOutageIsNoErrorOfGet(t *testing.T) {
+func TestV11AnOutageIsNotAnErrorOfGet(t *testing.T) {
 	for name, out := range map[string]func(w *world){
 		"cut": func(w *world) { w.Cut() },
 		"unavailable": func(w *world) {
 			w.Fail(-1, kv.ErrUnavailable, fault.Reads)
 			w.EndStreams(kv.ErrUnavailable)
 		},
-		"an error of its own": func(w *world) {
+		"another error": func(w *world) {
 			w.Fail(-1, errors.New("strange"), fault.Reads)
 			w.EndStreams(errors.New("strange"))
 		},
@@ -96,7 +96,7 @@ func (stuck) Get(ctx context.Context, _ kv.Range) (kv.Snapshot, error) {
 	return kv.Snapshot{}, fmt.Errorf("no route to 10.0.0.1: %w", ctx.Err())
 }
 
-func TestV11WhatAReadThatTookTooLongSaidIsNotHidden(t *testing.T) {
+func TestV11TheErrorOfATimedOutReadIsInStatus(t *testing.T) {
 	inBubble(t, v11+", and Status gives the last error", func(w *world) {
 		v := value.New(stuck{w.Store}, w.key, value.String)
 		c := watch(w, v).Begin()
@@ -109,7 +109,7 @@ func TestV11WhatAReadThatTookTooLongSaidIsNotHidden(t *testing.T) {
 	})
 }
 
-func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
+func TestV11AnErrorThatAReadCuresIsFollowedByAReadAtOnce(t *testing.T) {
 	inBubble(t, "V11, if reading again helps, the store is read again at once, before the bubble is idle", func(w *world) {
 		a := w.watchFrom("one", w.text())
 		w.Streaming(1)
@@ -123,7 +123,7 @@ func TestV11WhatReadingHelpsIsReadAtOnce(t *testing.T) {
 	})
 }
 
-func TestV11WhatTheReadAfterAnOutageShowsIsReturnedAtOnce(t *testing.T) {
+func TestV11TheResultOfTheReadAfterAnOutageIsReturnedAtOnce(t *testing.T) {
 	for _, puts := range []int{1, 5} {
 		t.Run(fmt.Sprintf("after %d puts", puts), func(t *testing.T) {
 			inBubble(t, "V1, V3, V11: the newest value is returned as soon as it is read, before the watch delivers the updates before it", func(w *world) {

@@ -72,7 +72,7 @@ func (w *world) wantInTheEnd(holds string, sent, want int) {
 	}
 }
 
-func TestUpdateFindsOutWhatBecameOfALostWrite(t *testing.T) {
+func TestUpdateFindsTheOutcomeOfALostWrite(t *testing.T) {
 	distinct := []value.UpdateOption{value.Distinct()}
 	idempotent := []value.UpdateOption{value.Idempotent()}
 	none := kv.Revision(0)
@@ -104,7 +104,7 @@ func TestUpdateFindsOutWhatBecameOfALostWrite(t *testing.T) {
 		{"distinct: a lost acknowledgement is found in the history", lostAnswer, distinct, func(w *world) { w.put("20"); w.put("30") }, "30", 1, 1},
 		{"distinct: a lost acknowledgement is found before a deletion", lostAnswer, distinct, func(w *world) { w.delete() }, "", 1, 1},
 		{"distinct: a lost acknowledgement, and the history is gone", lostAnswer, distinct, func(w *world) { w.put("20"); w.compact() }, "20", none, 1},
-		{"distinct: a lost acknowledgement needs no history if nobody else writes", lostAnswer, distinct, func(w *world) { w.compact() }, "11", 1, 1},
+		{"distinct: a lost acknowledgement needs no history without other writers", lostAnswer, distinct, func(w *world) { w.compact() }, "11", 1, 1},
 
 		{"idempotent: a lost request is sent again", lostRequest, idempotent, nil, "11", 1, 2},
 		{"idempotent: a lost acknowledgement, and the change is made again", lostAnswer, idempotent, nil, "12", 2, 2},
@@ -125,7 +125,7 @@ func TestUpdateFindsOutWhatBecameOfALostWrite(t *testing.T) {
 	}
 }
 
-func TestARequestThatIsSentAgainMayMeetTheFirst(t *testing.T) {
+func TestARepeatedRequestMayConflictWithTheFirst(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		opts []value.UpdateOption
@@ -162,7 +162,7 @@ func TestARequestThatIsSentAgainMayMeetTheFirst(t *testing.T) {
 	}
 }
 
-func TestALostWriteThatIsKnownNotToHaveHappenedIsForgotten(t *testing.T) {
+func TestALostWriteThatDidNotHappenIsForgotten(t *testing.T) {
 	each(t, "if it is found out that the lost write has not happened, a later error does not say unknown", func(w *world) {
 		w.put("10")
 		w.Fail(1, kv.ErrUnavailable, lostRequest...)
@@ -188,7 +188,7 @@ func TestALostWriteThatIsKnownNotToHaveHappenedIsForgotten(t *testing.T) {
 	})
 }
 
-func TestALostWriteOfAValueThatWasChangedInPlaceIsSentAgain(t *testing.T) {
+func TestALostWriteIsSentAgainWithAValueChangedInPlace(t *testing.T) {
 	each(t, "what change does to old does not hide that the key is unchanged", func(w *world) {
 		first := w.put("abc")
 		w.Fail(1, kv.ErrUnavailable, lostRequest...)
@@ -203,7 +203,7 @@ func TestALostWriteOfAValueThatWasChangedInPlaceIsSentAgain(t *testing.T) {
 	})
 }
 
-func TestACreationThatWasLostIsNotSentAgain(t *testing.T) {
+func TestALostCreationIsNotSentAgain(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		lost   []fault.Match
@@ -237,7 +237,7 @@ func TestACreationThatWasLostIsNotSentAgain(t *testing.T) {
 	}
 }
 
-func TestCreateSaysWhetherALostCreationHasHappened(t *testing.T) {
+func TestCreateReportsWhetherALostCreationHasHappened(t *testing.T) {
 	codec := value.JSONCodec[int]()
 	create := func(w *world, lost []fault.Match, opts ...value.UpdateOption) (value.Reading[int], error) {
 		w.Fail(1, kv.ErrUnavailable, lost...)
@@ -282,7 +282,7 @@ func TestCreateSaysWhetherALostCreationHasHappened(t *testing.T) {
 	})
 }
 
-func TestDeleteSaysWhetherALostDeletionHasHappened(t *testing.T) {
+func TestDeleteReportsWhetherALostDeletionHasHappened(t *testing.T) {
 	lostAnswer := []fault.Match{fault.Deletes, fault.Answered}
 	for _, c := range []struct {
 		name    string
@@ -329,7 +329,7 @@ func TestDeleteSaysWhetherALostDeletionHasHappened(t *testing.T) {
 	}
 }
 
-func TestTheReasonOfAnUnknownOutcomeIsSaid(t *testing.T) {
+func TestAnUnknownOutcomeNamesItsReason(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		others after
@@ -360,7 +360,7 @@ func TestTheReasonOfAnUnknownOutcomeIsSaid(t *testing.T) {
 	}
 }
 
-func TestTheHistoryIsReadInSpiteOfOutages(t *testing.T) {
+func TestTheHistoryIsReadDespiteOutages(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		fail func(w *world)
@@ -416,7 +416,7 @@ func TestAnIdempotentUpdateThatFailsLaterIsStillUnknown(t *testing.T) {
 	})
 }
 
-func TestAWriteThatFailsForGoodEndsWithItsContext(t *testing.T) {
+func TestAWriteThatAlwaysFailsEndsWithItsContext(t *testing.T) {
 	inBubble(t, "a store that can be read and not written is tried until the context ends", func(w *world) {
 		at := w.put("10")
 		w.Fail(-1, kv.ErrUnavailable, fault.Puts)

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestV11ARefusedWatchHealsItself(t *testing.T) {
+func TestV11ARefusedWatchIsRetried(t *testing.T) {
 	eachMode(t, each, "V11, a refused watch is an error of Get only if a read is refused as well", func(w *world, opts ...value.WatchOption) {
 		a := w.watchFrom("one", w.text(), opts...)
 		w.Streaming(1)
@@ -72,7 +72,7 @@ func TestV11ALostPermissionIsFoundByTheCheck(t *testing.T) {
 	})
 }
 
-func TestV11ARefusalThatIsOverIsNotReturned(t *testing.T) {
+func TestV11ARefusalThatHasEndedIsNotReturned(t *testing.T) {
 	eachMode(t, inBubble, "V11, a refusal that ended while no Get ran is not returned", func(w *world, opts ...value.WatchOption) {
 		a := w.watchFrom("one", w.text(), opts...)
 		w.Settle()

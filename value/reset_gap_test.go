@@ -46,7 +46,7 @@ func TestV4UpdatesSinceAReplacedHistoryAreAGap(t *testing.T) {
 	})
 }
 
-func TestV4WhatAReplacedHistoryCutShortIsAGap(t *testing.T) {
+func TestV4UpdatesCutOffByAReplacedHistoryAreAGap(t *testing.T) {
 	inBubble(t, "V4, a replaced history is one *GapError, if any of its updates were not returned yet", func(w *world) {
 		w.backup()
 		a := w.everyFrom(0, value.WithBacklog(1))
@@ -79,7 +79,7 @@ func TestV4AGapBeginsWhereTheWatcherIs(t *testing.T) {
 	})
 }
 
-func TestV4AWatcherThatCatchesUpIsNotAheadOfTheWatch(t *testing.T) {
+func TestV4ACatchingUpWatcherIsNotAheadOfTheWatch(t *testing.T) {
 	inBubble(t, "V4, V5: if only a watcher that catches up has seen the old history, the new history is not taken for the old one", func(w *world) {
 		a := w.everyFrom(0, value.WithBacklog(1))
 		w.putNumbers(1, 5)
@@ -95,7 +95,7 @@ func TestV4AWatcherThatCatchesUpIsNotAheadOfTheWatch(t *testing.T) {
 	})
 }
 
-func TestV4OutagesAfterAResetAreNoGaps(t *testing.T) {
+func TestV4OutagesAfterAResetAreNotGaps(t *testing.T) {
 	inBubble(t, outages+", also after a reset and after a gap", func(w *world) {
 		w.backup()
 		w.putNumbers(1, 3)
@@ -131,7 +131,7 @@ func TestV4OutagesAfterAResetAreNoGaps(t *testing.T) {
 }
 
 // Filters and decoders are code of the program, and may take long.
-func TestV4WhatFollowsAResetIsNotMissedByAWatcherThatIsBusy(t *testing.T) {
+func TestV4ABusyWatcherMissesNothingAfterAReset(t *testing.T) {
 	inBubble(t, v4+", also those that follow a replaced history", func(w *world) {
 		w.putNumbers(0, 0)
 		w.backup()
@@ -169,7 +169,7 @@ func TestV4WhatFollowsAResetIsNotMissedByAWatcherThatIsBusy(t *testing.T) {
 }
 
 // A key that is absent in both histories may have existed in between.
-func TestV4BetweenTwoAbsencesOfTwoHistoriesMayBeAGap(t *testing.T) {
+func TestV4AnAbsentKeyInTwoHistoriesMayHideAGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		a := w.everyFrom(1)
 		gone := w.delete()
@@ -184,7 +184,7 @@ func TestV4BetweenTwoAbsencesOfTwoHistoriesMayBeAGap(t *testing.T) {
 }
 
 // The next update is the same with the reset and without it.
-func TestV4AResetToWhatIsNextAfterAGapIsNoSecondGap(t *testing.T) {
+func TestV4AResetToTheEntryAfterAGapIsNotASecondGap(t *testing.T) {
 	inBubble(t, noGap, func(w *world) {
 		a := w.everyFrom(1)
 		seen := a.Revision()
@@ -200,7 +200,7 @@ func TestV4AResetToWhatIsNextAfterAGapIsNoSecondGap(t *testing.T) {
 	})
 }
 
-func TestV4AResetToSomethingElseAfterAGapIsASecondGap(t *testing.T) {
+func TestV4AResetToAnotherEntryAfterAGapIsASecondGap(t *testing.T) {
 	inBubble(t, oneGap, func(w *world) {
 		seen := w.putNumbers(1, 1)
 		w.backup()

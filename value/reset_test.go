@@ -80,7 +80,7 @@ func TestV5RestoredWhileAway(t *testing.T) {
 	}
 }
 
-func TestV5ARestoreThatTheStreamDoesNotNoticeIsFound(t *testing.T) {
+func TestV5ARestoreThatTheStreamDoesNotReportIsDetected(t *testing.T) {
 	inBubble(t, v5reset+", which the check of a silent watch finds", func(w *world) {
 		w.put("old")
 		w.backup()
@@ -102,7 +102,7 @@ func TestV5ARestoreThatTheStreamDoesNotNoticeIsFound(t *testing.T) {
 }
 
 // Between the check and the next read, the new history may grow until it looks like a continuation of the old one.
-func TestV5WhatTheCheckHasFoundReplacedStaysSo(t *testing.T) {
+func TestV5AHistoryThatTheCheckFoundReplacedStaysReplaced(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		restore func(w *world)
@@ -161,7 +161,7 @@ func TestV5WhatTheCheckHasFoundReplacedStaysSo(t *testing.T) {
 	}
 }
 
-func TestV5RestoredToTheVeryEntry(t *testing.T) {
+func TestV5RestoredToTheSameEntry(t *testing.T) {
 	inBubble(t, v5same, func(w *world) {
 		w.put("one")
 		v := w.text()
@@ -259,7 +259,7 @@ func TestV5RestoredAndWrittenToTheSameRevision(t *testing.T) {
 	})
 }
 
-func TestV5ARestoreBetweenAReadAndItsWatchIsNoticed(t *testing.T) {
+func TestV5ARestoreBetweenAReadAndItsWatchIsDetected(t *testing.T) {
 	inBubble(t, "V5, a store whose history was replaced is read again", func(w *world) {
 		w.put("A")
 		w.must(w.backend.Backup(w.Context()))

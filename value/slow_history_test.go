@@ -9,7 +9,7 @@ import (
 )
 
 // At twenty kilobytes a second, a batch of a megabyte takes most of a minute.
-func TestV4HistoryOverASlowLinkArrives(t *testing.T) {
+func TestV4HistoryOverASlowLinkIsRead(t *testing.T) {
 	for _, d := range []time.Duration{4 * time.Second, 12 * time.Second, 52 * time.Second, 5 * time.Minute} {
 		t.Run(d.String(), func(t *testing.T) {
 			inBubble(t, "V4, each update once, in order: no constant limits how long the store may take to deliver them", func(w *world) {
@@ -27,7 +27,7 @@ func TestV4HistoryOverASlowLinkArrives(t *testing.T) {
 	}
 }
 
-func TestV11AWatchOfHistoryThatSaysClosedIsConfirmedByARead(t *testing.T) {
+func TestV11ErrClosedFromAReadOfHistoryIsConfirmedByARead(t *testing.T) {
 	inBubble(t, "V11, a closed store is an error once a read has confirmed it", func(w *world) {
 		watcher, _ := behind(w, func(r historyRead) {
 			if r.n == 1 {

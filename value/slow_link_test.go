@@ -16,7 +16,7 @@ import (
 )
 
 // A slow link is no fault. These tests run like those of silent members: in virtual time, and with -real in real time.
-func TestV11ASlowLinkIsNoOutage(t *testing.T) {
+func TestV11ASlowLinkIsNotAnOutage(t *testing.T) {
 	for name, story := range map[string]func(t *testing.T, cluster etcdmem.AnyCluster){
 		"many large values are current within 1.5 times what a bare client takes": manyLargeValues,
 		"a read that takes eleven seconds is answered":                            slowRead(11 * time.Second),

@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestV11AWatchThatWorksIsNotGivenUpForASlowRead(t *testing.T) {
+func TestV11AWorkingWatchIsNotAbandonedForASlowRead(t *testing.T) {
 	inBubble(t, "V11, a read that takes long is reported, and the watch that works goes on", func(w *world) {
 		w.put("1")
 		watcher := watch(w, w.text())
@@ -34,7 +34,7 @@ func TestV11AWatchThatWorksIsNotGivenUpForASlowRead(t *testing.T) {
 	})
 }
 
-func TestV1AFirstReadThatTakesLongIsAnswered(t *testing.T) {
+func TestV1ASlowFirstReadIsReturned(t *testing.T) {
 	for _, d := range []time.Duration{12 * time.Second, 52 * time.Second, 5 * time.Minute} {
 		t.Run(d.String(), func(t *testing.T) {
 			inBubble(t, "V1, no constant limits the time of a read", func(w *world) {
@@ -46,7 +46,7 @@ func TestV1AFirstReadThatTakesLongIsAnswered(t *testing.T) {
 	}
 }
 
-func TestV11AReadThatWasLostIsMadeAgain(t *testing.T) {
+func TestV11ALostReadIsRepeated(t *testing.T) {
 	inBubble(t, "V11, a read without an answer is made again", func(w *world) {
 		w.put("1")
 		h := w.Hold(fault.Gets)
@@ -77,7 +77,7 @@ func (s *several) Get(ctx context.Context, r kv.Range) (kv.Snapshot, error) {
 }
 
 // A small read is repeated each second, because the next connection may answer. The reads that are cancelled for that are no outage.
-func TestV11ASlowStoreThatAnswersIsNoOutage(t *testing.T) {
+func TestV11ASlowStoreIsNotAnOutage(t *testing.T) {
 	inBubble(t, "V11, only a store that does not answer is an outage", func(w *world) {
 		m := memory.New()
 		_, err := m.Put(w.Context(), w.key, []byte("1"))

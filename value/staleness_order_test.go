@@ -8,7 +8,7 @@ import (
 )
 
 // A Get returns ErrStale when its watcher has been open for too long without an answer, and Status is stale when the Value has.
-func TestV11AWatcherIsNotStaleBeforeItsValueIs(t *testing.T) {
+func TestV11AWatcherIsNotStaleBeforeItsValue(t *testing.T) {
 	v := New(memory.New(), "/a", String, WithMaxStaleness(time.Second))
 	w := v.Watch()
 	defer w.Close()

@@ -42,7 +42,7 @@ func TestV11StaleWhenCutOff(t *testing.T) {
 	})
 }
 
-func TestV11OldNewsIsNotReturned(t *testing.T) {
+func TestV11AnUpdateThatIsTooOldIsNotReturned(t *testing.T) {
 	eachMode(t, inBubble, v11stale+", even while there is an unread update that is old", func(w *world, opts ...value.WatchOption) {
 		v := w.text(value.WithMaxStaleness(10 * time.Second))
 		a := w.watchFrom("one", v, opts...)
@@ -75,7 +75,7 @@ func TestV11StaleFromTheBeginning(t *testing.T) {
 	})
 }
 
-func TestV11ABusyStreamIsNoConfirmation(t *testing.T) {
+func TestV11ABusyStreamDoesNotConfirmTheValue(t *testing.T) {
 	inBubble(t, v11stale+"; what a watch delivers may be late", func(w *world) {
 		a := w.watchFrom("one", w.text(value.WithMaxStaleness(10*time.Second)))
 		w.Settle()
@@ -90,7 +90,7 @@ func TestV11ABusyStreamIsNoConfirmation(t *testing.T) {
 
 // While the watcher may return only ErrStale, it does not take updates that were read from history. If it then waited for them, it would spin,
 // and in a bubble that never ends.
-func TestV11AnEveryUpdateGetRestsWhileStale(t *testing.T) {
+func TestV11AnEveryUpdateGetDoesNotSpinWhileStale(t *testing.T) {
 	inBubble(t, v11stale+", and waits in between", func(w *world) {
 		const limit = 2 * time.Second
 		v := w.text(value.WithBacklog(1), value.WithMaxStaleness(limit))
@@ -117,7 +117,7 @@ func TestV11AnEveryUpdateGetRestsWhileStale(t *testing.T) {
 }
 
 // A watch that delivers confirms nothing, because its events may be late.
-func TestV11ABusyWatchDoesNotPutOffTheReadsOfALimitToStaleness(t *testing.T) {
+func TestV11ABusyWatchDoesNotDelayTheReadsForMaxStaleness(t *testing.T) {
 	inBubble(t, "V11, with a limit to staleness the key is read every half of it", func(w *world) {
 		v := w.text(value.WithMaxStaleness(10 * time.Second))
 		a := w.watchFrom("x", v)
@@ -136,7 +136,7 @@ func TestV11ABusyWatchDoesNotPutOffTheReadsOfALimitToStaleness(t *testing.T) {
 	})
 }
 
-func TestTheShortestLimitToStalenessIsMet(t *testing.T) {
+func TestTheShortestMaxStalenessIsKept(t *testing.T) {
 	inBubble(t, "a limit of 100 ms is accepted, and holds if reads take less than half of it", func(w *world) {
 		w.put("one")
 		w.Delay(40*time.Millisecond, fault.Reads)

@@ -13,7 +13,7 @@ import (
 type Status struct {
 	// Connected reports whether the key was read and the store has acknowledged the watch. It is false while no watcher is open. If
 	// the store reports no outage, it stays true until the read of [WithCheck] has had no answer for ten seconds, and a small read
-	// besides has had none either.
+	// has had none either.
 	Connected bool
 	// Since is when Connected last changed, or when the first attempt failed. Before that it is zero.
 	Since time.Time

@@ -40,7 +40,7 @@ func (r *statusReader) want(what string, news bool, ok func(s value.Status) bool
 	r.seen = nil
 }
 
-func TestStatusChangesYieldsThePresentStatusAndThenEachChange(t *testing.T) {
+func TestStatusChangesYieldsTheCurrentStatusAndThenEachChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, back := t.Context(), memory.New()
 		put := func(v string) {

@@ -36,7 +36,7 @@ func onLog(text string, do func()) value.Option {
 	})))
 }
 
-func TestV11StatusAndLatestKnowEachUpdateThatAWatcherOfEveryUpdateHasReturned(t *testing.T) {
+func TestV11StatusAndLatestIncludeEachUpdateThatAWatcherHasReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		put(t, store, key, "1")
@@ -92,7 +92,7 @@ func (s slowWatches) Watch(ctx context.Context, r kv.Range, after kv.Revision) i
 	}
 }
 
-func TestV11StatusKnowsTheErrorThatAGetHasReturned(t *testing.T) {
+func TestV11StatusHasTheErrorThatAGetHasReturned(t *testing.T) {
 	for _, failure := range []error{kv.ErrPermission, kv.ErrClosed, kv.ErrTooLarge, kv.ErrUnsupported} {
 		synctest.Test(t, func(t *testing.T) {
 			store := fault.New(memory.New())
@@ -115,7 +115,7 @@ func TestV11StatusKnowsTheErrorThatAGetHasReturned(t *testing.T) {
 	}
 }
 
-func TestV14LatestHasAValueWhileTheFirstAnswerTakesThePlaceOfWhatWasLastKnown(t *testing.T) {
+func TestV14LatestHasAValueWhileTheFirstAnswerReplacesTheLastKnown(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		b.put("7")
 		b.runs(7)
@@ -141,7 +141,7 @@ func TestV14LatestHasAValueWhileTheFirstAnswerTakesThePlaceOfWhatWasLastKnown(t 
 	})
 }
 
-func TestAHandlerOfTheLogThatWaitsStopsNoBubble(t *testing.T) {
+func TestABlockedLogHandlerDoesNotStopTheBubble(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
 		b.put("7")
 		b.runs(7)

@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestV11StatusIsHonest(t *testing.T) {
+func TestV11StatusReportsEachState(t *testing.T) {
 	inBubble(t, "V11, Status and log say what is going on", func(w *world) {
 		var log logbook
 		w.put("one")
@@ -78,7 +78,7 @@ func TestV11StatusIsHonest(t *testing.T) {
 	})
 }
 
-func TestV11AWatchThatEndsWithoutAnErrorIsShown(t *testing.T) {
+func TestV11AWatchThatEndsWithoutAnErrorIsInStatus(t *testing.T) {
 	inBubble(t, "V11, what is going on is never hidden", func(w *world) {
 		v := w.text()
 		a := w.watchFrom("one", v)
@@ -136,7 +136,7 @@ func (a asking) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
+func TestV11ALogHandlerMayCallStatus(t *testing.T) {
 	inBubble(t, "V11, Status may be called from anywhere, even by the handler of the log", func(w *world) {
 		var v *value.Value[string]
 		asked := 0
@@ -158,7 +158,7 @@ func TestV11StatusCanBeAskedForByTheLog(t *testing.T) {
 	})
 }
 
-func TestV11StatusNamesABadValueBeforeAGetReturnsIt(t *testing.T) {
+func TestV11StatusHasABadValueBeforeAGetReturnsIt(t *testing.T) {
 	inBubble(t, "V11, after a Get has returned a bad value, Status has it", func(w *world) {
 		w.put("1")
 		var v *value.Value[int]

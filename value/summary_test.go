@@ -129,7 +129,7 @@ func TestV15AnOwnWriteAmongManyKeysCostsAFewEntries(t *testing.T) {
 }
 
 // If the watch does not deliver the write, or if other keys change all the time, the keys are read.
-func TestV15AnOwnWriteAmongManyKeysThatTheWatchDoesNotBringIsRead(t *testing.T) {
+func TestV15AnOwnWriteAmongManyKeysIsReadIfTheWatchDoesNotDeliverIt(t *testing.T) {
 	for name, happens := range map[string]func(b *mapBed, s *transfers){
 		"the watch is silent": func(b *mapBed, _ *transfers) { b.Silence() },
 		"other keys change before each read": func(b *mapBed, s *transfers) {
@@ -181,17 +181,17 @@ func (b *mapBed) wantView(w *value.Watcher[value.View[string]]) {
 	}
 }
 
-func TestTheCheckOfManyKeysFindsWhatADeadStreamDidNotBring(t *testing.T) {
+func TestTheCheckOfManyKeysFindsWhatADeadStreamDidNotDeliver(t *testing.T) {
 	for name, c := range map[string]struct {
 		happens func(b *mapBed)
 		want    []string
 	}{
-		"a put":       {func(b *mapBed) { b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
-		"a deletion":  {func(b *mapBed) { b.delete("/m/0500") }, []string{"/m/0500: 1 -> none"}},
-		"a new key":   {func(b *mapBed) { b.put("/m/x", "1") }, []string{"/m/x: none -> 1"}},
-		"made anew":   {func(b *mapBed) { b.delete("/m/0500"); b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
-		"the newest":  {func(b *mapBed) { b.delete("/m/0999") }, []string{"/m/0999: 1 -> none"}},
-		"one for one": {func(b *mapBed) { b.delete("/m/0999"); b.put("/m/x", "1") }, []string{"/m/0999: 1 -> none", "/m/x: none -> 1"}},
+		"a put":         {func(b *mapBed) { b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
+		"a deletion":    {func(b *mapBed) { b.delete("/m/0500") }, []string{"/m/0500: 1 -> none"}},
+		"a new key":     {func(b *mapBed) { b.put("/m/x", "1") }, []string{"/m/x: none -> 1"}},
+		"created again": {func(b *mapBed) { b.delete("/m/0500"); b.put("/m/0500", "2") }, []string{"/m/0500: 1 -> 2"}},
+		"the newest":    {func(b *mapBed) { b.delete("/m/0999") }, []string{"/m/0999: 1 -> none"}},
+		"one for one":   {func(b *mapBed) { b.delete("/m/0999"); b.put("/m/x", "1") }, []string{"/m/0999: 1 -> none", "/m/x: none -> 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onLargeMap(t, func(b *mapBed, _ *transfers) {

@@ -125,7 +125,7 @@ func TestV7AValueThatIsTooLargeFromTheBeginning(t *testing.T) {
 	})
 }
 
-func TestV4AnUpdateThatIsTooLargeIsReturnedAsItself(t *testing.T) {
+func TestV4AnUpdateThatIsTooLargeIsReturnedAsABadValue(t *testing.T) {
 	inBubble(t, v4tooLarge, func(w *world) {
 		v := value.New(&narrowStater{narrow{w.Store}}, w.key, value.String)
 		w.put("one")
@@ -188,7 +188,7 @@ func TestV4SeveralUpdatesThatAreTooLargeAreAGap(t *testing.T) {
 }
 
 // A store that cannot read without the values cannot skip a value that is too large.
-func TestV11WhatIsTooLargeIsReturnedWhereTheStoreCannotGoPastIt(t *testing.T) {
+func TestV11ErrTooLargeIsReturnedIfTheStoreCannotSkipTheValue(t *testing.T) {
 	inBubble(t, v7tooLarge, func(w *world) {
 		var log logbook
 		v := value.New(&narrow{w.Store}, w.key, value.String, log.option())

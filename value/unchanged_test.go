@@ -24,7 +24,7 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 			"cut, compacted":  func(w *world) { w.Cut(); w.compact(); w.Heal() },
 			"read once more":  func(w *world) { watch(w, w.text()) },
 			"other keys":      func(w *world) { w.putOther() },
-			"opened anew":     func(w *world) { w.Fail(1, kv.ErrUnavailable); w.EndStreams(nil) },
+			"opened again":    func(w *world) { w.Fail(1, kv.ErrUnavailable); w.EndStreams(nil) },
 			"failed for long": func(w *world) { w.Fail(5, kv.ErrUnavailable, fault.Reads); w.EndStreams(kv.ErrUnavailable) },
 		} {
 			t.Run(mode+"/"+name, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestV13UnchangedIsNotNews(t *testing.T) {
 	}
 }
 
-func TestV13ABookmarkIsNoNews(t *testing.T) {
+func TestV13ABookmarkIsNotNews(t *testing.T) {
 	eachMode(t, inBubble, "V13: a bookmark is not returned, but Status shows it", func(w *world, opts ...value.WatchOption) {
 		v := w.text()
 		a := w.watchFrom("one", v, opts...)

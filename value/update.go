@@ -30,7 +30,7 @@ import (
 //
 // # When an acknowledgement is lost
 //
-// When the store is cut off during a write, nobody knows whether the write has happened, or whether it will happen later. Update
+// When the store is cut off during a write, it is unknown whether the write has happened, or whether it will happen later. Update
 // finds out, and does not write twice. A write that replaces a value requires the ModRevision that was read. A key leaves a
 // ModRevision once and never returns to it. This has three consequences:
 //

@@ -89,7 +89,7 @@ func stored[T any](w *world, codec value.Codec[T]) T {
 	return v
 }
 
-func TestTheSumOfSixteenWritersIsWithinWhatTheyKnow(t *testing.T) {
+func TestSixteenWritersLoseNoUpdateExceptUnknownOutcomes(t *testing.T) {
 	each(t, "each update is made exactly once, or its call reports that the outcome is unknown", func(w *world) {
 		codec := value.JSONCodec[tally]()
 		w.put(`{"N":0}`)
@@ -110,7 +110,7 @@ func TestTheSumOfSixteenWritersIsWithinWhatTheyKnow(t *testing.T) {
 	})
 }
 
-func TestTheSumOfSixteenDistinctWritersIsExact(t *testing.T) {
+func TestSixteenDistinctWritersLoseNoUpdate(t *testing.T) {
 	each(t, "each update is made exactly once, and each call knows", func(w *world) {
 		codec := value.JSONCodec[tally]()
 		w.put(`{"N":0}`)
@@ -127,7 +127,7 @@ func TestTheSumOfSixteenDistinctWritersIsExact(t *testing.T) {
 	})
 }
 
-func TestTheListOfSixteenIdempotentWritersIsComplete(t *testing.T) {
+func TestSixteenIdempotentWritersLoseNoUpdate(t *testing.T) {
 	each(t, "a name that is added once or several times is in the list once in the end", func(w *world) {
 		codec := value.JSONCodec[[]string]()
 		var c updates

@@ -25,7 +25,7 @@ func TestUpdateReturnsTheErrorOfChange(t *testing.T) {
 	})
 }
 
-func TestUpdateLeavesABadValueAlone(t *testing.T) {
+func TestUpdateDoesNotReplaceABadValue(t *testing.T) {
 	each(t, "a value that does not decode is a *DecodeError, and change is not called", func(w *world) {
 		at := w.put("seven")
 		calls := 0
@@ -68,7 +68,7 @@ func TestUpdateReturnsTheErrorOfTheEncoder(t *testing.T) {
 	})
 }
 
-func TestUpdateReturnsWhatWaitingDoesNotCure(t *testing.T) {
+func TestUpdateReturnsPermanentErrors(t *testing.T) {
 	for _, refusal := range []error{kv.ErrPermission, kv.ErrTooLarge, kv.ErrUnsupported} {
 		for _, op := range []fault.Ops{fault.Gets, fault.Puts} {
 			t.Run(fmt.Sprint(refusal, op), func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestUpdateEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestWhatIsWrongWithAnUpdateIsSaid(t *testing.T) {
+func TestInvalidArgumentsOfUpdateAreReported(t *testing.T) {
 	ctx, store, codec := t.Context(), memory.New(), value.JSONCodec[int]()
 	change := func(int, bool) (int, error) { return 1, nil }
 	check := func(int) error { return nil }

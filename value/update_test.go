@@ -61,7 +61,7 @@ func (w *world) wantErr(err error, want ...error) {
 	}
 }
 
-func TestUpdateMakesTheKeyAndThenChangesIt(t *testing.T) {
+func TestUpdateCreatesTheKeyAndThenChangesIt(t *testing.T) {
 	each(t, "Update writes what change returns, and returns it with its revision", func(w *world) {
 		calls := 0
 		before := w.putOther()

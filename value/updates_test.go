@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-func TestUpdatesGoOnUntilTheEnd(t *testing.T) {
+func TestUpdatesContinueUntilTheContextEnds(t *testing.T) {
 	each(t, "Updates yields what successive Gets return, errors included, until its context or the watcher ends", func(w *world) {
 		w.put("1")
 		a := watch(w, w.number(), value.EveryUpdate())
@@ -118,7 +118,7 @@ func TestV7NoErrorOfADecoderEndsUpdates(t *testing.T) {
 	})
 }
 
-func TestWherePassesOver(t *testing.T) {
+func TestWhereSkipsValues(t *testing.T) {
 	eachMode(t, each, "values that Where rejects are skipped, and not returned later", func(w *world, opts ...value.WatchOption) {
 		w.putNumbers(1, 1)
 		a := watch(w, w.number(), opts...)

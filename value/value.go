@@ -85,7 +85,7 @@ func (v *Value[T]) Latest() (r Reading[T], ok bool) {
 	return r, true
 }
 
-// KeepCurrent keeps Latest current until stop is called, for programs that read nothing but Latest. It is a watcher that nobody reads, and
+// KeepCurrent keeps Latest current until stop is called, for programs that read nothing but Latest. It is a watcher that is not read, and
 // returns at once: Latest has no value before the store has answered. stop may be called more than once.
 func (v *Value[T]) KeepCurrent() (stop func()) {
 	w := v.Watch()

@@ -155,7 +155,7 @@ func (label decades) Ticks(low, high float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// save writes p as an SVG that any viewer draws with a font of its own.
+// save writes p as an SVG that any viewer draws with its own font.
 func save(p *plot.Plot, file string) error {
 	sans := font.Font{Typeface: "Liberation", Variant: "Sans"}
 	for _, style := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font,

@@ -10,7 +10,7 @@ import (
 )
 
 // What stands in the document is what was measured, and not what somebody wrote.
-func TestTheDocumentIsMadeOfTheResults(t *testing.T) {
+func TestTheDocumentIsGeneratedFromTheResults(t *testing.T) {
 	const docs = "../../docs"
 	dir := t.TempDir()
 	copyFile(t, filepath.Join(docs, "performance.md"), filepath.Join(dir, "performance.md"))
@@ -69,7 +69,7 @@ func TestTablesAreMedians(t *testing.T) {
 	}
 }
 
-func TestAGoalThatIsMissedSaysSo(t *testing.T) {
+func TestAMissedGoalIsReported(t *testing.T) {
 	slow := strings.ReplaceAll(printed, "60000 ns/op", "6000 ns/op")
 	slow = strings.ReplaceAll(slow, "25000 ns/op", "2500 ns/op")
 	m, err := parse(strings.NewReader(slow), "slow")

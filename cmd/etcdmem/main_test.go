@@ -41,7 +41,7 @@ func TestAClientReachesTheMembersOverTCP(t *testing.T) {
 	}
 	for i, m := range members.Members {
 		if want := "http://" + addresses[i]; m.ClientURLs[0] != want {
-			t.Errorf("member %d is said to be at %s, want %s", i, m.ClientURLs[0], want)
+			t.Errorf("member %d has the address %s, want %s", i, m.ClientURLs[0], want)
 		}
 		status, err := client.Status(ctx, addresses[i])
 		if err != nil || status.Header.MemberId != m.ID || status.Header.Revision != 2 {

@@ -24,7 +24,7 @@ func follow(ctx context.Context, limits *value.Value[Limits], apply func(Limits)
 		case ctx.Err() != nil || value.IsFinal(err):
 			return err
 		default:
-			log.Print(err) // a value that does not decode, or a permission that is gone: keep the limits there are
+			log.Print(err) // a value that does not decode, or a withdrawn permission: keep the current limits
 		}
 	}
 }

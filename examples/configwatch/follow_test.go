@@ -16,7 +16,7 @@ func TestLimitsAreFollowed(t *testing.T) {
 		go follow(t.Context(), limits, func(l Limits) { applied = l })
 
 		store.Put(t.Context(), "/app/limits", []byte(`{"rps":10}`))
-		synctest.Wait() // until nothing is left to happen
+		synctest.Wait() // until all goroutines are blocked
 		if applied.RPS != 10 {
 			t.Errorf("applied %+v, want 10 a second", applied)
 		}

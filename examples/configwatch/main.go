@@ -3,7 +3,7 @@
 //	go run ./examples/configwatch -endpoints localhost:2379
 //	etcdctl put /app/limits '{"rps":10}'
 //
-// Its tests need no etcd, and no patience: see follow_test.go.
+// Most of its tests need no etcd and take no time: see follow_test.go.
 package main
 
 import (

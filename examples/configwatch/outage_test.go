@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// An outage of a minute takes no time in a synctest bubble, where the clock moves when nothing else can.
+// An outage of minutes takes no time in a synctest bubble: its clock moves when all goroutines are blocked.
 func TestLimitsSurviveAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := fault.New(memory.New())

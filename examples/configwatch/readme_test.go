@@ -6,6 +6,6 @@ import (
 	"github.com/watchkv/watchkv/internal/pagetest"
 )
 
-func TestReadmeShowsThisCode(t *testing.T) {
+func TestReadmeQuotesThisCode(t *testing.T) {
 	pagetest.ShowsCode(t, "../../README.md", ".", "../manykeys")
 }

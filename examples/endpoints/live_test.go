@@ -226,7 +226,7 @@ func (t *truth) judge(list state) error {
 	return fmt.Errorf("the list is [%s], which etcd has never held", list.addresses)
 }
 
-func TestTheListIsRightWithinASecondOfAnExpiryWhateverHappensToAMember(t *testing.T) {
+func TestTheListIsRightWithinASecondOfAnExpiryDuringAnyFaultOfAMember(t *testing.T) {
 	for name, happens := range faults {
 		for seconds := 1; seconds <= 6; seconds++ { // the lease expires after five seconds, or later if the leader has a fault
 			member := 1 + seconds%2
@@ -284,7 +284,7 @@ func steps() *rapid.Generator[[]step] {
 }
 
 // To run more of them: go test ./examples/endpoints -run RandomStories -rapid.checks 10000
-func TestTheListIsRightWithinASecondInRandomStories(t *testing.T) {
+func TestTheListIsRightWithinASecondDuringRandomFaults(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		member := rapid.IntRange(1, 2).Draw(t, "member")
 		story := steps().Draw(t, "story")

@@ -10,7 +10,7 @@ import (
 	"go.etcd.io/etcd/client/v3/concurrency"
 )
 
-// ErrNotLeading is the error of a job that came after its term.
+// ErrNotLeading is the error of a job that the program does after its term has ended.
 var ErrNotLeading = errors.New("another program may lead by now")
 
 // A Term is the time in which a program leads.
@@ -19,8 +19,8 @@ type Term struct {
 	election *concurrency.Election
 }
 
-// Lead calls work each time the program named name leads, one term after the other. The context of work ends when the term ends, as far
-// as the program can know. Lead returns when ctx ends, and hands over.
+// Lead calls work each time the program called name becomes the leader, one term after the other. It cancels the context of work when the
+// program notices that its term has ended. When ctx ends, Lead gives up the leadership and returns.
 func Lead(ctx context.Context, client *clientv3.Client, name string, ttl time.Duration, work func(ctx context.Context, t *Term)) error {
 	for {
 		err := leadOnce(ctx, client, name, int64(ttl.Seconds()), work)
@@ -28,7 +28,7 @@ func Lead(ctx context.Context, client *clientv3.Client, name string, ttl time.Du
 			return ctx.Err()
 		}
 		if err != nil {
-			time.Sleep(time.Second) // etcd cannot be reached, and that was not the first attempt
+			time.Sleep(time.Second) // etcd cannot be reached: wait before the next attempt
 		}
 	}
 }
@@ -38,7 +38,7 @@ func leadOnce(ctx context.Context, client *clientv3.Client, name string, ttl int
 	if err != nil {
 		return err
 	}
-	// The session lasts longer than ctx, so that it can hand over at the end.
+	// The session does not use ctx: after the end of ctx, it still has to give up the leadership.
 	session, err := concurrency.NewSession(client, concurrency.WithLease(lease.ID), concurrency.WithTTL(int(ttl)))
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func leadOnce(ctx context.Context, client *clientv3.Client, name string, ttl int
 	return nil
 }
 
-// prepare makes what all programs need. A mutex has only one of them at it at a time.
+// prepare creates the key that all programs need. The mutex lets only one program do so at a time.
 func prepare(ctx context.Context, client *clientv3.Client, session *concurrency.Session) error {
 	mutex := concurrency.NewMutex(session, "/jobs/setup")
 	if err := mutex.Lock(ctx); err != nil {
@@ -79,8 +79,8 @@ func prepare(ctx context.Context, client *clientv3.Client, session *concurrency.
 	return err
 }
 
-// Do notes that a job is done, and returns how many are. It does so only if the term lasts, in one transaction: what a program believes
-// about its term can be old.
+// Do records that a job is done, and returns the number of jobs that are done. The same transaction checks that the term still lasts,
+// because the program may not have noticed its end yet.
 func (t *Term) Do(ctx context.Context, job string) (done int, err error) {
 	_, err = concurrency.NewSTM(t.client, func(stm concurrency.STM) error {
 		if stm.Rev(t.election.Key()) != t.election.Rev() {

@@ -1,10 +1,9 @@
-// Command leaderelection shows etcd's package concurrency on etcd in memory: two programs of which one leads, and what happens when the
-// member of etcd freezes to which the leader is connected. It takes some seconds. Its tests tell the same story in a bubble, and take
-// none.
+// Command leaderelection shows etcd's package concurrency on etcd in memory. Two programs compete, and one of them leads. Then the member of
+// etcd that the leader is connected to freezes. The command takes some seconds. Its test runs the same steps in a bubble, in no time.
 //
 //	go run ./examples/leaderelection
 //
-// Copy lead.go: a session, an election, a mutex, and a transaction that is done only while the program leads.
+// Copy lead.go. It has a session, an election, a mutex, and a transaction that succeeds only while the program leads.
 package main
 
 import (
@@ -36,7 +35,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer cluster.Close()
-	if err := cluster.MoveLeader(ctx, 2); err != nil { // so that etcd itself needs no election here
+	if err := cluster.MoveLeader(ctx, 2); err != nil { // so that the frozen member is not the leader of etcd
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -44,7 +43,7 @@ func run(ctx context.Context, out io.Writer) error {
 	defer running.Wait()
 	defer stop()
 
-	// program starts one, and returns its terms.
+	// program starts a program and returns its terms.
 	program := func(client *clientv3.Client, name string) <-chan term {
 		terms := make(chan term)
 		running.Go(func() {
@@ -62,24 +61,24 @@ func run(ctx context.Context, out io.Writer) error {
 
 	cluster.Freeze(0)
 	late := make(chan error)
-	go func() { // the first program does not know yet
+	go func() { // this job waits for the frozen member
 		_, err := first.Do(ctx, "b")
 		late <- err
 	}()
-	fmt.Fprintln(out, "the member of etcd freezes that it is connected to")
+	fmt.Fprintln(out, "the member of etcd that it is connected to freezes")
 
 	next := <-second
 	done, err = next.Do(ctx, "c")
 	fmt.Fprintln(out, "the second program leads; jobs done:", done, err)
 	<-first.ctx.Done()
-	fmt.Fprintln(out, "the first program has noticed")
+	fmt.Fprintln(out, "the first program has noticed that its term ended")
 
 	cluster.Thaw(0)
-	fmt.Fprintln(out, "the member goes on, and with it a job of the first program:", <-late)
+	fmt.Fprintln(out, "the member continues; the waiting job of the first program fails:", <-late)
 	return nil
 }
 
-// A term is a [Term] of one of the programs, with its context.
+// A term is a [Term] with its context.
 type term struct {
 	*Term
 	ctx context.Context

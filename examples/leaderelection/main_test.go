@@ -15,7 +15,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-func TestTheProgramShowsWhatItPromises(t *testing.T) {
+func TestTheOutputOfTheProgram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
 		began := time.Now()
@@ -23,10 +23,10 @@ func TestTheProgramShowsWhatItPromises(t *testing.T) {
 			t.Fatal(err)
 		}
 		const want = `the first program leads; jobs done: 1 <nil>
-the member of etcd freezes that it is connected to
+the member of etcd that it is connected to freezes
 the second program leads; jobs done: 2 <nil>
-the first program has noticed
-the member goes on, and with it a job of the first program: another program may lead by now
+the first program has noticed that its term ended
+the member continues; the waiting job of the first program fails: another program may lead by now
 `
 		if got := out.String(); got != want {
 			t.Errorf("the program printed\n%s\nwant\n%s", got, want)
@@ -37,8 +37,8 @@ the member goes on, and with it a job of the first program: another program may 
 	})
 }
 
-// A frozen member does not end a term if there is time to leave it: keep-alive finds it within 15 s.
-func TestATermOutlastsAMemberThatFreezes(t *testing.T) {
+// A frozen member does not end a term whose lease is long enough: keep-alive detects the member within 15 s.
+func TestATermSurvivesAFrozenMember(t *testing.T) {
 	for frozen := range 3 {
 		t.Run(fmt.Sprint("member ", frozen), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -53,18 +53,18 @@ func TestATermOutlastsAMemberThatFreezes(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				terms, ended := make(chan term, 10), make(chan error, 1)
 				go func() {
-					ended <- Lead(ctx, client, "it", time.Minute, func(ctx context.Context, t *Term) {
+					ended <- Lead(ctx, client, "one", time.Minute, func(ctx context.Context, t *Term) {
 						terms <- term{t, ctx}
 						<-ctx.Done()
 					})
 				}()
-				its := <-terms
+				leading := <-terms
 				time.Sleep(time.Second) // etcd's client gives up a lease after 5 s if it was never kept alive
 				cluster.Freeze(frozen)
 				time.Sleep(10 * time.Minute)
-				r, err := cluster.Client((frozen+1)%3).Get(t.Context(), its.election.Key())
-				if err != nil || len(r.Kvs) != 1 || its.ctx.Err() != nil {
-					t.Errorf("ten minutes later etcd has %v, %v for the leader, and its term: %v; want that it leads", r, err, its.ctx.Err())
+				r, err := cluster.Client((frozen+1)%3).Get(t.Context(), leading.election.Key())
+				if err != nil || len(r.Kvs) != 1 || leading.ctx.Err() != nil {
+					t.Errorf("ten minutes later, etcd has %v, %v as the leader, and the error of its term is %v; want that it still leads", r, err, leading.ctx.Err())
 				}
 				stop()
 				<-ended

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Compact forgets the changes before rev. The current entries stay.
+// Compact removes the changes before rev from the history. The current entries stay.
 func (s *Store) Compact(ctx context.Context, rev kv.Revision) error {
 	err := s.alone(ctx, func(l *log) error {
 		before, err := openLog(s.path, max(l.Revision, rev-1))
@@ -38,8 +38,8 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return failures.Op(ctx, "backup", err)
 }
 
-// Restore takes the store back to a backup. Watches end with [kv.ErrReset]. The entries are those of the backup. Revisions go
-// on rising, so that a revision of the new history is never one of the old history.
+// Restore replaces the entries of the store by those of a backup. Watches end with [kv.ErrReset]. Revisions continue to rise, so
+// no revision of the new history is also one of the old history.
 func (s *Store) Restore(ctx context.Context, backup io.Reader) error {
 	err := s.alone(ctx, func(l *log) error {
 		h, _, err := readHeader(backup)
@@ -74,5 +74,5 @@ func replace(path string, text []byte) error {
 		return err
 	}
 	defer dir.Close()
-	return dir.Sync() // otherwise a crash may undo the rename, and later writes with it
+	return dir.Sync() // otherwise a crash may undo the rename and lose later writes
 }

@@ -1,8 +1,8 @@
 // Package logkv is a [kv.Store] whose data is one file: a log to which every commit appends a line.
 //
-// It shows how a store is written: docs/writing-a-backend.md explains this code. It is also of use to programs of one machine
-// that want durable keys to watch, without a server. Any number of Stores, in any number of processes, may have a log open. A
-// write is on the disk when it returns. A program that is killed while it writes leaves a log that the next writer mends.
+// It shows how a store is written: docs/writing-a-backend.md explains this code. It is also useful in itself: the programs of one
+// machine can watch durable keys without a server. Any number of Stores, in any number of processes, may have the same log open.
+// A write is on the disk when it returns. If a program is killed while it writes, the next writer repairs the log.
 //
 // The first line of a log is a header: the contents of the store at some revision. Each later line is a record: the changes of
 // the next revision. So a revision is the number of a record, and a watch reads the log forward. Writers take turns with a

@@ -54,7 +54,7 @@ type log struct {
 	live  map[string]kv.Entry
 	lines []int64 // where the records begin
 	end   int64   // where the last line ends
-	torn  bool    // a line without an end follows it
+	torn  bool    // an incomplete line follows it
 }
 
 // openLog opens the log at path, and reads it up to a revision.
@@ -105,7 +105,7 @@ func (l *log) read(until kv.Revision) error {
 		l.end += int64(len(text))
 		var rec record
 		if json.Unmarshal(text, &rec) != nil {
-			continue // its writer was killed; if not, the number of the next record is wrong
+			continue // a killed writer left this line; after any other damage, the next record has a wrong number
 		}
 		if rec.Revision != l.last+1 {
 			return fmt.Errorf("the log is damaged: record %d follows %d", rec.Revision, l.last)

@@ -6,6 +6,6 @@ import (
 	"github.com/watchkv/watchkv/internal/pagetest"
 )
 
-func TestThePageShowsThisCode(t *testing.T) {
+func TestThePageQuotesThisCode(t *testing.T) {
 	pagetest.ShowsCode(t, "../../docs/writing-a-backend.md", ".")
 }

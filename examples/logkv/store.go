@@ -14,7 +14,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// poll is how often a watch looks for the writes of other Stores, and a waiting writer for its turn.
+// poll is the interval in which a watch looks for writes of other Stores, and in which a writer tries to get the lock.
 const poll = 10 * time.Millisecond
 
 // Store is a [kv.Store], a [kv.Writer] and a [kv.Committer] over a log. Its methods may be called concurrently.
@@ -26,7 +26,7 @@ type Store struct {
 
 	mu    sync.Mutex
 	log   *log
-	grown chan struct{} // closed, and replaced, when there is more in the log
+	grown chan struct{} // closed and replaced when the log has grown
 }
 
 // Open opens the log at path, and makes an empty one if there is none. It makes two more files when it needs them: path.new,
@@ -54,7 +54,7 @@ func (s *Store) open() error {
 	return err
 }
 
-// Close ends the watches of s. Every later use of s fails with [kv.ErrClosed]. Close waits for a write that is under way.
+// Close ends the watches of s. Every later use of s fails with [kv.ErrClosed]. Close waits for a pending write.
 func (s *Store) Close() error {
 	s.once.Do(func() { close(s.closed) })
 	s.mu.Lock()

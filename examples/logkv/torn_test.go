@@ -9,7 +9,7 @@ import (
 )
 
 // A program that is killed while it writes leaves the beginning of a line, or a line without its newline.
-func TestTheLogOfAKilledWriterIsMended(t *testing.T) {
+func TestLogOfKilledWriterIsRepaired(t *testing.T) {
 	for _, lost := range []int{1, 10} {
 		path := filepath.Join(t.TempDir(), "log")
 		s := openTest(t, path)
@@ -38,7 +38,7 @@ func TestTheLogOfAKilledWriterIsMended(t *testing.T) {
 			t.Errorf("without the last %d bytes of the log: the next put is revision %d, %v, want %d", lost, rev, err, want)
 		}
 		if e, err := kv.GetKey(t.Context(), openTest(t, path), "k"); err != nil || string(e.Value) != "next" {
-			t.Errorf("after it was mended, and opened again: got %q, %v", e.Value, err)
+			t.Errorf("after the repair, in a Store that was opened later: got %q, %v", e.Value, err)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (s *Store) commit(ctx context.Context, what string, ops ...kv.Op) (rev kv.R
 				return err
 			}
 			rev = rec.Revision
-			return s.append(line(rec)) // it takes effect when a Store reads it from there, this one included
+			return s.append(line(rec)) // each Store, also this one, applies the change when it reads the line
 		})
 	}
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Store) append(text []byte) error {
 	return errors.Join(err, file.Sync())
 }
 
-// alone calls f with the whole log, while no other writer can write to it. It reads what f wrote before it returns.
+// alone calls f with the complete log while no other writer can write to it. Then it reads what f wrote.
 func (s *Store) alone(ctx context.Context, f func(*log) error) error {
 	release, err := s.takeTurn(ctx)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Store) alone(ctx context.Context, f func(*log) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err = s.refresh()
-	if err == nil && s.log.torn { // end the line of a writer that was killed: then it is a record, or no record
+	if err == nil && s.log.torn { // end the line of a killed writer; readers skip it unless it is a complete record
 		if err = s.append([]byte("\n")); err == nil {
 			err = s.refresh()
 		}

@@ -54,12 +54,12 @@ func followEndpoints(ctx context.Context, store store, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		for c := range view.Changes() { // since the View before
+		for c := range view.Changes() { // since the previous View
 			switch {
 			case c.New == nil:
 				fmt.Fprintln(out, c.Key, "is gone")
 			case c.New.Err != nil:
-				fmt.Fprintln(out, c.Key, "is bad") // and has its last good value; the others are as they are
+				fmt.Fprintln(out, c.Key, "is bad") // c.New.Value is its last good value
 			default:
 				fmt.Fprintln(out, c.Key, "is at", c.New.Value.Addr)
 			}
@@ -72,7 +72,7 @@ func followEndpoints(ctx context.Context, store store, out io.Writer) error {
 	return nil
 }
 
-// change is what happens to the endpoints after each step.
+// change changes the endpoints after a step.
 func change(ctx context.Context, store store, step int) error {
 	ops := [][]kv.Op{
 		{kv.PutOp("/svc/a", []byte(`{"addr":"10.0.0.1"}`)), kv.PutOp("/svc/b", []byte(`{"addr":"10.0.0.2"}`))},

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheProgramShowsWhatItPromises(t *testing.T) {
+func TestTheOutputOfTheProgram(t *testing.T) {
 	var out strings.Builder
 	if err := run(t.Context(), &out); err != nil {
 		t.Fatal(err)

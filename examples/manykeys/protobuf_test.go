@@ -18,7 +18,7 @@ func ProtoCodec[T any, P interface {
 	proto.Message
 }]() value.Codec[P] {
 	return value.Codec[P]{
-		// The same bytes for the same message: so a change that changes nothing is not written.
+		// Equal messages have equal bytes, so Update can see that nothing has changed, and does not write.
 		Encode: func(m P) ([]byte, error) { return proto.MarshalOptions{Deterministic: true}.Marshal(m) },
 		Decode: func(b []byte) (P, error) {
 			m := P(new(T))

@@ -8,7 +8,7 @@
 // # How the contract is kept
 //
 //   - A revision is a sequence number of the stream. Each message is one change, so no two changes share a revision,
-//     and the store is no [kv.Committer].
+//     and the store is not a [kv.Committer].
 //   - A key is a subject (subject.go). What subjects cannot hold is escaped.
 //   - The headers of a message have the metadata that etcd would return for the entry (entry.go). A message is written only if the
 //     subject's last message is still the one that the writer has read (write.go).

@@ -12,7 +12,7 @@ import (
 )
 
 // W8: Compact is not the only way in which history is lost. A watch reports each of them.
-func TestWatchSaysThatHistoryIsGone(t *testing.T) {
+func TestWatchReportsThatHistoryIsGone(t *testing.T) {
 	server := startServer(t)
 	js := connect(t, backendtest.NewLink(server.dial))
 	for name, test := range map[string]struct {
@@ -94,7 +94,7 @@ func TestOpenRefusesBucketsThatBreakTheContract(t *testing.T) {
 }
 
 // W13: a restored bucket may be longer than the old one before the store looks at it.
-func TestARestoredBucketIsNoticedThoughReadsCameFirst(t *testing.T) {
+func TestARestoredBucketIsDetectedEvenAfterReads(t *testing.T) {
 	server := startServer(t)
 	s := open(t, server, "restored")
 	put := func(value string) kv.Revision {

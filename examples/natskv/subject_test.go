@@ -31,7 +31,7 @@ func TestKeysAreSubjects(t *testing.T) {
 	}
 }
 
-func TestFiltersLetEveryKeyOfTheRangeThrough(t *testing.T) {
+func TestFiltersMatchEveryKeyOfTheRange(t *testing.T) {
 	keys := []string{"a", "/", "/a", "/app", "/app/", "/app/a", "/app/a/b", "/app0", "/b", "//", "\xff", "\xff/a"}
 	for r, tail := range map[kv.Range]string{
 		kv.All():                         ">",

@@ -47,7 +47,7 @@ func TestEachCallIsOneStatement(t *testing.T) {
 
 // A Store has one connection for all watches. The beginning of a watch is one statement, an update is one statement for all watches, and idle watches
 // cost only the poll of the Store.
-func TestManyWatchesCostWhatOneCosts(t *testing.T) {
+func TestManyWatchesCostAsMuchAsOne(t *testing.T) {
 	const watches, updates = 200, 10
 	o := openAt(t, shared, shared.URL(""), pgkv.Config{Schema: newName("cost"), Poll: time.Hour})
 	writer := open(t, shared, o.schema)

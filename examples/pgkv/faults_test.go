@@ -23,7 +23,7 @@ type fault struct {
 }
 
 // The judge that also tests etcd checks V3 to V8 and W1 to W13: nothing is lost, nothing comes twice, and every gap has a reason.
-func TestValuesLoseNothingWhile(t *testing.T) {
+func TestValuesMissNothingDuringFaults(t *testing.T) {
 	s, err := pgtest.New()
 	if err != nil {
 		t.Fatal(err)

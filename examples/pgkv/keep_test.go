@@ -42,7 +42,7 @@ func oldest(t *testing.T, o *opened) kv.Revision {
 	return 1
 }
 
-func TestW8TrimKeepsSoManyRevisions(t *testing.T) {
+func TestW8TrimKeepsANumberOfRevisions(t *testing.T) {
 	o := open(t, shared, newName("trim"))
 	putMany(t, o, "k", 20)
 	for _, step := range []struct {
@@ -65,7 +65,7 @@ func TestW8TrimKeepsSoManyRevisions(t *testing.T) {
 	}
 }
 
-func TestW8TrimKeepsWhatIsYoung(t *testing.T) {
+func TestW8TrimKeepsRecentRevisions(t *testing.T) {
 	o := open(t, shared, newName("trim"))
 	putMany(t, o, "k", 6)
 	age := func(upTo int) {
@@ -100,7 +100,7 @@ func TestCompactRefusesTheFuture(t *testing.T) {
 	}
 }
 
-func TestMigrateMayBeCalledByAllAtOnceAndAgain(t *testing.T) {
+func TestMigrateMayBeCalledConcurrentlyAndRepeatedly(t *testing.T) {
 	o := open(t, shared, newName("migrate"))
 	last := putMany(t, o, "k", 3)
 	config := pgkv.Config{Schema: newName("Migrate \"new\" ")}

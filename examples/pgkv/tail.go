@@ -205,7 +205,7 @@ func (t *tail) catchUp(ctx context.Context, conn *pgx.Conn, limit time.Duration)
 			return err
 		}
 	}
-	t.told(asked)
+	t.wakeIfAsked(asked)
 	return nil
 }
 

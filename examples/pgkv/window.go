@@ -180,8 +180,8 @@ func (v *window) interruptible(interrupt context.CancelFunc) bool {
 	return !v.asked
 }
 
-// told wakes the watches if bookmarks were requested before the last read.
-func (v *window) told(asked bool) {
+// wakeIfAsked wakes the watches if bookmarks were requested before the last read.
+func (v *window) wakeIfAsked(asked bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if asked {

@@ -22,7 +22,7 @@ func TestInMemory(t *testing.T) {
 	wantRows(t, start(t, "-memory"), "cut B off, put 60", "connect B again")
 }
 
-func TestOnClusterOfItsOwn(t *testing.T) {
+func TestOnItsOwnCluster(t *testing.T) {
 	leaktest.Check(t)
 	wantRows(t, start(t), "the leader, put 30", "heal the partition", "connect it again")
 }
@@ -54,7 +54,7 @@ func TestOnUsersCluster(t *testing.T) {
 	}
 }
 
-func TestClusterThatDoesNotAnswer(t *testing.T) {
+func TestUnreachableCluster(t *testing.T) {
 	leaktest.Check(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	no := errors.New("the user has lost patience")

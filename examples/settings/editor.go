@@ -56,8 +56,8 @@ func (e *editor) answering(handle func(http.ResponseWriter, *http.Request) error
 			return
 		}
 		status := http.StatusServiceUnavailable // the store cannot be reached, or the outcome is unknown
-		if told, ok := errors.AsType[refusal](err); ok {
-			status = told.status
+		if refused, ok := errors.AsType[refusal](err); ok {
+			status = refused.status
 		}
 		http.Error(w, err.Error(), status)
 	}

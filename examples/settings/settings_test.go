@@ -114,7 +114,7 @@ func (s *scene) revision() kv.Revision {
 	return now.Revision
 }
 
-func TestTheProgramFollowsItsConfigurationAndNeverSeesHalfOfAnEdit(t *testing.T) {
+func TestTheProgramFollowsItsConfigurationAndNeverSeesAPartOfAnEdit(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		s.wantConfig("{Hello 5 100 map[]}")
 		for _, n := range []int{200, 5, 300} { // a put of only one of the two keys would contradict the other key
@@ -128,7 +128,7 @@ func TestTheProgramFollowsItsConfigurationAndNeverSeesHalfOfAnEdit(t *testing.T)
 	})
 }
 
-func TestOnlyWhatTheUserHasSeenIsReplaced(t *testing.T) {
+func TestAnEditReplacesOnlyTheConfigurationThatItsUserHasSeen(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		seen := s.seen()
 		s.want(s.ask("PUT", "/settings", "", first), 428)
@@ -142,7 +142,7 @@ func TestOnlyWhatTheUserHasSeenIsReplaced(t *testing.T) {
 	})
 }
 
-func TestOfUsersWhoHaveSeenTheSameOneIsHeard(t *testing.T) {
+func TestOneOfSeveralConcurrentEditsSucceeds(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		seen, before := s.seen(), s.revision()
 		s.store.Delay(time.Second, fault.Commits) // so that all requests read before one writes
@@ -172,7 +172,7 @@ func TestOfUsersWhoHaveSeenTheSameOneIsHeard(t *testing.T) {
 	})
 }
 
-func TestARequestThatIsSentAgainIsNotMadeTwice(t *testing.T) {
+func TestARepeatedRequestIsAppliedOnce(t *testing.T) {
 	for name, lost := range map[string][]fault.Match{"the request is lost": {fault.Commits}, "the answer is lost": {fault.Commits, fault.Answered}} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(s *scene) {
@@ -211,7 +211,7 @@ func TestABadConfigurationIsRefusedByTheEditor(t *testing.T) {
 	})
 }
 
-func TestABadConfigurationInTheStoreStopsNothingAndCanBeRepaired(t *testing.T) {
+func TestABadConfigurationDoesNotStopTheProgramAndCanBeRepaired(t *testing.T) {
 	for name, harm := range map[string]func(s *scene){
 		"does not decode":     func(s *scene) { s.put(totalKey, "many") },
 		"contradicts another": func(s *scene) { s.put(totalKey, "1") },
@@ -235,7 +235,7 @@ func TestABadConfigurationInTheStoreStopsNothingAndCanBeRepaired(t *testing.T) {
 	}
 }
 
-func TestWhoDeletesTheConfigurationDoesNotStopTheProgram(t *testing.T) {
+func TestADeletedConfigurationDoesNotStopTheProgram(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		_, err := s.store.Commit(s.t.Context(), kv.DeleteOp(greetingKey), kv.DeleteOp(perUserKey), kv.DeleteOp(totalKey), kv.DeleteOp(featuresKey))
 		if err != nil {
@@ -246,7 +246,7 @@ func TestWhoDeletesTheConfigurationDoesNotStopTheProgram(t *testing.T) {
 	})
 }
 
-func TestAnOutageStopsTheEditorAndNotTheProgram(t *testing.T) {
+func TestAnOutageStopsTheEditorButNotTheProgram(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		seen := s.seen()
 		s.want(s.ask("GET", "/ready", "", ""), 200, `"connected":true`)
@@ -271,7 +271,7 @@ func TestAnOutageStopsTheEditorAndNotTheProgram(t *testing.T) {
 	})
 }
 
-func TestAStartDuringAnOutageWorksWithWhatWasLastKnown(t *testing.T) {
+func TestAStartDuringAnOutageUsesTheLastKnownConfiguration(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		s.restart(func() { s.store.Cut() })
 		time.Sleep(startAfter - time.Second)
@@ -291,7 +291,7 @@ func TestAStartDuringAnOutageWorksWithWhatWasLastKnown(t *testing.T) {
 	})
 }
 
-func TestAStartWithABadConfigurationWorksWithTheLastGoodOne(t *testing.T) {
+func TestAStartWithABadConfigurationUsesTheLastGoodOne(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		s.restart(func() { s.put(totalKey, "many") })
 		time.Sleep(time.Second)
@@ -300,7 +300,7 @@ func TestAStartWithABadConfigurationWorksWithTheLastGoodOne(t *testing.T) {
 	})
 }
 
-func TestSwitchesOfManyUsersAreAllMadeAlsoWhenAnswersAreLost(t *testing.T) {
+func TestConcurrentSwitchesAreAllAppliedEvenIfAnswersAreLost(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		lost := 0
 		s.store.Fail(10, kv.ErrUnavailable, fault.Puts, fault.Answered, everySecond(&lost))
@@ -324,7 +324,7 @@ func TestSwitchesOfManyUsersAreAllMadeAlsoWhenAnswersAreLost(t *testing.T) {
 	})
 }
 
-func TestASwitchOfNothingIsRefused(t *testing.T) {
+func TestASwitchOfAnUnknownFeatureIsRefused(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		s.want(s.ask("PUT", "/settings/features/search", "", "maybe"), 422)
 		s.store.Delete(s.t.Context(), featuresKey)
@@ -340,7 +340,7 @@ type alternating struct{ n *int } // used while the faults are locked
 func (a alternating) Matches(fault.Call) bool { *a.n++; return *a.n%2 == 0 }
 func (a alternating) String() string          { return "every second" }
 
-func TestTheDemonstrationShowsWhatItPromises(t *testing.T) {
+func TestTheOutputOfTheDemonstration(t *testing.T) {
 	var out strings.Builder
 	if err := demonstrate(t.Context(), &out); err != nil {
 		t.Fatal(err)

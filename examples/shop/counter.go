@@ -7,13 +7,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// closedAfter is after how many seconds a counter is closed whose server is gone: ten minutes.
+// closedAfter is the number of seconds after which a counter is closed if its server is gone: ten minutes.
 const closedAfter = 600
 
 var ErrClosedForUs = errors.New("the counter was closed, because etcd could not be reached for too long")
 
-// Staff lists a counter, at /shop/counters/name, for as long as ctx lasts. If its server dies, the counter is listed for ten minutes
-// more.
+// Staff lists a counter at /shop/counters/name until ctx ends. After that, or if the server dies, the counter stays listed for up to ten
+// minutes.
 func Staff(ctx context.Context, client *clientv3.Client, name, server string) error {
 	lease, err := client.Grant(ctx, closedAfter)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// A customer comes each second, or when the previous one has left. Customers leave after five seconds.
-func TestEachFaultIsBorne(t *testing.T) {
+// A customer comes each second, or when the previous one has left. A customer who is not served leaves after five seconds.
+func TestLongestWaitDuringEachFault(t *testing.T) {
 	const second, always = time.Second, time.Minute
 	for _, c := range []struct {
 		name     string

@@ -28,7 +28,7 @@ func withCluster(t *testing.T, test func(t *testing.T, cluster etcdmem.AnyCluste
 	synctest.Test(t, func(t *testing.T) { test(t, etcdmem.Any(etcdmem.Start(t, 3))) })
 }
 
-// Sales continue while another member is elected. Only a sale that fails may have taken an item or not.
+// Sales continue while another member is elected. If a sale fails, it is unknown whether it has taken an item.
 func TestAChangeOfLeaderLosesNoSale(t *testing.T) {
 	leaktest.Check(t)
 	withCluster(t, func(t *testing.T, cluster etcdmem.AnyCluster) {

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-func TestACounterIsClosedTenMinutesAfterItsServerDied(t *testing.T) {
+func TestACounterIsClosedTenMinutesAfterItsServerDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := etcdmem.Start(t, 3)
 		client, servers := cluster.Client(), cluster.Client()
@@ -24,9 +24,9 @@ func TestACounterIsClosedTenMinutesAfterItsServerDied(t *testing.T) {
 		began := time.Now()
 		watch := client.Watch(t.Context(), "/shop/counters/one")
 		if r := <-watch; len(r.Events) != 1 || r.Events[0].Type != clientv3.EventTypeDelete {
-			t.Errorf("the watch got %v, want that the counter is gone", r.Events)
+			t.Errorf("the watch delivered %v, want the deletion of the counter", r.Events)
 		}
-		// A client keeps a lease alive each third of its time, so between two thirds and all of it is left.
+		// A client renews a lease each third of its time, so between two thirds of it and all of it was left.
 		if took := time.Since(began); took < 6*time.Minute || took > 10*time.Minute+time.Second {
 			t.Errorf("the counter was closed after %v, want ten minutes", took)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// dial returns a client that is configured as the program's clients are. Only how it dials is another.
+// dial returns a client with the configuration of the program's clients. Only its dialer is different.
 func dial(t *testing.T, cluster *etcdmem.Cluster) *clientv3.Client {
 	t.Helper()
 	config := Config(cluster.Endpoints())
@@ -40,7 +40,7 @@ func TestAnOutageOfTenMinutesEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		wantErr(t, "a sale without etcd", shop.Sell(ctx, "pen", 1), context.DeadlineExceeded)
-		time.Sleep(10 * time.Minute) // in no time: the clock of a bubble moves when nothing else can
+		time.Sleep(10 * time.Minute) // takes no time: a bubble's clock moves when all goroutines are blocked
 		wantErr(t, "a sale after ten minutes", shop.Sell(t.Context(), "pen", 1), ErrOutdated)
 
 		if err := cluster.Restart(t.Context()); err != nil {
@@ -65,15 +65,15 @@ func TestAStaleReadIsRefused(t *testing.T) {
 
 		stale, err := ours.Get(t.Context(), "/shop/stock/pen", clientv3.WithSerializable())
 		if err != nil || string(stale.Kvs[0].Value) != "1" {
-			t.Errorf("a read that allows it shows the past: %v, %v; want 1", stale, err)
+			t.Errorf("a serializable read during the partition: %v, %v; want the old value, 1", stale, err)
 		}
 		time.Sleep(5 * time.Second) // until the member knows that it has no leader
 		_, err = ours.Get(t.Context(), "/shop/stock/pen")
-		wantErr(t, "a read that does not", err, rpctypes.ErrTimeout)
+		wantErr(t, "a linearizable read", err, rpctypes.ErrTimeout)
 	})
 }
 
-func TestOldLimitsAreNotActedOn(t *testing.T) {
+func TestUnconfirmedLimitsStopSales(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := etcdmem.Start(t, 3)
 		leader, _ := cluster.Leader()
@@ -81,7 +81,7 @@ func TestOldLimitsAreNotActedOn(t *testing.T) {
 		shop := Open(cluster.Client(lone))
 		defer shop.Close()
 		put(t, cluster.Client(), "/shop/stock/pen", "1")
-		time.Sleep(time.Hour) // a quiet one
+		time.Sleep(time.Hour) // nothing changes
 		wantErr(t, "a sale by limits that did not change for an hour", shop.Sell(t.Context(), "pen", 1), nil)
 
 		cluster.Partition(lone)

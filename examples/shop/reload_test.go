@@ -17,9 +17,9 @@ func TestLimitsAreReloaded(t *testing.T) {
 		defer shop.Close()
 		perOrder := func(want int) {
 			t.Helper()
-			synctest.Wait() // until nothing is left to happen
+			synctest.Wait() // until all goroutines are blocked
 			if limits, _ := shop.limits.Latest(); limits.Value.PerOrder != want {
-				t.Errorf("an order may have %d, want %d", limits.Value.PerOrder, want)
+				t.Errorf("the limit of an order is %d, want %d", limits.Value.PerOrder, want)
 			}
 		}
 		perOrder(1) // the default

@@ -26,7 +26,7 @@ type Limits struct {
 	PerOrder int `json:"per_order"`
 }
 
-// maxAge is for how long the shop acts on limits that etcd has not confirmed.
+// maxAge limits how long ago etcd confirmed the limits. The shop does not act on older ones.
 const maxAge = 5 * time.Minute
 
 var (
@@ -40,7 +40,7 @@ func Config(endpoints []string) clientv3.Config {
 	return etcd.KeepAlive(clientv3.Config{Endpoints: endpoints})
 }
 
-// Open returns a shop, which must be closed. The client stays the caller's.
+// Open returns a shop, which must be closed. Close does not close the client.
 func Open(client *clientv3.Client) *Shop {
 	s := &Shop{client: client}
 	s.limits = value.New(etcd.New(client), "/shop/limits", value.JSON[Limits],
@@ -49,7 +49,7 @@ func Open(client *clientv3.Client) *Shop {
 	return s
 }
 
-// Close ends what the shop has running.
+// Close ends the watch of the limits.
 func (s *Shop) Close() { s.stop() }
 
 // Sell takes n of an item out of the stock, at /shop/stock/item. If it fails with an error of etcd's client, the items may have been taken
@@ -70,7 +70,7 @@ func (s *Shop) Sell(ctx context.Context, item string, n int) error {
 	}
 }
 
-// take takes n from a number, unless somebody else changes the number meanwhile.
+// take subtracts n from the number at key. It returns false if another client has changed the number concurrently.
 func (s *Shop) take(ctx context.Context, key string, n int) (done bool, err error) {
 	r, err := s.client.Get(ctx, key)
 	if err != nil {

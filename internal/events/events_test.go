@@ -42,7 +42,7 @@ func written(t *testing.T) (*memory.Store, List) {
 	return store, l
 }
 
-func TestTheListIsWhatTheStoreHasBeen(t *testing.T) {
+func TestTheListEqualsTheHistoryOfTheStore(t *testing.T) {
 	store, l := written(t)
 	got, err := Read(t.Context(), store, kv.All(), 1, 5)
 	if err != nil {
@@ -84,7 +84,7 @@ func TestPartsOfAList(t *testing.T) {
 	}
 }
 
-func TestReadAsksAgainUntilItHasAll(t *testing.T) {
+func TestReadRetriesUntilItIsComplete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		under, l := written(t)
 		store := fault.New(under)
@@ -110,7 +110,7 @@ func (silent) Watch(context.Context, kv.Range, kv.Revision) iter.Seq2[kv.Batch, 
 	return func(func(kv.Batch, error) bool) {}
 }
 
-func TestAFollowerGoesOnWhereItWas(t *testing.T) {
+func TestAFollowerResumesAfterItsLastEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		under := memory.New()
 		store := fault.New(under)
@@ -154,7 +154,7 @@ func TestAFollowerGoesOnWhereItWas(t *testing.T) {
 	})
 }
 
-func TestAFollowerOfOneWatchEndsWithIt(t *testing.T) {
+func TestAFollowerOfOneWatchEndsWithThatWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		under, _ := written(t)
 		store := fault.New(under)

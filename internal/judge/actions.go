@@ -119,7 +119,7 @@ func lose(when ...fault.Match) Action {
 // sayCompacted ends the streams with the error that history is gone, although it is not.
 func sayCompacted(ctx context.Context, h *Harness, _ int) error {
 	h.Faults.EndStreams(&kv.CompactedError{})
-	return lied(ctx, h.Writer)
+	return excuseCompaction(ctx, h.Writer)
 }
 
 // dropDeletion loses the next deletion that a stream delivers. It loses no puts: if a put before a deletion is lost, or a put and its

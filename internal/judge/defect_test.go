@@ -53,7 +53,7 @@ func (s defective) Watch(ctx context.Context, r kv.Range, after kv.Revision) ite
 }
 
 // Here real watchers return something wrong, because their store has a defect. The judge must find it.
-func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
+func TestTheJudgeFindsDefectsOfTheStore(t *testing.T) {
 	newest, every := judge.Modes()[0], judge.Modes()[1]
 	is := func(value string) func(*kv.Event) bool {
 		return func(ev *kv.Event) bool { return string(ev.Value) != value }
@@ -70,7 +70,7 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 			store: defective{read: func(e *kv.Entry) { e.Value = []byte("0") }, event: func(ev *kv.Event) bool { ev.Value = []byte("0"); return true }}},
 		{name: "events do not come", guarantee: "V3", mode: newest, store: defective{event: func(*kv.Event) bool { return false }}},
 		{name: "a put is lost", guarantee: "V4", mode: every, store: defective{event: is("2")}},
-		{name: "history is said to be gone", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *judge.Writer) {
+		{name: "a stream falsely reports that history is gone", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *judge.Writer) {
 			s.Cut(fault.Watches)
 			check(t, writer.Put(t.Context()))
 			check(t, writer.Put(t.Context()))
@@ -80,7 +80,7 @@ func TestTheJudgeFindsWhatADefectOfTheStoreDoes(t *testing.T) {
 			pass(t)
 			gone.Remove()
 		}},
-		{name: "history is said to be replaced", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *judge.Writer) {
+		{name: "a stream falsely reports that history was replaced", guarantee: "V4", mode: every, after: func(t *testing.T, s *fault.Store, writer *judge.Writer) {
 			check(t, writer.Delete(t.Context()))
 			pass(t)
 			s.EndStreams(kv.ErrReset)

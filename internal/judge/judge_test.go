@@ -87,7 +87,7 @@ func but(i int, others ...judge.Returned) []judge.Returned {
 	return append(append(returned, others...), all[i+1:]...)
 }
 
-func TestTheJudgeAcceptsWhatIsRight(t *testing.T) {
+func TestTheJudgeAcceptsCorrectRecords(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		h        *judge.History
@@ -126,7 +126,7 @@ func TestTheJudgeAcceptsWhatIsRight(t *testing.T) {
 	}
 }
 
-func TestTheJudgeRejectsWhatIsWrong(t *testing.T) {
+func TestTheJudgeRejectsIncorrectRecords(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		guarantee string
@@ -194,7 +194,7 @@ func TestTheJudgeRejectsWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestTheJudgeAcceptsARefusalOfWhatWasRefused(t *testing.T) {
+func TestTheJudgeAcceptsARefusalWhilePermissionIsLost(t *testing.T) {
 	h := history()
 	h.Refused = true
 	if err := judge.Check(h, judge.Record{Mode: newest, Returned: []judge.Returned{refused, is("7", 12)}, Open: true}); err != nil {
@@ -203,7 +203,7 @@ func TestTheJudgeAcceptsARefusalOfWhatWasRefused(t *testing.T) {
 }
 
 // A watcher that was closed before the end need not have returned everything.
-func TestTheJudgeExpectsNothingOfAWatcherThatWasClosed(t *testing.T) {
+func TestTheJudgeExpectsNothingOfAClosedWatcher(t *testing.T) {
 	if err := judge.Check(history(), judge.Record{Mode: every, Returned: all[:3]}); err != nil {
 		t.Error(err)
 	}

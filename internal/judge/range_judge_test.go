@@ -12,8 +12,8 @@ import (
 	"github.com/watchkv/watchkv/value"
 )
 
-// told is a range, and the records of its watchers. After each write, each watcher has returned one thing.
-type told struct {
+// recording is a range, and the records of its watchers. After each write, each watcher has returned one thing.
+type recording struct {
 	*testing.T
 	store  *memory.Store
 	writer *RangeWriter
@@ -22,12 +22,12 @@ type told struct {
 	bundle *value.Watcher[bundled]
 }
 
-// newTold writes a range: two puts, a commit, a deletion, a bad value, and a good one. The watchers of a Map are one of every update and one of
+// newRecording writes a range: two puts, a commit, a deletion, a bad value, and a good one. The watchers of a Map are one of every update and one of
 // the newest. A third watcher is of the newest of another Map, which decodes the values again.
-func newTold(t *testing.T, half bool) *told {
+func newRecording(t *testing.T, half bool) *recording {
 	store := memory.New()
 	writer, err := NewRangeWriter(t.Context(), store, "/r", 1)
-	d := &told{T: t, store: store, writer: writer}
+	d := &recording{T: t, store: store, writer: writer}
 	d.must(err)
 	one, other := value.NewMap(store, writer.Range(), decodeOne), value.NewMap(store, writer.Range(), decodeOne)
 	d.views = []*value.Watcher[value.View[*int]]{one.Watch(value.EveryUpdate()), one.Watch(), other.Watch()}
@@ -57,7 +57,7 @@ func newTold(t *testing.T, half bool) *told {
 	return d
 }
 
-func (d *told) must(err error) {
+func (d *recording) must(err error) {
 	d.Helper()
 	if err != nil {
 		d.Fatal(err)
@@ -65,7 +65,7 @@ func (d *told) must(err error) {
 }
 
 // look reads each watcher once.
-func (d *told) look() {
+func (d *recording) look() {
 	time.Sleep(time.Second)
 	synctest.Wait()
 	for i, w := range d.views {
@@ -76,7 +76,7 @@ func (d *told) look() {
 	d.note(len(d.views), sight{revision: d.bundle.Revision(), bundle: b}, err)
 }
 
-func (d *told) note(i int, s sight, err error) {
+func (d *recording) note(i int, s sight, err error) {
 	s.mode, s.what, s.err, s.eras = d.record[i].mode, whatOf(d.Context(), err), err, 1
 	d.record[i].seen = append(d.record[i].seen, s)
 }
@@ -95,38 +95,42 @@ func gapped(why error) sight {
 }
 
 // Each row changes one thing in a correct record. The judge must reject the record with the guarantee that the change breaks.
-func TestTheJudgeRejectsWhatWatchersOfARangeMayNotReturn(t *testing.T) {
+func TestTheJudgeRejectsIncorrectRecordsOfARange(t *testing.T) {
 	type seen = []sight
 	for _, c := range []struct {
 		name      string
 		guarantee string // "" if nothing is wrong
 		of        int
-		change    func(s seen, d, half *told) seen
+		change    func(s seen, d, half *recording) seen
 	}{
-		{"nothing", "", every, func(s seen, _, _ *told) seen { return s }},
-		{"nothing of the newest", "", newest, func(s seen, _, _ *told) seen { return s }},
-		{"nothing of a bundle", "", ofBundle, func(s seen, _, _ *told) seen { return s }},
-		{"a View is missing", "M8", every, func(s seen, _, _ *told) seen { return slices.Delete(s, 2, 3) }},
-		{"its changes are missing", "M3", newest, func(s seen, _, _ *told) seen { return slices.Delete(s, 2, 3) }},
-		{"the last View is missing", "V3", newest, func(s seen, _, _ *told) seen { return s[:len(s)-1] }},
-		{"the last bundle is missing", "V3", ofBundle, func(s seen, _, _ *told) seen { return s[:len(s)-1] }},
-		{"a View comes twice", "V5", newest, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, s[1]) }},
-		{"two Views come in another order", "M8", every, func(s seen, _, _ *told) seen { s[1], s[2] = s[2], s[1]; return s }},
-		{"half of a commit is seen", "M2", newest, func(s seen, _, half *told) seen { s[2] = half.record[newest].seen[2]; return s }},
-		{"half of a commit is seen in a bundle", "M2", ofBundle, func(s seen, _, half *told) seen { s[2] = half.record[ofBundle].seen[2]; return s }},
-		{"a View is of another revision", "M2", newest, func(s seen, _, _ *told) seen { s[1].revision++; return s }},
-		{"a value is decoded twice", "M6", newest, func(s seen, d, _ *told) seen { s[1] = d.record[ofAnother].seen[1]; return s }},
-		{"a bad value is an error of the Map", "M5", newest, func(s seen, d, _ *told) seen { s[4] = d.record[ofBundle].seen[4]; return s }},
-		{"a gap that has no reason", "M8", every, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, gapped(kv.ErrCompacted)) }},
-		{"a gap of a replaced history", "M8", every, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, gapped(kv.ErrReset)) }},
-		{"a gap of a lost event", "M8", every, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, gapped(value.ErrLostEvent)) }},
-		{"a gap of the newest", "V3", newest, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, gapped(kv.ErrCompacted)) }},
-		{"a refusal", "V11", newest, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, sight{what: Refused, err: kv.ErrPermission}) }},
-		{"an outage", "V11", newest, func(s seen, _, _ *told) seen { return slices.Insert(s, 2, sight{what: Failed, err: kv.ErrUnavailable}) }},
+		{"nothing", "", every, func(s seen, _, _ *recording) seen { return s }},
+		{"nothing of the newest", "", newest, func(s seen, _, _ *recording) seen { return s }},
+		{"nothing of a bundle", "", ofBundle, func(s seen, _, _ *recording) seen { return s }},
+		{"a View is missing", "M8", every, func(s seen, _, _ *recording) seen { return slices.Delete(s, 2, 3) }},
+		{"its changes are missing", "M3", newest, func(s seen, _, _ *recording) seen { return slices.Delete(s, 2, 3) }},
+		{"the last View is missing", "V3", newest, func(s seen, _, _ *recording) seen { return s[:len(s)-1] }},
+		{"the last bundle is missing", "V3", ofBundle, func(s seen, _, _ *recording) seen { return s[:len(s)-1] }},
+		{"a View comes twice", "V5", newest, func(s seen, _, _ *recording) seen { return slices.Insert(s, 2, s[1]) }},
+		{"two Views come in another order", "M8", every, func(s seen, _, _ *recording) seen { s[1], s[2] = s[2], s[1]; return s }},
+		{"half of a commit is seen", "M2", newest, func(s seen, _, half *recording) seen { s[2] = half.record[newest].seen[2]; return s }},
+		{"half of a commit is seen in a bundle", "M2", ofBundle, func(s seen, _, half *recording) seen { s[2] = half.record[ofBundle].seen[2]; return s }},
+		{"a View is of another revision", "M2", newest, func(s seen, _, _ *recording) seen { s[1].revision++; return s }},
+		{"a value is decoded twice", "M6", newest, func(s seen, d, _ *recording) seen { s[1] = d.record[ofAnother].seen[1]; return s }},
+		{"a bad value is an error of the Map", "M5", newest, func(s seen, d, _ *recording) seen { s[4] = d.record[ofBundle].seen[4]; return s }},
+		{"a gap that has no reason", "M8", every, func(s seen, _, _ *recording) seen { return slices.Insert(s, 2, gapped(kv.ErrCompacted)) }},
+		{"a gap of a replaced history", "M8", every, func(s seen, _, _ *recording) seen { return slices.Insert(s, 2, gapped(kv.ErrReset)) }},
+		{"a gap of a lost event", "M8", every, func(s seen, _, _ *recording) seen { return slices.Insert(s, 2, gapped(value.ErrLostEvent)) }},
+		{"a gap of the newest", "V3", newest, func(s seen, _, _ *recording) seen { return slices.Insert(s, 2, gapped(kv.ErrCompacted)) }},
+		{"a refusal", "V11", newest, func(s seen, _, _ *recording) seen {
+			return slices.Insert(s, 2, sight{what: Refused, err: kv.ErrPermission})
+		}},
+		{"an outage", "V11", newest, func(s seen, _, _ *recording) seen {
+			return slices.Insert(s, 2, sight{what: Failed, err: kv.ErrUnavailable})
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d, half := newTold(t, false), newTold(t, true)
+				d, half := newRecording(t, false), newRecording(t, true)
 				r := d.record[c.of]
 				r.seen = c.change(slices.Clone(r.seen), d, half)
 				err := judgeRange(d.writer.History(), r)
@@ -146,13 +150,13 @@ func TestTheJudgeRejectsWhatWatchersOfARangeMayNotReturn(t *testing.T) {
 
 // A gap is correct if the store has forgotten history that the watcher has not returned. Then the Views that are missing before the gap are no
 // violation.
-func TestAGapIsRightWhereHistoryIsForgotten(t *testing.T) {
+func TestAGapIsAcceptedWhereHistoryWasCompacted(t *testing.T) {
 	for forgotten, guarantee := range map[kv.Revision]string{
 		5: "M3", // the gap is correct, but the Changes after it do not begin at the View before it
 		4: "M8", // the gap is wrong, because the store still has what is missing
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			d := newTold(t, false)
+			d := newRecording(t, false)
 			d.writer.Excuse(forgotten)
 			r := d.record[every]
 			r.seen = slices.Insert(slices.Delete(slices.Clone(r.seen), 1, 2), 1, gapped(kv.ErrCompacted))

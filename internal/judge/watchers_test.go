@@ -27,7 +27,7 @@ func inBubble(t *testing.T, seed uint64, trace *judge.Trace, test func(*testing.
 	})
 }
 
-func TestAllWatchersReturnAllThatIsWritten(t *testing.T) {
+func TestAllWatchersReturnEveryWrite(t *testing.T) {
 	inBubble(t, 1, nil, func(t *testing.T, faults *fault.Store, writer *judge.Writer, watchers *judge.Watchers) {
 		for range 10 {
 			check(t, writer.Put(t.Context()))

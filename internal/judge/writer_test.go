@@ -42,7 +42,7 @@ func wantUpdates(t *testing.T, writer *judge.Writer, want ...judge.Update) {
 	}
 }
 
-func TestTheWriterKnowsWhatWasWritten(t *testing.T) {
+func TestTheWriterRecordsItsWrites(t *testing.T) {
 	writer := begin(t, memory.New())
 	check(t, writer.Delete(t.Context())) // the key is absent
 	check(t, writer.Put(t.Context()))
@@ -56,14 +56,14 @@ func TestTheWriterKnowsWhatWasWritten(t *testing.T) {
 	}
 }
 
-func TestTheWriterKnowsWhatTheKeyWasBefore(t *testing.T) {
+func TestTheWriterRecordsTheKeyFromBeforeItBegan(t *testing.T) {
 	store := memory.New()
 	_, err := store.Put(t.Context(), key, []byte("1"))
 	check(t, err)
 	wantUpdates(t, begin(t, store), judge.Update{Revision: 2, State: judge.Good, Value: "1"})
 }
 
-func TestTheWriterFindsOutWhatBecameOfAWrite(t *testing.T) {
+func TestTheWriterFindsTheOutcomeOfALostWrite(t *testing.T) {
 	store := fault.New(memory.New())
 	writer := begin(t, store)
 	lose := func(write func(context.Context) error, when ...fault.Match) {
@@ -96,7 +96,7 @@ func TestTheWriterFollowsARestore(t *testing.T) {
 	}
 }
 
-func TestTheWriterOutlivesACompaction(t *testing.T) {
+func TestTheWriterSurvivesACompaction(t *testing.T) {
 	store := memory.New()
 	writer := begin(t, store)
 	check(t, writer.Put(t.Context()))
@@ -118,7 +118,7 @@ func (s forgetful) Put(ctx context.Context, k string, v []byte, c ...kv.Conditio
 	return s.Store.Put(ctx, k, v, c...)
 }
 
-func TestTheWriterNoticesAWriteThatWasLost(t *testing.T) {
+func TestTheWriterDetectsALostWrite(t *testing.T) {
 	writer := begin(t, forgetful{memory.New()})
 	check(t, writer.Put(t.Context()))
 	if _, err := writer.Resolve(t.Context()); err == nil || !strings.Contains(err.Error(), "acknowledged") {
@@ -126,7 +126,7 @@ func TestTheWriterNoticesAWriteThatWasLost(t *testing.T) {
 	}
 }
 
-func TestTheWriterNoticesWhatItDidNotWrite(t *testing.T) {
+func TestTheWriterDetectsAForeignWrite(t *testing.T) {
 	for name, write := range map[string]func(*memory.Store) error{
 		"a put":      func(s *memory.Store) error { _, err := s.Put(t.Context(), key, []byte("7")); return err },
 		"a deletion": func(s *memory.Store) error { _, err := s.Delete(t.Context(), key); return err },

@@ -32,8 +32,8 @@ func Forget(ctx context.Context, w Written, compact func(context.Context, kv.Rev
 	return compact(ctx, upTo)
 }
 
-// lied notes that a stream has just falsely reported history as gone.
-func lied(ctx context.Context, w Written) error {
+// excuseCompaction allows watchers to return a gap, because a stream has just falsely reported history as gone.
+func excuseCompaction(ctx context.Context, w Written) error {
 	upTo, err := w.mark(ctx)
 	if err == nil {
 		w.Excuse(upTo + 2) // even a watcher that has seen everything may return a gap

@@ -175,7 +175,7 @@ func TestNoIntervalIsLostAmongHundreds(t *testing.T) {
 	}
 }
 
-func TestGoingThroughAllWatchesCanStopAnywhere(t *testing.T) {
+func TestIterationOverAllWatchesCanStopAnywhere(t *testing.T) {
 	leaktest.Check(t)
 	w := newWatched()
 	for i := range 10 {
@@ -192,7 +192,7 @@ func TestGoingThroughAllWatchesCanStopAnywhere(t *testing.T) {
 	}
 }
 
-func TestTreeOfIntervalsStaysFlat(t *testing.T) {
+func TestTreeOfIntervalsStaysBalanced(t *testing.T) {
 	leaktest.Check(t)
 	const n = 10_000
 	w := mvcc.NewWatched()

@@ -52,7 +52,7 @@ func (m state) in(r mvcc.Range) (records []*mvcc.Record) {
 
 // A store with a past answers at every revision that is not compacted what it answered when that was the newest one, also
 // after compactions, and in a copy that has gone another way. Nothing is kept that no answer needs.
-func TestAnOldRevisionIsReadAsItWas(t *testing.T) {
+func TestAnOldRevisionIsReadUnchanged(t *testing.T) {
 	leaktest.Check(t)
 	keys := rapid.SampledFrom([]string{"a", "aa", "ab", "b", "c"})
 	rapid.Check(t, func(t *rapid.T) {

@@ -85,7 +85,7 @@ func judge(t *testing.T, settle func(), v *scripted, test func(*Watcher[string])
 	return j.failure
 }
 
-func TestEachCheckAcceptsWhatIsRightAndNothingElse(t *testing.T) {
+func TestEachCheckAcceptsOnlyCorrectResults(t *testing.T) {
 	one, two := Got[string]{"one", nil, 2}, Got[string]{"two", nil, 3}
 	deleted := Got[string]{"", value.ErrDeleted, 4}
 	gap := func(key string, from, to kv.Revision, why error) Got[string] {
@@ -157,7 +157,7 @@ func TestAGetThatIgnoresItsContextEndsTheTest(t *testing.T) {
 	})
 }
 
-func TestAFailureSaysWhatHappenedAndWhatWasExpected(t *testing.T) {
+func TestAFailureReportsWhatHappenedAndWhatWasExpected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := Got[string]{strings.Repeat("x", 100), nil, 2}
 		failure := judge(t, nil, &scripted{answers: []Got[string]{got}}, func(w *Watcher[string]) { w.Gives("one") })
@@ -169,7 +169,7 @@ func TestAFailureSaysWhatHappenedAndWhatWasExpected(t *testing.T) {
 	})
 }
 
-func TestTheHarnessWaitsForWhatTheFaultsSay(t *testing.T) {
+func TestTheHarnessWaitsAsLongAsTheFaultsRequire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		faults := fault.New(store)

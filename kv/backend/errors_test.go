@@ -12,7 +12,7 @@ import (
 
 var errDriver = errors.New("driver: no")
 
-func TestTheReasonIsTheContextsThenPackageKVsThenTheBackends(t *testing.T) {
+func TestTheReasonIsFirstTheContextsThenPackageKVsThenTheBackends(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	e := backend.Errors{Store: "test", Reason: func(err error) error {
@@ -45,6 +45,6 @@ func TestTheReasonIsTheContextsThenPackageKVsThenTheBackends(t *testing.T) {
 		t.Errorf("Op of no error = %v", err)
 	}
 	if err := (backend.Errors{}).Op(t.Context(), "get", errDriver); !errors.Is(err, kv.ErrUnavailable) {
-		t.Errorf("an error that nobody knows is %v, want ErrUnavailable", err)
+		t.Errorf("an unknown error is %v, want ErrUnavailable", err)
 	}
 }

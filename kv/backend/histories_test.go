@@ -15,7 +15,7 @@ type (
 // found is an answer to a request that is sent now.
 func found(h *histories, newest point, mark *string) int { return h.Found(h.Known(), newest, mark) }
 
-func TestW13AReplacedHistoryIsNoticed(t *testing.T) {
+func TestW13AReplacedHistoryIsDetected(t *testing.T) {
 	other, same := "other", "c"
 	for name, test := range map[string]struct {
 		newest  point
@@ -39,15 +39,15 @@ func TestW13AReplacedHistoryIsNoticed(t *testing.T) {
 	}
 }
 
-func TestW13AnEmptyStorageHasAMarkToo(t *testing.T) {
+func TestW13AnEmptyStorageHasAMark(t *testing.T) {
 	var h histories
 	found(&h, point{0, "first"}, nil)
 	if got := found(&h, point{0, "second"}, nil); got != 1 {
-		t.Errorf("the storage was made anew, and the answer is of history %d, want 1", got)
+		t.Errorf("the storage was created again, and the answer is of history %d, want 1", got)
 	}
 }
 
-func TestW13ARevisionThatWasOnlyReturnedIsNoticedToo(t *testing.T) {
+func TestW13ALostRevisionThatWasOnlyReturnedIsDetected(t *testing.T) {
 	var h histories
 	found(&h, point{3, "c"}, nil)
 	h.Return(0, 4) // by a write, whose answer has no mark
@@ -56,7 +56,7 @@ func TestW13ARevisionThatWasOnlyReturnedIsNoticedToo(t *testing.T) {
 	}
 }
 
-func TestW13AnAnswerWithoutTheMarkHidesNoReplacement(t *testing.T) {
+func TestW13AnAnswerWithoutTheMarkDoesNotHideAReplacement(t *testing.T) {
 	var h histories
 	found(&h, point{3, "c"}, nil)
 	if got := found(&h, point{5, "other"}, nil); got != 0 {
@@ -68,7 +68,7 @@ func TestW13AnAnswerWithoutTheMarkHidesNoReplacement(t *testing.T) {
 	}
 }
 
-func TestW13AMarkThatCameWithTheDataIsCompared(t *testing.T) {
+func TestW13TheMarkOfAnAnswerIsCompared(t *testing.T) {
 	var h histories
 	found(&h, point{3, "c"}, nil)
 	h.See(0, point{5, "e"})
@@ -81,7 +81,7 @@ func TestW13AMarkThatCameWithTheDataIsCompared(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatWasOvertakenIsNoReplacement(t *testing.T) {
+func TestAnOvertakenAnswerIsNotTakenForAReplacement(t *testing.T) {
 	var h histories
 	before := h.Known()
 	found(&h, point{5, "e"}, nil)
@@ -90,7 +90,7 @@ func TestAnAnswerThatWasOvertakenIsNoReplacement(t *testing.T) {
 	}
 }
 
-func TestOneReplacementThatTwoRequestsNoticeIsOne(t *testing.T) {
+func TestAReplacementThatTwoRequestsDetectCountsOnce(t *testing.T) {
 	var h histories
 	found(&h, point{5, "e"}, nil)
 	before := h.Known()
@@ -107,7 +107,7 @@ func TestOneReplacementThatTwoRequestsNoticeIsOne(t *testing.T) {
 	}
 }
 
-func TestW13EveryRevisionThatWasReturnedIsRememberedWithItsHistory(t *testing.T) {
+func TestW13EachReturnedRevisionIsRememberedWithItsHistory(t *testing.T) {
 	var h histories
 	found(&h, point{10, "j"}, nil)
 	h.Return(0, 8)

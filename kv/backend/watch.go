@@ -58,7 +58,7 @@ type Watch struct {
 // over the same Log.
 func (w Watch) Batches(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	return func(yield func(kv.Batch, error) bool) {
-		l := loop{Watch: w, r: r, read: after, told: after, yield: yield}
+		l := loop{Watch: w, r: r, read: after, delivered: after, yield: yield}
 		if err := l.run(ctx); err != nil {
 			yield(kv.Batch{}, w.Errors.Watch(ctx, r, after, err))
 		}
@@ -68,11 +68,11 @@ func (w Watch) Batches(ctx context.Context, r kv.Range, after kv.Revision) iter.
 // loop is one iteration.
 type loop struct {
 	Watch
-	r       kv.Range
-	read    kv.Revision // up to here the history was read
-	told    kv.Revision // up to here the consumer knows it
-	yielded time.Time   // when the consumer got the last batch
-	yield   func(kv.Batch, error) bool
+	r         kv.Range
+	read      kv.Revision // the history was read up to this revision
+	delivered kv.Revision // the consumer knows the history up to this revision
+	yielded   time.Time   // when the consumer got the last batch
+	yield     func(kv.Batch, error) bool
 }
 
 // run returns nil when the consumer wants no more.
@@ -116,7 +116,7 @@ func validate(r kv.Range, after kv.Revision) error {
 	return nil
 }
 
-// check finds a page that breaks what Page promises. Better the watch ends than that its consumer is misled.
+// check finds a page that breaks what Page promises. Such a page ends the watch, because its consumer would get wrong events.
 func (l *loop) check(p Page) error {
 	if p.More && p.UpTo <= l.read {
 		return fmt.Errorf("backend: a page after revision %d has more to come, and is complete up to %d only", l.read, p.UpTo)
@@ -146,23 +146,23 @@ func (l *loop) pass(ctx context.Context, p Page) (wanted bool, err error) {
 	}
 	if len(events) > 0 {
 		batch := kv.Batch{Revision: events[len(events)-1].ModRevision, Events: events}
-		if wanted, err := l.tell(ctx, batch); !wanted {
+		if wanted, err := l.deliver(ctx, batch); !wanted {
 			return false, err
 		}
 	}
-	if !p.More && (p.Bookmark || l.told < l.read && l.untilBookmark() <= 0) {
-		return l.tell(ctx, kv.Batch{Revision: l.read})
+	if !p.More && (p.Bookmark || l.delivered < l.read && l.untilBookmark() <= 0) {
+		return l.deliver(ctx, kv.Batch{Revision: l.read})
 	}
 	return true, nil
 }
 
-// tell yields a batch, unless the context has ended meanwhile.
-func (l *loop) tell(ctx context.Context, b kv.Batch) (wanted bool, err error) {
+// deliver yields a batch, unless the context is done.
+func (l *loop) deliver(ctx context.Context, b kv.Batch) (wanted bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
 	wanted = l.yield(b, nil)
-	l.told, l.yielded = b.Revision, time.Now()
+	l.delivered, l.yielded = b.Revision, time.Now()
 	return wanted, nil
 }
 
@@ -177,7 +177,7 @@ func (l *loop) untilBookmark() time.Duration {
 // wait waits for more, for the time to poll, or for the time of a bookmark.
 func (l *loop) wait(ctx context.Context) error {
 	limit := l.Poll
-	if l.told < l.read {
+	if l.delivered < l.read {
 		if d := max(l.untilBookmark(), time.Nanosecond); limit == 0 || d < limit {
 			limit = d
 		}

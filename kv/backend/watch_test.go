@@ -20,7 +20,7 @@ type log struct {
 	last    kv.Revision
 	page    int           // the most revisions of a page; zero is without limit
 	note    bool          // the next page asks for a bookmark
-	silent  bool          // nobody is woken
+	silent  bool          // Wait does not return when there is more
 	grown   chan struct{} // closed, and replaced, when there is more
 	reads   int
 	reading func() // called by Read
@@ -147,7 +147,7 @@ func (r *running) expectEnd(t *testing.T, want error) {
 	if !r.ended || !errors.Is(r.err, want) {
 		t.Errorf("the watch has ended: %v, with the error %v, want %v", r.ended, r.err, want)
 	} else if last := r.batches[len(r.batches)-1]; last.Revision != 0 || last.Events != nil {
-		t.Errorf("beside its error the watch yielded the batch %v", last)
+		t.Errorf("with its error the watch yielded the batch %v", last)
 	}
 }
 
@@ -196,7 +196,7 @@ func TestW7W10OtherKeysAreDroppedAndABookmarkFollows(t *testing.T) {
 	})
 }
 
-func TestW7ABookmarkWaitsForItsTimeAndForThePagesToCome(t *testing.T) {
+func TestW7ABookmarkWaitsForItsIntervalAndForPendingPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog()
 		l.page = 1
@@ -218,7 +218,7 @@ func TestW7ABookmarkWaitsForItsTimeAndForThePagesToCome(t *testing.T) {
 	})
 }
 
-func TestABookmarkThatIsAskedForComesThoughTheConsumerHasIt(t *testing.T) {
+func TestARequestedBookmarkIsDeliveredEvenWithoutProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog()
 		run := start(t, backend.Watch{Log: l, Bookmarks: time.Hour}, kv.All(), 0)
@@ -245,7 +245,7 @@ func TestW9FutureRevisionsWait(t *testing.T) {
 	})
 }
 
-func TestAWatchThatIsNotWokenPolls(t *testing.T) {
+func TestAWatchWithoutNotificationsPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog()
 		l.silent = true
@@ -257,7 +257,7 @@ func TestAWatchThatIsNotWokenPolls(t *testing.T) {
 	})
 }
 
-func TestW8TheErrorOfTheLogEndsTheWatchInTheWordsOfPackageKV(t *testing.T) {
+func TestW8TheErrorOfTheLogEndsTheWatchAsAnErrorOfPackageKV(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog()
 		run := start(t, backend.Watch{Log: l, Errors: backend.Errors{Store: "test"}}, kv.Key("a"), 0)
@@ -274,7 +274,7 @@ func TestW8TheErrorOfTheLogEndsTheWatchInTheWordsOfPackageKV(t *testing.T) {
 	})
 }
 
-func TestW11NothingIsReadWhileTheConsumerHasABatch(t *testing.T) {
+func TestW11NothingIsReadWhileTheConsumerIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog()
 		l.page = 1
@@ -293,7 +293,7 @@ func TestW11NothingIsReadWhileTheConsumerHasABatch(t *testing.T) {
 	})
 }
 
-func TestW12TheEndOfTheContextEndsTheWatchAtOnce(t *testing.T) {
+func TestW12CancellingTheContextEndsTheWatchAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, limit := range []time.Duration{0, time.Minute} {
 			l := newLog()
@@ -318,7 +318,7 @@ func TestW12TheEndOfTheContextEndsTheWatchAtOnce(t *testing.T) {
 	})
 }
 
-func TestAPageThatBreaksItsPromiseEndsTheWatch(t *testing.T) {
+func TestAnInvalidPageEndsTheWatch(t *testing.T) {
 	event := func(rev kv.Revision) kv.Event { return kv.Event{Entry: kv.Entry{Key: "a", ModRevision: rev}} }
 	for name, page := range map[string]backend.Page{
 		"no progress":     {UpTo: 5, More: true},

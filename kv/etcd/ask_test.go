@@ -16,18 +16,18 @@ import (
 
 // link makes clients whose reads take a set time, or are never answered.
 type link struct {
-	whole, small time.Duration
-	wholes       atomic.Int32 // reads that return the value
-	smalls       atomic.Int32 // reads that return only a count or keys
-	dead         func(n int32) bool
+	valueDelay, smallDelay time.Duration
+	valueReads             atomic.Int32 // reads that return the value
+	smallReads             atomic.Int32 // reads that return only a count or keys
+	dead                   func(n int32) bool
 }
 
 func (l *link) client() *fake {
 	var n atomic.Int32
 	return &fake{get: func(ctx context.Context, op clientv3.Op) (*clientv3.GetResponse, error) {
-		d, count := l.whole, &l.wholes
+		d, count := l.valueDelay, &l.valueReads
 		if op.IsCountOnly() || op.IsKeysOnly() {
-			d, count = l.small, &l.smalls
+			d, count = l.smallDelay, &l.smallReads
 		}
 		count.Add(1)
 		if l.dead != nil && l.dead(n.Add(1)) {
@@ -48,9 +48,9 @@ func TestAReadOverASlowLinkIsSentOnce(t *testing.T) {
 	for _, small := range []time.Duration{10 * time.Millisecond, 700 * time.Millisecond, 4 * time.Second} {
 		t.Run(small.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := &link{whole: 5 * time.Minute, small: small}
+				l := &link{valueDelay: 5 * time.Minute, smallDelay: small}
 				must(etcd.New(l.client()).Get(t.Context(), kv.Key("k")))(t)
-				if n := l.wholes.Load(); n != 1 {
+				if n := l.valueReads.Load(); n != 1 {
 					t.Errorf("promised: a slow read is sent only once while small reads are answered; it was sent %d times", n)
 				}
 			})
@@ -61,7 +61,7 @@ func TestAReadOverASlowLinkIsSentOnce(t *testing.T) {
 func TestAReadOnADeadConnectionIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The first read and every third request use the dead connection.
-		l := &link{whole: time.Millisecond, small: time.Millisecond, dead: func(n int32) bool { return n%3 == 1 }}
+		l := &link{valueDelay: time.Millisecond, smallDelay: time.Millisecond, dead: func(n int32) bool { return n%3 == 1 }}
 		began := time.Now()
 		must(etcd.New(l.client()).Get(t.Context(), kv.Key("k")))(t)
 		if d := time.Since(began); d > 20*time.Second {
@@ -78,7 +78,7 @@ func TestAnOutageCostsABoundedNumberOfRequests(t *testing.T) {
 		if _, err := etcd.New(l.client()).Get(ctx, kv.Key("k")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
-		if n := l.wholes.Load() + l.smalls.Load(); n > 20 {
+		if n := l.valueReads.Load() + l.smallReads.Load(); n > 20 {
 			t.Errorf("promised: unanswered requests do not pile up; in two days %d requests were sent", n)
 		}
 	})

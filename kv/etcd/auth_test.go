@@ -55,7 +55,7 @@ func (g *guarded) as(user string) *clientv3.Client {
 	return client
 }
 
-func TestWhatAUserMayNotDoIsSaid(t *testing.T) {
+func TestADeniedPermissionIsReported(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(newGuarded(t, cluster).as("reader"))
@@ -82,7 +82,7 @@ func TestWhatAUserMayNotDoIsSaid(t *testing.T) {
 	})
 }
 
-func TestAPermissionTakenAwayIsSaidAndOneGivenBackIsNoticed(t *testing.T) {
+func TestARevokedPermissionIsReportedAndAGrantedOneIsUsed(t *testing.T) {
 	for name, change := range map[string]struct {
 		away, back func(context.Context, *clientv3.Client) error
 	}{
@@ -238,7 +238,7 @@ func TestACallerWithoutANameIsRefused(t *testing.T) {
 }
 
 // etcd does not notify a running watch. Only a new watch or a read finds out.
-func TestARunningWatchIsNotToldThatItsPermissionIsGone(t *testing.T) {
+func TestARunningWatchDoesNotReportARevokedPermission(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		g := newGuarded(t, cluster)

@@ -13,7 +13,7 @@ func batchOf(size int) kv.Batch {
 }
 
 // A reader that is always one batch behind never overruns its buffer.
-func TestWhatIsTakenFromABufferCountsNoMore(t *testing.T) {
+func TestBatchesTakenFromABufferDoNotCount(t *testing.T) {
 	b := newBuffer(4 << 10)
 	b.add(batchOf(1 << 10))
 	for i := range 100 {
@@ -26,7 +26,7 @@ func TestWhatIsTakenFromABufferCountsNoMore(t *testing.T) {
 	}
 }
 
-func TestWhatIsTakenFromABufferIsNotHeld(t *testing.T) {
+func TestBatchesTakenFromABufferAreFreed(t *testing.T) {
 	b := newBuffer(1 << 20)
 	first := batchOf(1 << 10)
 	held := weak.Make(&first.Events[0])
@@ -61,7 +61,7 @@ func TestABufferHasRoomForOneBatchOfAnySizeAndAnyNumberOfBookmarks(t *testing.T)
 	}
 }
 
-func TestOnlyAResetDropsWhatIsHeld(t *testing.T) {
+func TestOnlyAResetDropsBufferedBatches(t *testing.T) {
 	for _, end := range []error{kv.ErrUnavailable, kv.ErrReset} {
 		b := newBuffer(1 << 10)
 		b.add(batchOf(0))

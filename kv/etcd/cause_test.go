@@ -44,7 +44,7 @@ var (
 )
 
 // A server that refuses a client's certificate closes the connection while the client may still be sending.
-func TestACauseThatWasLostIsLookedForInTheNextAttempt(t *testing.T) {
+func TestALostCauseIsFoundInTheNextAttempt(t *testing.T) {
 	hangsUpFirst := func(at time.Duration) error {
 		if at < 2*time.Second { // then a read begins to look for the cause
 			return errHangUp
@@ -79,7 +79,7 @@ func TestACauseIsKeptUntilTheClientIsConnected(t *testing.T) {
 	}
 }
 
-func TestAnAttemptThatHangsEndsARead(t *testing.T) {
+func TestAHangingAttemptToConnectEndsARead(t *testing.T) {
 	never := func(time.Duration) error { return nil }
 	unreachable(t, never, func(t *testing.T, store *etcd.Store) {
 		began := time.Now()

@@ -32,7 +32,7 @@ func onPlainAndNamespace(t *testing.T, test func(t *testing.T, cluster etcdmem.A
 	}
 }
 
-func TestAStoreWithoutAClientSaysSo(t *testing.T) {
+func TestAStoreWithoutAClientReturnsAnError(t *testing.T) {
 	var none *clientv3.Client
 	for name, client := range map[string]etcd.Client{
 		"nil":             nil,

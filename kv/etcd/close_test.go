@@ -67,7 +67,7 @@ func TestAClientThatHasLostItsPermissionCanBeClosed(t *testing.T) {
 	})
 }
 
-func TestAReadThatIsRefusedDoesNotAskWhetherAQuietStreamIsAlive(t *testing.T) {
+func TestARefusedReadDoesNotExamineAQuietStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
 		client := s.client()
@@ -95,7 +95,7 @@ func TestAReadThatIsRefusedDoesNotAskWhetherAQuietStreamIsAlive(t *testing.T) {
 	})
 }
 
-func TestAReadWithoutAnAnswerAsksWhetherAQuietStreamIsAlive(t *testing.T) {
+func TestAnUnansweredReadExaminesAQuietStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
 		client := s.client()

@@ -167,7 +167,7 @@ func TestAValueIsCurrentSoonAfterAnOutage(t *testing.T) {
 }
 
 // A server that comes back gets the attempts of all its clients at once.
-func TestAnOutageIsNoStorm(t *testing.T) {
+func TestAnOutageCausesNoStormOfRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newCounting(t, 1)
 		client := m.client(plain)

@@ -47,7 +47,7 @@ func defective(t *testing.T, defect etcdmem.Defect, f func(t *testing.T, cluster
 }
 
 // etcd before 3.4.25 and 3.5.8 sends a bookmark before older events.
-func TestABookmarkThatRunsAheadIsNoticed(t *testing.T) {
+func TestABookmarkAheadOfAnEventIsDetected(t *testing.T) {
 	defective(t, etcdmem.ProgressRunsAhead, func(t *testing.T, cluster *etcdmem.Cluster, has bool) {
 		store := etcd.New(cluster.Client())
 		for range 3 {

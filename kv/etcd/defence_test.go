@@ -14,7 +14,7 @@ import (
 )
 
 // Each row has responses that etcd should not send, and what a watch does with them.
-func TestWatchDefendsItselfAgainstItsStore(t *testing.T) {
+func TestWatchDetectsIncorrectResponses(t *testing.T) {
 	other := func(r clientv3.WatchResponse) clientv3.WatchResponse {
 		r.Header.ClusterId = 2
 		return r
@@ -142,7 +142,7 @@ func TestWatchDefendsItselfAgainstItsStore(t *testing.T) {
 	}
 }
 
-func TestWatchAsksForWhatItNeeds(t *testing.T) {
+func TestWatchRequestsTheOptionsItNeeds(t *testing.T) {
 	leaktest.Check(t)
 	s := newScript(changed("k", 11))
 	store := etcd.New(&fake{watch: s.watch})
@@ -159,7 +159,7 @@ func TestWatchAsksForWhatItNeeds(t *testing.T) {
 }
 
 // The interval that ends before the first possible key is empty. Sent as it is, it would mean every key to etcd.
-func TestTheIntervalWithoutKeysIsNotEveryKey(t *testing.T) {
+func TestAnEmptyIntervalIsNotSentAsTheWholeKeySpace(t *testing.T) {
 	leaktest.Check(t)
 	s := newScript(progress(11))
 	var read clientv3.Op

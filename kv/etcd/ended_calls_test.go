@@ -20,7 +20,7 @@ import (
 )
 
 // A client is not notified when it can reach no member. Only the context ends such a call.
-func TestCutOffFromEtcdAnEndedContextEndsEveryCallAtOnce(t *testing.T) {
+func TestADoneContextEndsEveryCallAtOnceWhileCutOff(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		for name, client := range map[string]etcd.Client{
 			"plain":     cluster.Client(),
@@ -79,7 +79,7 @@ func TestCutOffFromEtcdAnEndedContextEndsEveryCallAtOnce(t *testing.T) {
 	})
 }
 
-func TestAClientThatIsClosedEndsEveryCall(t *testing.T) {
+func TestAClosedClientEndsEveryCall(t *testing.T) {
 	for name, test := range map[string]struct {
 		wrap    func(*clientv3.Client) etcd.Client
 		running error // the end of a watch that was delivering
@@ -122,7 +122,7 @@ func TestAClientThatIsClosedEndsEveryCall(t *testing.T) {
 	}
 }
 
-func TestAClientThatIsClosedEndsAGetUnderWay(t *testing.T) {
+func TestClosingTheClientEndsAPendingGet(t *testing.T) {
 	onCluster(t, 3, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		client := cluster.Client(0)
@@ -147,7 +147,7 @@ func TestAClientThatIsClosedEndsAGetUnderWay(t *testing.T) {
 }
 
 // A proxy, for example, may reset an HTTP/2 stream as cancelled. Neither the caller nor the client has cancelled anything then.
-func TestACallThatEndsAsCancelledIsNoEndOfAClientThatIsOpen(t *testing.T) {
+func TestACancelledCallDoesNotMeanThatTheClientIsClosed(t *testing.T) {
 	for name, end := range map[string]error{"as a status": status.Error(codes.Canceled, "stream reset"), "as itself": context.Canceled} {
 		synctest.Test(t, func(t *testing.T) {
 			var ends atomic.Bool

@@ -16,7 +16,7 @@ import (
 // busy is how long a consumer handles one batch in these tests. In that time the stand-in takes over and receives the next responses.
 const busy = time.Second
 
-func TestAnEndThatComesWhileTheConsumerIsBusyIsSaidAndEndsTheWatch(t *testing.T) {
+func TestAnEndWhileTheConsumerIsBusyIsReportedAndEndsTheWatch(t *testing.T) {
 	compacted := clientv3.WatchResponse{Canceled: true, CompactRevision: 20}
 	for name, test := range map[string]struct {
 		said []clientv3.WatchResponse
@@ -49,7 +49,7 @@ func TestAnEndThatComesWhileTheConsumerIsBusyIsSaidAndEndsTheWatch(t *testing.T)
 	}
 }
 
-func TestWhatComesWhileTheConsumerIsBusyIsYieldedOnceAndInOrder(t *testing.T) {
+func TestBatchesThatArriveWhileTheConsumerIsBusyAreDeliveredOnceAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(changed("k", 11))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -68,7 +68,7 @@ func TestWhatComesWhileTheConsumerIsBusyIsYieldedOnceAndInOrder(t *testing.T) {
 }
 
 // The revisions of another cluster mean nothing in this one.
-func TestNothingOfAnotherClusterIsYieldedBeforeTheReset(t *testing.T) {
+func TestNoEventOfAnotherClusterIsDeliveredBeforeTheReset(t *testing.T) {
 	foreign := headed(&pb.ResponseHeader{ClusterId: 2, MemberId: 9, RaftTerm: 1, Revision: 2000}, changed("k", 12))
 	for name, wait := range map[string]time.Duration{"a consumer that waits": 0, "a consumer that is busy": busy} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestNothingOfAnotherClusterIsYieldedBeforeTheReset(t *testing.T) {
 }
 
 // The responses of a watch prove as much as the answers of reads: see W13.
-func TestAReadThatIsOlderThanWhatAWatchHasHeardIsAReset(t *testing.T) {
+func TestAReadThatIsOlderThanAWatchIsAReset(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer *pb.ResponseHeader // of a read; before, the watch has seen revision 1000 of cluster 1, from member 1 at term 2
 		reset  bool

@@ -113,7 +113,7 @@ func TestEveryErrorOfEtcdIsOnePortableError(t *testing.T) {
 }
 
 // A new error of etcd must be added to the table above.
-func TestEveryErrorOfEtcdIsDecided(t *testing.T) {
+func TestEveryErrorOfEtcdIsClassified(t *testing.T) {
 	pkg, err := build.Import("go.etcd.io/etcd/api/v3/v3rpc/rpctypes", ".", build.FindOnly)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestEveryErrorOfEtcdIsDecided(t *testing.T) {
 	}
 }
 
-func TestOtherErrorsArePortableToo(t *testing.T) {
+func TestOtherErrorsArePortable(t *testing.T) {
 	leaktest.Check(t)
 	for code, want := range map[codes.Code]error{
 		codes.Canceled:           kv.ErrClosed, // the client was closed: the caller's context has not ended
@@ -178,7 +178,7 @@ func TestOtherErrorsArePortableToo(t *testing.T) {
 	checkClass(t, "a deadline of the client's", context.DeadlineExceeded, kv.ErrUnavailable)
 	checkRefusal(t, "no words", "", kv.ErrUnavailable)
 	checkRefusal(t, "half a status", "rpc error: code = PermissionDenied", kv.ErrUnavailable)
-	checkRefusal(t, "a code nobody knows", "rpc error: code = Nonsense desc = etcdserver: no leader", kv.ErrUnavailable)
+	checkRefusal(t, "an unknown code", "rpc error: code = Nonsense desc = etcdserver: no leader", kv.ErrUnavailable)
 }
 
 // checkClass checks that a get and a put that fail with err match want and no other portable error.
@@ -275,7 +275,7 @@ func TestACallWithAnEndedContextDoesNotReachEtcd(t *testing.T) {
 	}
 }
 
-func TestWhatNoStoreTakesDoesNotReachEtcd(t *testing.T) {
+func TestInvalidCallsDoNotReachEtcd(t *testing.T) {
 	leaktest.Check(t)
 	store := etcd.New(&fake{}) // panics when used
 	for name, test := range map[string]struct {

@@ -35,7 +35,7 @@ func Example() {
 	entry := now.Entries[0]
 	fmt.Printf("it is %s\n", entry.Value)
 
-	// It is only changed if nobody else has done so since. A condition is about the key, so it names the key's revision.
+	// It is changed only if no other writer has changed it since. A condition is about the key, so it names the key's revision.
 	if _, err := store.Put(ctx, "/app/limits", []byte("20"), kv.IfRevision(entry.ModRevision)); err != nil {
 		log.Fatal(err)
 	}

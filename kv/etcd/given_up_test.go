@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-func TestNothingIsLeftOfAWatchThatWasBrokenOff(t *testing.T) {
+func TestNothingIsLeftOfAStoppedWatch(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())
@@ -28,7 +28,7 @@ func TestNothingIsLeftOfAWatchThatWasBrokenOff(t *testing.T) {
 }
 
 // When a watch is cancelled before the server has answered its request, etcd's client forgets the watch, but the server keeps it.
-func TestAWatchThatIsGivenUpWhileItBeginsIsNotLeftAtTheServer(t *testing.T) {
+func TestAWatchThatIsStoppedWhileItBeginsIsNotLeftAtTheServer(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())
@@ -51,7 +51,7 @@ func TestAWatchThatIsGivenUpWhileItBeginsIsNotLeftAtTheServer(t *testing.T) {
 }
 
 // The Store must not request a watch that was given up while it waited for its turn.
-func TestManyWatchesThatAreGivenUpAtOnceAreNotLeftAtTheServer(t *testing.T) {
+func TestManyWatchesThatAreStoppedAtOnceAreNotLeftAtTheServer(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())

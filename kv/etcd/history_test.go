@@ -15,7 +15,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-func TestACompactedPastIsSaidWithTheOldestRevisionKept(t *testing.T) {
+func TestACompactedErrorNamesTheOldestRevision(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())

@@ -18,7 +18,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdtest"
 )
 
-func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextRead(t *testing.T) {
+func TestARestoreToAnOlderStateIsReportedByTheNextRead(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())
@@ -52,7 +52,7 @@ func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextRead(t *testing.T) {
 	})
 }
 
-func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextWrite(t *testing.T) {
+func TestARestoreToAnOlderStateIsReportedByTheNextWrite(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())
@@ -74,7 +74,7 @@ func TestAClusterRestoredToAnOlderStateIsSaidAtTheNextWrite(t *testing.T) {
 }
 
 // A watch after the last revision of another watch needs no read first.
-func TestReplacedHistoryIsSaidWhenAWatchBegins(t *testing.T) {
+func TestAReplacedHistoryIsReportedWhenAWatchBegins(t *testing.T) {
 	for name, replace := range map[string]func(context.Context, etcdmem.AnyCluster, etcdmem.AnyBackup) error{
 		"restored": func(ctx context.Context, c etcdmem.AnyCluster, b etcdmem.AnyBackup) error { return c.Restore(ctx, b) },
 		"another":  func(ctx context.Context, c etcdmem.AnyCluster, _ etcdmem.AnyBackup) error { return c.Replace(ctx) },
@@ -166,7 +166,7 @@ func TestWhatTheBeginningOfAWatchProves(t *testing.T) {
 	}
 }
 
-func TestAnotherClusterBehindTheAddressIsSaid(t *testing.T) {
+func TestAnotherClusterAtTheSameAddressIsReported(t *testing.T) {
 	onPlainAndNamespace(t, func(t *testing.T, cluster etcdmem.AnyCluster, client etcd.Client) {
 		ctx := within(t, patience)
 		store, other := etcd.New(client), etcd.New(client)
@@ -190,7 +190,7 @@ func TestAnotherClusterBehindTheAddressIsSaid(t *testing.T) {
 }
 
 // Such a member has everything that was written, but it still names the old raft term.
-func TestAMemberThatCaughtUpByASnapshotIsNoOtherHistory(t *testing.T) {
+func TestAMemberThatCaughtUpByASnapshotHasTheSameHistory(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
 	cluster := etcdtest.Start(t, 3, snapshotsSoon)
@@ -229,7 +229,7 @@ var snapshotsSoon = etcdtest.WithConfig(func(_ int, config *embed.Config) {
 	config.SnapshotCount, config.SnapshotCatchUpEntries = 10, 5
 })
 
-func TestStoresOfTwoClustersKnowNothingOfEachOther(t *testing.T) {
+func TestStoresOfTwoClustersAreIndependent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, two := etcd.New(etcdmem.Start(t, 1, etcdmem.WithSeed(1)).Client()), etcd.New(etcdmem.Start(t, 1, etcdmem.WithSeed(2)).Client())
 		rev := must(one.Put(t.Context(), "k", nil))(t)
@@ -286,7 +286,7 @@ func TestWhatAnAnswerProves(t *testing.T) {
 
 // An answer that was on its way when the history was replaced may come from either history. So it proves nothing, and its entries are not
 // returned.
-func TestAnAnswerThatWasOvertakenIsAskedForAgain(t *testing.T) {
+func TestAnOvertakenAnswerIsRequestedAgain(t *testing.T) {
 	leaktest.Check(t)
 	answers := make(chan *pb.ResponseHeader)
 	asked := make(chan struct{})

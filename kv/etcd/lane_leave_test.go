@@ -25,7 +25,7 @@ func seconds(n ...int) (times []time.Duration) {
 // slow. The tries stop when each connection has been tried.
 var leaves = seconds(0, 2, 4, 6, 8, 12, 20)
 
-func TestStreamsThatAcknowledgeNothingAreLeftMoreAndMoreSlowly(t *testing.T) {
+func TestStreamsWithoutAcknowledgementsAreAbandonedAtGrowingIntervals(t *testing.T) {
 	for _, watches := range []int{1, 10} {
 		t.Run(fmt.Sprint(watches), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestStreamsThatAcknowledgeNothingAreLeftMoreAndMoreSlowly(t *testing.T) {
 	}
 }
 
-func TestAStreamIsLeftQuicklyAgainOnceAnotherHasAcknowledged(t *testing.T) {
+func TestAStreamIsAbandonedQuicklyAgainOnceAnotherHasAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
 		s.delayOthers(never)
@@ -75,7 +75,7 @@ type closable struct{ *fake }
 func (closable) Close() error { return nil }
 
 // A new stream would wait for the same connection as the old one.
-func TestNoStreamIsLeftWhileTheClientHasNoConnection(t *testing.T) {
+func TestNoStreamIsAbandonedWhileTheClientHasNoConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, s := newCounting(t, 1), newStreams(t)
 		s.delayOthers(never)
@@ -103,7 +103,7 @@ func TestNoStreamIsLeftWhileTheClientHasNoConnection(t *testing.T) {
 }
 
 // etcd's client sends the requests of a stream one after the other. So each request waits for all requests before it.
-func TestAStreamIsNotLeftWhileItAcknowledgesInTurn(t *testing.T) {
+func TestAStreamThatAcknowledgesInTurnIsNotAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
 		s.delayOthers(1500 * time.Millisecond)

@@ -30,7 +30,7 @@ func idle(t *testing.T, ctx context.Context, store *etcd.Store) (ended <-chan er
 	return end
 }
 
-func TestAReadAsksWhetherAQuietStreamIsAlive(t *testing.T) {
+func TestAReadExaminesAQuietStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -56,7 +56,7 @@ func TestAReadAsksWhetherAQuietStreamIsAlive(t *testing.T) {
 }
 
 // After a refusal, new watches use another stream. The watches that run in the old stream still work.
-func TestAStreamThatWasLeftAfterARefusalIsNotTakenForDead(t *testing.T) {
+func TestAStreamAbandonedAfterARefusalIsNotTakenForDead(t *testing.T) {
 	for range 20 { // chance decides which of two channels is ready first
 		synctest.Test(t, func(t *testing.T) {
 			s := newStreams(t)
@@ -131,7 +131,7 @@ func silentAfter(t *testing.T, quiet time.Duration, prepare func(s *streams)) (s
 	return s, store, ended, cancel
 }
 
-func TestAStreamIsAskedOnlyWhenItHasBeenQuiet(t *testing.T) {
+func TestOnlyAQuietStreamIsExamined(t *testing.T) {
 	none := func(*streams) {}
 	for name, test := range map[string]struct {
 		quiet   time.Duration
@@ -157,7 +157,7 @@ func TestAStreamIsAskedOnlyWhenItHasBeenQuiet(t *testing.T) {
 	}
 }
 
-func TestManyReadsAskAStreamOnce(t *testing.T) {
+func TestManyReadsExamineAStreamOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store, _, cancel := silentAfter(t, time.Minute, func(s *streams) { s.delay("0", time.Second) })
 		defer cancel()
@@ -200,7 +200,7 @@ func TestASilentStreamIsDeadASecondAfterAnotherHasAnswered(t *testing.T) {
 	}
 }
 
-func TestAStreamIsNotAskedForLongerThanItHasToBe(t *testing.T) {
+func TestAnExaminationEndsWhenItIsNoLongerNeeded(t *testing.T) {
 	for name, end := range map[string]func(s *streams, cancel func()){
 		"it has brought something":   func(s *streams, _ func()) { s.say(progress(10)) },
 		"it has no watches any more": func(_ *streams, cancel func()) { cancel() },
@@ -229,7 +229,7 @@ func TestAStreamIsNotAskedForLongerThanItHasToBe(t *testing.T) {
 }
 
 // Here every stream has been left, so there is no other stream to ask.
-func TestAStreamIsAskedOnceForEachExamination(t *testing.T) {
+func TestAnExaminationSendsOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStreams(t)
 		ctx, cancel := context.WithCancel(t.Context())

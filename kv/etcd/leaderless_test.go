@@ -31,7 +31,7 @@ func TestAMemberWithoutALeaderEndsItsWatches(t *testing.T) {
 	})
 }
 
-func TestWithoutALeaderAWatchIsRefusedAndTheRestWaitsForItsContext(t *testing.T) {
+func TestWithoutALeaderAWatchIsRefusedAndOtherCallsWaitForTheirContext(t *testing.T) {
 	onCluster(t, 3, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client(0))

@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-func TestAWatchOutlivesItsMember(t *testing.T) {
+func TestAWatchSurvivesTheStopOfItsMember(t *testing.T) {
 	onCluster(t, 3, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		// The leader must not be the member that stops. Otherwise the watch would move to a member without a leader, which would end it.
@@ -41,7 +41,7 @@ func TestAWatchOutlivesItsMember(t *testing.T) {
 	})
 }
 
-func TestAWatchOutlivesARestartOfItsCluster(t *testing.T) {
+func TestAWatchSurvivesARestartOfItsCluster(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())

@@ -42,7 +42,7 @@ func (p *pages) get(_ context.Context, op clientv3.Op) (*clientv3.GetResponse, e
 }
 
 // Large pages cost etcd less than small pages, until they are so large that they need much memory.
-func TestPagesAreAsLargeAsWhatIsInThem(t *testing.T) {
+func TestTheSizeOfAPageFollowsTheSizeOfItsValues(t *testing.T) {
 	for name, test := range map[string]struct {
 		etcd    pages
 		options []etcd.Option

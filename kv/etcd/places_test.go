@@ -83,8 +83,8 @@ func guard(t *testing.T, client *clientv3.Client) {
 	must(client.AuthEnable(ctx))(t)
 }
 
-// nobody returns an address where nothing listens.
-func nobody(t *testing.T) string {
+// unusedAddress returns an address where nothing listens.
+func unusedAddress(t *testing.T) string {
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	l.Close()
 	return l.Addr().String()

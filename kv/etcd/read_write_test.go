@@ -105,7 +105,7 @@ func TestGetStartsAgainWhenItsRevisionIsCompacted(t *testing.T) {
 	})
 }
 
-func TestGetAlwaysCompactedGivesUp(t *testing.T) {
+func TestGetGivesUpIfEachRevisionIsCompacted(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		client := cluster.Client()
@@ -129,7 +129,7 @@ func TestGetAlwaysCompactedGivesUp(t *testing.T) {
 }
 
 // A client may be configured with a limit for the size of a message.
-func TestGetAsksForSmallerPagesWhereLargeOnesDoNotFit(t *testing.T) {
+func TestGetRequestsSmallerPagesWhereLargePagesDoNotFit(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		config := cluster.ClientConfig()
@@ -165,7 +165,7 @@ func (c *hookedClient) Get(ctx context.Context, key string, opts ...clientv3.OpO
 	return c.Client.Get(ctx, key, opts...)
 }
 
-func TestEveryKindOfRangeIsReadAndWatchedAlike(t *testing.T) {
+func TestEveryKindOfRangeHasTheSameKeysForReadsAndWatches(t *testing.T) {
 	keys := []string{"\x00", "\x00\x00", "a", "a/", "a/b", "a0", "b", "\xfe", "\xff", "\xff\x00", "\xff\xff", "\xff\xffz"}
 	ranges := []kv.Range{
 		kv.Key("a"), kv.Key("\x00"), kv.Key("none"), kv.Prefix("a"), kv.Prefix("a/"), kv.Prefix("\xff"), kv.Prefix("\xff\xff"),
@@ -266,7 +266,7 @@ func TestWritesAreConditionalAndAtomic(t *testing.T) {
 	})
 }
 
-func TestWritesThatNoStoreTakesAreRefused(t *testing.T) {
+func TestInvalidWritesAreRefused(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())
@@ -313,7 +313,7 @@ func TestWritesThatNoStoreTakesAreRefused(t *testing.T) {
 	})
 }
 
-func TestAFullDatabaseTakesDeletionsAlone(t *testing.T) {
+func TestAFullDatabaseAcceptsOnlyDeletions(t *testing.T) {
 	leaktest.Check(t)
 	ctx := within(t, patience)
 	store := etcd.New(etcdtest.Start(t, 1, etcdtest.WithConfig(func(_ int, config *embed.Config) {
@@ -331,7 +331,7 @@ func TestAFullDatabaseTakesDeletionsAlone(t *testing.T) {
 }
 
 // The request for such a watch fits into no message. etcd's client would end the stream of that request, and all watches on it.
-func TestAWatchOfAKeyThatIsTooLargeEndsAlone(t *testing.T) {
+func TestAWatchOfATooLargeKeyEndsNoOtherWatch(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())
@@ -359,7 +359,7 @@ func TestAWatchOfAKeyThatIsTooLargeEndsAlone(t *testing.T) {
 	})
 }
 
-func TestBytesAreTheCallers(t *testing.T) {
+func TestBytesBelongToTheCaller(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client())

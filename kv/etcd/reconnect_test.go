@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd"
 )
 
-func TestAnEndpointIsSpelledOtherwise(t *testing.T) {
+func TestAnEndpointHasAnotherSpelling(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"10.0.0.44:2379":        "10.0.0.44:02379",
 		"http://etcd:2379":      "http://etcd:02379",

@@ -32,7 +32,7 @@ func (s *cancelling) Txn(context.Context, *pb.TxnRequest) (*pb.TxnResponse, erro
 }
 
 // As the comment of Put says: etcd's client repeats a write if MaxUnaryRetries allows more than one try.
-func TestAWriteAnsweredAsCancelledIsSentAgainByTheClientAlone(t *testing.T) {
+func TestOnlyTheClientRepeatsAWriteThatWasAnsweredAsCancelled(t *testing.T) {
 	leaktest.Check(t)
 	for _, test := range []struct {
 		name  string

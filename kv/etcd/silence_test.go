@@ -36,8 +36,8 @@ var mends = []struct {
 	{"with a check", plain, 5 * time.Second, 15 * time.Second},
 }
 
-// TestV11AMemberThatVanishesSilentlyIsLeft of package value shows the same on a real network.
-func TestASilentMemberIsLeftByKeepAliveAndByTheCheckAndByNothingElse(t *testing.T) {
+// TestV11ASilentMemberIsAbandoned of package value shows the same on a real network.
+func TestOnlyKeepAliveAndTheCheckAbandonASilentMember(t *testing.T) {
 	for _, s := range silences {
 		for _, m := range mends {
 			t.Run(s.what+" "+m.name, func(t *testing.T) {

@@ -51,7 +51,7 @@ func commits(t *testing.T, store *etcd.Store, n int) kv.Revision {
 	return last
 }
 
-func TestMemoryUnderAStuckReaderIsBounded(t *testing.T) {
+func TestMemoryForABlockedReaderIsBounded(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, 3*patience)
 		const (
@@ -109,7 +109,7 @@ func TestMemoryUnderAStuckReaderIsBounded(t *testing.T) {
 	})
 }
 
-func TestAStuckReaderLetsGoOfEtcdAndComesBack(t *testing.T) {
+func TestABlockedReaderLeavesItsStreamAndResumesLater(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client(), etcd.WithBuffer(64<<10))
@@ -128,7 +128,7 @@ func TestAStuckReaderLetsGoOfEtcdAndComesBack(t *testing.T) {
 	})
 }
 
-func TestAStuckReaderIsToldOfCompactionAfterWhatWasHeld(t *testing.T) {
+func TestABlockedReaderGetsTheBufferedBatchesBeforeTheCompaction(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		store := etcd.New(cluster.Client(), etcd.WithBuffer(64<<10))
@@ -155,7 +155,7 @@ func TestAStuckReaderIsToldOfCompactionAfterWhatWasHeld(t *testing.T) {
 }
 
 // etcd's fragments let a large catch-up pass a client with a small limit for messages. No revision may be split by that.
-func TestARevisionInManyMessagesComesWhole(t *testing.T) {
+func TestARevisionInManyMessagesIsOneBatch(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, patience)
 		config := cluster.ClientConfig()

@@ -59,7 +59,7 @@ func TestASummaryOfManyKeysIsAFewBytes(t *testing.T) {
 	})
 }
 
-func TestASummaryOfARangeThatCanHaveNoKeyIsEmpty(t *testing.T) {
+func TestASummaryOfAnEmptyIntervalIsEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := etcd.New(etcdmem.Start(t, 1).Client())
 		last, err := s.Put(t.Context(), "\x00", nil)

@@ -74,7 +74,7 @@ func TestAWatchThatEndsIsNotOpenedAgain(t *testing.T) {
 	}
 }
 
-func TestEachIterationIsAWatchOfItsOwn(t *testing.T) {
+func TestEachIterationIsASeparateWatch(t *testing.T) {
 	leaktest.Check(t)
 	s := newScript()
 	watch := etcd.New(&fake{watch: s.watch}).Watch(within(t, patience), kv.Key("k"), 10)
@@ -91,7 +91,7 @@ func TestEachIterationIsAWatchOfItsOwn(t *testing.T) {
 
 // A client that is closed closes the channels of its watches without an error. A client that loses the last response of a watch does the
 // same.
-func TestTheSilentEndOfAWatchIsExplained(t *testing.T) {
+func TestAWatchThatEndsWithoutAnErrorReturnsTheCause(t *testing.T) {
 	closed, cancel := context.WithCancel(context.Background())
 	cancel()
 	closing := status.Error(codes.Canceled, "grpc: the client connection is closing")
@@ -101,9 +101,9 @@ func TestTheSilentEndOfAWatchIsExplained(t *testing.T) {
 		get   error // what a read returns
 		want  error
 	}{
-		"a closed client that tells":         {ctx: closed, want: kv.ErrClosed},
+		"a closed client with an error":      {ctx: closed, want: kv.ErrClosed},
 		"a closed client that does not tell": {get: closing, want: kv.ErrClosed},
-		"an open client that tells":          {ctx: context.Background(), want: kv.ErrUnavailable},
+		"an open client with an error":       {ctx: context.Background(), want: kv.ErrUnavailable},
 		"an open client that does not tell":  {want: kv.ErrUnavailable},
 		"a client without permission":        {get: rpctypes.ErrPermissionDenied, want: kv.ErrPermission},
 		"a watch that has run":               {first: []clientv3.WatchResponse{changed("k", 11)}, get: closing, want: kv.ErrUnavailable},
@@ -145,7 +145,7 @@ func TestAWatchWithoutAChannelEndsWithItsContext(t *testing.T) {
 	r.end(context.Canceled)
 }
 
-func TestTheEndOfAWatchComesAfterWhatWasReceived(t *testing.T) {
+func TestTheEndOfAWatchIsDeliveredAfterReceivedBatches(t *testing.T) {
 	leaktest.Check(t)
 	s := newScript(changed("k", 11), changed("k", 12), clientv3.WatchResponse{Canceled: true, CompactRevision: 20})
 	batches, err := read(t, etcd.New(&fake{watch: s.watch}).Watch(within(t, patience), kv.Key("k"), 10)).end(kv.ErrCompacted)
@@ -154,7 +154,7 @@ func TestTheEndOfAWatchComesAfterWhatWasReceived(t *testing.T) {
 	}
 }
 
-func TestAnEndedContextOvertakesWhatIsHeld(t *testing.T) {
+func TestADoneContextIsReportedBeforeBufferedBatches(t *testing.T) {
 	leaktest.Check(t)
 	ctx, cancel := context.WithCancel(within(t, patience))
 	defer cancel()
@@ -167,7 +167,7 @@ func TestAnEndedContextOvertakesWhatIsHeld(t *testing.T) {
 	}
 }
 
-func TestAnEndedContextIsSaidBeforeAReset(t *testing.T) {
+func TestADoneContextIsReportedBeforeAReset(t *testing.T) {
 	leaktest.Check(t)
 	for range 20 { // two channels are ready: chance decides which is read first
 		revision := int64(11)
@@ -184,7 +184,7 @@ func TestAnEndedContextIsSaidBeforeAReset(t *testing.T) {
 	}
 }
 
-func TestBookmarksTellOfWhatHappensOutsideTheRange(t *testing.T) {
+func TestBookmarksFollowChangesOutsideTheRange(t *testing.T) {
 	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
 		ctx := within(t, time.Hour)
 		store := etcd.New(cluster.Client())

@@ -34,7 +34,7 @@ const (
 
 // ways are the rows of the table. Where the text of the error is etcd's, the server is a real member.
 var ways = []way{
-	{"nothing listens at the port", at(nobody), "connection refused", looked, kv.ErrUnavailable,
+	{"nothing listens at the port", at(unusedAddress), "connection refused", looked, kv.ErrUnavailable,
 		"Start etcd, or correct the port. Where a firewall rejects connections, the words are the same."},
 	{"the host does not exist", func(t *testing.T, _ *places) clientv3.Config {
 		return clientv3.Config{Endpoints: []string{"etcd.invalid:2379"}, DialOptions: []grpc.DialOption{asking(t)}}
@@ -123,7 +123,7 @@ var ways = []way{
 	{"the password is wrong", func(_ *testing.T, p *places) clientv3.Config { return login(p.guarded.ClientConfig(), "wrong") },
 		"invalid user ID or password", answered, nil, "Correct `Username` and `Password`."},
 	{"a user is named, and nothing listens at the port", func(t *testing.T, _ *places) clientv3.Config {
-		cfg := login(clientv3.Config{Endpoints: []string{nobody(t)}}, "right")
+		cfg := login(clientv3.Config{Endpoints: []string{unusedAddress(t)}}, "right")
 		cfg.DialTimeout = looked
 		return cfg
 	}, "context deadline exceeded", looked, nil,

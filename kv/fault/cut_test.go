@@ -59,7 +59,7 @@ func TestCutStreamsAreSilentThenDeliverWhatTheyMissed(t *testing.T) {
 	})
 }
 
-func TestCutStreamsMeetCompactionOnHeal(t *testing.T) {
+func TestCutStreamsReportCompactionAfterHeal(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))
 		want(t, "at first", watch.news(), "")
@@ -96,7 +96,7 @@ func TestCutStreamsResumeAfterWhatTheyDelivered(t *testing.T) {
 	})
 }
 
-func TestABusyConsumerGetsNothingMoreInACut(t *testing.T) {
+func TestABusyConsumerGetsNothingDuringACut(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		busy := make(chan struct{})
 		watch := newFollower()
@@ -119,7 +119,7 @@ func TestABusyConsumerGetsNothingMoreInACut(t *testing.T) {
 	})
 }
 
-func TestFrozenStreamsOutliveCompaction(t *testing.T) {
+func TestFrozenStreamsSurviveCompaction(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))
 		want(t, "at first", watch.news(), "")
@@ -153,7 +153,7 @@ func TestCutCallsThatGaveUpNeverReachTheStore(t *testing.T) {
 	})
 }
 
-func TestCutCatchesAnswersOnTheirWay(t *testing.T) {
+func TestCutStopsPendingAnswers(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, _ *fault.Store) {
 		answer := make(chan kv.Snapshot)
 		s := fault.New(script{get: func() (kv.Snapshot, error) { return <-answer, nil }})
@@ -183,7 +183,7 @@ func TestCutOfAnswersLosesAcknowledgements(t *testing.T) {
 	})
 }
 
-func TestCutLeavesAloneWhatIsNotMeant(t *testing.T) {
+func TestCutAffectsOnlyMatchingCalls(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, _ *memory.Store, under *fault.Store) {
 		s := fault.New(under) // two layers, so that the lower one counts the calls that reach the store
 		watch := follow(s.Watch(ctx, kv.Key("/a"), 1))

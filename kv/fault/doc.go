@@ -1,13 +1,13 @@
 // Package fault makes a store fail on request.
 //
-// [New] wraps any [kv.Store]. Without faults the wrapper is transparent. On request it does what clusters and networks do on
-// a bad day, at a moment that the test chooses:
+// [New] wraps any [kv.Store]. Without faults the wrapper is transparent. On request it behaves as failing clusters and networks do,
+// at a moment that the test chooses:
 //
 //	store := fault.New(memory.New())
 //	...
 //	store.Cut()  // the network is gone: reads hang, watches go silent
 //	...
-//	store.Heal() // the network is back: calls go on, watches deliver what they missed
+//	store.Heal() // the network is back: calls continue, watches deliver what they missed
 //
 // Everything is deterministic. Nothing polls or sleeps: blocked calls wait on channels and timers, and end promptly with
 // their context. So faults work in a [testing/synctest] bubble. They are the same over the in-memory store and over a real

@@ -38,7 +38,7 @@ func TestFailForEverUntilRemoved(t *testing.T) {
 	})
 }
 
-func TestFailNothing(t *testing.T) {
+func TestFailZeroTimes(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		s.Fail(0, kv.ErrUnavailable)
 		want(t, "rules", s.String(), "kv/fault: no faults")
@@ -95,7 +95,7 @@ func TestFailWatchesAtOnceOrAtTheirNextBatch(t *testing.T) {
 	})
 }
 
-func TestFailGivesOpErrorsBackAsTheyAre(t *testing.T) {
+func TestFailReturnsOpErrorsUnchanged(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		given := &kv.OpError{Store: "kv/etcd", Op: "get", Reason: kv.ErrPermission}
 		s.Fail(1, given)
@@ -105,7 +105,7 @@ func TestFailGivesOpErrorsBackAsTheyAre(t *testing.T) {
 	})
 }
 
-func TestFailMeansWhatIsCutOffToo(t *testing.T) {
+func TestFailAppliesDuringACut(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		s.Cut()
 		s.Fail(-1, kv.ErrUnavailable)
@@ -113,7 +113,7 @@ func TestFailMeansWhatIsCutOffToo(t *testing.T) {
 	})
 }
 
-func TestFailUsesNothingUpOnCallsThatAreOver(t *testing.T) {
+func TestFailDoesNotCountCallsWhoseContextIsDone(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		over, cancel := context.WithCancel(ctx)
 		cancel()

@@ -96,7 +96,7 @@ func TestHeldCallsEndWithTheirContext(t *testing.T) {
 	}
 }
 
-func TestHoldOutlivesACut(t *testing.T) {
+func TestHoldSurvivesACut(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		watch := follow(s.Watch(ctx, kv.All(), 1))
 		hold := s.Hold(fault.Watches, fault.Answered)

@@ -28,7 +28,7 @@ func stat(ctx context.Context, s kv.Stater) <-chan result {
 	return done
 }
 
-func TestStatMeetsTheFaultsOfGets(t *testing.T) {
+func TestFaultsOfGetsApplyToStat(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		put(t, under, "/a", "1")
 		want(t, "without a fault", finished(t, stat(ctx, s)).value, `/a at 2, value ""`)
@@ -49,7 +49,7 @@ func TestStatMeetsTheFaultsOfGets(t *testing.T) {
 	})
 }
 
-func TestStatOfAStoreWithoutItIsAGetWithoutValues(t *testing.T) {
+func TestStatOfAStoreThatIsNotAStaterIsAGetWithoutValues(t *testing.T) {
 	s := fault.New(script{get: func() (kv.Snapshot, error) {
 		return kv.Snapshot{Revision: 7, Entries: []kv.Entry{{Key: "/a", Value: []byte("v"), ModRevision: 7}}}, nil
 	}})
@@ -76,7 +76,7 @@ func TestAWatchIsAcknowledgedWhenTheStoreServesIt(t *testing.T) {
 	})
 }
 
-func TestAWatchIsNotAcknowledgedWhileAFaultBarsIt(t *testing.T) {
+func TestAWatchIsNotAcknowledgedWhileAFaultBlocksIt(t *testing.T) {
 	for name, bar := range map[string]func(*fault.Store) (lift func()){
 		"cut":             func(s *fault.Store) func() { s.Cut(); return s.Heal },
 		"answers cut off": func(s *fault.Store) func() { s.Cut(fault.Watches, fault.Answered); return s.Heal },
@@ -124,7 +124,7 @@ func (s acknowledging) WatchAcknowledged(ctx context.Context, r kv.Range, after 
 	})
 }
 
-func TestAWatchIsNotAcknowledgedBeforeTheWrappedStoreDoesIt(t *testing.T) {
+func TestAWatchIsNotAcknowledgedBeforeTheWrappedStoreAcknowledgesIt(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, _ *fault.Store) {
 		slow := acknowledging{under, make(chan struct{}), false}
 		s := fault.New(slow)
@@ -139,7 +139,7 @@ func TestAWatchIsNotAcknowledgedBeforeTheWrappedStoreDoesIt(t *testing.T) {
 }
 
 // The acknowledgement has passed the wrapped store and is on its way when the connection breaks.
-func TestAnAcknowledgementOnItsWayIsLostWithItsConnection(t *testing.T) {
+func TestAPendingAcknowledgementIsLostWithItsConnection(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		s.Freeze(fault.Answered)
 		watch := acknowledged(ctx, s)
@@ -154,7 +154,7 @@ func TestAnAcknowledgementOnItsWayIsLostWithItsConnection(t *testing.T) {
 	})
 }
 
-func TestAWatchThatIsResumedIsNotAcknowledgedAgain(t *testing.T) {
+func TestAResumedWatchIsNotAcknowledgedAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		watch := acknowledged(ctx, s)
 		want(t, "at first", watch.news(), "acknowledged")
@@ -270,7 +270,7 @@ func TestProgressIsRequestedOfTheStore(t *testing.T) {
 	})
 }
 
-func TestRequestsForProgressMeetFaults(t *testing.T) {
+func TestFaultsApplyToRequestsForProgress(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		request := func(ctx context.Context) <-chan result {
 			done := make(chan result, 1)
@@ -303,7 +303,7 @@ func TestRequestsForProgressMeetFaults(t *testing.T) {
 	})
 }
 
-func TestProgressNeedsAStoreThatTellsIt(t *testing.T) {
+func TestRequestProgressNeedsAProgressRequester(t *testing.T) {
 	for _, s := range []*fault.Store{fault.New(script{}), fault.New(fault.New(script{}))} {
 		err := s.RequestProgress(t.Context())
 		wantError(t, err, kv.ErrUnsupported)
@@ -326,7 +326,7 @@ type selfReading struct{ *memory.Store }
 func (s selfReading) Itself() kv.Store { return s }
 func (selfReading) ReadsAgain() bool   { return true }
 
-func TestAStoreLooksAfterItsReadsWhileNoFaultKeepsThemFromIt(t *testing.T) {
+func TestReadsAgainIsThatOfTheWrappedStoreUnlessAFaultBlocksReads(t *testing.T) {
 	if fault.New(memory.New()).ReadsAgain() {
 		t.Error("promised: ReadsAgain is that of the wrapped store, false; it is true")
 	}
@@ -353,7 +353,7 @@ func TestAStoreLooksAfterItsReadsWhileNoFaultKeepsThemFromIt(t *testing.T) {
 	}
 }
 
-func TestSummariesMeetTheFaultsOfGets(t *testing.T) {
+func TestFaultsOfGetsApplyToSummaries(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		put(t, under, "/a", "1")
 		summarize := func() <-chan result {

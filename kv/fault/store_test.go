@@ -62,7 +62,7 @@ func TestTransparent(t *testing.T) {
 	}
 }
 
-func TestErrorsOfAContextThatEndsInTheStoreAreTheStores(t *testing.T) {
+func TestTheStoresErrorIsReturnedWhenAContextEndsInTheStore(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, _ *fault.Store) {
 		ctx, cancel := context.WithCancel(ctx)
 		own := errors.New("the store's own")
@@ -80,7 +80,7 @@ func TestErrorsOfAContextThatEndsInTheStoreAreTheStores(t *testing.T) {
 }
 
 // The store gets a different context than the caller's. That context has ended for another reason.
-func TestAStreamEndsWithTheErrorOfItsCallersContext(t *testing.T) {
+func TestAStreamEndsWithTheErrorOfTheCallersContext(t *testing.T) {
 	for name, happens := range map[string]func(s *fault.Store){
 		"cut":         func(s *fault.Store) { s.Cut() },
 		"silence":     func(s *fault.Store) { s.Silence() },
@@ -109,7 +109,7 @@ func TestAStreamEndsWithTheErrorOfItsCallersContext(t *testing.T) {
 	}
 }
 
-func TestInvalidCallsAreTheStoresToRefuse(t *testing.T) {
+func TestInvalidCallsAreRefusedByTheWrappedStore(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		s.Cut()
 		_, err := s.Get(ctx, kv.Key(""))
@@ -131,7 +131,7 @@ func TestInvalidCallsAreTheStoresToRefuse(t *testing.T) {
 	})
 }
 
-func TestWritesNeedAStoreThatCan(t *testing.T) {
+func TestWritesNeedAWriter(t *testing.T) {
 	s := fault.New(script{})
 	_, err := s.Put(t.Context(), "/a", nil)
 	wantError(t, err, kv.ErrUnsupported)
@@ -189,7 +189,7 @@ func TestAllMatchesMustHold(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeMeantPanics(t *testing.T) {
+func TestMeaninglessRulesPanic(t *testing.T) {
 	for name, do := range map[string]func(){
 		"no range": func() { fault.On(kv.Range{}) },
 		"no error": func() { fault.New(script{}).Fail(1, nil) },
@@ -302,7 +302,7 @@ func (f foreign) Done() <-chan struct{} { return f.done }
 func (foreign) Value(any) any           { return nil }
 
 // With any faults that a correct store may have, each stream that does not end delivers every event once, in order.
-func TestStreamsLoseNothingWhateverHappens(t *testing.T) {
+func TestStreamsMissNothingDuringRandomFaults(t *testing.T) {
 	leaktest.Check(t)
 	for seed := range uint64(50) {
 		under := memory.New()

@@ -28,7 +28,7 @@ func TestEndStreams(t *testing.T) {
 	})
 }
 
-func TestEndStreamsReachesStreamsThatFaultsKeepWaiting(t *testing.T) {
+func TestEndStreamsEndsStreamsThatFaultsBlock(t *testing.T) {
 	for name, stop := range map[string]func(*fault.Store){
 		"cut":               func(s *fault.Store) { s.Cut() },
 		"frozen":            func(s *fault.Store) { s.Freeze() },
@@ -51,7 +51,7 @@ func TestEndStreamsReachesStreamsThatFaultsKeepWaiting(t *testing.T) {
 	}
 }
 
-func TestEndStreamsWithTheConsumerElsewhere(t *testing.T) {
+func TestEndStreamsWhileTheConsumerIsBusy(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, s *fault.Store) {
 		put(t, under, "/a", "1")
 		put(t, under, "/a", "2")
@@ -139,7 +139,7 @@ func TestDrop(t *testing.T) {
 	})
 }
 
-func TestDropLeavesBatchesAsAStoreWouldMakeThem(t *testing.T) {
+func TestDropLeavesValidBatches(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context, under *memory.Store, _ *fault.Store) {
 		batches := func(yield func(kv.Batch, error) bool) {
 			yield(kv.Batch{Revision: 8, Events: []kv.Event{{Entry: kv.Entry{Key: "/a", ModRevision: 7}},

@@ -39,7 +39,7 @@ func TestWatchStartsInTheCompactedPast(t *testing.T) {
 	})
 }
 
-func TestCompactingAtTheCurrentRevisionLeavesThatOne(t *testing.T) {
+func TestCompactionAtTheCurrentRevisionKeepsThatRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		put(t, s, "/a", "1")
@@ -216,7 +216,7 @@ func TestHistoryOfOneRevisionIsTheNewest(t *testing.T) {
 }
 
 // All changes of the key are forgotten, but the key exists.
-func TestKeyWhoseHistoryIsGoneIsWatchedFromTheOldestRevision(t *testing.T) {
+func TestWatchOfAKeyWithoutHistoryBeginsAtTheOldestRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		for _, value := range []string{"1", "2", "3"} {

@@ -30,7 +30,7 @@ func TestForgottenHistoryIsFreed(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-func TestWhatAKeyWasBeforeTheHistoryIsNotKept(t *testing.T) {
+func TestEntriesFromBeforeTheHistoryAreNotKept(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	put(t, s, "/a", "1") // 2
@@ -58,7 +58,7 @@ func TestWatchesThatEndedAreFreed(t *testing.T) {
 }
 
 // A key may be a substring of a large message. The store must not keep the message.
-func TestAKeyIsNotKeptWithWhatItWasCutFrom(t *testing.T) {
+func TestAKeyIsCopiedFromALargerString(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	key := strings.Repeat("x", 1<<10)[1000:]

@@ -71,7 +71,7 @@ func TestAWatchIsAcknowledgedOnceItHasBegun(t *testing.T) {
 	diff(t, steps, []string{"error"})
 }
 
-func TestASummaryIsThatOfAGet(t *testing.T) {
+func TestASummaryAgreesWithAGet(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	for i := range 1000 {

@@ -8,7 +8,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-func TestProgressIsToldToWatchesThatAreNotBehind(t *testing.T) {
+func TestRequestedProgressIsDeliveredToWatchesThatAreNotBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		put(t, s, "/a", "1")

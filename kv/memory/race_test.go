@@ -157,7 +157,7 @@ func TestGetIsOfOneRevisionDuringWrites(t *testing.T) {
 }
 
 // A watch ends with one error, for every reason and at every moment. Nothing of the watch is left.
-func TestWatchesEndOnceWhateverHappens(t *testing.T) {
+func TestWatchesEndOnceDuringConcurrentUse(t *testing.T) {
 	leaktest.Check(t)
 	for i := range 200 {
 		s := memory.New()

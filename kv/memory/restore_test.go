@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-func TestRestoreGoesBackInEverything(t *testing.T) {
+func TestRestoreRestoresEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		put(t, s, "/a", "1") // 2
@@ -122,7 +122,7 @@ func TestWatchAfterALostRevisionEndsWithErrReset(t *testing.T) {
 	})
 }
 
-func TestBackupsAreApartFromTheStoreAndFromEachOther(t *testing.T) {
+func TestBackupsAreIndependentOfTheStoreAndOfEachOther(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	var backups []*memory.Backup

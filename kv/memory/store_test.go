@@ -47,7 +47,7 @@ func TestEntriesFollowEtcdsRulesAcrossDeletion(t *testing.T) {
 	diff(t, get(t, s, kv.Prefix("/")), kv.Snapshot{Revision: 7, Entries: want})
 }
 
-func TestMistakesAreErrorsThatChangeNothing(t *testing.T) {
+func TestInvalidCallsFailAndChangeNothing(t *testing.T) {
 	leaktest.Check(t)
 	many := make([]kv.Op, 129)
 	for i := range many {
@@ -131,7 +131,7 @@ func TestMistakesAreErrorsThatChangeNothing(t *testing.T) {
 	}
 }
 
-func TestAnyBytesAreKeptAsTheyAre(t *testing.T) {
+func TestAnyBytesAreStoredUnchanged(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	keys := []string{"\x00", "\x00\x00", "a", "a\x00", "a/", "a\xff", "\xff", "\xff\xff", strings.Repeat("k", 1024), "é/\n"}
@@ -184,7 +184,7 @@ func TestBytesBelongToTheCaller(t *testing.T) {
 	}
 }
 
-func TestNothingIsDoneOnceTheContextIsDone(t *testing.T) {
+func TestCallsWithADoneContextDoNothing(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	put(t, s, "/a", "1")
@@ -213,7 +213,7 @@ func TestNothingIsDoneOnceTheContextIsDone(t *testing.T) {
 	diff(t, len(take(t, s, kv.All(), 0, 1)), 1)
 }
 
-func TestClosedStoreSaysSo(t *testing.T) {
+func TestClosedStoreReturnsErrClosed(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	put(t, s, "/a", "1")

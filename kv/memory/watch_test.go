@@ -48,7 +48,7 @@ func TestWatchStartsInThePastThePresentAndTheFuture(t *testing.T) {
 	})
 }
 
-func TestWatchAfterTheLastRevisionThereCanBeWaits(t *testing.T) {
+func TestWatchAfterTheHighestRevisionWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		for _, r := range []kv.Range{kv.Key("/a"), kv.Prefix("/"), kv.Interval("/", "/b"), kv.All()} {
@@ -64,7 +64,7 @@ func TestWatchAfterTheLastRevisionThereCanBeWaits(t *testing.T) {
 	})
 }
 
-func TestWatchIsFilteredAtEveryEdge(t *testing.T) {
+func TestWatchIsFilteredAtEachBound(t *testing.T) {
 	keys := []string{"\x00", "a", "a\x00", "a\xff", "a\xff\xff", "b", "b\x00", "ba", "\xfe\xff", "\xff", "\xff\x00", "\xff\xff", "\xff\xffz"}
 	ranges := []kv.Range{
 		kv.All(), kv.Key("a"), kv.Key("a\x00"), kv.Key("missing"), kv.Prefix("a"), kv.Prefix("a\xff"), kv.Prefix("\xff"),
@@ -98,7 +98,7 @@ func TestWatchIsFilteredAtEveryEdge(t *testing.T) {
 	}
 }
 
-func TestSlowConsumerGetsAllItMissedInWholeRevisions(t *testing.T) {
+func TestSlowConsumerGetsAllMissedRevisionsWhole(t *testing.T) {
 	for _, r := range []kv.Range{kv.Key("/a"), kv.Prefix("/a"), kv.Interval("/a", "/b"), kv.All()} {
 		synctest.Test(t, func(t *testing.T) {
 			s := memory.New()
@@ -213,7 +213,7 @@ func TestRareChangesAreFoundInLongHistory(t *testing.T) {
 }
 
 // A watch holds the store's mutex while it scans, so it must not scan everything at once.
-func TestWatchOfALongHistoryLetsOthersGoOn(t *testing.T) {
+func TestWatchOfALongHistoryDoesNotBlockOthers(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	const records, atOnce = 10_000, 2048
@@ -312,7 +312,7 @@ func TestWatchEndsAtOnceWithTheErrorOfItsContext(t *testing.T) {
 	})
 }
 
-func TestWriteWakesOnlyTheWatchesItConcerns(t *testing.T) {
+func TestWriteWakesOnlyWatchesOfItsKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		var followers []*follower
@@ -346,7 +346,7 @@ func TestWriteWakesOnlyTheWatchesItConcerns(t *testing.T) {
 	})
 }
 
-func TestStuckConsumerDelaysNoOther(t *testing.T) {
+func TestBlockedConsumerDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		put(t, s, "/a", "1")
@@ -386,7 +386,7 @@ func TestCloseEndsRunningWatches(t *testing.T) {
 	})
 }
 
-func TestWatchGoesOnFromAnyBatch(t *testing.T) {
+func TestWatchCanBeResumedAfterAnyBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		var want []kv.Event

@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv/memory"
 )
 
-func TestDeletingWhatDoesNotExistMakesNoRevision(t *testing.T) {
+func TestDeletingAMissingKeyMakesNoRevision(t *testing.T) {
 	leaktest.Check(t)
 	s := memory.New()
 	put(t, s, "/a", "1")

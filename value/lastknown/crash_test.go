@@ -18,7 +18,7 @@ func oldAndNew() (before, after lastknown.Record) {
 	return record(crashKey, 7, 100, "/a"), record(crashKey, 8, 60, "/a")
 }
 
-func TestAfterACrashAtAnyStepTheOldOrTheNewRecordIsLoaded(t *testing.T) {
+func TestACrashAtAnyStepLeavesTheOldOrTheNewRecord(t *testing.T) {
 	before, after := oldAndNew()
 	for _, first := range []bool{true, false} {
 		states, steps := 0, 0
@@ -57,7 +57,7 @@ func TestAfterACrashAtAnyStepTheOldOrTheNewRecordIsLoaded(t *testing.T) {
 	}
 }
 
-func TestASaveThatFailsAtAnyStepIsAnErrorAndLeavesTheOldRecordOrTheNewOne(t *testing.T) {
+func TestASaveThatFailsAtAnyStepReturnsAnErrorAndLeavesTheOldOrTheNewRecord(t *testing.T) {
 	full := errors.New("no space left")
 	before, after := oldAndNew()
 	for failAt := 1; ; failAt++ {

@@ -54,7 +54,7 @@ var keys = []string{
 	"ключ", strings.Repeat("k", 300), strings.Repeat("k", 301), strings.Repeat("\x00", 1<<20), "x.lastknown", "*?<>|:\"\\",
 }
 
-func TestARecordIsLoadedAsItWasSavedWhateverItsKey(t *testing.T) {
+func TestARecordOfAnyKeyIsLoadedAsItWasSaved(t *testing.T) {
 	dir := lastknown.NewDir(filepath.Join(t.TempDir(), "not", "yet", "there"))
 	for i, key := range keys {
 		save(t, dir, record(kv.Key(key), kv.Revision(i+1), 10, key))
@@ -128,7 +128,7 @@ func TestTheTimeOfARecordIsThatOfSavingUnlessItIsGiven(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotSavedIsAnError(t *testing.T) {
+func TestLoadingARecordThatWasNotSavedIsAnError(t *testing.T) {
 	dir := lastknown.NewDir(filepath.Join(t.TempDir(), "none"))
 	_, err := dir.Load(t.Context(), kv.Key("/a"))
 	if !errors.Is(err, lastknown.ErrNothingSaved) || !errors.Is(err, fs.ErrNotExist) {
@@ -139,7 +139,7 @@ func TestWhatWasNotSavedIsAnError(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeBelievedIsAnErrorAndStays(t *testing.T) {
+func TestADamagedFileIsAnErrorAndIsNotRemoved(t *testing.T) {
 	key := kv.Key("/a")
 	whole := func(t *testing.T, path string) []byte {
 		b, err := os.ReadFile(path)
@@ -200,7 +200,7 @@ func write(t *testing.T, path string, b []byte) {
 	}
 }
 
-func TestNoChangedByteIsBelieved(t *testing.T) {
+func TestAFileWithAChangedByteIsNotUsed(t *testing.T) {
 	dir := lastknown.NewDir(t.TempDir())
 	key := kv.Key("/a")
 	save(t, dir, record(key, 7, 10, "/a"))
@@ -248,7 +248,7 @@ func TestARecordThatNoStoreHasReturnedIsNotSaved(t *testing.T) {
 	wantLoaded(t, dir, good)
 }
 
-func TestAContextThatHasEndedEndsACall(t *testing.T) {
+func TestADoneContextEndsACall(t *testing.T) {
 	dir := lastknown.NewDir(t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -263,7 +263,7 @@ func TestAContextThatHasEndedEndsACall(t *testing.T) {
 	}
 }
 
-func TestOnlyTheOwnerReadsAFile(t *testing.T) {
+func TestOnlyTheOwnerCanReadAFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no such permissions")
 	}

@@ -13,7 +13,7 @@
 //	err := dir.Save(ctx, lastknown.Record{Range: kv.Key("/app/limits"), Snapshot: snapshot})
 //	record, err := dir.Load(ctx, kv.Key("/app/limits"))
 //
-// No error of this package is a reason to end a program. After an error of Save, the record before is still there. After an
+// No error of this package is a reason to end a program. After an error of Save, the previous record is still there. After an
 // error of Load, the program waits for its store as it would without this package. Log the error.
 //
 // [Store] is the interface, for records that are kept elsewhere. [Dir] keeps them in a directory.
@@ -24,8 +24,8 @@
 //     changed, or that is of another range is an error that matches [ErrDamaged] or [ErrForeign].
 //   - When Save returns nil, the record survives the end of the process and the failure of the machine, as far as the disk
 //     keeps what it has confirmed.
-//   - When Save fails, or the process or the machine stops in the middle of it, the record before or the new one is loaded, and
-//     never a mixture.
+//   - When Save fails, or the process or the machine stops in the middle of it, the previous record or the new one is loaded,
+//     and never a mixture.
 //   - Several goroutines and several processes may load and save in one directory. The record that was saved last remains. It may
 //     be older than another one if its process was behind.
 //

@@ -14,7 +14,7 @@ import (
 
 var _ value.LastKnown = (*lastknown.Records)(nil)
 
-func TestTheRecordsOfAClusterAreThoseThatWereSavedForIt(t *testing.T) {
+func TestEachClusterHasItsOwnRecords(t *testing.T) {
 	dir, r := lastknown.NewDir(t.TempDir()), kv.Key("/a")
 	here, there, unnamed := lastknown.Of(dir, []byte("here")), lastknown.Of(dir, []byte("there")), lastknown.Of(dir, nil)
 	for name, records := range map[string]*lastknown.Records{"here": here, "unnamed": unnamed} {

@@ -26,7 +26,7 @@ func checksThatNeed(ability suite.Ability) (paths []string) {
 	return paths
 }
 
-func TestEndStreamsMayFailTheCallsOfItsStoreThatAreUnderWay(t *testing.T) {
+func TestEndStreamsMayFailPendingCallsOfItsStore(t *testing.T) {
 	b := withPatience(backendOf(breakage{}))
 	b.EndStreams = func(_ context.Context, s conformance.Store) error {
 		refuse := s.(*mutant).Fail(-1, kv.ErrUnavailable)
@@ -63,7 +63,7 @@ func TestEndStreamsMustNotFailTheCallsOfOtherStores(t *testing.T) {
 	}
 }
 
-func TestEndStreamsMustWaitUntilItsStoreCanBeUsed(t *testing.T) {
+func TestEndStreamsMustWaitUntilItsStoreIsUsable(t *testing.T) {
 	b := backendOf(breakage{})
 	b.EndStreams = func(_ context.Context, s conformance.Store) error {
 		s.(*mutant).EndStreams(kv.ErrUnavailable)
@@ -94,7 +94,7 @@ func TestBackupAndRestoreMayEndWatches(t *testing.T) {
 }
 
 // In a bubble an hour passes at once.
-func TestPatienceEndsNeitherABackupNorARestore(t *testing.T) {
+func TestPatienceDoesNotLimitBackupAndRestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := backendOf(breakage{})
 		takesAnHour := func(ctx context.Context) error {
@@ -117,7 +117,7 @@ func TestPatienceEndsNeitherABackupNorARestore(t *testing.T) {
 }
 
 // To write a long history takes a slow store much longer than one call may take.
-func TestPatienceIsWithEachWriteOfTheLongHistory(t *testing.T) {
+func TestPatienceLimitsEachWriteOfTheLongHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := backendOf(breakage{put: func(m *mutant, ctx context.Context, key string, value []byte, conditions []kv.Condition) (kv.Revision, error) {
 			time.Sleep(patience / 2)
@@ -134,7 +134,7 @@ func TestPatienceIsWithEachWriteOfTheLongHistory(t *testing.T) {
 }
 
 // A history that could not be written is not tried again by every check that reads it.
-func TestALongHistoryThatCannotBeWrittenIsTriedOnce(t *testing.T) {
+func TestAFailedLongHistoryIsNotWrittenAgain(t *testing.T) {
 	tries := 0
 	b := backendOf(breakage{})
 	open := b.Open
@@ -151,7 +151,7 @@ func TestALongHistoryThatCannotBeWrittenIsTriedOnce(t *testing.T) {
 	}
 }
 
-func TestTheContextOfTHasEndedWhenCleanupsRun(t *testing.T) {
+func TestTheContextOfTIsDoneBeforeCleanupsRun(t *testing.T) {
 	b := backendOf(breakage{})
 	open := b.Open
 	var opened, cleaned int
@@ -178,7 +178,7 @@ func TestTheContextOfTHasEndedWhenCleanupsRun(t *testing.T) {
 }
 
 // A store that holds nothing at a server can say so, and holds V12 and W12 then.
-func TestAStoreForWhichNoServerHoldsAnythingHoldsAll(t *testing.T) {
+func TestWaitIdleMayReturnNilAtOnce(t *testing.T) {
 	b := withPatience(backendOf(breakage{}))
 	b.WaitIdle = func(context.Context, conformance.Store) error { return nil }
 	got := summary(t.Context(), b, "W12", "V12")

@@ -14,7 +14,7 @@ import (
 )
 
 // A suite that finds fault with a sound store is of no use to anybody.
-func TestASoundStoreHoldsEverything(t *testing.T) {
+func TestACorrectStoreKeepsAllGuarantees(t *testing.T) {
 	if err := conformance.Check(t.Context(), withPatience(backendOf(breakage{}))); err != nil {
 		t.Error(err)
 	}
@@ -73,7 +73,7 @@ func TestEveryMutantIsCaught(t *testing.T) {
 }
 
 // A store whose watches never run out of batches must not keep the suite from its report.
-func TestAWatchThatRepeatsItselfEndsEachCheck(t *testing.T) {
+func TestAWatchThatRepeatsItselfForeverEndsEachCheck(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var running sync.WaitGroup
@@ -107,7 +107,7 @@ func TestEveryGuaranteeHasAMutant(t *testing.T) {
 }
 
 // The guide says how many ways to be wrong the suite was tested with.
-func TestTheGuideCountsTheMutants(t *testing.T) {
+func TestTheGuideStatesTheNumberOfMutants(t *testing.T) {
 	guide, err := os.ReadFile("../../../docs/writing-a-backend.md")
 	if err != nil {
 		t.Fatal(err)

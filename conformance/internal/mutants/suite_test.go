@@ -25,20 +25,20 @@ func openOneKey(conformance.T) conformance.Store {
 	return oneKey{m, m}
 }
 
-func TestABackendThatCanDoLittleIsHeldToThatOnly(t *testing.T) {
+func TestAMinimalBackendIsCheckedOnlyForWhatItClaims(t *testing.T) {
 	if err := conformance.Check(t.Context(), conformance.Backend{Open: openOneKey}); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestClaimingWhatTheBackendLacksIsAFailure(t *testing.T) {
+func TestAClaimedAbilityThatIsMissingIsAFailure(t *testing.T) {
 	err := conformance.Check(t.Context(), conformance.Backend{Open: openOneKey, Commit: true}, "W5/live")
 	if err == nil || !strings.Contains(err.Error(), "Backend.Commit is claimed") {
 		t.Errorf("a store without commits, of which commits are claimed: %v", err)
 	}
 }
 
-func TestHavingWhatIsNotClaimedIsAFailure(t *testing.T) {
+func TestAnAbilityThatIsNotClaimedIsAFailure(t *testing.T) {
 	open := func(conformance.T) conformance.Store { return memory.New() }
 	err := conformance.Check(t.Context(), conformance.Backend{Open: open}, "Errors/unsupported")
 	if err == nil || !strings.Contains(err.Error(), "should be true") {
@@ -80,7 +80,7 @@ func TestABackendThatCannotBeOpenedIsReportedOnce(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotClaimedIsNotRun(t *testing.T) {
+func TestChecksThatAreNotClaimedAreNotRun(t *testing.T) {
 	broken := mutants[0]
 	b := backendOf(broken.broken)
 	b.NotClaimed = map[string]string{broken.guarantee: "it is known to be broken"}
@@ -90,7 +90,7 @@ func TestWhatIsNotClaimedIsNotRun(t *testing.T) {
 }
 
 // A store that is restarted to be restored loses its streams first.
-func TestAWatchAfterALostOneMaySayThatHistoryWasReplaced(t *testing.T) {
+func TestANewWatchMayReportTheReplacedHistoryThatALostWatchDidNot(t *testing.T) {
 	sound := func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 		return func(yield func(kv.Batch, error) bool) {
 			if _, ok := m.known.LoadAndDelete(after); ok {
@@ -115,7 +115,7 @@ func TestAWatchAfterALostOneMaySayThatHistoryWasReplaced(t *testing.T) {
 	}
 }
 
-func TestTheSummaryTellsWhatCannotBeAskedFromWhatIsNotClaimed(t *testing.T) {
+func TestTheSummaryDistinguishesNotOfferedFromNotClaimed(t *testing.T) {
 	summary := summary(t.Context(), conformance.Backend{Open: openOneKey, NotClaimed: map[string]string{"S6/keys": "not these keys"}})
 	for _, want := range []string{
 		`W5 +held  +atomic.*\n +nothing to check: W5/live \(the store has no commits\)`,
@@ -133,7 +133,7 @@ func TestTheSummaryTellsWhatCannotBeAskedFromWhatIsNotClaimed(t *testing.T) {
 	}
 }
 
-func TestAFailureSaysWhatWasPromisedDoneAndSeen(t *testing.T) {
+func TestAFailureReportsThePromiseTheStepsAndTheObservation(t *testing.T) {
 	b := backendOf(mutants[0].broken)
 	err := conformance.Check(t.Context(), b, "S1")
 	broken, ok := errors.AsType[*conformance.Broken](err)

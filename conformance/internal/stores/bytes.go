@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// byteChecks are those of S5 and S6: whose bytes are whose, and which can be stored.
+// byteChecks are the checks of S5 and S6: who owns bytes, and which bytes can be stored.
 var byteChecks = []check{
 	{"S5", "given-to-put", "changes the slice after Put has returned", 0, func(e *env) {
 		key, start := e.Key("k"), e.Get(e.All()).Revision
@@ -37,7 +37,7 @@ var byteChecks = []check{
 		w.Through(rev).ExpectAll()
 		e.Watch(e.All(), start).Through(rev).ExpectAll()
 	}},
-	{"S5", "got-from-get", "changes the values of one snapshot, and checks another snapshot and new ones", 0, func(e *env) {
+	{"S5", "got-from-get", "changes the values of one snapshot: neither an earlier snapshot nor a later one changes", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		e.Put(e.Key("1"), "one")
 		last := e.Put(e.Key("2"), "two")
@@ -50,7 +50,7 @@ var byteChecks = []check{
 		e.ExpectSnapshot(kv.Key(e.Key("1")), e.Get(kv.Key(e.Key("1"))))
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	{"S5", "got-from-get-of-one-key", "gets two keys alone, in turns, and changes the values: no value that was returned before changes, and nothing that is stored", 0, func(e *env) {
+	{"S5", "got-from-get-of-one-key", "gets two keys separately, in turns, and changes the returned values: neither the values that were returned before nor the stored values change", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		one, two := kv.Key(e.Key("1")), kv.Key(e.Key("2"))
 		e.Put(e.Key("1"), "one")
@@ -66,7 +66,7 @@ var byteChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	{"S5", "appended-to", "appends to each value of a snapshot and of a watch's batches: the other values stay as they are", 0, func(e *env) {
+	{"S5", "appended-to", "appends to each value of a snapshot and of a watch's batches: the other values do not change", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		live := e.Watch(e.All(), start)
 		for i := range 5 {
@@ -85,7 +85,7 @@ var byteChecks = []check{
 			w.ExpectAll()
 		}
 	}},
-	{"S5", "large-values", "changes a large value that was put, one that was got, and one of a watch: nothing that is stored changes, and nothing that others have", 0, func(e *env) {
+	{"S5", "large-values", "changes a large value after it was put, got, or delivered by a watch: neither the stored value nor the values of others change", 0, func(e *env) {
 		key, start := e.Key("k"), e.Get(e.All()).Revision
 		w, other := e.Watch(e.All(), start), e.Watch(e.All(), start)
 		value := bytes.Repeat([]byte{'v'}, 128<<10)
@@ -108,7 +108,7 @@ var byteChecks = []check{
 		other.Through(rev).ExpectAll()
 		e.Watch(e.All(), start).Through(rev).ExpectAll()
 	}},
-	{"S5", "got-from-events", "changes the values in one watch's events, and checks another watch and new reads", 0, func(e *env) {
+	{"S5", "got-from-events", "changes the values in one watch's events: neither another watch nor a later read sees the change", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w, other, single := e.Watch(e.All(), start), e.Watch(e.All(), start), e.Watch(kv.Key(e.Key("1")), start)
 		one := e.Put(e.Key("1"), "one")
@@ -121,7 +121,7 @@ var byteChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	{"S5", "two-watches-of-the-past", "changes the values in a watch's events from the past while another watch reads the same events", 0, func(e *env) {
+	{"S5", "two-watches-of-the-past", "changes the values in events of the past that one watch delivered: another watch, which read the same events, does not see the change", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		e.Put(e.Key("1"), "one")
 		last := e.Put(e.Key("2"), "two")
@@ -133,7 +133,7 @@ var byteChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
-	{"S5", "batch-by-batch", "changes each batch before the next is read, while another watch keeps its batches: neither earlier nor later batches change", 0, func(e *env) {
+	{"S5", "batch-by-batch", "changes each batch before it reads the next one, while another watch keeps its batches: no other batch changes", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		kept, changed := e.Watch(e.All(), start), e.Watch(e.All(), start)
 		var got []kv.Event
@@ -145,13 +145,13 @@ var byteChecks = []check{
 		last := e.Ledger.Last()
 		kept.ExpectAll()
 		kept.ExpectEvents(got, start, last)
-		// The same as the past, which may come in one batch, or in several that have a buffer in common.
+		// Now the same events as the past. They may be delivered in one batch, or in several batches that share a buffer.
 		past := e.Watch(e.All(), start)
 		past.ExpectEvents(e.takeThrough(past, last), start, last)
 		kept.ExpectAll()
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"S6", "keys", "puts, gets, watches and deletes keys of odd bytes, each alone and together with its neighbours", 0, func(e *env) {
+	{"S6", "keys", "puts, gets, watches and deletes keys of unusual bytes, each separately and all together", 0, func(e *env) {
 		var keys []string
 		for _, odd := range []string{
 			"\x00", "\x00\x00", "a\x00b", "\xff", "\xff\xff", "a\xffb", "/", "//", "/a//b/", "../x", " ", "\n", "%", "*", ">", ".", "$",
@@ -233,7 +233,7 @@ var byteChecks = []check{
 		e.Must("put of a nil value", err)
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"S6", "empty-key", "gets, watches, puts and deletes the empty key: each is ErrInvalidKey, and nothing is written", 0, func(e *env) {
+	{"S6", "empty-key", "gets, watches, puts and deletes the empty key: each call fails with ErrInvalidKey, and nothing is written", 0, func(e *env) {
 		before := e.Get(e.All()).Revision
 		_, err := e.TryGet(e.Store, kv.Key(""))
 		e.expectError("get", err, kv.ErrInvalidKey)
@@ -252,7 +252,7 @@ var byteChecks = []check{
 	}},
 }
 
-// scribble changes a slice that is the caller's, with the room that append would find behind it.
+// scribble overwrites a slice that the caller owns, up to its capacity.
 func (e *env) scribble(value []byte) {
 	e.Logf("overwrite the slice that holds %s", suite.Brief(string(value)))
 	value = value[:cap(value)]
@@ -261,13 +261,13 @@ func (e *env) scribble(value []byte) {
 	}
 }
 
-// append appends to a slice that is the caller's.
+// append appends to a slice that the caller owns.
 func (e *env) append(value []byte) {
 	e.Logf("append to the slice that holds %s", suite.Brief(string(value)))
 	_ = append(value, "#####"...)
 }
 
-// scribbleAll changes all of a snapshot, and what append would find behind it.
+// scribbleAll overwrites the values of a snapshot and its entries, up to their capacity.
 func (e *env) scribbleAll(s kv.Snapshot) {
 	for _, entry := range s.Entries {
 		e.scribble(entry.Value)
@@ -275,24 +275,25 @@ func (e *env) scribbleAll(s kv.Snapshot) {
 	clear(s.Entries[:cap(s.Entries)])
 }
 
-// takeThrough reads w as far as rev, changes all of each batch before it reads the next, and returns what came.
-func (e *env) takeThrough(w *suite.Watching, rev kv.Revision) (came []kv.Event) {
+// takeThrough reads w up to rev and returns copies of the delivered events. It overwrites each batch before it reads the next.
+func (e *env) takeThrough(w *suite.Watching, rev kv.Revision) (delivered []kv.Event) {
 	for w.Position() < rev {
 		b := w.Next()
 		for _, event := range b.Events {
-			came = append(came, event.Clone())
+			delivered = append(delivered, event.Clone())
 		}
 		for _, event := range b.Events {
 			e.scribble(event.Value)
 		}
 		clear(b.Events[:cap(b.Events)])
 	}
-	return came
+	return delivered
 }
 
+// expectError requires that err matches want, and no other error of package kv.
 func (e *env) expectError(what string, err, want error) {
 	if err == nil {
-		e.Errorf("%s succeeded, and should fail with: %v", what, want)
+		e.Errorf("%s succeeded, but should fail with: %v", what, want)
 	} else if !errors.Is(err, want) {
 		e.Errorf("%s failed with %q, which does not match: %v", what, err, want)
 	} else {
@@ -300,11 +301,11 @@ func (e *env) expectError(what string, err, want error) {
 	}
 }
 
-// expectUnchanged requires that nothing was written since revision before.
+// expectUnchanged requires that nothing was written after revision before.
 func (e *env) expectUnchanged(before kv.Revision) {
 	got := e.Get(e.All())
 	if got.Revision != before {
-		e.Errorf("the store was at revision %d and is now at %d, though nothing was to be written", before, got.Revision)
+		e.Errorf("the store was at revision %d and is now at revision %d, but nothing should have been written", before, got.Revision)
 	}
 	e.ExpectSnapshot(e.All(), got)
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// compactionChecks are those of W8: history that is gone.
+// compactionChecks are the checks of W8: watches whose history is gone.
 var compactionChecks = []check{
-	{"W8", "compacted-past", "compacts twice, and watches after earlier revisions, and after zero: each watch that would miss something ends with a CompactedError that names the oldest revision", suite.Compact, func(e *env) {
+	{"W8", "compacted-past", "compacts twice, and watches after earlier revisions and after zero: each watch that would miss something ends with a CompactedError, which names the oldest revision that is left", suite.Compact, func(e *env) {
 		start := e.Get(e.All()).Revision
 		var revs []kv.Revision
 		for i := range 24 {
@@ -29,7 +29,7 @@ var compactionChecks = []check{
 				others = append(others, e.Watch(e.All(), after))
 			}
 			for _, w := range others {
-				named = append(named, e.expectCompactedOrAll(w, w.After, last)) // what comes next may be live, and so be there
+				named = append(named, e.expectCompactedOrAll(w, w.After, last)) // the next change after w.After may be of a live entry, and so still be stored
 			}
 			slices.Sort(named)
 			for _, oldest := range slices.Compact(named) {
@@ -43,19 +43,19 @@ var compactionChecks = []check{
 			}
 		}
 	}},
-	{"W8", "boundary", "deletes a key, compacts at that revision, and watches from that revision on: the deletion comes", suite.Compact, func(e *env) {
+	{"W8", "boundary", "deletes a key, compacts at the revision of the deletion, and watches from that revision on: the deletion is delivered", suite.Compact, func(e *env) {
 		e.Put(e.Key("k"), "v")
 		e.Put(e.Key("k2"), "v")
 		deleted := e.Delete(e.Key("k"))
 		e.Put(e.Key("k2"), "again")
 		last := e.Put(e.Key("last"), "v")
 		e.Compact(deleted)
-		// A store may forget a little more than it was asked to, but must say so.
+		// A store may remove a little more history than requested, but must report that.
 		if oldest := e.expectCompactedOrAll(e.Watch(e.All(), deleted-1), deleted-1, last); oldest > 0 && oldest <= deleted {
-			e.Errorf("a watch after %d ended as compacted, but the error says that it can be had from %d on", deleted-1, oldest)
+			e.Errorf("a watch after %d ended as compacted, but its error says that history from revision %d on is still there", deleted-1, oldest)
 		}
 	}},
-	{"W8", "get-after", "compacts at the newest revision: live entries can still be read, with their metadata, and watched after", suite.Compact, func(e *env) {
+	{"W8", "get-after", "compacts at the newest revision: live entries keep their metadata, and a watch after that revision delivers new events", suite.Compact, func(e *env) {
 		e.Put(e.Key("old"), "v")
 		e.Put(e.Key("gone"), "v")
 		e.Delete(e.Key("gone"))
@@ -65,7 +65,7 @@ var compactionChecks = []check{
 		w := e.Watch(e.All(), got.Revision)
 		w.Through(e.Put(e.Key("old"), "again")).ExpectAll()
 	}},
-	{"W8", "running-behind", "compacts past a running watch whose consumer is busy: the watch goes on without a gap, or reports the gap", suite.Compact, func(e *env) {
+	{"W8", "running-behind", "compacts history that a running watch with a busy consumer has not read: the watch continues without a gap, or reports the gap", suite.Compact, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		w.Through(e.Put(e.Key("first"), "v"))
@@ -84,7 +84,7 @@ var compactionChecks = []check{
 		}
 		w.ExpectAll()
 	}},
-	{"W8", "running-level", "compacts while a running watch has delivered everything: the watch goes on, or ends with an error", suite.Compact, func(e *env) {
+	{"W8", "running-level", "compacts when a running watch has delivered everything: the watch continues, or ends with a CompactedError", suite.Compact, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		var last kv.Revision
@@ -102,7 +102,7 @@ var compactionChecks = []check{
 		}
 		w.ExpectAll()
 	}},
-	{"W8", "idle-range", "compacts past the revision after which a watch of an idle key begins: the watch ends as compacted, or loses nothing", suite.Compact, func(e *env) {
+	{"W8", "idle-range", "watches an idle key after a revision that was compacted: the watch ends as compacted, or loses nothing", suite.Compact, func(e *env) {
 		key := e.Key("idle")
 		start := e.Get(kv.Key(key)).Revision
 		e.Put(key, "v")
@@ -121,7 +121,7 @@ var compactionChecks = []check{
 		}
 		w.Through(e.Ledger.Last()).ExpectAll()
 	}},
-	{"W8", "cut-meanwhile", "compacts past a watch that is cut off: after the heal the watch goes on without a gap, or reports the gap", suite.Compact | suite.Cut | suite.Again, func(e *env) {
+	{"W8", "cut-meanwhile", "compacts history that a watch has missed while it was cut off: after the heal the watch continues without a gap, or reports the gap", suite.Compact | suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
@@ -137,7 +137,7 @@ var compactionChecks = []check{
 		heal()
 		for w.Position() < last {
 			if _, err, ok := w.TryNext(); !ok {
-				if errors.Is(err, kv.ErrUnavailable) { // it ended when it was cut off; its reader begins again
+				if errors.Is(err, kv.ErrUnavailable) { // the cut ended it, so its reader watches again
 					e.expectCompactedOrAll(e.Watch(e.All(), w.Position()), w.Position(), last)
 				} else {
 					e.expectCompacted(err, w.Position())
@@ -147,7 +147,7 @@ var compactionChecks = []check{
 		}
 		w.ExpectAll()
 	}},
-	{"W8", "compacted-while-read", "writes, and watches the past while the store is compacted, many times: each watch is complete as far as it comes, and says so where history is gone", suite.Compact, func(e *env) {
+	{"W8", "compacted-while-read", "writes, and watches the past while the store is compacted, many times: each watch loses nothing, or reports that history is gone", suite.Compact, func(e *env) {
 		last := e.Get(e.All()).Revision
 		for round := range 8 {
 			start := last
@@ -177,8 +177,8 @@ var compactionChecks = []check{
 	}},
 }
 
-// expectCompactedOrAll requires the watch after a revision to say that it was compacted, and then returns the oldest
-// revision that can be watched; or to lose nothing of what was written up to last.
+// expectCompactedOrAll requires that w, a watch after a revision, ends as compacted, or delivers every event up to last. If it ends as
+// compacted, expectCompactedOrAll returns the oldest revision that the error names.
 func (e *env) expectCompactedOrAll(w *suite.Watching, after, last kv.Revision) (oldest kv.Revision) {
 	b, err, ok := w.TryNext()
 	for ok && b.IsBookmark() {
@@ -191,11 +191,11 @@ func (e *env) expectCompactedOrAll(w *suite.Watching, after, last kv.Revision) (
 	return 0
 }
 
-// expectCompacted requires err to say that history after a revision is gone, and returns the oldest revision it
-// names, which is zero if it names none.
+// expectCompacted requires that err is a *kv.CompactedError that can be true of a watch after the revision. It returns the oldest revision
+// that the error names, or zero if the error names none.
 func (e *env) expectCompacted(err error, after kv.Revision) kv.Revision {
 	if err == nil || errors.Is(err, suite.ErrInVain) {
-		e.Errorf("the watch after %d, whose history is gone: %s; a reader would never know", after, suite.EndText(err))
+		e.Errorf("the watch after %d, whose history is gone: %s. Its reader would miss events and not know it", after, suite.EndText(err))
 		return 0
 	}
 	if !errors.Is(err, kv.ErrCompacted) {
@@ -205,18 +205,18 @@ func (e *env) expectCompacted(err error, after kv.Revision) kv.Revision {
 	e.expectNoOther(fmt.Sprintf("the watch after %d", after), err, kv.ErrCompacted)
 	var compacted *kv.CompactedError
 	if !errors.As(err, &compacted) {
-		e.Errorf("the watch after %d ended with %q, which matches kv.ErrCompacted but is no *kv.CompactedError", after, err)
+		e.Errorf("the watch after %d ended with %q, which matches kv.ErrCompacted but is not a *kv.CompactedError", after, err)
 		return 0
 	}
 	if oldest := compacted.Oldest; oldest != 0 && (oldest <= after+1 || oldest > e.Ledger.Last()+1) {
-		e.Errorf("the watch after %d ended with %q: the oldest revision cannot be %d, as the watch would have been possible, or nothing would be left", after, err, oldest)
+		e.Errorf("the watch after %d ended with %q: the oldest revision cannot be %d. If it were, the watch would have missed nothing, or no history would be left", after, err, oldest)
 		return 0
 	}
 	return compacted.Oldest
 }
 
-// expectOldest requires that no change from before oldest can be watched any more, where it would be history alone: each
-// of its keys was written again since, so that nothing that is live can be meant.
+// expectOldest requires that a watch no longer delivers a change from before oldest. It looks only at changes whose key was written again
+// later: a store may keep the newest change of a key, because that is the live entry.
 func (e *env) expectOldest(oldest kv.Revision) {
 	newest, live := kv.Revision(0), make(map[string]bool)
 	events := e.Ledger.EventsAfter(e.All(), 0)
@@ -236,18 +236,19 @@ func (e *env) expectOldest(oldest kv.Revision) {
 		b, _, ok = w.TryNext()
 	}
 	if ok && b.Events[0].ModRevision < oldest {
-		e.Errorf("a watch ended as compacted, and its error says that the oldest revision kept is %d; but one after %d begins with revision %d",
+		e.Errorf("a watch ended as compacted, and its error says that the oldest revision is %d, but a watch after %d began with an event of revision %d",
 			oldest, newest-1, b.Events[0].ModRevision)
 	}
 }
 
+// expectNoEvents requires that w, whose history is gone, delivered no event before it ended.
 func (e *env) expectNoEvents(w *suite.Watching) {
 	if events := w.Events(); len(events) > 0 {
-		e.Errorf("a watch after %d, whose history is gone, delivered %d events, from revision %d on", w.After, len(events), events[0].ModRevision)
+		e.Errorf("the watch after %d, whose history is gone, delivered %d events, from revision %d on", w.After, len(events), events[0].ModRevision)
 	}
 }
 
-// fillHistory puts values of size bytes n times, over a few keys.
+// fillHistory makes n puts of a few keys, with values of size bytes.
 func (e *env) fillHistory(n, size int) {
 	const writers = 8
 	value := string(make([]byte, size))

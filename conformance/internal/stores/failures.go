@@ -11,7 +11,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// errorChecks are those of the portable errors, and of what an error says.
+// errorChecks are the checks of the portable errors and of their messages.
 var errorChecks = []check{
 	{"Errors", "invalid-range", "gets and watches the zero range, an inverted and an empty interval, and watches after a negative revision", 0, func(e *env) {
 		e.Put(e.Key("k"), "v")
@@ -22,7 +22,7 @@ var errorChecks = []check{
 		}
 		e.expectError("a watch after a negative revision", e.Watch(e.All(), -1).UntilEnd(), kv.ErrInvalidRange)
 	}},
-	{"Errors", "key-named-twice", "commits two operations on one key: ErrInvalidKey, and nothing is written", suite.Commit, func(e *env) {
+	{"Errors", "key-named-twice", "commits two operations on one key: the commit fails with ErrInvalidKey, and nothing is written", suite.Commit, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		for _, ops := range [][]kv.Op{
 			{kv.PutOp(e.Key("a"), []byte("1")), kv.PutOp(e.Key("a"), []byte("2"))},
@@ -35,7 +35,7 @@ var errorChecks = []check{
 			e.expectUnchanged(start)
 		}
 	}},
-	{"Errors", "conflict", "writes on conditions that do not hold: the error is ErrConflict, and no error that leaves the outcome open", 0, func(e *env) {
+	{"Errors", "conflict", "writes on conditions that do not hold: the error is ErrConflict, and matches no error that leaves the outcome unknown", 0, func(e *env) {
 		key := e.Key("k")
 		start := e.Put(key, "v")
 		_, err := e.TryPut(e.Store, key, "no", kv.IfAbsent())
@@ -48,7 +48,7 @@ var errorChecks = []check{
 		}
 		e.expectUnchanged(start)
 	}},
-	{"Errors", "too-large", "puts a value that is larger than the store takes, alone and in a commit: ErrTooLarge, and nothing is written", suite.TooLarge, func(e *env) {
+	{"Errors", "too-large", "puts a value that is larger than the store accepts, also in a commit: the write fails with ErrTooLarge, and nothing is written", suite.TooLarge, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		_, err := e.TryPut(e.Store, e.Key("k"), string(make([]byte, e.Backend.TooLarge)))
 		e.expectError("a put that is too large", err, kv.ErrTooLarge)
@@ -61,11 +61,11 @@ var errorChecks = []check{
 		e.Put(e.Key("k"), "the store still works")
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Errors", "unsupported", "requests what the store cannot do: a commit, if it has none, otherwise an operation of an unknown type, alone and among others", 0, func(e *env) {
+	{"Errors", "unsupported", "requests what the store does not support: a commit, or, if it supports commits, an operation of an unknown type, also together with other operations", 0, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		c, ok := e.Store.(suite.Committer)
 		if !ok {
-			return // nothing can be asked for: that a method is missing says it
+			return // the store has no method Commit that could be called
 		}
 		attempts := [][]kv.Op{{kv.PutOp(e.Key("k"), nil)}}
 		if e.Backend.Commit {
@@ -78,10 +78,10 @@ var errorChecks = []check{
 			defer cancel()
 			_, err := c.Commit(ctx, ops...)
 			if err == nil && !e.Backend.Commit {
-				e.Fatalf("the store commits: Backend.Commit is false, and should be true")
+				e.Fatalf("the store commits, so Backend.Commit should be true, but it is false")
 			}
-			e.expectError("what the store cannot do", err, kv.ErrUnsupported)
-			e.expectError("what the store cannot do", err, errors.ErrUnsupported)
+			e.expectError("a commit that the store does not support", err, kv.ErrUnsupported)
+			e.expectError("a commit that the store does not support", err, errors.ErrUnsupported)
 			e.expectUnchanged(start)
 		}
 	}},
@@ -106,7 +106,7 @@ var errorChecks = []check{
 		}
 		e.expectError("a new watch", e.Watch(e.All(), start).UntilEnd(), kv.ErrClosed)
 	}},
-	{"Errors", "lost-stream", "ends the streams of the store while watches of the past, the present and the future run: each watch goes on, or ends with ErrUnavailable", suite.EndStreams, func(e *env) {
+	{"Errors", "lost-stream", "ends the streams of the store while watches of the past, the present and the future run: each watch continues, or ends with ErrUnavailable", suite.EndStreams, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		watches := []*suite.Watching{e.Watch(e.All(), start-1), e.Watch(kv.Key(e.Key("k")), start), e.Watch(e.All(), start+1)}
 		e.underWay(watches...)
@@ -123,7 +123,7 @@ var errorChecks = []check{
 			}
 		}
 	}},
-	{"Errors", "say-what-failed", "makes calls fail, and looks for the operation and the key in each message", 0, func(e *env) {
+	{"Errors", "say-what-failed", "makes calls fail: each message contains the operation and the key", 0, func(e *env) {
 		key := e.Key("named")
 		rev := e.Put(key, "v")
 		_, err := e.TryPut(e.Store, key, "v", kv.IfAbsent())
@@ -141,19 +141,18 @@ var errorChecks = []check{
 	}},
 }
 
-// portable are the errors of package kv, which say different things: what may be tried again and what may not, what has
-// happened and what has not.
+// portable are the errors by which callers decide: whether to try again, and whether a write has happened.
 var portable = []error{
 	kv.ErrCompacted, kv.ErrConflict, kv.ErrReset, kv.ErrNotFound, kv.ErrInvalidKey, kv.ErrInvalidRange, kv.ErrTooLarge,
 	kv.ErrUnsupported, kv.ErrPermission, kv.ErrUnavailable, kv.ErrClosed, context.Canceled, context.DeadlineExceeded,
 }
 
-// expectNoOther requires err, which matches want, to match nothing that says otherwise: a reader who looks for that
-// first would be misled.
+// expectNoOther requires that err, which matches want, matches no other portable error: a caller that tests for the other one first would
+// decide wrongly.
 func (e *env) expectNoOther(what string, err, want error) {
 	for _, other := range portable {
 		if ofContext(other) && !ofContext(want) {
-			continue // a timeout of the store's own is ErrUnavailable, and may be what caused it
+			continue // the store's own timeout is ErrUnavailable, and may be caused by a context's error
 		}
 		if errors.Is(err, other) && !errors.Is(want, other) && !errors.Is(other, want) {
 			e.Errorf("%s failed with %q, which matches not only %q but also %q", what, err, want, other)
@@ -163,7 +162,7 @@ func (e *env) expectNoOther(what string, err, want error) {
 
 func ofContext(err error) bool { return err == context.Canceled || err == context.DeadlineExceeded }
 
-// expectMessage requires err to name the operation and the key.
+// expectMessage requires that the message of err contains the operation and the key.
 func (e *env) expectMessage(err error, op, key string) {
 	if err == nil {
 		e.Errorf("the %s should have failed", op)
@@ -176,13 +175,12 @@ func (e *env) expectMessage(err error, op, key string) {
 	}
 }
 
-// name is the part of a key that is not the check's prefix: a store may say the whole key in its own quotes, or
-// as the part that is beneath a namespace.
+// name returns key without the check's prefix. A store may quote the whole key in its own way, or only the part after a namespace.
 func (e *env) name(key string) string { return strings.TrimPrefix(key, e.Prefix) }
 
-// contextChecks are those of the context's own error, which comes back as itself.
+// contextChecks are the checks that a call whose context is done returns the context's error.
 var contextChecks = []check{
-	{"Errors", "context-done-before", "calls every method with a context that is done, also for a cause: the context's error is returned, and nothing is written", 0, func(e *env) {
+	{"Errors", "context-done-before", "calls every method with a context that is done, also one with a cause: each call returns the context's error, and nothing is written", 0, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		withCause, cancel := context.WithCancelCause(e.Context())
 		cancel(errors.New("the cause, which is not the context's error"))
@@ -204,7 +202,7 @@ var contextChecks = []check{
 		}
 		e.expectUnchanged(start)
 	}},
-	{"Errors", "cut-off", "cuts the store off, and begins calls of every kind and a watch, whose contexts go on for a while: each waits, or ends with ErrUnavailable and not with an error of a context", suite.Cut, func(e *env) {
+	{"Errors", "cut-off", "cuts the store off, and begins calls of every kind and a watch, whose contexts are not done: each waits, or ends with ErrUnavailable and not with an error of a context", suite.Cut, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		heal := e.Cut()
 		ctx, cancel := context.WithCancel(e.Context())
@@ -220,9 +218,9 @@ var contextChecks = []check{
 		}
 		w := e.WatchVia(ctx, e.Store, e.All(), start)
 		expectUnavailable := func(what string, err error) {
-			e.expectError(fmt.Sprintf("a %s of a store that is cut off, whose context has not ended,", what), err, kv.ErrUnavailable)
+			e.expectError(fmt.Sprintf("a %s during a cut, whose context is not done,", what), err, kv.ErrUnavailable)
 		}
-		<-time.After(250 * time.Millisecond) // they have nothing to do but to wait
+		<-time.After(250 * time.Millisecond) // during the cut, the calls can only wait or fail
 		ended := len(results)
 		for range ended {
 			r := <-results
@@ -234,13 +232,13 @@ var contextChecks = []check{
 		heal()
 		for ; ended < len(calls); ended++ {
 			select {
-			case <-results: // it may have happened or not
+			case <-results: // any result is allowed: a write may have happened or not
 			case <-time.After(e.Patience()):
-				e.Fatalf("a call that was begun while the store was cut off does not return after the heal")
+				e.Fatalf("a call that began while the store was cut off has not returned after the heal")
 			}
 		}
 	}},
-	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of calls of every kind and of a watch, by cancelling them and by a deadline", suite.Cut, func(e *env) {
+	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of calls of every kind and of a watch, by cancel and by deadline: each ends at once", suite.Cut, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		heal := e.Cut()
 		calls := e.calls("other")
@@ -254,9 +252,11 @@ var contextChecks = []check{
 		}
 		results := make(chan result, 2*len(calls))
 		for _, h := range calls {
-			go func() { results <- result{"a " + h.what + " that hung", h.call(ctx), context.Canceled} }()
 			go func() {
-				results <- result{"a " + h.what + " that hung until its deadline", h.call(soon), context.DeadlineExceeded}
+				results <- result{"a " + h.what + " that was cancelled during a cut", h.call(ctx), context.Canceled}
+			}()
+			go func() {
+				results <- result{"a " + h.what + " whose deadline passed during a cut", h.call(soon), context.DeadlineExceeded}
 			}()
 		}
 		w := e.WatchVia(ctx, e.Store, e.All(), start)
@@ -264,16 +264,16 @@ var contextChecks = []check{
 		for range cap(results) {
 			select {
 			case r := <-results:
-				// A store may also know that it is cut off, and say so before the context ends.
+				// A store may also find out that it is cut off, and report that before the context is done.
 				if !errors.Is(r.err, kv.ErrUnavailable) {
 					e.expectContextError(r.what, r.err, r.want)
 				}
 			case <-time.After(e.AtOnce()):
-				e.Fatalf("a call whose context has ended does not return while the store is cut off")
+				e.Fatalf("a call whose context is done has not returned %v later, while the store is cut off", e.AtOnce())
 			}
 		}
 		if err := w.UntilEnd(); !errors.Is(err, kv.ErrUnavailable) {
-			e.expectContextError("a watch that hung", err, context.Canceled)
+			e.expectContextError("a watch that was cancelled during a cut", err, context.Canceled)
 		}
 		heal()
 		e.Put(e.Key("k"), "the store works again")
@@ -281,13 +281,13 @@ var contextChecks = []check{
 	}},
 }
 
-// call is a call of a store, but for a watch.
+// call is a call of a store other than Watch.
 type call struct {
 	what string
 	call func(context.Context) error
 }
 
-// calls returns calls of every kind of the check's store, which write only the key of the given name.
+// calls returns calls of every kind. Those that write, write only the key of the given name.
 func (e *env) calls(name string) []call {
 	calls := []call{
 		{"get", func(ctx context.Context) error { _, err := e.Store.Get(ctx, e.All()); return err }},

@@ -55,7 +55,7 @@ var heldChecks = []check{
 }
 
 // heldFor ends watches, and returns how many bytes each has held: the bytes that are freed by its end. The watches end in pairs, and
-// the pair that frees least counts, because a server in this process may free memory of its own at any moment.
+// the pair that frees least counts, because a server in this process may free its own memory at any moment.
 func (e *env) heldFor(watches []*suite.Watching) int {
 	var least int
 	for i := 0; i < len(watches); i += 2 {

@@ -8,9 +8,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// independenceChecks are those of W11: what a consumer that does not ask for more does to others.
+// independenceChecks are the checks of W11: a blocked consumer does not affect writers and other watches.
 var independenceChecks = []check{
-	{"W11", "stuck-consumer", "blocks a consumer while others put megabytes, delete and commit, and another watch reads all of it; then the consumer reads on", 0, func(e *env) {
+	{"W11", "stuck-consumer", "blocks a consumer while others put megabytes, delete and commit, and another watch reads all of it; then the consumer continues", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		stuck, other := e.Watch(e.All(), start), e.Watch(e.All(), start)
 		first := e.Put(e.Key("first"), "v")
@@ -25,7 +25,7 @@ var independenceChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		e.catchesUp(stuck, last)
 	}},
-	{"W11", "stuck-for-long", "blocks a consumer while many revisions and, with commits, thousands of events pass, and another watch reads all of them; then the consumer reads on", 0, func(e *env) {
+	{"W11", "stuck-for-long", "blocks a consumer during hundreds of revisions, or thousands of events if the store can commit, while another watch reads all of them; then the consumer continues", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		stuck, other := e.Watch(e.All(), start), e.Watch(e.All(), start)
 		stuck.Through(e.Put(e.Key("first"), "v"))
@@ -37,7 +37,7 @@ var independenceChecks = []check{
 		other.Through(last)
 		e.catchesUp(stuck, last)
 	}},
-	{"W11", "never-read", "begins watches and never reads them, while others write and watch", 0, func(e *env) {
+	{"W11", "never-read", "begins watches that are never read, while others write and watch", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		for range 20 {
 			e.Watch(e.All(), start)
@@ -47,7 +47,7 @@ var independenceChecks = []check{
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 		e.Watch(kv.Key(e.Key("last")), start).Through(last).ExpectAll()
 	}},
-	{"W11", "many-watches", "runs two hundred watches of one prefix and of single keys, every tenth of which is blocked at first", 0, func(e *env) {
+	{"W11", "many-watches", "runs two hundred watches of one prefix and of single keys; the consumer of every tenth is blocked until the others have read everything", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		var watches []*suite.Watching
 		for i := range 200 {
@@ -84,12 +84,12 @@ var independenceChecks = []check{
 	}},
 }
 
-// catchesUp requires a watch that was left alone to deliver everything, or to say that history is gone.
+// catchesUp requires that w, whose consumer was blocked, delivers everything up to last, or reports that history is gone.
 func (e *env) catchesUp(w *suite.Watching, last kv.Revision) {
 	for w.Position() < last {
 		if _, err, ok := w.TryNext(); !ok {
 			if !errors.Is(err, kv.ErrCompacted) {
-				e.Errorf("a consumer stood still at revision %d and then read on; the store is at %d, and %s", w.Position(), last, suite.EndText(err))
+				e.Errorf("a consumer was blocked at revision %d and then continued. The store is at revision %d, and %s", w.Position(), last, suite.EndText(err))
 			}
 			break
 		}

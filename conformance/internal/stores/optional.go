@@ -13,9 +13,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// statChecks are those of a store that is a kv.Stater.
+// statChecks are the checks of a store that is a kv.Stater.
 var statChecks = []check{
-	{"Stater", "fresh", "puts and deletes keys many times, and stats them after each write, alone and together", 0, func(e *env) {
+	{"Stater", "fresh", "puts and deletes keys many times, and stats them after each write, separately and together", 0, func(e *env) {
 		s := e.stater()
 		a, b := e.Key("a"), e.Key("b")
 		for i := range 30 {
@@ -64,7 +64,7 @@ var statChecks = []check{
 	}},
 }
 
-// acknowledgeChecks are those of a store that is a kv.Acknowledger.
+// acknowledgeChecks are the checks of a store that is a kv.Acknowledger.
 var acknowledgeChecks = []check{
 	{"Acknowledger", "waiting", "begins watches that have nothing to deliver yet: each is acknowledged", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "v")
@@ -79,7 +79,7 @@ var acknowledgeChecks = []check{
 		e.churn(2, 20)
 		past, pastAcks := e.watchAcknowledged(e.All(), start)
 		present, presentAcks := e.watchAcknowledged(e.All(), e.Get(e.All()).Revision)
-		presentAcks.expectOnce(present) // so that it is under way
+		presentAcks.expectOnce(present) // waits until the watch has begun
 		var last kv.Revision
 		for i := range 10 {
 			last = e.Put(e.Key("k"), fmt.Sprint(i))
@@ -108,7 +108,7 @@ var acknowledgeChecks = []check{
 			acks.expectNone(w)
 		}
 	}},
-	{"Acknowledger", "lost-stream", "ends the streams of the store while a watch runs that was acknowledged: it is not acknowledged again", suite.EndStreams, func(e *env) {
+	{"Acknowledger", "lost-stream", "ends the streams of the store while an acknowledged watch runs: the watch is not acknowledged again", suite.EndStreams, func(e *env) {
 		w, acks := e.watchAcknowledged(e.All(), e.Put(e.Key("k"), "v"))
 		acks.expectOnce(w)
 		for i := range 3 {
@@ -144,7 +144,7 @@ var acknowledgeChecks = []check{
 	}},
 }
 
-// progressChecks are those of W7 for a store that is a kv.ProgressRequester.
+// progressChecks are the checks of W7 for a store that is a kv.ProgressRequester.
 var progressChecks = []check{
 	{"W7", "on-request", "requests progress of watches of the past, the present and the future, while others write: every bookmark is true", 0, func(e *env) {
 		e.requestProgress()
@@ -163,7 +163,7 @@ var progressChecks = []check{
 				w.Next()
 			}
 		}
-		for future.Position() > e.Put(e.Key("k"), "v") { // which it waits for
+		for future.Position() > e.Put(e.Key("k"), "v") { // write until the revision after which it waits
 		}
 		others.Stop()
 		e.requestProgress()
@@ -172,7 +172,7 @@ var progressChecks = []check{
 			truthful(e, w.Through(last))
 		}
 	}},
-	{"W7", "on-request-idle", "requests progress while only keys are written that are not watched: a bookmark comes", 0, func(e *env) {
+	{"W7", "on-request-idle", "requests progress while only keys outside the range are written: a bookmark is delivered", 0, func(e *env) {
 		e.requestProgress()
 		key := e.Key("here")
 		w := e.Watch(kv.Key(key), e.Get(kv.Key(key)).Revision)
@@ -184,7 +184,7 @@ var progressChecks = []check{
 	}},
 }
 
-// ability returns the check's store as a T, an interface of package kv, or ends the check.
+// ability returns the check's store as a T, an interface of package kv. It ends the check if the store does not implement T.
 func ability[T any](e *env) T {
 	s, ok := e.Store.(T)
 	if !ok {
@@ -205,7 +205,7 @@ func (e *env) putEnds(i int) error {
 	return nil
 }
 
-// expectRefusals requires read to refuse invalid ranges, and a context that is done.
+// expectRefusals requires that read fails for invalid ranges, and with a context that is done.
 func (e *env) expectRefusals(what string, read func(context.Context, kv.Range) error) {
 	for _, refused := range []struct {
 		ctx  context.Context
@@ -230,17 +230,16 @@ func (e *env) stat(s kv.Stater, r kv.Range) kv.Snapshot {
 	return snapshot
 }
 
-// expectStat stats r while no other writes, and requires what a get must see, without the values.
+// expectStat stats r while no one else writes. It requires rev or a later revision, and the entries that a Get returns, without values.
 func (e *env) expectStat(s kv.Stater, r kv.Range, rev kv.Revision) {
 	got := e.stat(s, r)
 	if got.Revision < rev {
-		e.Errorf("stat %s saw revision %d, though revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, rev)
+		e.Errorf("stat %s returned revision %d, but revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, rev)
 	}
 	e.expectEntriesWithoutValues(r, got)
 }
 
-// expectEntriesWithoutValues requires the entries of r to be those of the ledger at the snapshot's own revision, less the
-// values.
+// expectEntriesWithoutValues requires that got has the entries of r in the ledger at the revision of got, without values.
 func (e *env) expectEntriesWithoutValues(r kv.Range, got kv.Snapshot) {
 	want := e.Ledger.EntriesAt(r, got.Revision)
 	for i := range want {
@@ -249,28 +248,28 @@ func (e *env) expectEntriesWithoutValues(r kv.Range, got kv.Snapshot) {
 	e.expectWithoutValues(fmt.Sprintf("stat %s, at revision %d", e.ShortRange(r), got.Revision), want, got.Entries)
 }
 
-// expectWithoutValues requires got to be the entries want, which have no values.
+// expectWithoutValues requires that got is want, and that no entry has a value. The entries of want have none.
 func (e *env) expectWithoutValues(what string, want, got []kv.Entry) {
 	for _, entry := range got {
 		if entry.Value != nil {
-			e.Errorf("%s returned the value %s of %s, and should return none", what, suite.Brief(string(entry.Value)), e.Short(entry.Key))
+			e.Errorf("%s returned the value %s of %s, but should return no values", what, suite.Brief(string(entry.Value)), e.Short(entry.Key))
 			return
 		}
 	}
 	if diff := e.Difference(suite.SeenEntries(want), suite.SeenEntries(got)); diff != "" {
-		e.Errorf("%s did not return the right entries:\n%s", what, diff)
+		e.Errorf("%s did not return the entries that were written:\n%s", what, diff)
 	}
 }
 
 func (e *env) acknowledger() kv.Acknowledger { return ability[kv.Acknowledger](e) }
 
-// acknowledgements is a store with the acknowledgements of its one watch.
+// acknowledgements is a store that counts the acknowledgements of its one watch.
 type acknowledgements struct {
 	e *env
 	kv.Acknowledger
-	came  atomic.Int32
-	first chan struct{} // closed at the first
-	late  atomic.Bool   // a batch came before it
+	count atomic.Int32
+	first chan struct{} // closed by the first acknowledgement
+	late  atomic.Bool   // a batch was delivered before the first acknowledgement
 }
 
 func (e *env) watchAcknowledged(r kv.Range, after kv.Revision) (*suite.Watching, *acknowledgements) {
@@ -280,13 +279,13 @@ func (e *env) watchAcknowledged(r kv.Range, after kv.Revision) (*suite.Watching,
 
 func (a *acknowledgements) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	sequence := a.WatchAcknowledged(ctx, r, after, func() {
-		if a.came.Add(1) == 1 && a.first != nil {
+		if a.count.Add(1) == 1 && a.first != nil {
 			close(a.first)
 		}
 	})
 	return func(yield func(kv.Batch, error) bool) {
 		for batch, err := range sequence {
-			if err == nil && a.came.Load() == 0 {
+			if err == nil && a.count.Load() == 0 {
 				a.late.Store(true)
 			}
 			if !yield(batch, err) {
@@ -296,32 +295,32 @@ func (a *acknowledgements) Watch(ctx context.Context, r kv.Range, after kv.Revis
 	}
 }
 
-// expectOnce waits for the acknowledgement of w, and requires it to have come before any batch, and once.
+// expectOnce waits for the acknowledgement of w. It requires that w was acknowledged once, before any batch.
 func (a *acknowledgements) expectOnce(w *suite.Watching) {
 	timer := time.NewTimer(a.e.Patience())
 	defer timer.Stop()
 	select {
 	case <-a.first:
 	case <-timer.C:
-		a.e.Errorf("%s was begun, and is not acknowledged", w)
+		a.e.Errorf("%s began, but was not acknowledged within %v", w, a.e.Patience())
 		return
 	}
 	if a.late.Load() {
-		a.e.Errorf("%s yielded a batch before it was acknowledged", w)
+		a.e.Errorf("%s delivered a batch before it was acknowledged", w)
 	}
-	if n := a.came.Load(); n != 1 {
-		a.e.Errorf("%s was acknowledged %d times, and should be once", w, n)
+	if n := a.count.Load(); n != 1 {
+		a.e.Errorf("%s was acknowledged %d times, but should be acknowledged once", w, n)
 	}
 }
 
-// expectNone requires w not to have been acknowledged so far.
+// expectNone requires that w has not been acknowledged.
 func (a *acknowledgements) expectNone(w *suite.Watching) {
-	if n := a.came.Load(); n != 0 {
-		a.e.Errorf("%s was acknowledged, though it has not begun", w)
+	if n := a.count.Load(); n != 0 {
+		a.e.Errorf("%s was acknowledged, but it has not begun", w)
 	}
 }
 
-// requestProgress requests progress of the check's store, or ends the check.
+// requestProgress requests progress of the check's store. It ends the check if the store does not support that.
 func (e *env) requestProgress() {
 	ctx, cancel := e.Bounded()
 	defer cancel()

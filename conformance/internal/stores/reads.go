@@ -12,7 +12,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// readChecks are those of S1 and S2: what a Get sees while others write.
+// readChecks are the checks of S1 and S2: what a Get returns while others write.
 var readChecks = []check{
 	{"S1", "own-writes", "puts and deletes a key many times, and gets it after each write", 0, func(e *env) {
 		key := e.Key("k")
@@ -26,7 +26,7 @@ var readChecks = []check{
 			e.expectFresh(e.Store, kv.Key(key), rev)
 		}
 	}},
-	{"S1", "writes-of-others", "writes through one store and gets through another over the same data, in turns", suite.Again, func(e *env) {
+	{"S1", "writes-of-others", "writes through one store and gets through another store over the same data, in turns", suite.Again, func(e *env) {
 		stores := []suite.Store{e.Store, e.Backend.Again(e, e.Store)}
 		key := e.Key("k")
 		for i := range 50 {
@@ -40,7 +40,7 @@ var readChecks = []check{
 			e.expectFresh(reader, e.All(), rev)
 		}
 	}},
-	{"S1", "created-by-others", "gets an absent key through one store, has another store create it, gets it, has it deleted, and gets it again, many times", suite.Again, func(e *env) {
+	{"S1", "created-by-others", "another store creates and deletes a key, many times, and each time the check's store gets the key", suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		key := e.Key("k")
 		for i := range 20 {
@@ -74,7 +74,7 @@ var readChecks = []check{
 			e.expectFresh(e.Store, e.All(), rev)
 		}
 	}},
-	{"S1", "cut-off", "gets, is cut off, and others write: a get fails during the cut, and sees every write after the heal", suite.Cut | suite.Again, func(e *env) {
+	{"S1", "cut-off", "cuts the store off while another store writes: a get during the cut fails, and a get after the heal sees every write", suite.Cut | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		key := e.Key("k")
 		e.expectFresh(e.Store, kv.Key(key), e.Put(key, "before"))
@@ -84,12 +84,12 @@ var readChecks = []check{
 		ctx, cancel := context.WithTimeout(e.Context(), 50*time.Millisecond)
 		defer cancel()
 		if got, err := e.Store.Get(ctx, kv.Key(key)); err == nil {
-			e.Errorf("a get of a store that is cut off returned %v, of revision %d", suite.SeenEntries(got.Entries), got.Revision)
+			e.Errorf("a get during a cut returned %v at revision %d, but should fail", suite.SeenEntries(got.Entries), got.Revision)
 		}
 		heal()
 		e.expectFresh(e.Store, kv.Key(key), rev)
 	}},
-	{"S1", "beside-writers", "gets while four others put: each get sees every put that was acknowledged before, and what the get before has seen", 0, func(e *env) {
+	{"S1", "beside-writers", "gets while four others put: each get sees every put that was acknowledged before it began, and is no older than the previous get", 0, func(e *env) {
 		others := e.Writers(4)
 		var last kv.Revision
 		for range 25 {
@@ -98,7 +98,7 @@ var readChecks = []check{
 		}
 		others.Stop()
 	}},
-	{"S1", "readers-at-once", "gets one key from eight goroutines while another puts it, in turns through two stores if Again is claimed: each get sees every put that was acknowledged before, and what its goroutine has seen before", 0, func(e *env) {
+	{"S1", "readers-at-once", "gets one key from eight goroutines while another goroutine puts it: each get sees every put that was acknowledged before it began, and is no older than its goroutine's previous get; with Again, the gets alternate between two stores", 0, func(e *env) {
 		readers := []suite.Store{e.Store}
 		if e.Backend.Again != nil {
 			readers = append(readers, e.Backend.Again(e, e.Store))
@@ -123,7 +123,7 @@ var readChecks = []check{
 					return err
 				}
 				if last = snapshot.Revision; last < before {
-					e.Errorf("get %s, one of several at once, saw revision %d, though revision %d was acknowledged or seen before it began",
+					e.Errorf("get %s, one of several concurrent gets, returned revision %d, but revision %d was acknowledged or returned before it began",
 						e.ShortRange(r), last, before)
 					return nil
 				}
@@ -136,7 +136,7 @@ var readChecks = []check{
 		})
 		e.Cleanup(func() { enough.Store(true) })
 		for i := range 40 {
-			select { // so that gets are under way when a put is acknowledged
+			select { // so that gets are running when a put is acknowledged
 			case <-got:
 			case <-over:
 			}
@@ -166,9 +166,9 @@ var readChecks = []check{
 			}
 		}
 	}},
-	{"S2", "commits-whole", "gets a range while commits give many keys across it the same value", suite.Commit, func(e *env) {
+	{"S2", "commits-whole", "gets a range while commits set many of its keys to one value: no get returns a part of a commit", suite.Commit, func(e *env) {
 		e.fill(900)
-		// Every key of a commit lies between others that do not change.
+		// Every key of a commit lies between keys that do not change.
 		ops := func(i int) []kv.Op {
 			var ops []kv.Op
 			for n := range 30 {
@@ -190,14 +190,14 @@ var readChecks = []check{
 				}
 			}
 			if len(values) != 1 {
-				e.Errorf("a commit is half seen: keys that always have one value have %d at revision %d", len(values), snapshot.Revision)
+				e.Errorf("a get returned a part of a commit: keys that always have one common value have %d values at revision %d", len(values), snapshot.Revision)
 			}
 			e.ExpectSnapshot(e.All(), snapshot)
 		}
 	}},
-	{"S2", "many-sorted", "gets thousands of keys that were put in no order, some of odd bytes", 0, func(e *env) {
+	{"S2", "many-sorted", "gets thousands of keys that were put in no order, some of them of unusual bytes", 0, func(e *env) {
 		n := 3000
-		if e.Backend.Commit { // with fewer writes
+		if e.Backend.Commit { // which puts many keys with few writes
 			n = 5100
 		}
 		e.fill(n)
@@ -210,14 +210,14 @@ var readChecks = []check{
 		}
 		e.ExpectSnapshot(e.All(), got)
 		if last := e.Ledger.Last(); got.Revision < last {
-			e.Errorf("the snapshot is of revision %d, though %d was acknowledged before", got.Revision, last)
+			e.Errorf("the snapshot is of revision %d, but revision %d was acknowledged before the get began", got.Revision, last)
 		}
 	}},
-	{"S2", "every-number-of-keys", "gets intervals of so many keys that a page is full, or not, or has one key too many, among keys that begin with the key before them", 0, func(e *env) {
+	{"S2", "every-number-of-keys", "gets intervals whose numbers of keys are one less than the size of a page, equal to it, and one more; some keys begin with the key before them", 0, func(e *env) {
 		e.fillNested(1050)
 		all := e.Get(e.All())
 		if diff := e.Difference(suite.SeenEntries(e.Ledger.EntriesAt(e.All(), all.Revision)), suite.SeenEntries(all.Entries)); diff != "" {
-			e.Fatalf("the entries of %s at revision %d are not those that were written up to then:\n%s", e.ShortRange(e.All()), all.Revision, diff)
+			e.Fatalf("the entries of %s at revision %d are not those that were written up to that revision:\n%s", e.ShortRange(e.All()), all.Revision, diff)
 		}
 		for _, n := range pageSizes() {
 			first := n % 2
@@ -230,7 +230,7 @@ var readChecks = []check{
 			}
 		}
 	}},
-	{"S2", "only-the-range", "gets ranges of every kind, among keys at their edges", 0, func(e *env) {
+	{"S2", "only-the-range", "gets ranges of every kind, with keys at and next to their bounds", 0, func(e *env) {
 		for _, key := range edgeKeys(e.Prefix) {
 			e.Put(key, "v")
 		}
@@ -246,30 +246,30 @@ var readChecks = []check{
 	}},
 }
 
-// expectFresh gets r from s while no other writes, and requires all that was acknowledged, the last at rev.
+// expectFresh gets r from s while no one else writes, and requires the entries as of rev, the revision that was acknowledged last.
 func (e *env) expectFresh(s suite.Store, r kv.Range, rev kv.Revision) {
 	got, err := e.TryGet(s, r)
 	e.Must("get", err)
 	if got.Revision < rev {
-		e.Errorf("get %s saw revision %d, though revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, rev)
+		e.Errorf("get %s returned revision %d, but revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, rev)
 	}
 	if diff := e.Difference(suite.SeenEntries(e.Ledger.EntriesAt(r, rev)), suite.SeenEntries(got.Entries)); diff != "" {
 		e.Errorf("get %s did not see what was acknowledged before it began:\n%s", e.ShortRange(r), diff)
 	}
 }
 
-// expectNoneOlder gets the check's keys while others put them, and requires each to be as new as it was known to
-// be before. It returns the revision of the get, which is to be no lower than seen.
+// expectNoneOlder gets the check's keys while others put them. It requires that no entry is older than the newest acknowledged put of its
+// key, and that the revision of the get is not lower than seen. It returns that revision.
 func (e *env) expectNoneOlder(s suite.Store, seen kv.Revision) kv.Revision {
 	last := e.Ledger.Last()
 	known := e.Ledger.EntriesAt(e.All(), last)
 	got, err := e.TryGet(s, e.All())
 	e.Must("get", err)
 	if got.Revision < seen {
-		e.Errorf("the get saw revision %d, though the one before it had seen revision %d", got.Revision, seen)
+		e.Errorf("the get returned revision %d, but the previous get had returned revision %d", got.Revision, seen)
 	}
 	if got.Revision < last {
-		e.Errorf("the get saw revision %d, though revision %d was acknowledged before it began", got.Revision, last)
+		e.Errorf("the get returned revision %d, but revision %d was acknowledged before it began", got.Revision, last)
 	}
 	found := make(map[string]kv.Revision)
 	for _, entry := range got.Entries {
@@ -277,17 +277,17 @@ func (e *env) expectNoneOlder(s suite.Store, seen kv.Revision) kv.Revision {
 	}
 	for _, entry := range known {
 		if found[entry.Key] < entry.ModRevision {
-			e.Errorf("the get saw %s as of revision %d (0: not at all), though its put at %d was acknowledged before it began",
+			e.Errorf("the get returned %s as of revision %d (0: not at all), but a put of it at revision %d was acknowledged before the get began",
 				e.Short(entry.Key), found[entry.Key], entry.ModRevision)
 		}
 	}
 	return got.Revision
 }
 
-// fill puts n keys, in no order, several at once.
+// fill puts n keys concurrently, in no order.
 func (e *env) fill(n int) { e.fillWith(n, func(i int) string { return fmt.Sprintf("key-%05d", i) }) }
 
-// pageSizes are numbers of keys at which a page of a usual size may be full, or have one key too few or too many.
+// pageSizes returns numbers of keys that are likely to be the size of a page, and one less and one more.
 func pageSizes() (sizes []int) {
 	for n := 1; n <= 66; n++ {
 		sizes = append(sizes, n)
@@ -298,8 +298,8 @@ func pageSizes() (sizes []int) {
 	return sizes
 }
 
-// fillNested puts n keys. Some begin with the key before them, as many as do not let any usual size of a page always end there, or
-// never.
+// fillNested puts n keys. Some of them begin with the key before them. With any usual size of pages, some pages end at such a key and others
+// do not.
 func (e *env) fillNested(n int) {
 	e.fillWith(n, func(i int) string {
 		if i%9 == 1 || i%9 == 5 {
@@ -309,7 +309,7 @@ func (e *env) fillNested(n int) {
 	})
 }
 
-// fillWith puts n keys, each with the name of its number, in no order, several at once.
+// fillWith puts n keys concurrently, in no order. name returns the name of each key.
 func (e *env) fillWith(n int, name func(i int) string) {
 	const writers = 8
 	e.Parallel(writers, func(w int) error {

@@ -8,9 +8,9 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// summaryChecks are those of a store that is a kv.Summarizer.
+// summaryChecks are the checks of a store that is a kv.Summarizer.
 var summaryChecks = []check{
-	{"Summarizer", "fresh", "puts and deletes keys many times, and asks for summaries after each write", 0, func(e *env) {
+	{"Summarizer", "fresh", "puts and deletes keys many times, and requests summaries after each write", 0, func(e *env) {
 		s := e.summarizer()
 		for i := range 30 {
 			key := e.Key(fmt.Sprint(i * 7 % 3))
@@ -30,7 +30,7 @@ var summaryChecks = []check{
 			}
 		}
 	}},
-	{"Summarizer", "one-revision", "asks for summaries of many keys while the first and the last of them are put in turns", 0, func(e *env) {
+	{"Summarizer", "one-revision", "requests summaries of many keys while the first and the last of them are put in turns", 0, func(e *env) {
 		s := e.summarizer()
 		e.fill(600)
 		start := e.Ledger.Last() + 1
@@ -38,7 +38,7 @@ var summaryChecks = []check{
 			e.expectOf(e.All(), start, 10, summary)
 		}
 	}},
-	{"Summarizer", "many-keys", "asks for summaries of two thousand keys, most of which were put since a revision", 0, func(e *env) {
+	{"Summarizer", "many-keys", "requests summaries of two thousand keys, most of which were put since a revision", 0, func(e *env) {
 		s := e.summarizer()
 		start := e.Put(e.Key("first"), "v")
 		e.fill(2200)
@@ -47,15 +47,15 @@ var summaryChecks = []check{
 			e.expectSummary(s, e.All(), start+1, last, limit)
 		}
 	}},
-	{"Summarizer", "count-of-one-revision", "asks for summaries of keys while one is put and deleted in turns", 0, func(e *env) {
+	{"Summarizer", "count-of-one-revision", "requests summaries of many keys while one of them is put and deleted in turns", 0, func(e *env) {
 		s := e.summarizer()
 		e.fill(100)
-		begun, over := make(chan struct{}, 1), make(chan struct{})
+		writeNow, over := make(chan struct{}, 1), make(chan struct{})
 		wait := e.Background(1, func(int) (err error) {
 			defer close(over)
 			for i := 0; i < 80 && err == nil; i++ {
 				select {
-				case <-begun:
+				case <-writeNow:
 				case <-e.Context().Done():
 					return nil
 				}
@@ -70,7 +70,7 @@ var summaryChecks = []check{
 		var summaries []kv.Summary
 		for writing := true; writing; { // one write during each summary
 			select {
-			case begun <- struct{}{}:
+			case writeNow <- struct{}{}:
 				summaries = append(summaries, e.summarize(s, e.All(), 0, 1))
 			case <-over:
 				writing = false
@@ -81,7 +81,7 @@ var summaryChecks = []check{
 			e.expectOf(e.All(), 0, 1, summary)
 		}
 	}},
-	{"Summarizer", "refused", "asks for summaries of ranges that are invalid, and with a context that is done", 0, func(e *env) {
+	{"Summarizer", "refused", "requests summaries of ranges that are invalid, and with a context that is done", 0, func(e *env) {
 		s := e.summarizer()
 		e.expectRefusals("summarize", func(ctx context.Context, r kv.Range) error {
 			_, err := s.Summarize(ctx, r, 1, 1)
@@ -101,16 +101,17 @@ func (e *env) summarize(s kv.Summarizer, r kv.Range, since kv.Revision, limit in
 	return summary
 }
 
-// expectSummary asks for a summary while no other writes, and requires it to see a revision that was acknowledged.
+// expectSummary requests a summary while no one else writes. It requires the acknowledged revision or a later one, and what the ledger has at
+// the revision of the summary.
 func (e *env) expectSummary(s kv.Summarizer, r kv.Range, since, acknowledged kv.Revision, limit int) {
 	got := e.summarize(s, r, since, limit)
 	if got.Revision < acknowledged {
-		e.Errorf("a summary of %s saw revision %d, though revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, acknowledged)
+		e.Errorf("a summary of %s returned revision %d, but revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, acknowledged)
 	}
 	e.expectOf(r, since, limit, got)
 }
 
-// expectOf requires a summary to be that of the ledger at its own revision.
+// expectOf requires that got is the summary of the ledger at the revision of got.
 func (e *env) expectOf(r kv.Range, since kv.Revision, limit int, got kv.Summary) {
 	limit = max(limit, 1)
 	all := e.Ledger.EntriesAt(r, got.Revision)
@@ -125,10 +126,10 @@ func (e *env) expectOf(r kv.Range, since kv.Revision, limit int, got kv.Summary)
 	want = want[:min(len(want), limit)]
 	what := fmt.Sprintf("a summary of %s since %d, at most %d, at revision %d", e.ShortRange(r), since, limit, got.Revision)
 	if got.Count != len(all) || got.More != more {
-		e.Errorf("%s has %d keys, and more is %t; want %d keys and %t", what, got.Count, got.More, len(all), more)
+		e.Errorf("%s has Count %d and More %t, but should have Count %d and More %t", what, got.Count, got.More, len(all), more)
 	}
 	if len(want) == 0 && got.Since != nil {
-		e.Errorf("%s has no entries that were put since, and its Since is empty, and should be nil", what)
+		e.Errorf("%s has no entries that were put since: its Since is empty, but should be nil", what)
 	}
 	e.expectWithoutValues(what, want, got.Since)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// writerChecks are those of kv.Writer and kv.Committer.
+// writerChecks are the checks of kv.Writer and kv.Committer.
 var writerChecks = []check{
 	{"Writer", "revisions", "puts and deletes: each returns a higher revision, and the entry and its event carry that revision", 0, func(e *env) {
 		last := e.Get(e.All()).Revision
@@ -19,13 +19,13 @@ var writerChecks = []check{
 			key := e.Key(fmt.Sprint(i % 3))
 			rev := e.Put(key, fmt.Sprint(i))
 			if rev <= last {
-				e.Errorf("a put returned revision %d, after %d", rev, last)
+				e.Errorf("a put returned revision %d, but the write before it returned revision %d", rev, last)
 			}
 			last = rev
 			if i%4 == 3 {
 				rev = e.Delete(key)
 				if rev <= last {
-					e.Errorf("a delete returned revision %d, after %d", rev, last)
+					e.Errorf("a delete returned revision %d, but the write before it returned revision %d", rev, last)
 				}
 				last = rev
 			}
@@ -38,7 +38,7 @@ var writerChecks = []check{
 		w := e.Watch(e.All(), start)
 		for range 3 {
 			if rev := e.Delete(e.Key("missing")); rev != start {
-				e.Errorf("deleting a missing key returned revision %d, not the current one, %d", rev, start)
+				e.Errorf("deleting a missing key returned revision %d, but should return the current revision, %d", rev, start)
 			}
 		}
 		e.Delete(e.Key("missing"), kv.IfAbsent())
@@ -48,7 +48,7 @@ var writerChecks = []check{
 		now := e.Put(e.Key("k"), "v")
 		for range 2 {
 			if rev := e.Delete(e.Key("gone")); rev != now {
-				e.Errorf("deleting a key that was deleted before returned revision %d, not the current one, %d", rev, now)
+				e.Errorf("deleting a key that was deleted before returned revision %d, but should return the current revision, %d", rev, now)
 			}
 		}
 		e.expectUnchanged(now)
@@ -102,13 +102,13 @@ var writerChecks = []check{
 				}
 				e.Must("a write whose condition holds", err)
 				if changes := !remove || try.key == live; changes != (rev > before) {
-					e.Errorf("the write returned revision %d, and before the store was at %d", rev, before)
+					e.Errorf("the write returned revision %d. Before it, the store was at revision %d", rev, before)
 				}
 				e.ExpectSnapshot(e.All(), e.Get(e.All()))
 			}
 		}
 	}},
-	{"Writer", "conditions-and-empty-values", "writes an empty value on conditions: the key exists, and each put of the same value is a change", 0, func(e *env) {
+	{"Writer", "conditions-and-empty-values", "writes an empty value on conditions: the key exists, and another put of the empty value is a change", 0, func(e *env) {
 		key := e.Key("k")
 		created := e.Put(key, "", kv.IfAbsent())
 		for _, write := range []func() (kv.Revision, error){
@@ -132,10 +132,10 @@ var writerChecks = []check{
 		w.Through(e.Put(key, "", kv.IfAbsent())).ExpectAll()
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "compare-and-swap", "five writers count in one key, each putting only if no other has: no count is lost", 0, func(e *env) {
+	{"Writer", "compare-and-swap", "five writers increment a counter in one key, by puts on the revision that they have read: no increment is lost", 0, func(e *env) {
 		e.count(5, 8, e.Store)
 	}},
-	{"Writer", "two-stores", "puts one key and counts in another, concurrently through two stores over the same data: no write is lost, and no two have the same revision", suite.Again, func(e *env) {
+	{"Writer", "two-stores", "puts one key and increments a counter in another, concurrently through two stores over the same data: no write is lost, and no two writes have the same revision", suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		w := e.Watch(e.All(), e.Get(e.All()).Revision)
 		e.Parallel(4, func(n int) error {
@@ -151,7 +151,7 @@ var writerChecks = []check{
 		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "create-once", "eight writers create one key concurrently, on the condition that it is absent: one succeeds", 0, func(e *env) {
+	{"Writer", "create-once", "eight writers create one key concurrently, on the condition that it is absent: exactly one succeeds", 0, func(e *env) {
 		for i := range 5 {
 			key := e.Key(fmt.Sprint(i))
 			e.onlyOne("create the same key", func(n int) error {
@@ -161,7 +161,7 @@ var writerChecks = []check{
 		}
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "delete-once", "eight writers delete one key concurrently, on the condition that it is at its revision: one succeeds", 0, func(e *env) {
+	{"Writer", "delete-once", "eight writers delete one key concurrently, on the condition of its revision: exactly one succeeds", 0, func(e *env) {
 		for i := range 10 {
 			key := e.Key(fmt.Sprint(i % 2))
 			rev := e.Put(key, fmt.Sprint(i))
@@ -172,7 +172,7 @@ var writerChecks = []check{
 		}
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "several-at-once", "eight writers put concurrently: each put returns the revision of its entry and its event", 0, func(e *env) {
+	{"Writer", "several-at-once", "eight writers put concurrently: each put returns the revision that its entry and its event have", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
 		e.Parallel(8, func(n int) error {
@@ -186,7 +186,7 @@ var writerChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
 	}},
-	{"Writer", "commit-conditions", "commits on conditions that hold and that do not, one or several for an operation: a commit whose conditions do not hold changes nothing", suite.Commit, func(e *env) {
+	{"Writer", "commit-conditions", "commits on conditions that hold and that do not, one or several per operation: a commit with a condition that does not hold changes nothing", suite.Commit, func(e *env) {
 		live, gone := e.Key("live"), e.Key("gone")
 		created := e.Put(live, "1")
 		e.Put(gone, "1")
@@ -215,9 +215,9 @@ var writerChecks = []check{
 		e.Commit(kv.DeleteOp(live, kv.Condition{}), kv.DeleteOp(gone, kv.IfRevision(now), kv.IfRevision(now)), kv.PutOp(e.Key("new"), nil, kv.Condition{}))
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "commit-once", "eight writers commit concurrently, on the condition that a key is at its revision, or absent: one succeeds", suite.Commit, func(e *env) {
+	{"Writer", "commit-once", "eight writers commit concurrently, on the condition that a key is absent or at a revision: exactly one succeeds", suite.Commit, func(e *env) {
 		guard := e.Key("guard")
-		rev := kv.Revision(0) // which is for absent
+		rev := kv.Revision(0) // IfRevision(0) requires that the key is absent
 		for range 10 {
 			e.onlyOne("commit on the same condition", func(n int) error {
 				_, err := e.TryCommit(e.Store, kv.PutOp(e.Key(fmt.Sprint(n)), nil), kv.PutOp(guard, fmt.Append(nil, n), kv.IfRevision(rev)))
@@ -227,19 +227,19 @@ var writerChecks = []check{
 		}
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
-	{"Writer", "commit-one-revision", "commits puts and deletions of several keys: one revision, and one batch with all the events", suite.Commit, func(e *env) {
+	{"Writer", "commit-one-revision", "commits puts and deletions of several keys: the commit is one revision, and its events are one batch", suite.Commit, func(e *env) {
 		e.Put(e.Key("a"), "old")
 		start := e.Put(e.Key("b"), "old")
 		w := e.Watch(e.All(), start)
 		rev := e.Commit(kv.PutOp(e.Key("a"), []byte("new")), kv.DeleteOp(e.Key("b")), kv.PutOp(e.Key("c"), nil), kv.DeleteOp(e.Key("missing")))
 		if rev <= start {
-			e.Errorf("a commit returned revision %d, after %d", rev, start)
+			e.Errorf("a commit returned revision %d, but the write before it returned revision %d", rev, start)
 		}
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		w.Through(rev).ExpectAll()
 		whole(e, w)
 	}},
-	{"Writer", "commit-all-or-none", "commits with one condition among others that does not hold: nothing is written", suite.Commit, func(e *env) {
+	{"Writer", "commit-all-or-none", "commits several operations, one of which has a condition that does not hold: nothing is written", suite.Commit, func(e *env) {
 		old := e.Put(e.Key("a"), "old")
 		start := e.Put(e.Key("b"), "old")
 		w := e.Watch(e.All(), start)
@@ -257,7 +257,7 @@ var writerChecks = []check{
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		w.Through(e.Put(e.Key("last"), "v")).ExpectAll()
 	}},
-	{"Writer", "commit-many-keys", "commits eleven hundred keys, or as many as are not ErrTooLarge, and then puts some of them and deletes the others: each commit is one revision and one batch, and one that is refused has written nothing", suite.Commit, func(e *env) {
+	{"Writer", "commit-many-keys", "commits eleven hundred keys, or fewer where the store returns ErrTooLarge, and then puts some of them and deletes the others: each commit is one revision and one batch, and a commit that fails has written nothing", suite.Commit, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		live := e.Watch(e.All(), start)
 		last := start
@@ -280,8 +280,8 @@ var writerChecks = []check{
 			got := e.Get(e.All())
 			for _, entry := range got.Entries {
 				if entry.Key != e.Key("k") && entry.ModRevision != rev {
-					e.Fatalf("a commit of %d keys returned revision %d, and has put %s at revision %d: a commit is one revision, and what is too "+
-						"large for that is kv.ErrTooLarge", keys, rev, e.Short(entry.Key), entry.ModRevision)
+					e.Fatalf("a commit of %d keys returned revision %d, but put %s at revision %d: a commit is one revision. If it is too large "+
+						"for that, it should fail with kv.ErrTooLarge", keys, rev, e.Short(entry.Key), entry.ModRevision)
 				}
 			}
 			e.ExpectSnapshot(e.All(), got)
@@ -294,14 +294,14 @@ var writerChecks = []check{
 			whole(e, w)
 		}
 	}},
-	{"Writer", "commit-of-nothing", "commits no operations, and deletions of missing keys: this makes no revision and no event", suite.Commit, func(e *env) {
+	{"Writer", "commit-of-nothing", "commits no operations, and deletions of missing keys: these commits make no revision and no event", suite.Commit, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		w := e.Watch(e.All(), start)
 		for _, ops := range [][]kv.Op{
 			nil, {kv.DeleteOp(e.Key("missing"))}, {kv.DeleteOp(e.Key("missing")), kv.DeleteOp(e.Key("missing too"), kv.IfAbsent())},
 		} {
 			if rev := e.Commit(ops...); rev != start {
-				e.Errorf("a commit that changes nothing returned revision %d, not the current one, %d", rev, start)
+				e.Errorf("a commit that changes nothing returned revision %d, but should return the current revision, %d", rev, start)
 			}
 			e.expectUnchanged(start)
 		}
@@ -309,8 +309,8 @@ var writerChecks = []check{
 	}},
 }
 
-// count has so many writers at once count in one key, each so often and in turns through stores, and requires that none
-// is lost.
+// count makes several writers concurrently increment a counter in one key. Each makes so many increments, through one of the stores. It
+// requires that no increment is lost.
 func (e *env) count(writers, each int, stores ...suite.Store) {
 	key := e.Key("counter")
 	e.Put(key, "0")
@@ -323,7 +323,7 @@ func (e *env) count(writers, each int, stores ...suite.Store) {
 				return err
 			}
 			if len(got.Entries) != 1 {
-				return fmt.Errorf("the counter is gone: %+v", got)
+				return fmt.Errorf("the counter is missing: %+v", got)
 			}
 			n, err := strconv.Atoi(string(got.Entries[0].Value))
 			if err != nil {
@@ -344,13 +344,13 @@ func (e *env) count(writers, each int, stores ...suite.Store) {
 	e.Logf("%d conflicts", conflicts.Load())
 	got := e.Get(kv.Key(key))
 	if len(got.Entries) != 1 || string(got.Entries[0].Value) != strconv.Itoa(writers*each) {
-		e.Errorf("%d increments gave %v", writers*each, suite.SeenEntries(got.Entries))
+		e.Errorf("after %d increments, the counter is %v", writers*each, suite.SeenEntries(got.Entries))
 	}
 	e.ExpectSnapshot(kv.Key(key), got)
 }
 
-// onlyOne has eight write at once, each on the same condition, which stops holding with the first, and requires one to
-// succeed and the others to get a conflict.
+// onlyOne makes eight writers call write concurrently, all on the same condition. The first write makes the condition false. It requires that
+// one write succeeds and that the others fail with ErrConflict.
 func (e *env) onlyOne(what string, write func(n int) error) {
 	errs := make([]error, 8)
 	e.Parallel(len(errs), func(n int) error {
@@ -362,10 +362,10 @@ func (e *env) onlyOne(what string, write func(n int) error) {
 		if err == nil {
 			succeeded++
 		} else {
-			e.expectError("a write whose condition another has made false", err, kv.ErrConflict)
+			e.expectError("a write whose condition another write has made false", err, kv.ErrConflict)
 		}
 	}
 	if succeeded != 1 {
-		e.Errorf("%d of %d could %s", succeeded, len(errs), what)
+		e.Errorf("%d of %d concurrent writers could %s, but exactly one should", succeeded, len(errs), what)
 	}
 }

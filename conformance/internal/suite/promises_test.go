@@ -8,7 +8,7 @@ import (
 )
 
 // A failure quotes what users of packages kv and value read there.
-func TestEachGuaranteeIsInTheWordsOfTheDocumentation(t *testing.T) {
+func TestGuaranteesQuoteTheDocumentation(t *testing.T) {
 	documented := promises.All(t)
 	for _, g := range Guarantees {
 		want, ok := documented[g.ID]

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// What was done to the store is what one has to know, however long ago it was.
-func TestAFailureKeepsTheFaults(t *testing.T) {
+// A report keeps each fault among the steps, even an early one: without it, the failure cannot be understood.
+func TestTheStepsOfAFailureIncludeTheFaults(t *testing.T) {
 	report := record(t.Context(), "check", time.Second, func(r *recorder) {
 		for i := range 1000 {
 			r.Logf("step %d", i)

@@ -97,7 +97,7 @@ func TestPickTakesTurns(t *testing.T) {
 	})
 }
 
-func TestABadValueHarmsNoOtherEndpoint(t *testing.T) {
+func TestABadValueAffectsNoOtherEndpoint(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *fault.Store) {
 		put(t, store, "c", `{`) // it never had a good value
 		l := open(t, store)
@@ -108,7 +108,7 @@ func TestABadValueHarmsNoOtherEndpoint(t *testing.T) {
 	})
 }
 
-func TestAnOutageLeavesTheListAsItIs(t *testing.T) {
+func TestAnOutageDoesNotChangeTheList(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *fault.Store) {
 		l := open(t, store)
 		defer l.Close()
@@ -122,7 +122,7 @@ func TestAnOutageLeavesTheListAsItIs(t *testing.T) {
 }
 
 // The reads for the maximum age find a watch that no member serves any more.
-func TestTheListIsRightWithinASecondOnAWatchThatIsDead(t *testing.T) {
+func TestTheListIsRightWithinASecondOfTheDeathOfAWatch(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *fault.Store) {
 		l := open(t, store)
 		defer l.Close()
@@ -165,7 +165,7 @@ func TestOpenEndsWithItsContextAndWithItsStore(t *testing.T) {
 	})
 }
 
-func TestWaitReturnsWhenTheListIsEnough(t *testing.T) {
+func TestWaitReturnsWhenTheListIsLongEnough(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *fault.Store) {
 		l := open(t, store)
 		defer l.Close()

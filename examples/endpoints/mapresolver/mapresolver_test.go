@@ -129,7 +129,7 @@ func TestRequestsGoToTheEndpointsOfTheMap(t *testing.T) {
 	})
 }
 
-func TestAnOutageOfTheStoreLeavesTheEndpointsAsTheyAre(t *testing.T) {
+func TestAnOutageOfTheStoreDoesNotChangeTheEndpoints(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		s.put("a")
 		s.put("b")
@@ -145,7 +145,7 @@ func TestAnOutageOfTheStoreLeavesTheEndpointsAsTheyAre(t *testing.T) {
 	})
 }
 
-func TestRequestsFailWhileThereIsNoEndpointAndWaitIfTheyMay(t *testing.T) {
+func TestRequestsWithoutAnEndpointFailOrWaitForReady(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		client, end := s.connect(endpoint.NewMap(s.store, "greeter"))
 		defer end()
@@ -161,7 +161,7 @@ func TestRequestsFailWhileThereIsNoEndpointAndWaitIfTheyMay(t *testing.T) {
 	})
 }
 
-func TestRequestsSayThatTheStoreIsOutOfReachWhileNoEndpointIsKnown(t *testing.T) {
+func TestRequestsReportAnUnreachableStoreWhileNoEndpointIsKnown(t *testing.T) {
 	inBubble(t, func(s *scene) {
 		s.put("a")
 		s.store.Cut()
@@ -259,7 +259,7 @@ func TestOnlyChangesOfTheListAreReported(t *testing.T) {
 	})
 }
 
-func TestATargetThatNamesNoServiceIsRefused(t *testing.T) {
+func TestATargetWithoutAServiceIsRejected(t *testing.T) {
 	b := mapresolver.New("svc", nil)
 	if b.Scheme() != "svc" {
 		t.Errorf("the scheme is %q", b.Scheme())

@@ -79,7 +79,7 @@ func (r *registered) must(err error) {
 	}
 }
 
-func TestAnInstanceIsThereWhileItRunsAndGoneWhenItEnds(t *testing.T) {
+func TestAnInstanceIsRegisteredWhileItRuns(t *testing.T) {
 	inBubble(t, func(r *registered) {
 		time.Sleep(outage)
 		r.want(true, "has run for longer than the lease lasts")
@@ -94,7 +94,7 @@ func TestAnInstanceIsThereWhileItRunsAndGoneWhenItEnds(t *testing.T) {
 	})
 }
 
-func TestAnInstanceThatWasKilledIsGoneWhenItsLeaseHasExpired(t *testing.T) {
+func TestAKilledInstanceIsRemovedWhenItsLeaseExpires(t *testing.T) {
 	inBubble(t, func(r *registered) {
 		r.client.Close() // etcd is not notified
 		time.Sleep(ttl / 2)
@@ -104,7 +104,7 @@ func TestAnInstanceThatWasKilledIsGoneWhenItsLeaseHasExpired(t *testing.T) {
 	})
 }
 
-func TestAnInstanceComesBackWhateverTookItsKeyAway(t *testing.T) {
+func TestAnInstanceRegistersAgainAfterItsKeyWasLost(t *testing.T) {
 	for name, take := range map[string]func(r *registered, ctx context.Context) error{
 		"an operator deletes the key": func(r *registered, ctx context.Context) error {
 			_, err := r.reader.Delete(ctx, key)

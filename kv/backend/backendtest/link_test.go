@@ -81,7 +81,7 @@ func expectLine(t *testing.T, c net.Conn, line string) {
 	}
 }
 
-func TestALinkPassesWhatIsSent(t *testing.T) {
+func TestALinkForwardsBytes(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *echo, l *backendtest.Link, c net.Conn) {
 		expectEcho(t, c, "a")
 		expectEcho(t, c, "b")
@@ -93,7 +93,7 @@ func TestALinkPassesWhatIsSent(t *testing.T) {
 	})
 }
 
-func TestSwallowLosesNothingAndEndsNothing(t *testing.T) {
+func TestSwallowDelaysBytesAndClosesNoConnection(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *echo, l *backendtest.Link, c net.Conn) {
 		expectEcho(t, c, "a")
 		l.Swallow()
@@ -122,7 +122,7 @@ func TestSwallowLosesNothingAndEndsNothing(t *testing.T) {
 	})
 }
 
-func TestSwallowBlocksWhoSendsWithoutEnd(t *testing.T) {
+func TestSwallowBlocksASenderWhoseBufferIsFull(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *echo, l *backendtest.Link, c net.Conn) {
 		l.Swallow()
 		c.SetWriteDeadline(time.Now().Add(time.Hour))
@@ -143,7 +143,7 @@ func TestSwallowBlocksWhoSendsWithoutEnd(t *testing.T) {
 	})
 }
 
-func TestTheServerLearnsOfTheEndOfAConnectionWhenTheLinkIsHealed(t *testing.T) {
+func TestTheServerSeesAClosedConnectionOnlyAfterTheHeal(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *echo, l *backendtest.Link, c net.Conn) {
 		l.Swallow()
 		c.Close()
@@ -206,7 +206,7 @@ func TestDropEndsConnectionsAndNewOnesWork(t *testing.T) {
 	})
 }
 
-func TestAServerThatIsGoneEndsTheConnection(t *testing.T) {
+func TestAStoppedServerEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		l := backendtest.NewLink(func(context.Context, string, string) (net.Conn, error) { return client, nil })
@@ -222,7 +222,7 @@ func TestAServerThatIsGoneEndsTheConnection(t *testing.T) {
 	})
 }
 
-func TestCloseEndsWhatWaits(t *testing.T) {
+func TestCloseUnblocksPendingCalls(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *echo, l *backendtest.Link, c net.Conn) {
 		l.Swallow()
 		fmt.Fprintln(c, "a")

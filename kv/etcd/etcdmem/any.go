@@ -21,9 +21,9 @@ import (
 //		return etcdmem.Any(etcdmem.Start(t, 3))
 //	}
 //
-// The documentation of the methods is that of the two types. They differ in a few words only: real clusters do in time what clusters
-// in memory do in the time of a bubble, can be frozen only if each of their members has a process, and have the errors of etcd's server
-// for a compaction that is refused.
+// The documentation of the methods is that of the two types. They differ in three points: real clusters need real time, and clusters in
+// memory only the time of a bubble. Real clusters can be frozen only if each member has a process. And a compaction that is refused has the
+// errors of etcd's server on real clusters.
 type AnyCluster interface {
 	AnyMembers
 	Backup(ctx context.Context) (AnyBackup, error)
@@ -31,7 +31,7 @@ type AnyCluster interface {
 	Network() AnyNetwork
 }
 
-// AnyMembers is the part of an [AnyCluster] that the two types have word for word.
+// AnyMembers has the methods of an [AnyCluster] that are equal in both types.
 type AnyMembers interface {
 	Size() int
 	Client(members ...int) *clientv3.Client

@@ -50,8 +50,8 @@ func (c *Cluster) running() (running []int) {
 	return running
 }
 
-// Restore replaces the data of all members by those of b, as an operator does who restores the data directories of a cluster
-// from a backup. It returns when all members serve again, including those that were stopped before. Writes since the backup
+// Restore replaces the data of all members by those of b, like an operator who restores the data directories of a cluster from a
+// backup. It returns when all members serve again, including those that were stopped before. Writes since the backup
 // are gone, and the revision is that of the backup. The identities of cluster and members are those of the backup, so clients
 // get no sign of the restore. A backup can be restored any number of times, also after [Cluster.Replace].
 func (c *Cluster) Restore(ctx context.Context, b *Backup) error {

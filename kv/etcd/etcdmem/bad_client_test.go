@@ -40,7 +40,7 @@ func frame(kind, flags byte, stream uint32, payload string) string {
 
 // The server closes the connection of a client that is no etcd client, and other clients are not affected. etcd waits two minutes for the
 // first bytes of a connection. After two hours of silence it pings the client.
-func TestGarbageOnTheConnectionHarmsNobody(t *testing.T) {
+func TestGarbageOnAConnectionAffectsNoOtherClient(t *testing.T) {
 	const settings, headers = 4, 1
 	for name, garbage := range map[string]struct {
 		sends  string
@@ -80,7 +80,7 @@ func TestGarbageOnTheConnectionHarmsNobody(t *testing.T) {
 	}
 }
 
-func TestManyLeasesHoldLittleAndAllExpire(t *testing.T) {
+func TestManyLeasesUseLittleMemoryAndAllExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := *manyLeases
 		client := etcdmem.Start(t, 1).Client()
@@ -129,7 +129,7 @@ func TestManyLeasesHoldLittleAndAllExpire(t *testing.T) {
 }
 
 // A client opens many streams, each with a watch or a lease, and then vanishes.
-func TestStreamsThatAreLeftEndWithTheirConnection(t *testing.T) {
+func TestAbandonedStreamsEndWithTheirConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const streams = 200
 		cluster := etcdmem.Start(t, 1)

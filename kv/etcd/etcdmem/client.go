@@ -39,10 +39,10 @@ func (c *Cluster) ClientConfig(members ...int) clientv3.Config {
 	return config
 }
 
-// DialOptions returns what a client with a configuration of its own needs to reach the members. Append it to the client's DialOptions,
-// and give the client [Cluster.Endpoints]. The client connects through [Cluster.Network], as a host of its own. In a bubble, the options
-// also keep gRPC from holding a mutex while it waits for a connection, with which the bubble's time would not pass: so a dialer
-// of your own does not replace them, but follows them.
+// DialOptions returns the options with which a client that a program configures itself reaches the members. Append them to the
+// client's DialOptions, and give the client [Cluster.Endpoints]. The client connects through [Cluster.Network], as a separate host. In a bubble, gRPC
+// could hold a mutex while it waits for a connection, and then the bubble's time would not pass. The options prevent that too. So do not
+// replace them by a dialer: append the dialer after them.
 func (c *Cluster) DialOptions() []grpc.DialOption {
 	c.mu.Lock()
 	host := fmt.Sprintf("client%d", c.hosts)
@@ -56,9 +56,9 @@ func (c *Cluster) DialOptions() []grpc.DialOption {
 	}
 }
 
-// openOnce has gRPC not open a stream of a watch or of a lease again when its connection ends before the member has seen it: etcd's client
-// opens another one. gRPC holds a mutex of the stream until it has a connection. What waits for a mutex, as another request of the stream
-// does then, keeps the time of a bubble from passing, and without that there is no connection.
+// openOnce prevents that gRPC opens a stream of a watch or of a lease again, if its connection ends before the member has seen the stream.
+// etcd's client opens another stream. To open one again, gRPC holds a mutex of the stream until it has a connection. Another request of the
+// stream then waits for the mutex. While a goroutine waits for a mutex, the time of a bubble does not pass, and so no connection is made.
 func openOnce(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := open(ctx, desc, conn, method, opts...)
 	if err == nil && desc.ClientStreams && desc.ServerStreams {
@@ -67,8 +67,8 @@ func openOnce(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn,
 	return stream, err
 }
 
-// Endpoints returns the addresses of the given members, or of all if none is given, in the form that clientv3 takes. They
-// mean something only to clients that dial through [Cluster.Network].
+// Endpoints returns the addresses of the given members, or of all if none is given, in the form that clientv3 takes.
+// Only clients that dial through [Cluster.Network] can use them.
 func (c *Cluster) Endpoints(members ...int) []string {
 	members = c.chosen(members)
 	endpoints := make([]string, len(members))

@@ -88,7 +88,7 @@ func New(members int, opts ...Option) (*Cluster, error) {
 	return c, nil
 }
 
-// begin has the cluster consist of other members, none of which has a process. The caller holds turn.
+// begin replaces the members of the cluster. None of the new ones has a process. The caller holds turn.
 func (c *Cluster) begin(m *members.Cluster, state *server.State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,8 +161,7 @@ func (c *Cluster) close() error {
 // Size returns the number of members, running or not.
 func (c *Cluster) Size() int { return c.size }
 
-// chosen returns the given members, all if none is given, and panics if there is no such member, as an index out of range
-// does.
+// chosen returns the given members, or all if none is given. It panics if a member does not exist.
 func (c *Cluster) chosen(members []int) []int {
 	all := make([]int, c.size)
 	for i := range all {
@@ -190,7 +189,7 @@ func (c *Cluster) inTurn(f func() error) error {
 	return f()
 }
 
-// now returns the cluster's members as they are now: [Cluster.Restore] and [Cluster.Replace] change them.
+// now returns the cluster's current members. [Cluster.Restore] and [Cluster.Replace] change them.
 func (c *Cluster) now() *members.Cluster {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -221,7 +220,7 @@ func (c *Cluster) waitLeader(ctx context.Context) (*members.Cluster, int, error)
 		if err == nil || ctx.Err() != nil {
 			return m, leader, err
 		}
-		// These members are gone. Either others take their place now, or the cluster is closed.
+		// These members are gone: they were replaced, or the cluster is closed.
 		if closed := c.inTurn(func() error { return nil }); closed != nil {
 			return nil, 0, closed
 		}
@@ -231,12 +230,12 @@ func (c *Cluster) waitLeader(ctx context.Context) (*members.Cluster, int, error)
 	}
 }
 
-// Leader returns the member that leads now: the one that all members agree on, of those that run, are not frozen, can reach
-// each other and are enough to elect it. It returns false when there is none, as during an election.
+// Leader returns the member that leads now: a majority of members run, are not frozen, can reach each other, and all agree on
+// it. It returns false when there is none, for example during an election.
 func (c *Cluster) Leader() (member int, ok bool) { return c.now().Leader() }
 
-// MoveLeader makes the given member the leader, and returns when all members know. If it leads already there is nothing to
-// do. It tries for as long as ctx allows: it cannot succeed while that member is stopped or cut off.
+// MoveLeader makes the given member the leader, and returns when all members know that. If the member leads already,
+// MoveLeader does nothing. It tries until ctx ends: it cannot succeed while that member is stopped or cut off.
 func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
 	for {
 		m, leader, err := c.waitLeader(ctx)
@@ -256,9 +255,9 @@ func (c *Cluster) MoveLeader(ctx context.Context, to int) error {
 	}
 }
 
-// Partition cuts the given members off from all the others: no message passes between the two sides, in either direction,
-// until [Cluster.Heal]. Within each side, and between members and clients, all works as before. Partitions add up. They
-// outlast restarts of the members, and those of Restore and Replace.
+// Partition separates the given members from all others: no message passes between the two sides, in either direction, until
+// [Cluster.Heal]. Messages within each side, and between members and clients, still pass. Partitions add up. They survive
+// restarts of the members, also those of Restore and Replace.
 func (c *Cluster) Partition(members ...int) {
 	if len(members) == 0 {
 		return
@@ -299,8 +298,8 @@ func (c *Cluster) Heal() {
 	}
 }
 
-// Freeze stops the processes of the given members, all if none is given, where they are, as a machine does that has run out
-// of memory. Connections to them stay open and nothing answers. It always returns nil.
+// Freeze suspends the processes of the given members, or of all if none is given, like a machine that has run out of memory.
+// Connections to them stay open, and nothing answers. It always returns nil.
 func (c *Cluster) Freeze(members ...int) error {
 	m := c.now()
 	for _, i := range c.chosen(members) {
@@ -310,7 +309,7 @@ func (c *Cluster) Freeze(members ...int) error {
 	return nil
 }
 
-// Thaw lets frozen members go on, all if none is given. It always returns nil.
+// Thaw resumes the given frozen members, or all if none is given. It always returns nil.
 func (c *Cluster) Thaw(members ...int) error {
 	m := c.now()
 	for _, i := range c.chosen(members) {

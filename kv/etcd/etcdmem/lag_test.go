@@ -34,7 +34,7 @@ func put(t *testing.T, client *clientv3.Client, key, value string, opts ...clien
 	return resp.Header.Revision
 }
 
-func TestAMemberThatIsCutOffShowsWhatItHas(t *testing.T) {
+func TestAMemberThatIsCutOffServesItsOldData(t *testing.T) {
 	threeMembers(t, func(t *testing.T, cluster *etcdmem.Cluster, lone int, it, others *clientv3.Client) {
 		ctx := t.Context()
 		first := put(t, others, "/a", "1")
@@ -116,7 +116,7 @@ func TestALeaseIsKeptAliveThroughAnyMember(t *testing.T) {
 	})
 }
 
-func TestANewLeaderGivesLeasesTheirWholeTimeAgain(t *testing.T) {
+func TestANewLeaderRestartsTheTimeOfLeases(t *testing.T) {
 	threeMembers(t, func(t *testing.T, cluster *etcdmem.Cluster, lone int, it, others *clientv3.Client) {
 		ctx := t.Context()
 		lease, err := it.Grant(ctx, 60)

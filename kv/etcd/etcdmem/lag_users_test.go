@@ -19,7 +19,7 @@ import (
 )
 
 // The test also runs on real members.
-func TestAMemberThatIsCutOffHasTheLeasesAndUsersThatItHad(t *testing.T) {
+func TestAMemberThatIsCutOffKeepsItsLeasesAndUsers(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { cutOff(t, etcdmem.Any(etcdmem.Start(t, 3))) })
 	})

@@ -9,19 +9,19 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem/internal/network"
 )
 
-// A Network is what lies between a cluster's clients and its members. It works well until one of its methods makes it fail,
-// and again after [Network.Mend].
+// A Network connects a cluster's clients and its members. It works until one of its methods makes it fail, and again after
+// [Network.Mend].
 //
-// Each method is about the connections to the members it names, to all members if none is named, and returns at once.
-// Faults of different kinds add up. They outlast restarts of the members. All methods may be called concurrently.
+// Each method applies to the connections to the given members, or to all members if none is given, and returns at once.
+// Faults of different kinds add up. They survive restarts of the members. All methods may be called concurrently.
 //
-// What members say to each other does not pass through it; see [Cluster.Partition].
+// Messages between members do not pass through it: see [Cluster.Partition].
 type Network struct {
 	cluster *Cluster
 	inner   *network.Network
 }
 
-// Network is what lies between the cluster's clients and its members.
+// Network returns the network between the cluster's clients and its members.
 func (c *Cluster) Network() *Network { return c.network }
 
 // to returns the links of all clients to members.
@@ -34,39 +34,37 @@ func (n *Network) to(members []int) network.Links {
 	return n.inner.To(addresses...)
 }
 
-// Swallow loses all packets, in both directions: the machine is gone, or the cable. Nothing is broken off. Connections stay
-// open and are silent; writes to them succeed until 64 KiB are held, and then wait. New connections hang until their context
-// ends.
+// Swallow loses all packets in both directions, as if the machine or its cable were gone. Connections stay open and are
+// silent. Writes to them succeed until 64 KiB are held, and then block. New connections hang until their context ends.
 func (n *Network) Swallow(members ...int) { n.to(members).Swallow() }
 
-// SwallowRequests loses packets on their way to the members. The answers still arrive, though no more than 64 KiB of each
-// connection: nothing tells the member that they do.
+// SwallowRequests loses packets on their way to the members. The answers still arrive, but only 64 KiB of each connection: the
+// member gets no acknowledgements.
 func (n *Network) SwallowRequests(members ...int) { n.to(members).SwallowRequests() }
 
-// SwallowAnswers loses packets on their way from the members. What clients ask for is still done, though each connection
-// delivers no more than another 64 KiB.
+// SwallowAnswers loses packets on their way from the members. Members still do what clients ask for, but each connection
+// delivers only another 64 KiB of requests.
 func (n *Network) SwallowAnswers(members ...int) { n.to(members).SwallowAnswers() }
 
-// Forget makes the connections that exist silent for ever, as a firewall does that has lost its state. New connections work
-// at once.
+// Forget silences the existing connections for ever, like a firewall that has lost its state. New connections work at once.
 func (n *Network) Forget(members ...int) { n.to(members).Forget() }
 
-// Reset breaks the connections that exist: reads and writes fail with syscall.ECONNRESET. New connections work.
+// Reset breaks the existing connections: reads and writes fail with syscall.ECONNRESET. New connections work.
 func (n *Network) Reset(members ...int) { n.to(members).Reset() }
 
-// Refuse has new connections fail with syscall.ECONNREFUSED. Those that exist work on.
+// Refuse makes new connections fail with syscall.ECONNREFUSED. Existing connections continue to work.
 func (n *Network) Refuse(members ...int) { n.to(members).Refuse() }
 
-// Delay has every byte travel for d longer, in each direction. It takes the place of an earlier Delay. A delay of zero is none.
+// Delay delays every byte by d, in each direction. It replaces an earlier Delay. A delay of zero is none.
 func (n *Network) Delay(d time.Duration, members ...int) { n.to(members).Delay(d, 0) }
 
-// DelayAround is [Network.Delay], and each write takes up to jitter longer still, by chance.
+// DelayAround is [Network.Delay], but delays each write by a random time up to jitter more.
 func (n *Network) DelayAround(d, jitter time.Duration, members ...int) {
 	n.to(members).Delay(d, jitter)
 }
 
 // Throttle carries at most that many bytes a second in each direction. All connections to the members of one call share the
-// limit. It takes the place of an earlier Throttle. A limit of zero is none.
+// limit. It replaces an earlier Throttle. A limit of zero is none.
 func (n *Network) Throttle(bytesPerSecond int, members ...int) {
 	n.to(members).Throttle(bytesPerSecond)
 }

@@ -136,7 +136,7 @@ func playNetwork(t *testing.T, cluster etcdmem.AnyCluster, i int, slack time.Dur
 	}
 }
 
-func TestEachNetworkFaultIsMetInMemory(t *testing.T) {
+func TestNetworkFaultsInMemory(t *testing.T) {
 	for i, f := range networkFaults {
 		t.Run(f.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { playNetwork(t, etcdmem.Any(etcdmem.Start(t, 1)), i, 0) })
@@ -145,7 +145,7 @@ func TestEachNetworkFaultIsMetInMemory(t *testing.T) {
 }
 
 // Without -real, only the faults that end soon are tested.
-func TestEachNetworkFaultIsMetInReality(t *testing.T) {
+func TestNetworkFaultsOnARealNetwork(t *testing.T) {
 	leaktest.Check(t)
 	var running sync.WaitGroup
 	for i, f := range networkFaults {

@@ -19,7 +19,7 @@ import (
 )
 
 // The test calls each method of etcd's own service descriptors.
-func TestTheDocumentListsWhatIsOffered(t *testing.T) {
+func TestTheDocumentListsTheServices(t *testing.T) {
 	leaktest.Check(t)
 	conn := etcdmem.Start(t, 1).Client().ActiveConnection()
 	var table strings.Builder

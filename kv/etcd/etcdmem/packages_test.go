@@ -55,7 +55,7 @@ func TestASessionThatIsNotKeptAliveLosesItsLock(t *testing.T) {
 	})
 }
 
-func TestAnElectionPassesOn(t *testing.T) {
+func TestAnElectionIsWonByTheNextCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		cluster := etcdmem.Start(t, 3)

@@ -62,7 +62,7 @@ func describe(r *pb.RangeResponse) string {
 }
 
 // etcd 3.6 answers that it does not know the method.
-func TestARangeIsStreamedAsEtcdStreamsIt(t *testing.T) {
+func TestARangeIsStreamedLikeInEtcd(t *testing.T) {
 	leaktest.Check(t)
 	memory, real := etcdmem.Start(t, 1).Client(), etcdtest.Start(t, 1).Client()
 	for _, client := range []*clientv3.Client{memory, real} {
@@ -114,7 +114,7 @@ func TestARangeIsStreamedAsEtcdStreamsIt(t *testing.T) {
 	for _, client := range []*clientv3.Client{memory, real} {
 		enableAuth(t, client)
 	}
-	t.Run("by nobody", func(t *testing.T) { sameStream(t, memory, real, &pb.RangeRequest{Key: []byte("/small/100")}) })
+	t.Run("without a user", func(t *testing.T) { sameStream(t, memory, real, &pb.RangeRequest{Key: []byte("/small/100")}) })
 }
 
 // sameStream asks both clusters to stream a range, and compares the answers.

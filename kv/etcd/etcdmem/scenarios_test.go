@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestEachFaultIsAnsweredAsEtcdAnswersIt(t *testing.T) {
+func TestFaultsAreAnsweredLikeInEtcd(t *testing.T) {
 	for _, s := range scenarios.All {
 		t.Run(s.Name, func(t *testing.T) {
 			seeds := uint64(5)
@@ -55,7 +55,7 @@ func TestEachFaultIsAnsweredAsEtcdAnswersIt(t *testing.T) {
 }
 
 // On a busy machine an election takes longer than the table has it. What is asked after the election is not asked before its end.
-func TestALongElectionIsNoWrongAnswer(t *testing.T) {
+func TestALongElectionIsNotAWrongAnswer(t *testing.T) {
 	for _, s := range scenarios.All {
 		s.Calls = slices.DeleteFunc(slices.Clone(s.Calls), func(e scenarios.Expectation) bool { return !e.Led() })
 		if len(s.Calls) == 0 {
@@ -77,7 +77,7 @@ func TestALongElectionIsNoWrongAnswer(t *testing.T) {
 }
 
 // Real members give the same answers as members in memory, and at the same times. The test takes minutes, and needs an idle machine.
-func TestEachFaultIsAnsweredSoByRealMembers(t *testing.T) {
+func TestRealMembersAnswerFaultsLikeMembersInMemory(t *testing.T) {
 	if !*allReal {
 		t.Skip("without -real")
 	}
@@ -97,7 +97,7 @@ func TestEachFaultIsAnsweredSoByRealMembers(t *testing.T) {
 
 // This test skips what depends on an election, and does not check times. The election timeout is so long that no member stands for election
 // only because the machine is busy.
-func TestFaultsWithoutAnElectionAreAnsweredSoByRealMembers(t *testing.T) {
+func TestRealMembersAnswerFaultsWithoutAnElectionLikeMembersInMemory(t *testing.T) {
 	leaktest.Check(t)
 	patient := etcdtest.WithConfig(func(_ int, cfg *embed.Config) { cfg.ElectionMs = 5000 })
 	w := newWorld(t, etcdmem.Any(etcdtest.Start(t, 3, patient)))

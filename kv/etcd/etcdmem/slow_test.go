@@ -34,7 +34,7 @@ func unread(t *testing.T, client *clientv3.Client, watches, puts, size int) pb.W
 	return stream
 }
 
-func TestAWatchThatIsNotReadGetsAllLater(t *testing.T) {
+func TestAWatchThatIsNotReadMissesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const watches, puts = 3, 1200
 		stream := unread(t, etcdmem.Start(t, 1).Client(), watches, puts, 1<<10)
@@ -55,7 +55,7 @@ func TestAWatchThatIsNotReadGetsAllLater(t *testing.T) {
 	})
 }
 
-func TestAWatchThatIsNotReadHoldsLittle(t *testing.T) {
+func TestAWatchThatIsNotReadUsesLittleMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := etcdmem.Start(t, 1)
 		client := cluster.Client()

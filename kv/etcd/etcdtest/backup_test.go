@@ -91,7 +91,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-func TestPartitionOutlastsReplace(t *testing.T) {
+func TestPartitionSurvivesReplace(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
 	cluster.Partition(1)

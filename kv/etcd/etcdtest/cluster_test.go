@@ -111,7 +111,7 @@ func TestAClientThatAsksForTheMembersFindsThem(t *testing.T) {
 	}
 }
 
-func TestSideBySide(t *testing.T) {
+func TestClustersRunConcurrently(t *testing.T) {
 	leaktest.Check(t)
 	for i := range 3 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -154,7 +154,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func TestNewSaysWhatIsWrong(t *testing.T) {
+func TestNewReportsInvalidArguments(t *testing.T) {
 	leaktest.Check(t)
 	tests := []struct {
 		name    string
@@ -202,7 +202,7 @@ func TestWithConfig(t *testing.T) {
 	}
 }
 
-func TestLogsAreKeptWhenTheTestIsNot(t *testing.T) {
+func TestLogsAreKeptAfterClose(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 1)
 	check(t, cluster.Close())
@@ -213,7 +213,7 @@ func TestLogsAreKeptWhenTheTestIsNot(t *testing.T) {
 	}
 }
 
-func TestManyHandsAtOnce(t *testing.T) {
+func TestConcurrentUse(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
 	client := cluster.Client()

@@ -36,7 +36,7 @@ func TestCompactIsSeenByAllMembersAtOnce(t *testing.T) {
 	}
 }
 
-func TestCompactBehindAMembersBack(t *testing.T) {
+func TestCompactWhileAMemberIsCutOff(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
 	put(t, cluster.Client(0), "key", "old") // member 0 has applied the put then

@@ -25,7 +25,7 @@ func TestMoveLeader(t *testing.T) {
 	}
 }
 
-func TestMoveLeaderToOneThatCannot(t *testing.T) {
+func TestMoveLeaderToAMemberThatCannotLead(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
 	check(t, cluster.MoveLeader(bounded(t), 0))
@@ -54,7 +54,7 @@ func TestLeaderStops(t *testing.T) {
 	put(t, cluster.Client((old+1)%3, (old+2)%3), "key", "value")
 }
 
-func TestNobodyWaitsForTheLeaderOfAClosedCluster(t *testing.T) {
+func TestCloseEndsAWaitForALeader(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
 	cluster.Stop()

@@ -81,7 +81,7 @@ func TestStopAndRestartAll(t *testing.T) {
 	}
 }
 
-func TestRestartDoesNotWaitForALeaderThatCannotBe(t *testing.T) {
+func TestRestartDoesNotWaitForALeaderWithoutAQuorum(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
 	put(t, cluster.Client(), "key", "value")

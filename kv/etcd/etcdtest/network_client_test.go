@@ -132,11 +132,11 @@ var clientFaults = []struct {
 		ctx, cancel := context.WithCancel(s.Context())
 		done := make(chan error, 1)
 		go func() {
-			_, err := s.client.Put(ctx, "key", "done, and never told")
+			_, err := s.client.Put(ctx, "key", "done, but not acknowledged")
 			done <- err
 		}()
 		for { // until the member has done the put
-			if got := must(s.writer.Get(bounded(s.T), "key"))(s.T); string(got.Kvs[0].Value) == "done, and never told" {
+			if got := must(s.writer.Get(bounded(s.T), "key"))(s.T); string(got.Kvs[0].Value) == "done, but not acknowledged" {
 				break
 			}
 		}
@@ -147,7 +147,7 @@ var clientFaults = []struct {
 		}
 		s.wantHang(s.connect())
 		s.Mend()
-		s.wantEvent("done, and never told")
+		s.wantEvent("done, but not acknowledged")
 	}},
 	{"Forget", func(s *scene) {
 		s.Forget(0)
@@ -249,7 +249,7 @@ func TestCloseDoesNotWaitForASilentNetwork(t *testing.T) {
 	<-ended
 }
 
-func TestFaultsOutlastRestarts(t *testing.T) {
+func TestFaultsSurviveRestarts(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 2)
 	client := cluster.Client(0)

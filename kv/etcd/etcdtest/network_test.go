@@ -158,7 +158,7 @@ const (
 	answers
 )
 
-func TestThrottledLineMakesItsWriterWait(t *testing.T) {
+func TestThrottleBlocksAWriter(t *testing.T) {
 	l := newLine(t)
 	client, member := l.connect()
 	l.Throttle(1 << 10)
@@ -171,7 +171,7 @@ func TestThrottledLineMakesItsWriterWait(t *testing.T) {
 	receives(t, member, strings.Repeat("\x00", n))
 }
 
-func TestCloseEndsWhatHangs(t *testing.T) {
+func TestCloseEndsHangingConnections(t *testing.T) {
 	l := newLine(t)
 	client, _ := l.connect()
 	l.Swallow()
@@ -226,7 +226,7 @@ func TestCloseWhileAFaultBegins(t *testing.T) {
 	}
 }
 
-func TestDialOfAStrangerIsAnError(t *testing.T) {
+func TestDialOfAnUnknownAddressIsAnError(t *testing.T) {
 	l := newLine(t)
 	for _, endpoint := range []string{"", "unix:///elsewhere", "http://127.0.0.1:1"} {
 		if _, err := l.Dial(t.Context(), endpoint); err == nil || !strings.Contains(err.Error(), "not an endpoint") {
@@ -235,7 +235,7 @@ func TestDialOfAStrangerIsAnError(t *testing.T) {
 	}
 }
 
-func TestNetworkOfManyHands(t *testing.T) {
+func TestConcurrentUseOfTheNetwork(t *testing.T) {
 	l := newLine(t)
 	go func() {
 		for {

@@ -58,7 +58,7 @@ func TestPartitionOfTheLeader(t *testing.T) {
 	wantValue(t, minority, "key", "after")
 }
 
-func TestPartitionOutlastsRestart(t *testing.T) {
+func TestPartitionSurvivesRestart(t *testing.T) {
 	leaktest.Check(t)
 	cluster := etcdtest.Start(t, 3)
 	majority := cluster.Client(1, 2)

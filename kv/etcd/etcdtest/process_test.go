@@ -228,7 +228,7 @@ func TestLogsOfProcesses(t *testing.T) {
 	}
 }
 
-func TestProcessesSayWhatIsWrong(t *testing.T) {
+func TestProcessesReportErrors(t *testing.T) {
 	leaktest.Check(t)
 	_, err := etcdtest.New(1, etcdtest.WithProcesses(), etcdtest.WithConfig(func(int, *embed.Config) {}))
 	if err == nil || !strings.Contains(err.Error(), "WithConfig") {

@@ -61,7 +61,7 @@ func TestSwallow(t *testing.T) {
 }
 
 // Bytes that arrive after the fault has begun are held, even if a read was blocked before.
-func TestSwallowBesideARead(t *testing.T) {
+func TestSwallowDuringARead(t *testing.T) {
 	l := newLine(t)
 	client, member := l.connect()
 	got := make(chan string, 1)
@@ -86,7 +86,7 @@ func TestSwallowBesideARead(t *testing.T) {
 	}
 }
 
-func TestNewConnectionThatHangsIsMadeAfterMend(t *testing.T) {
+func TestAHangingDialSucceedsAfterMend(t *testing.T) {
 	l := newLine(t)
 	l.Swallow()
 	made := make(chan error, 1)

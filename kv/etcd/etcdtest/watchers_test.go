@@ -81,7 +81,7 @@ func TestWaitWatchersGivesUpWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := cluster.WaitWatchers(ctx, 0, 1); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("waiting for a watch that nobody opens gives %v", err)
+		t.Errorf("waiting for a watch that is never opened gives %v", err)
 	}
 }
 

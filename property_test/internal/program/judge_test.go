@@ -44,7 +44,7 @@ func changedWatch(model program.Store, change func(kv.Batch) []kv.Batch) func(co
 
 // A comparison of two stores misses a mistake that both make, or that is hidden when their batches are merged. So each watch is also checked by
 // itself.
-func TestAWatchThatLiesIsFoundOut(t *testing.T) {
+func TestAnIncorrectWatchIsDetected(t *testing.T) {
 	p := program.Program{
 		program.Watch(kv.All(), program.Now(0)),
 		program.Put("a", "x"),
@@ -93,7 +93,7 @@ func TestAWatchThatLiesIsFoundOut(t *testing.T) {
 	}
 }
 
-func TestAWatchThatEndsWithoutAnErrorIsFoundOut(t *testing.T) {
+func TestAWatchThatEndsWithoutAnErrorIsDetected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := liar{program.NewModel(), func(context.Context, kv.Range, kv.Revision) iter.Seq2[kv.Batch, error] {
 			return func(func(kv.Batch, error) bool) {}
@@ -108,7 +108,7 @@ func TestAWatchThatEndsWithoutAnErrorIsFoundOut(t *testing.T) {
 
 // Before a watch is ended, the runner waits for everything that it may still deliver. Otherwise a program would show a mistake in one run and not in
 // another, and could not be shortened.
-func TestWhatAWatchShouldNotDeliverIsSeenHoweverLate(t *testing.T) {
+func TestAnUnexpectedEventIsDetectedEvenIfItIsLate(t *testing.T) {
 	p := program.Program{
 		program.Watch(kv.All(), program.Now(0)),
 		program.Resume(0, 0),

@@ -13,7 +13,7 @@ import (
 
 // On a busy machine the runner asks a stream with one watch for progress more than once. A late answer must not be taken for an answer to the next
 // step.
-func TestALateAnswerAboutProgressIsNoAnswerOfTheProgram(t *testing.T) {
+func TestALateProgressResponseIsNotRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := etcdmem.Start(t, 1).Client().ActiveConnection()
 		progress := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: new(pb.WatchProgressRequest)}}

@@ -29,7 +29,7 @@ func record(t *testing.T, store history.Store) error {
 	return run.Judge()
 }
 
-func TestTheWorkloadIsRightOnAStoreThatIs(t *testing.T) {
+func TestTheWorkloadAcceptsACorrectStore(t *testing.T) {
 	leaktest.Check(t)
 	if err := record(t, memory.New()); err != nil {
 		t.Error(err)
@@ -37,7 +37,7 @@ func TestTheWorkloadIsRightOnAStoreThatIs(t *testing.T) {
 }
 
 // The clients do enough to show each of these defects.
-func TestTheWorkloadShowsDefects(t *testing.T) {
+func TestTheWorkloadDetectsDefects(t *testing.T) {
 	for name, test := range map[string]struct {
 		store history.Store
 		want  error

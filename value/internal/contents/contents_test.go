@@ -221,7 +221,7 @@ func TestCountIsOfARange(t *testing.T) {
 	}
 }
 
-func TestAPartOfAPartIsWhatIsInBoth(t *testing.T) {
+func TestAPartOfAPartHasTheKeysOfBoth(t *testing.T) {
 	all := []kv.Range{
 		kv.All(), kv.Prefix("/"), kv.Prefix("/a"), kv.Prefix("/a/"), kv.Prefix("\xff"), kv.Key("/a"), kv.Key("/b"),
 		kv.Interval("/a", "/b"), kv.Interval("", "/a"), kv.Interval("/b", "\xff\xff"),
@@ -271,7 +271,7 @@ func TestBadIsTheNewestBadItem(t *testing.T) {
 }
 
 // A Map may have many bad values, and they may become good one after the other.
-func TestMendingTheNewestBadItemDoesNotLookAtAllOthers(t *testing.T) {
+func TestRepairingTheNewestBadItemDoesNotScanAllOthers(t *testing.T) {
 	const items, mended, each = 1000, 20, 4
 	times := 0
 	e := Empty().Edit()
@@ -319,7 +319,7 @@ func TestNothingReplacedByNothingIsTheSameContents(t *testing.T) {
 	}
 }
 
-func TestM7ContentsAreReadWhileTheNextIsMade(t *testing.T) {
+func TestM7ContentsAreReadConcurrentlyWithTheNextChange(t *testing.T) {
 	c := Empty()
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -346,7 +346,7 @@ func TestM7ContentsAreReadWhileTheNextIsMade(t *testing.T) {
 }
 
 // The first items of a range are added in a different way than later items.
-func TestTheFirstItemsAreAllThereInOrder(t *testing.T) {
+func TestTheFirstItemsAreCompleteAndInOrder(t *testing.T) {
 	for n := range 300 {
 		m := make(model)
 		var items []*Item

@@ -8,7 +8,7 @@ import (
 )
 
 // Tasks are set at random, and some are set again before they are due. Each task must be due exactly at the time that was set last.
-func TestAnAgendaHasEachTaskDueWhenItWasSetLast(t *testing.T) {
+func TestATaskIsDueAtTheTimeThatWasSetLast(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))

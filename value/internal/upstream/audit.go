@@ -74,7 +74,7 @@ func (p Position) Contradicts(q Position) bool {
 		return !p.SameAs(&q)
 	}
 	if p.Present && q.Entry.CreateRevision == p.Entry.CreateRevision {
-		// The same life of the key: every put between the two has a version of its own. A revision may hold several.
+		// The key was not deleted in between: every put raised its version by one. A revision may hold several puts.
 		return p.Entry.Version != 0 && q.Entry.Version != 0 && q.Entry.Version <= p.Entry.Version
 	}
 	return q.Entry.CreateRevision <= p.Revision

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestAStreamIsDeadWhenItStaysBehindWithoutMoving(t *testing.T) {
+func TestAStreamThatStaysBehindIsDead(t *testing.T) {
 	const limit = 10 * time.Second
 	type step struct {
 		after time.Duration

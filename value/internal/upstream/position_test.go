@@ -17,7 +17,7 @@ func at(revision, create, mod kv.Revision, version int64, bytes string) Position
 
 func absent(revision kv.Revision) Position { return Position{Revision: revision} }
 
-func TestV5OneHistoryHoldsBothOrWasReplaced(t *testing.T) {
+func TestV5PositionsThatContradictEachOtherAreAReplacement(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		was, now Position
@@ -59,7 +59,7 @@ func TestV5OneHistoryHoldsBothOrWasReplaced(t *testing.T) {
 	}
 }
 
-func TestV4NothingIsBetweenOrItIsAGap(t *testing.T) {
+func TestV4UpdatesBetweenTwoPositionsAreAGap(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		was, now Position
@@ -84,7 +84,7 @@ func TestV4NothingIsBetweenOrItIsAGap(t *testing.T) {
 	}
 }
 
-func TestV16AHoleInTheVersionsIsALostEvent(t *testing.T) {
+func TestV16ASkippedVersionIsALostEvent(t *testing.T) {
 	put := func(create, mod kv.Revision, version int64) kv.Event {
 		return kv.Event{Type: kv.EventPut, Entry: kv.Entry{Key: "/a", CreateRevision: create, ModRevision: mod, Version: version}}
 	}
@@ -121,7 +121,7 @@ func TestV16AHoleInTheVersionsIsALostEvent(t *testing.T) {
 	}
 }
 
-func TestV16AStreamHasPassedAnEventOnlyIfThatCanFollowItsLast(t *testing.T) {
+func TestV16AStreamHasPassedAnEventOnlyIfTheEventCanFollowItsLast(t *testing.T) {
 	there := at(9, 3, 5, 2, "x")
 	for _, c := range []struct {
 		name     string

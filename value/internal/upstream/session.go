@@ -112,14 +112,14 @@ func (u *upstream) session(ctx context.Context) (progress bool, err error) {
 	return s.progress || time.Since(watching) > u.settings.RetryMost, s.over
 }
 
-// do does one thing, unless the session is over, which an error makes it. It reports whether it goes on.
-func (s *session) do(one func() error) bool {
+// do calls step, unless the session is over. An error of step ends the session. do reports whether the session continues.
+func (s *session) do(step func() error) bool {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
 	if s.over != nil {
 		return false
 	}
-	s.over = one()
+	s.over = step()
 	if was := s.waiting; was != s.feed.IsWaiting() {
 		if s.waiting = !was; s.waiting {
 			s.agenda.set(notice, absentNotice)

@@ -17,8 +17,8 @@ const (
 )
 
 // wholeRead is what the last read of a whole range has shown. A summary proves that nothing has changed since the watch brought what
-// it has, but not that the watch has brought everything before that. So a summary takes the place of a whole read while nothing was
-// brought since the last one, and for a limited time after that.
+// it has, but not that the watch has brought everything before that. So a summary replaces a whole read while the watch has brought
+// nothing since the last one, and for a limited time after that.
 type wholeRead struct {
 	shown *contents.Contents
 	at    time.Time // when the read began
@@ -115,8 +115,8 @@ func (s *session) watchMoves(took time.Duration) bool {
 // isOf reports whether a range that held p.Contents at p.Revision still holds them at the revision of a summary since the newest of them.
 //
 // Suppose that the summary has as many keys, and that the entries since are exactly the newest of p.Contents. Then no key has a
-// ModRevision after p.Revision. Each put gives its key a ModRevision of its own, which the key loses by the next put or by a deletion, and
-// does not get again. So every key that there is was not put or deleted after p.Revision, and is one of p.Contents as it was. As there are
+// ModRevision after p.Revision. Each put gives its key a new ModRevision, which the key loses by the next put or by a deletion,
+// and never gets again. So every key that there is was not put or deleted after p.Revision, and is one of p.Contents as it was. As there are
 // as many, none is missing.
 //
 // So each change is found: a put by its ModRevision, also that of a key that was deleted and made again, and a deletion by the number of

@@ -35,7 +35,7 @@ func summarize(t *testing.T, s *memory.Store, r kv.Range, p Position) kv.Summary
 }
 
 // There are few keys and few changes. So the number of keys of a range, or its newest entry, or both are often unchanged.
-func TestASummaryProvesThatNothingHasChangedOrThatSomethingHas(t *testing.T) {
+func TestASummaryProvesWhetherSomethingHasChanged(t *testing.T) {
 	leaktest.Check(t)
 	r := kv.Prefix("/m/")
 	same, other := 0, 0
@@ -137,7 +137,7 @@ func TestASummaryFindsThatTheNewestEntryWasUndone(t *testing.T) {
 	}
 }
 
-func TestAWholeReadIsDueSomeTimeAfterTheWatchHasBroughtSomething(t *testing.T) {
+func TestAFullReadIsDueSomeTimeAfterTheWatchHasDelivered(t *testing.T) {
 	one, other := contents.Empty(), contents.Empty().Replace([]*contents.Item{{Key: "/a", ModRevision: 2}})
 	var w wholeRead
 	if !w.isDue(one) {

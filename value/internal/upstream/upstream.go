@@ -208,7 +208,7 @@ func (u *upstream) read(ctx context.Context, e Expected) reading {
 				running = running[1:]
 			}
 			begin()
-			if len(running) == most { // from now on each takes the place of one, which is to have had its time
+			if len(running) == most { // from now on each read replaces the oldest one, which must have had enough time
 				after *= 2
 				if u.readsAgain() {
 					after = max(after, AnswerTimeout)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestAMemberThatComesBackDisturbsNobody(t *testing.T) {
+func TestAReturningMemberDisturbsNoOther(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, _ := w.roles()
 		before := w.term(l)
@@ -21,7 +21,7 @@ func TestAMemberThatComesBackDisturbsNobody(t *testing.T) {
 }
 
 // A member that reaches others but not the leader has no leader. It cannot be elected, because the others follow the leader.
-func TestAMemberThatOthersReachAndTheLeaderDoesNotHasNoLeader(t *testing.T) {
+func TestAMemberThatOnlyTheLeaderCannotReachHasNoLeader(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, o := w.roles()
 		before := w.term(l)
@@ -54,7 +54,7 @@ func TestAMemberLearnsOfALaterTerm(t *testing.T) {
 		w.Act(heal, nil)
 		time.Sleep(time.Minute)
 		if s := w.Member(f).Status(); s.Term != 3 || s.Leader != 0 {
-			t.Errorf("the member follows %d in term %d; want nobody in term 3", s.Leader, s.Term)
+			t.Errorf("the member follows %d in term %d; want no leader in term 3", s.Leader, s.Term)
 		}
 	})
 }
@@ -122,7 +122,7 @@ func TestALeaderIsConfirmed(t *testing.T) {
 	})
 }
 
-func TestAStreamOutlivesAnElection(t *testing.T) {
+func TestAStreamSurvivesAnElection(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		_, f, _ := w.roles()
 		required, release, err := w.Member(f).RequireLeader(t.Context())

@@ -101,7 +101,7 @@ func TestAConnectionToAFrozenMemberIsLost(t *testing.T) {
 }
 
 // The clock of a frozen process stands still.
-func TestTimeFrozenDoesNotCount(t *testing.T) {
+func TestFrozenTimeDoesNotCount(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		_, f, _ := w.roles()
 		required, release, err := w.Member(f).RequireLeader(t.Context())
@@ -145,7 +145,7 @@ func TestAMemberThatLagsFarBehindGetsTheLeadersState(t *testing.T) {
 	}
 }
 
-func TestABackupTakesTheMembersBack(t *testing.T) {
+func TestARestoreTakesTheMembersBack(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		if _, err := w.Backup(); err == nil {
 			t.Error("members that run were backed up")

@@ -10,7 +10,7 @@ import (
 )
 
 // The member follows the previous leader and does not reach the new one. The previous leader passes the proposal on.
-func TestAProposalIsPassedOn(t *testing.T) {
+func TestAProposalIsForwardedToTheLeader(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, o := w.roles()
 		w.Cut(f, o)
@@ -48,7 +48,7 @@ func TestAProposalReturnsWhenItsOwnMemberHasAppliedIt(t *testing.T) {
 	})
 }
 
-func TestAChangeThatWasGivenUpMayStillBeCommitted(t *testing.T) {
+func TestAnAbandonedProposalMayStillBeCommitted(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, o := w.roles()
 		w.Freeze(f)
@@ -68,7 +68,7 @@ func TestAChangeThatWasGivenUpMayStillBeCommitted(t *testing.T) {
 	})
 }
 
-func TestALeaderThatHandsOverTakesNoProposals(t *testing.T) {
+func TestALeaderThatHandsOverRejectsProposals(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, _ := w.roles()
 		w.Act(partition, []int{f})
@@ -100,7 +100,7 @@ func TestALeaderThatHandsOverTakesNoProposals(t *testing.T) {
 }
 
 // etcd wakes a proposal when the member applies its change. A member that receives another member's state applies no change.
-func TestAProposalIsNotWokenByAnothersState(t *testing.T) {
+func TestAProposalIsNotCompletedByAnotherMembersState(t *testing.T) {
 	inBubble(t, 3, func(t *testing.T, w simulated) {
 		l, f, _ := w.roles()
 		w.Freeze(l)

@@ -20,7 +20,7 @@ import (
 const member = "10.0.0.1:2379"
 
 // golang.org/x/net has these tests of the rules of package net for all implementations of net.Conn.
-func TestConnectionsKeepTheRulesOfNetConn(t *testing.T) {
+func TestConnectionsBehaveLikeNetConn(t *testing.T) {
 	leaktest.Check(t)
 	nettest.TestConn(t, func() (client, server net.Conn, stop func(), err error) {
 		n := network.New(1)
@@ -133,7 +133,7 @@ func TestACloseIsReadAfterWhatWasWritten(t *testing.T) {
 		if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 			t.Errorf("read %d bytes, %v; want io.EOF", n, err)
 		}
-		w.send(client, "nobody reads this") // TCP does not know yet that the other end is closed
+		w.send(client, "not read") // TCP does not know yet that the other end is closed
 		_, err := client.Write([]byte("it knows now"))
 		w.fails(err, "write tcp "+ends+": write: broken pipe", syscall.EPIPE)
 		client.Close()
@@ -174,7 +174,7 @@ func TestAWriterWaitsForAReader(t *testing.T) {
 		client.SetWriteDeadline(time.Now().Add(time.Minute))
 		n, err := client.Write(text)
 		if n != 64<<10 || !isTimeout(err) {
-			t.Fatalf("wrote %d bytes that nobody reads, %v; want 64 KiB and a timeout", n, err)
+			t.Fatalf("wrote %d bytes that are not read, %v; want 64 KiB and a timeout", n, err)
 		}
 		client.SetWriteDeadline(time.Time{})
 		go func() {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestADialFailsAsTheKernelHasIt(t *testing.T) {
+func TestADialFailsWithTheErrorOfTheKernel(t *testing.T) {
 	for name, c := range map[string]struct {
 		wrong    func(w *world)
 		address  string
@@ -77,7 +77,7 @@ func TestADialFailsAsTheKernelHasIt(t *testing.T) {
 	}
 }
 
-func TestADialThatTimesOutSaysSo(t *testing.T) {
+func TestADialThatTimesOutReturnsATimeout(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.To().Swallow()
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
@@ -102,7 +102,7 @@ func TestADialSucceedsWhenTheNetworkIsMended(t *testing.T) {
 }
 
 // The kernel accepts connections for a process that does not accept, until the backlog of the listener is full.
-func TestABacklogThatIsFullLetsDialsWait(t *testing.T) {
+func TestAFullBacklogBlocksDials(t *testing.T) {
 	inBubble(t, func(w *world) {
 		for range 128 {
 			if _, err := w.Dial(w.t.Context(), "app", member); err != nil {

@@ -48,7 +48,7 @@ func TestRequestsOrAnswersAloneCanBeSwallowed(t *testing.T) {
 }
 
 // Without acknowledgements, no more bytes than a window pass.
-func TestOneDirectionAloneCarriesAWindowAndNoMore(t *testing.T) {
+func TestOneDirectionAloneCarriesOnlyAWindow(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client, server := w.connect()
 		w.To(member).SwallowAnswers()
@@ -65,7 +65,7 @@ func TestOneDirectionAloneCarriesAWindowAndNoMore(t *testing.T) {
 	})
 }
 
-func TestBytesThatHaveArrivedAreReadThoughTheNetworkIsGone(t *testing.T) {
+func TestArrivedBytesAreReadAfterTheNetworkIsGone(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client, server := w.connect()
 		w.send(client, "arrived")
@@ -74,7 +74,7 @@ func TestBytesThatHaveArrivedAreReadThoughTheNetworkIsGone(t *testing.T) {
 	})
 }
 
-func TestAKernelGivesUpWhatIsNotAcknowledged(t *testing.T) {
+func TestAKernelGivesUpAConnectionWithoutAcknowledgements(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client, server := w.connect()
 		w.To(member).Swallow()
@@ -93,7 +93,7 @@ func TestAKernelGivesUpWhatIsNotAcknowledged(t *testing.T) {
 	})
 }
 
-func TestASilentConnectionOnWhichNothingIsSentStays(t *testing.T) {
+func TestAnIdleConnectionSurvivesSilence(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client, server := w.connect()
 		w.To(member).Swallow()
@@ -137,7 +137,7 @@ func TestAResetIsSeenAtBothEnds(t *testing.T) {
 	})
 }
 
-func TestAFaultOfOneClientLeavesOthersAlone(t *testing.T) {
+func TestAFaultOfOneClientAffectsNoOther(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client, server := w.connect()
 		w.Between("another", member).Swallow()
@@ -241,7 +241,7 @@ func TestFaultsAddUpAndEndTogether(t *testing.T) {
 	})
 }
 
-func TestAFrozenProcessHoldsWhatItsKernelHolds(t *testing.T) {
+func TestAFrozenProcessBuffersAsMuchAsItsKernel(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client, server := w.connect()
 		w.Freeze(member)
@@ -289,7 +289,7 @@ func TestAFrozenProcessClosesNothing(t *testing.T) {
 	})
 }
 
-func TestAKilledProcessLeavesWhatItHasWritten(t *testing.T) {
+func TestBytesWrittenByAKilledProcessAreDelivered(t *testing.T) {
 	for _, frozen := range []bool{false, true} {
 		inBubble(t, func(w *world) {
 			client, server := w.connect()
