@@ -27,8 +27,8 @@ func newReconnector() *reconnector {
 }
 
 // reconnect reports whether client has got new connections after silentSince. The caller has had no answer since that time. If the client
-// has none yet, reconnect gives it new connections, but only if an endpoint answers over a new connection.
-func (r *reconnector) reconnect(ctx context.Context, client *clientv3.Client, silentSince time.Time) bool {
+// has none yet, reconnect gives it new connections and calls reconnected, but only if an endpoint answers over a new connection.
+func (r *reconnector) reconnect(ctx context.Context, client *clientv3.Client, silentSince time.Time, reconnected func()) bool {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
@@ -45,6 +45,7 @@ func (r *reconnector) reconnect(ctx context.Context, client *clientv3.Client, si
 	defer r.mu.Unlock()
 	replaceConnections(client)
 	r.last = time.Now()
+	reconnected()
 	return true
 }
 

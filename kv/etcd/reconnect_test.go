@@ -148,3 +148,27 @@ func TestAnEndpointThatCannotBeDialedDoesNotKeepAClientFromReconnecting(t *testi
 		}
 	})
 }
+
+// While the connections are dead, a check of the watch's stream opens others, on the dead connections too.
+func TestAWatchBeginsOnTheNewConnectionsOfItsClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		cluster := newCounting(t, 3)
+		store := etcd.New(cluster.client(plain))
+		rev := must(store.Put(ctx, "k", nil))(t)
+		old := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+		old.nextIs(rev)
+		time.Sleep(time.Minute) // so that the stream is quiet
+		cluster.Network().Forget()
+		must(store.Get(ctx, kv.Key("k")))(t)
+		old.end(kv.ErrUnavailable)
+		fresh := read(t, store.Watch(ctx, kv.Key("k"), rev))
+		rev = cluster.put()
+		began := time.Now()
+		if batch, err, _ := fresh.pull(); batch.Revision != rev || time.Since(began) > atOnce {
+			t.Errorf("promised: a watch that begins after its client has got new connections uses one of them\n"+
+				"happened: after %v it brought revision %d and %v, instead of revision %d at once", time.Since(began), batch.Revision, err, rev)
+		}
+	})
+}
