@@ -22,6 +22,9 @@ func (a *attempts) connected() {
 // noConnection returns the error of a client that is not connected to any of its endpoints. The last attempt ended with err, or
 // has not ended. An attempt without a cause does not hide the cause of an earlier attempt.
 func (a *attempts) noConnection(endpoints []string, err error) error {
+	if len(endpoints) == 0 {
+		return &cause{"the client has no endpoints", err}
+	}
 	to := strings.Join(endpoints, ", ")
 	earlier := a.failed.Load()
 	switch {

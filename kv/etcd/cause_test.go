@@ -89,3 +89,16 @@ func TestAHangingAttemptToConnectEndsARead(t *testing.T) {
 		}
 	})
 }
+
+func TestAClientWithoutEndpointsIsNoConnectionToNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newCounting(t, 1).client(plain)
+		store := etcd.New(client)
+		must(store.Put(t.Context(), "k", nil))(t)
+		client.SetEndpoints()
+		_, err := store.Get(t.Context(), kv.Key("k"))
+		if !errors.Is(err, kv.ErrUnavailable) || !strings.Contains(err.Error(), "the client has no endpoints") {
+			t.Errorf("promised: the error of a read names the cause, that the client has no endpoints\nhappened: %v", err)
+		}
+	})
+}

@@ -57,13 +57,8 @@ func (s *Store) diagnose(ctx context.Context, silentSince time.Time) error {
 		return withoutPrefix(err)
 	}
 	// The connection seems to work, and nothing answers.
-	if silentSince.IsZero() || !s.reconnector.reconnect(ctx, client, silentSince) {
+	if silentSince.IsZero() || !s.reconnector.reconnect(ctx, client, silentSince, s.lanes.reconnected) {
 		return nil
-	}
-	for _, l := range s.lanes.inUse() {
-		if time.Duration(sinceStart()-l.heard.Load()) > quietFor {
-			s.lanes.kill(l, errDeadConnection)
-		}
 	}
 	return errReconnected
 }

@@ -69,10 +69,28 @@ func (ls *lanes) waiting(l *lane, begun int64) time.Duration {
 func (ls *lanes) kill(l *lane, cause error) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
+	ls.killLocked(l, cause)
+}
+
+func (ls *lanes) killLocked(l *lane, cause error) {
 	ls.leaveLocked(l)
 	if l.cause == nil {
 		l.cause = cause
 		close(l.dead)
+	}
+}
+
+// reconnected makes later watches begin in another lane, because the client has new connections. A request for a watch may wait in the
+// current lane for an old connection, and the lanes that were left say nothing of the new ones. The watches of quiet lanes end.
+func (ls *lanes) reconnected() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.leaves = 0
+	ls.leaveLocked(ls.current)
+	for l := range ls.running {
+		if time.Duration(sinceStart()-l.heard.Load()) > quietFor {
+			ls.killLocked(l, errDeadConnection)
+		}
 	}
 }
 

@@ -1,11 +1,16 @@
 package etcd_test
 
 import (
+	"bytes"
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
@@ -84,6 +89,86 @@ func TestAHundredSlowReadsReconnectAClientOnce(t *testing.T) {
 		// which the client has for a moment.
 		if n := cluster.dials.Load() - before; n > 3 {
 			t.Errorf("promised: a client whose connection has died gets a new one, however many reads wait\nhappened: %d connections for %d reads", n, reads)
+		}
+	})
+}
+
+// blocking returns a client whose Dial returns only when it is connected. It is closed after an hour, so that a call that hangs ends.
+func (c *counting) blocking() *clientv3.Client {
+	client := c.client(func(config clientv3.Config) clientv3.Config {
+		config.DialOptions = append(config.DialOptions, grpc.WithBlock())
+		return config
+	})
+	time.AfterFunc(time.Hour, func() { client.Close() })
+	return client
+}
+
+// Dial takes no context that could end with the read.
+func TestAReadEndsWithItsContextIfDialBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := newCounting(t, 1)
+		store := etcd.New(cluster.blocking())
+		must(store.Put(t.Context(), "/a", nil))(t)
+		cluster.Network().Swallow()
+		const reads = 10
+		for range reads {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			start := time.Now()
+			_, err := store.Get(ctx, kv.Key("/a"))
+			cancel()
+			if d := time.Since(start); d > time.Minute {
+				t.Fatalf("promised: the end of its context ends a Get at once, also if the client was made with grpc.WithBlock\n"+
+					"happened: its context ended after a minute, and the Get after %v with %v", d, err)
+			}
+		}
+		if n := dialing(); n > 1 {
+			t.Errorf("promised: a read dials no endpoint that an earlier read still dials\nhappened: %d calls of Dial run after %d reads", n, reads)
+		}
+	})
+}
+
+// dialing returns how many goroutines are in Dial of a client.
+func dialing() int {
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return bytes.Count(stacks, []byte("client/v3.(*Client).Dial("))
+}
+
+func TestAnEndpointThatCannotBeDialedDoesNotKeepAClientFromReconnecting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := newCounting(t, 2)
+		store := etcd.New(cluster.blocking())
+		must(store.Put(t.Context(), "/a", nil))(t)
+		cluster.Network().Forget(0)
+		cluster.Network().Swallow(1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := store.Get(ctx, kv.Key("/a")); err != nil {
+			t.Errorf("promised: a client whose connections have died gets new ones if one endpoint answers, also if Dial blocks for another one\nhappened: %v", err)
+		}
+	})
+}
+
+// While the connections are dead, a check of the watch's stream opens others, on the dead connections too.
+func TestAWatchBeginsOnTheNewConnectionsOfItsClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		cluster := newCounting(t, 3)
+		store := etcd.New(cluster.client(plain))
+		rev := must(store.Put(ctx, "k", nil))(t)
+		old := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+		old.nextIs(rev)
+		time.Sleep(time.Minute) // so that the stream is quiet
+		cluster.Network().Forget()
+		must(store.Get(ctx, kv.Key("k")))(t)
+		old.end(kv.ErrUnavailable)
+		fresh := read(t, store.Watch(ctx, kv.Key("k"), rev))
+		rev = cluster.put()
+		began := time.Now()
+		if batch, err, _ := fresh.pull(); batch.Revision != rev || time.Since(began) > atOnce {
+			t.Errorf("promised: a watch that begins after its client has got new connections uses one of them\n"+
+				"happened: after %v it brought revision %d and %v, instead of revision %d at once", time.Since(began), batch.Revision, err, rev)
 		}
 	})
 }

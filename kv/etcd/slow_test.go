@@ -3,6 +3,7 @@ package etcd_test
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -192,6 +193,31 @@ func TestARevisionInManyMessagesIsOneBatch(t *testing.T) {
 			}
 			if len(count) != 5 {
 				t.Errorf("%s: %d revisions came, want 5", name, len(count))
+			}
+		}
+	})
+}
+
+// A message that is larger than the client accepts ends the gRPC stream of all watches, and does not say for which of them it was.
+func TestAMessageThatIsTooLargeEndsOnlyTheWatchThatItIsFor(t *testing.T) {
+	onCluster(t, 1, func(t *testing.T, cluster etcdmem.AnyCluster) {
+		ctx := within(t, patience)
+		config := cluster.ClientConfig()
+		config.MaxCallSendMsgSize, config.MaxCallRecvMsgSize = 10<<10, 10<<10
+		client := must(clientv3.New(config))(t)
+		defer client.Close()
+		store := etcd.New(client)
+		rev := must(store.Put(ctx, "small", nil))(t)
+		small := read(t, store.Watch(ctx, kv.Key("small"), rev-1))
+		small.nextIs(rev)
+		other := cluster.Client()
+		for range 3 {
+			resp := must(other.Put(ctx, "large", strings.Repeat("x", 20<<10)))(t)
+			rev = kv.Revision(resp.Header.Revision)
+			read(t, store.Watch(ctx, kv.Key("large"), rev-1)).end(kv.ErrTooLarge)
+			for range 2 {
+				rev = must(store.Put(ctx, "small", nil))(t)
+				small.nextIs(rev)
 			}
 		}
 	})

@@ -78,6 +78,7 @@ type watch struct {
 	// Owned by the stand-in while there is one, and by the consumer otherwise.
 	source     *source     // nil while no watch of etcd's client is open
 	fragment   bool        // etcd has to cut large responses into messages
+	apart      bool        // each source has its own lane
 	delivered  kv.Revision // the revision of the last batch that was received and kept; zero at first
 	byBookmark bool        // delivered is that of a bookmark
 	terms      map[uint64]uint64
@@ -90,6 +91,7 @@ func (s *Store) newWatch(ctx context.Context, r kv.Range, after kv.Revision) *wa
 		store:   s,
 		r:       r,
 		after:   after,
+		apart:   isLong(r),
 		history: s.identity.now(),
 		held:    newBuffer(s.buffer),
 		terms:   make(map[uint64]uint64),

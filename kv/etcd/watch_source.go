@@ -42,9 +42,10 @@ func (w *watch) letGo() {
 //
 // etcd can cut large responses into messages, but that takes time quadratic in the number of events:
 // minutes for the changes of a few busy seconds. So receive requests cut responses only after a message was too large for
-// the client. Such a message ends all watches of the client's stream, and each of them continues from where it was.
+// the client. Such a message ends all watches of the client's stream, and does not say for which of them it was. So each of them continues
+// from where it was, and after a second such message in a lane of its own. A message that is too large there is for this watch.
 //
-// If a request is too large, the error is the same. So a request that may be too large has its own lane.
+// If a request is too large, the error is the same. So a request that may be too large has its own lane from the beginning.
 func (w *watch) receive(stop <-chan struct{}) (kv.Batch, error) {
 	if w.source == nil {
 		if err := w.open(stop); err != nil {
@@ -56,20 +57,27 @@ func (w *watch) receive(stop <-chan struct{}) (kv.Batch, error) {
 		return batch, err
 	}
 	w.letGo()
-	if !w.fragment && isOversize(err) {
-		if !w.isLong() {
+	if !isOversize(err) {
+		return kv.Batch{}, err
+	}
+	switch {
+	case !w.fragment:
+		if !w.apart {
 			w.store.fragment.Store(true)
 		}
 		w.fragment = true
-		err = errAgain
+	case !w.apart:
+		w.apart = true
+	default:
+		return kv.Batch{}, err
 	}
-	return kv.Batch{}, err
+	return kv.Batch{}, errAgain
 }
 
-// isLong reports whether the keys of the range are so long that the request may be larger than a message.
-func (w *watch) isLong() bool {
+// isLong reports whether the keys of r are so long that the request for a watch may be larger than a message.
+func isLong(r kv.Range) bool {
 	const long = 64 << 10
-	key, rangeEnd := bounds(w.r)
+	key, rangeEnd := bounds(r)
 	return len(key)+len(rangeEnd) > long
 }
 
@@ -89,7 +97,7 @@ func (w *watch) open(stop <-chan struct{}) error {
 	opened := &source{}
 	opened.asked, opened.before = w.store.identity.opening()
 	in := w.store.lanes.now()
-	if w.isLong() {
+	if w.apart {
 		in = newLane(laneNumbers.Add(1))
 	}
 	r := w.store.lanes.open(w.ctx, stop, in, p)
