@@ -410,6 +410,43 @@ var scenarios = map[string]func(s *session){
 			s.noteError(fmt.Sprint(md), err)
 		}
 	},
+	"bcrypt takes some passwords for one": func(s *session) {
+		s.auth.UserAdd(s.ctx, &pb.AuthUserAddRequest{Name: "root", Password: "pw"})
+		s.auth.UserGrantRole(s.ctx, &pb.AuthUserGrantRoleRequest{User: "root", Role: "root"})
+		longest := strings.Repeat("p", 72)
+		passwords := []string{"", "\x00", "a", "a\x00", "a\x00a", "a\x00b", longest[1:], longest[1:] + "\x00", longest, longest + "p", longest + "\x00q"}
+		for i, password := range passwords {
+			name := fmt.Sprint("user ", i)
+			_, err := s.auth.UserAdd(s.ctx, &pb.AuthUserAddRequest{Name: name, Password: password})
+			s.told(name, err)
+			if err == nil && i%2 == 1 {
+				_, err = s.auth.UserChangePassword(s.ctx, &pb.AuthUserChangePasswordRequest{Name: name, Password: password + "!"})
+				s.told("another password", err)
+				_, err = s.auth.UserChangePassword(s.ctx, &pb.AuthUserChangePasswordRequest{Name: name, Password: password})
+				s.told("the same password", err)
+			}
+		}
+		s.auth.AuthEnable(s.ctx, new(pb.AuthEnableRequest))
+		for i := range passwords {
+			for _, password := range passwords {
+				_, err := s.auth.Authenticate(s.ctx, &pb.AuthenticateRequest{Name: fmt.Sprint("user ", i), Password: password})
+				s.told(fmt.Sprintf("user %d with %q", i, password), err)
+			}
+		}
+	},
+	"the list of roles ends at the last byte": func(s *session) {
+		for _, name := range []string{"\xff", "\xff\x00", "\xfe\xff", "\x00", "a"} {
+			_, err := s.auth.RoleAdd(s.ctx, &pb.AuthRoleAddRequest{Name: name})
+			s.told("role", err)
+			_, err = s.auth.UserAdd(s.ctx, &pb.AuthUserAddRequest{Name: name, Password: "pw"})
+			s.told("user", err)
+		}
+		roles, err := s.auth.RoleList(s.ctx, new(pb.AuthRoleListRequest))
+		s.told("roles", err)
+		users, err := s.auth.UserList(s.ctx, new(pb.AuthUserListRequest))
+		s.told("users", err)
+		s.note("%q and %q", roles.GetRoles(), users.GetUsers())
+	},
 	"a lone member cannot hand over": func(s *session) {
 		_, err := s.maintenance.MoveLeader(s.ctx, &pb.MoveLeaderRequest{TargetID: 5})
 		s.noteError("move the leader", err)

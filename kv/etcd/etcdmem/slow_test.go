@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -83,4 +84,48 @@ func TestAWatchThatIsNotReadUsesLittleMemory(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The piece of the past that is sent at once has the newest revision in its header. One that has to wait has the last revision before the
+// next piece, as in etcd.
+func TestAPieceOfThePastThatHasToWaitHasTheRevisionBeforeTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const piece, changes, more = 1000, 1100, 300 // so many more that the queue of the stream is full
+		client := etcdmem.Start(t, 1).Client()
+		for range changes {
+			put(t, client, "/past", "")
+		}
+		create := func(stream pb.Watch_WatchClient) {
+			err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{
+				Key: []byte("/past"), StartRevision: 2,
+			}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second) // until the server has offered the past to the watch
+		}
+		full, empty := unread(t, client, 1, more, 4<<10), unread(t, client, 0, 0, 0)
+		create(full)
+		create(empty)
+		if got, want := pastRevision(t, empty, 0), int64(1+changes+more); got != want {
+			t.Errorf("a piece that is sent at once has revision %d, want %d", got, want)
+		}
+		if got, want := pastRevision(t, full, 1), int64(1+piece); got != want {
+			t.Errorf("a piece that had to wait has revision %d, want %d", got, want)
+		}
+	})
+}
+
+// pastRevision returns the revision in the header of the first events of a watch.
+func pastRevision(t *testing.T, stream pb.Watch_WatchClient, watch int64) int64 {
+	t.Helper()
+	for {
+		r, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.WatchId == watch && len(r.Events) > 0 {
+			return r.Header.Revision
+		}
+	}
 }

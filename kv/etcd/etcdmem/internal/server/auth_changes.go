@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/authpb"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -63,6 +64,13 @@ func (w *write) authenticate(name, prefix string) (*pb.AuthenticateResponse, err
 	return &pb.AuthenticateResponse{Header: new(pb.ResponseHeader), Token: token}, nil
 }
 
+// sumOf returns the sum of a password. Two passwords have the same sum if bcrypt, with which etcd keeps passwords, cannot tell them apart: it
+// repeats a password, with a zero byte at its end, and takes the first 72 bytes.
+func sumOf(password string) [sha256.Size]byte {
+	key := strings.Repeat(password+"\x00", longestPassword/(len(password)+1)+1)
+	return sha256.Sum256([]byte(key[:longestPassword]))
+}
+
 // checkPassword returns the revision at which a password is a user's.
 func (a *auth) checkPassword(name, password string) (uint64, error) {
 	u := a.users[name]
@@ -73,7 +81,7 @@ func (a *auth) checkPassword(name, password string) (uint64, error) {
 		return 0, rpctypes.ErrGRPCAuthFailed
 	case u.noPassword:
 		return 0, errNoPasswordUser
-	case u.password != sha256.Sum256([]byte(password)):
+	case u.password != sumOf(password):
 		return 0, rpctypes.ErrGRPCAuthFailed
 	}
 	return a.revision, nil
@@ -89,7 +97,7 @@ func (w *write) userAdd(r *pb.AuthUserAddRequest) (*pb.AuthUserAddResponse, erro
 	}
 	u := &user{noPassword: r.Options != nil && r.Options.NoPassword}
 	if !u.noPassword {
-		u.password = sha256.Sum256([]byte(r.Password))
+		u.password = sumOf(r.Password)
 	}
 	a.users[r.Name] = u
 	a.changed()
@@ -116,7 +124,7 @@ func (w *write) userChangePassword(r *pb.AuthUserChangePasswordRequest) (*pb.Aut
 		return nil, rpctypes.ErrGRPCUserNotFound
 	}
 	if u.password = [sha256.Size]byte{}; !u.noPassword && r.Password != "" {
-		u.password = sha256.Sum256([]byte(r.Password))
+		u.password = sumOf(r.Password)
 	} else if _, err := base64.StdEncoding.DecodeString(r.HashedPassword); !u.noPassword && err != nil {
 		return nil, errNoPasswordUser
 	}
@@ -204,7 +212,8 @@ func (w *write) roleGet(r *pb.AuthRoleGetRequest) (*pb.AuthRoleGetResponse, erro
 }
 
 func (w *write) roleList() (*pb.AuthRoleListResponse, error) {
-	return &pb.AuthRoleListResponse{Header: new(pb.ResponseHeader), Roles: sortedNames(w.auth.roles)}, nil
+	roles := slices.DeleteFunc(sortedNames(w.auth.roles), func(name string) bool { return name >= "\xff" }) // etcd's list ends there
+	return &pb.AuthRoleListResponse{Header: new(pb.ResponseHeader), Roles: roles}, nil
 }
 
 func (w *write) roleDelete(r *pb.AuthRoleDeleteRequest) (*pb.AuthRoleDeleteResponse, error) {

@@ -221,6 +221,7 @@ func (h *hub) sync() {
 				w.held.add(rec)
 			}
 			if !w.stream.offer(w) {
+				w.held.revision = w.next - 1
 				w.state = watchHeld
 				continue
 			}
