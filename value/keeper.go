@@ -36,9 +36,11 @@ type keeper[T any] struct {
 	loaded chan struct{} // closed when last is final
 	last   *update[T]    // nil if there is nothing that can be used
 
-	mu      sync.Mutex
-	pending *update[T] // the newest good one that is to be saved
-	wake    chan struct{}
+	mu       sync.Mutex
+	offered  bool       // the feed has offered something
+	pending  *update[T] // the newest good one that is to be saved
+	outdated outdated   // of what was offered
+	wake     chan struct{}
 
 	failure string // that was logged last
 	cancel  context.CancelFunc
@@ -76,7 +78,7 @@ func (k *keeper[T]) keep(ctx context.Context) {
 	s := saver[T]{keeper: k, saved: k.last}
 	var due, again <-chan time.Time
 	save := func() {
-		if due, again = nil, nil; !s.save(k.take(), false) {
+		if due, again = nil, nil; !s.save(false) {
 			again = time.After(max(s.pause, time.Until(s.next)))
 		}
 	}
@@ -93,7 +95,7 @@ func (k *keeper[T]) keep(ctx context.Context) {
 		case <-again:
 			save()
 		case <-ctx.Done():
-			s.save(k.take(), true)
+			s.save(true)
 			return
 		}
 	}
@@ -194,24 +196,64 @@ func (k *keeper[T]) standIn(newest *update[T]) *update[T] {
 
 // offer has u saved, if it is good. It does not wait.
 func (k *keeper[T]) offer(u *update[T]) {
-	if k == nil || u == nil || u.err != nil {
+	if k == nil || u == nil {
 		return
 	}
 	k.mu.Lock()
-	k.pending = u
+	k.follow(u)
+	if u.err == nil {
+		k.pending = u
+	}
 	k.mu.Unlock()
+	if u.err != nil {
+		return
+	}
 	select {
 	case k.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (k *keeper[T]) take() *update[T] {
+// follow keeps count of what u makes outdated. Holds mu.
+func (k *keeper[T]) follow(u *update[T]) {
+	before := k.confirmed()
+	if !k.offered {
+		k.offered = true
+		select {
+		case <-k.loaded:
+			if k.last != nil {
+				before, k.outdated.last = k.last.kept.confirmed, k.last.Contents
+			}
+		default:
+		}
+	}
+	switch {
+	case u.err != nil:
+		k.outdated.all(before)
+	case u.Contents != nil:
+		k.outdated.some(u.Contents, before)
+	default:
+		k.outdated.none()
+	}
+}
+
+// confirmed is when the last read began that has confirmed what was offered so far. What the first read has found is offered before that
+// confirms it.
+func (k *keeper[T]) confirmed() time.Time {
+	at := k.state.fresh.Confirmed.Load().Began
+	if first := k.state.latest.read.Load(); first != nil && first.After(at) {
+		at = *first
+	}
+	return at
+}
+
+// take returns what is to be saved, nil if nothing is, and when the store confirmed all good values that were offered.
+func (k *keeper[T]) take() (u *update[T], confirmed time.Time) {
+	confirmed = k.confirmed() // first: what it confirms was offered before
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	u := k.pending
-	k.pending = nil
-	return u
+	u, k.pending = k.pending, nil
+	return u, k.outdated.oldest(confirmed)
 }
 
 // saver saves, in the keeper's goroutine.
@@ -224,9 +266,10 @@ type saver[T any] struct {
 	pause time.Duration // before a save that failed is tried again; it doubles
 }
 
-// save saves u, or the last one again: if that has failed, and if it is the last save, because the store may have confirmed it since. It
-// reports whether that has worked.
-func (s *saver[T]) save(u *update[T], last bool) bool {
+// save saves what was offered, or the last one again: if that has failed, and if it is the last save, because the store may have confirmed it
+// since. It reports whether that has worked.
+func (s *saver[T]) save(last bool) bool {
+	u, confirmed := s.take()
 	if u != nil {
 		s.known = u
 	}
@@ -237,7 +280,7 @@ func (s *saver[T]) save(u *update[T], last bool) bool {
 	state := s.state
 	began := time.Now()
 	snapshot := kv.Snapshot{Revision: u.Revision, Entries: state.face.entries(u)}
-	err := state.config.lastKnown.Save(context.Background(), state.subject.Range, snapshot, state.fresh.Confirmed.Load().Began)
+	err := state.config.lastKnown.Save(context.Background(), state.subject.Range, snapshot, confirmed)
 	s.next = time.Now().Add(max(saveEvery, saveShare*time.Since(began)))
 	if err != nil {
 		s.pause = min(max(saveEvery, 2*s.pause), saveAgain)
