@@ -21,7 +21,9 @@ import (
 type Dir struct {
 	path  string
 	files fileSystem
-	swept sync.Once // old files of killed processes were removed
+
+	mu    sync.Mutex
+	swept time.Time // when the files of killed processes were looked for last
 }
 
 var _ Store = (*Dir)(nil)
@@ -113,7 +115,7 @@ func (d *Dir) Save(ctx context.Context, record Record) error {
 	if err := d.replace(fileName(record.Range), file); err != nil {
 		return d.failed("save", record.Range, err)
 	}
-	d.swept.Do(d.sweep)
+	d.sweep()
 	return nil
 }
 
@@ -148,8 +150,18 @@ func (d *Dir) replace(name string, content []byte) (err error) {
 	return d.files.SyncDir(d.path)
 }
 
-// sweep removes the files of saves that never ended. A file that another process is writing now is younger.
+// sweep removes the files of saves that never ended. A file that another process is writing now is younger. A file that is too young now
+// is found by a later sweep.
 func (d *Dir) sweep() {
+	d.mu.Lock()
+	due := time.Since(d.swept) >= sweepAfter
+	if due {
+		d.swept = time.Now()
+	}
+	d.mu.Unlock()
+	if !due {
+		return
+	}
 	names, err := d.files.OlderThan(d.path, "*"+suffix+".*"+temporary, time.Now().Add(-sweepAfter))
 	if err != nil {
 		return

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -334,4 +335,30 @@ func TestTheFilesOfKilledProcessesAreRemovedLater(t *testing.T) {
 			t.Errorf("%s is there: %v, want %v", filepath.Base(name), err == nil, want)
 		}
 	}
+}
+
+func TestALaterSaveOfTheSameProgramRemovesTheFilesOfKilledProcessesToo(t *testing.T) {
+	dir := lastknown.NewDir(t.TempDir())
+	key := kv.Key("/a")
+	left := dir.File(key) + ".1.tmp" // of a process that was killed just before this one began
+	write(t, left, nil)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(modTime(t, left)))
+		save(t, dir, record(key, 1, 1, "/a"))
+		modTime(t, left) // it is young
+		time.Sleep(61 * time.Minute)
+		save(t, dir, record(key, 2, 2, "/a"))
+		if _, err := os.Stat(left); err == nil {
+			t.Error("promised: a later Save removes the file of a killed process when it is an hour old; it is there after two Saves, an hour apart")
+		}
+	})
+}
+
+func modTime(t *testing.T, name string) time.Time {
+	t.Helper()
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ModTime()
 }
