@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -33,8 +34,10 @@ type keeper[T any] struct {
 	said  bool // the log has said that it stands in
 	over  bool // the feed has shown a good value, or one that has nothing to do with what was loaded
 
-	loaded chan struct{} // closed when last is final
-	last   *update[T]    // nil if there is nothing that can be used
+	ending   <-chan struct{} // closed when the upstream is to end
+	loaded   chan struct{}   // closed when last is final
+	last     *update[T]      // nil if there is nothing that can be used
+	unloaded atomic.Bool     // what the store had was shown without last, which was not there yet
 
 	mu       sync.Mutex
 	offered  bool       // the feed has offered something
@@ -47,17 +50,17 @@ type keeper[T any] struct {
 	ended   chan struct{}
 }
 
-// startKeeper starts the keeper of the upstream that begins.
-func startKeeper[T any](s *state[T], run, epoch uint64) *keeper[T] {
+// startKeeper starts the keeper of the upstream that begins. ctx is that of the upstream.
+func startKeeper[T any](ctx context.Context, s *state[T], run, epoch uint64) *keeper[T] {
 	if s.config.lastKnown == nil {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	keeping, cancel := context.WithCancel(context.Background())
 	k := &keeper[T]{
-		state: s, run: run, epoch: epoch, began: time.Now(), cancel: cancel,
+		state: s, run: run, epoch: epoch, began: time.Now(), ending: ctx.Done(), cancel: cancel,
 		loaded: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
-	go k.keep(ctx)
+	go k.keep(keeping, ctx)
 	return k
 }
 
@@ -69,9 +72,10 @@ func (k *keeper[T]) close() {
 	}
 }
 
-func (k *keeper[T]) keep(ctx context.Context) {
+// keep loads while the upstream is to go on, and saves until ctx ends, which is after the upstream's end.
+func (k *keeper[T]) keep(ctx, upstream context.Context) {
 	defer close(k.ended)
-	k.load(ctx)
+	k.load(upstream)
 	close(k.loaded)
 	use := time.NewTimer(time.Until(k.began.Add(k.state.config.lastKnownAfter)))
 	defer use.Stop()
@@ -172,8 +176,10 @@ func (k *keeper[T]) await() *update[T] {
 	case <-k.loaded:
 		return k.last
 	case <-late.C:
-		return nil
+	case <-k.ending:
 	}
+	k.unloaded.Store(true)
+	return nil
 }
 
 // standIn returns what was last known if it stands in for newest, which the store has. Only the feed calls it.
@@ -274,6 +280,9 @@ func (s *saver[T]) save(last bool) bool {
 		s.known = u
 	}
 	u = s.known
+	if u != nil && u.bad() != nil && s.unloaded.Load() {
+		return true // what was saved before may have the good value
+	}
 	if u == nil || !last && s.saved != nil && u.SameAs(&s.saved.Position) {
 		return true
 	}

@@ -256,3 +256,50 @@ func TestTheTimeOfASavedMapIsThatOfItsOldestGoodValue(t *testing.T) {
 		want("when the second watcher was closed", time.Now())
 	})
 }
+
+// slow is a LastKnown that takes its time to load.
+type slow struct {
+	*memo
+	takes time.Duration
+}
+
+func (s slow) Load(ctx context.Context, r kv.Range) (kv.Snapshot, time.Time, error) {
+	select {
+	case <-time.After(s.takes):
+		return s.memo.Load(ctx, r)
+	case <-ctx.Done():
+		return kv.Snapshot{}, time.Time{}, ctx.Err()
+	}
+}
+
+func TestAGoodValueThatWasLoadedTooLateIsStillKept(t *testing.T) {
+	for name, takes := range map[string]time.Duration{"the load is late": time.Minute, "the load was cancelled": 2 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			onLastKnown(t, func(b *lastBed) {
+				b.put("7")
+				m := new(memo)
+				b.kept = m
+				stop := b.strictMap().KeepCurrent()
+				time.Sleep(time.Minute)
+				stop()
+				m.loaded, m.time = m.last()
+
+				b.put("bad")
+				b.kept = slow{m, takes}
+				stop = b.strictMap().KeepCurrent()
+				time.Sleep(time.Hour)
+				stop()
+				if last, _ := m.last(); len(last.Entries) != 1 || string(last.Entries[0].Value) != "7" {
+					t.Errorf("promised: the good value of a key is kept while the newest is bad\nhappened: it was loaded after the store had answered, and the next save lost it: %+v", last)
+				}
+				b.put("8")
+				stop = b.strictMap().KeepCurrent()
+				time.Sleep(3 * time.Hour)
+				stop()
+				if last, _ := m.last(); len(last.Entries) != 1 || string(last.Entries[0].Value) != "8" {
+					t.Errorf("promised: each good value is saved; the record is %+v", last)
+				}
+			})
+		})
+	}
+}

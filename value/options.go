@@ -108,8 +108,9 @@ func WithBacklog(updates int) Option { return func(c *config) { c.backlog = upda
 // last [Watcher.Close] waits until that has ended. Errors are logged and reported in [Status].LastKnownError; they never end anything.
 //
 // Watchers for [EveryUpdate], and a Get with [AtLeast], wait for the store. A value that the store confirmed longer ago than
-// [WithMaxStaleness] allows is not used. The store no longer confirms a good value that has a bad one after it. What is saved of a Map is as old
-// as the oldest of its values: if one of them is too old, all wait for the store. A Map with this option keeps the bytes of all values in memory.
+// [WithMaxStaleness] allows is not used, nor is one that was confirmed in the future, as the clock has it. The store no longer confirms a good
+// value that has a bad one after it. What is saved of a Map is as old as the oldest of its values: if one of them is too old, all wait for the
+// store. A Map with this option keeps the bytes of all values in memory.
 func WithLastKnown(known LastKnown, after time.Duration) Option {
 	return func(c *config) { c.lastKnown, c.lastKnownAfter, c.keepsLastKnown = known, after, true }
 }
