@@ -105,7 +105,8 @@ func WithBacklog(updates int) Option { return func(c *config) { c.backlog = upda
 //
 // While a watcher is open, each good value is saved, by a goroutine of the Value, so that no Get waits for it: at most once a second, and
 // less often if saving is slow. If several come meanwhile, the newest is saved. A save that fails is tried again, after a minute at last. The
-// last [Watcher.Close] waits until that has ended. Errors are logged and reported in [Status].LastKnownError; they never end anything.
+// last [Watcher.Close] waits until that has ended. A Map also saves a bad value if no good one of its key is known, so that no key is missing.
+// Errors are logged and reported in [Status].LastKnownError; they never end anything.
 //
 // Watchers for [EveryUpdate], and a Get with [AtLeast], wait for the store. A value that the store confirmed longer ago than
 // [WithMaxStaleness] allows is not used, nor is one that was confirmed in the future, as the clock has it. The store no longer confirms a good
