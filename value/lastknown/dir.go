@@ -125,9 +125,10 @@ func (d *Dir) replace(name string, content []byte) (err error) {
 	if err := d.files.MakeDir(d.path); err != nil {
 		return err
 	}
+	path := filepath.Join(d.path, name)
 	f, err := d.files.CreateTemp(d.path, name+".*"+temporary)
 	if err != nil {
-		return err
+		return about(path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -142,10 +143,10 @@ func (d *Dir) replace(name string, content []byte) (err error) {
 		err = closed
 	}
 	if err != nil {
-		return err
+		return about(path, err)
 	}
-	if err := d.files.Rename(f.Name(), filepath.Join(d.path, name)); err != nil {
-		return err
+	if err := d.files.Rename(f.Name(), path); err != nil {
+		return about(path, err)
 	}
 	return d.files.SyncDir(d.path)
 }

@@ -362,3 +362,27 @@ func modTime(t *testing.T, name string) time.Time {
 	}
 	return info.ModTime()
 }
+
+func TestASaveThatFailsAgainFailsWithTheSameError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d")
+	dir, r := lastknown.NewDir(path), record(kv.Key("/a"), 1, 1, "/a")
+	same := func(what string) {
+		t.Helper()
+		first, second := dir.Save(t.Context(), r), dir.Save(t.Context(), r)
+		if first == nil || second == nil || first.Error() != second.Error() {
+			t.Errorf("promised: an error that was logged is recognized when it comes again\nhappened: %s, and Save failed with\n\t%v\nand with\n\t%v", what, first, second)
+		}
+		if !strings.Contains(fmt.Sprint(first), dir.File(r.Range)) {
+			t.Errorf("promised: an error names the file; it is %v", first)
+		}
+	}
+	write(t, path, nil)
+	same("the directory is a file")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir.File(r.Range), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	same("the file is a directory")
+}
