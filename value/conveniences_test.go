@@ -149,6 +149,25 @@ func TestIfChangedSkipsEqualValues(t *testing.T) {
 	})
 }
 
+func TestIfChangedReturnsAValueThatFollowsWhatAtLeastHasSkipped(t *testing.T) {
+	for name, between := range map[string][]string{"a deletion": nil, "a bad value": {"bad"}} {
+		withKey(t, func(t *testing.T, store *memory.Store, put func(...string)) {
+			put("one")
+			w := value.New(store, "/a", strict).Watch(value.EveryUpdate())
+			defer w.Close()
+			tried(w)
+			put(between...)
+			rev, err := store.Put(t.Context(), "/a", []byte("one"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := tried(w, value.AtLeast[string](rev), value.IfChanged(func(a, b string) bool { return a == b })); got != "one" {
+				t.Errorf("promised: a value that follows %s is returned in any case; TryGet: %s", name, got)
+			}
+		})
+	}
+}
+
 func TestAValueWhoseConditionPanicsIsSkipped(t *testing.T) {
 	for name, opts := range map[string][]value.WatchOption{"the newest": nil, "every update": {value.EveryUpdate()}} {
 		for what, panics := range map[string]value.GetOption[string]{

@@ -33,9 +33,11 @@ type kept struct {
 // isLastKnown reports whether u was loaded.
 func (u *update[T]) isLastKnown() bool { return u.kept != nil && u.kept.run != 0 }
 
-// isTooOld reports whether u, which was loaded, was confirmed too long ago for a limit to staleness; zero is no limit.
+// isTooOld reports whether u, which was loaded, was confirmed too long ago for a limit to staleness; zero is no limit. Of a time to come nobody
+// knows how long ago it was: the clock was wrong then, or is wrong now.
 func (u *update[T]) isTooOld(limit time.Duration) bool {
-	return limit > 0 && time.Since(u.kept.confirmed) >= limit
+	age := time.Since(u.kept.confirmed)
+	return limit > 0 && (age >= limit || age < 0)
 }
 
 // isAnOlder reports whether u, which was loaded, is a value that the store had before a newer one of the same life of the key. Of a range

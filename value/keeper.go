@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -33,29 +34,33 @@ type keeper[T any] struct {
 	said  bool // the log has said that it stands in
 	over  bool // the feed has shown a good value, or one that has nothing to do with what was loaded
 
-	loaded chan struct{} // closed when last is final
-	last   *update[T]    // nil if there is nothing that can be used
+	ending   <-chan struct{} // closed when the upstream is to end
+	loaded   chan struct{}   // closed when last is final
+	last     *update[T]      // nil if there is nothing that can be used
+	unloaded atomic.Bool     // what the store had was shown without last, which was not there yet
 
-	mu      sync.Mutex
-	pending *update[T] // the newest good one that is to be saved
-	wake    chan struct{}
+	mu       sync.Mutex
+	offered  bool       // the feed has offered something
+	pending  *update[T] // the newest good one that is to be saved
+	outdated outdated   // of what was offered
+	wake     chan struct{}
 
 	failure string // that was logged last
 	cancel  context.CancelFunc
 	ended   chan struct{}
 }
 
-// startKeeper starts the keeper of the upstream that begins.
-func startKeeper[T any](s *state[T], run, epoch uint64) *keeper[T] {
+// startKeeper starts the keeper of the upstream that begins. ctx is that of the upstream.
+func startKeeper[T any](ctx context.Context, s *state[T], run, epoch uint64) *keeper[T] {
 	if s.config.lastKnown == nil {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	keeping, cancel := context.WithCancel(context.Background())
 	k := &keeper[T]{
-		state: s, run: run, epoch: epoch, began: time.Now(), cancel: cancel,
+		state: s, run: run, epoch: epoch, began: time.Now(), ending: ctx.Done(), cancel: cancel,
 		loaded: make(chan struct{}), wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
-	go k.keep(ctx)
+	go k.keep(keeping, ctx)
 	return k
 }
 
@@ -67,16 +72,17 @@ func (k *keeper[T]) close() {
 	}
 }
 
-func (k *keeper[T]) keep(ctx context.Context) {
+// keep loads while the upstream is to go on, and saves until ctx ends, which is after the upstream's end.
+func (k *keeper[T]) keep(ctx, upstream context.Context) {
 	defer close(k.ended)
-	k.load(ctx)
+	k.load(upstream)
 	close(k.loaded)
 	use := time.NewTimer(time.Until(k.began.Add(k.state.config.lastKnownAfter)))
 	defer use.Stop()
 	s := saver[T]{keeper: k, saved: k.last}
 	var due, again <-chan time.Time
 	save := func() {
-		if due, again = nil, nil; !s.save(k.take(), false) {
+		if due, again = nil, nil; !s.save(false) {
 			again = time.After(max(s.pause, time.Until(s.next)))
 		}
 	}
@@ -93,7 +99,7 @@ func (k *keeper[T]) keep(ctx context.Context) {
 		case <-again:
 			save()
 		case <-ctx.Done():
-			s.save(k.take(), true)
+			s.save(true)
 			return
 		}
 	}
@@ -170,8 +176,10 @@ func (k *keeper[T]) await() *update[T] {
 	case <-k.loaded:
 		return k.last
 	case <-late.C:
-		return nil
+	case <-k.ending:
 	}
+	k.unloaded.Store(true)
+	return nil
 }
 
 // standIn returns what was last known if it stands in for newest, which the store has. Only the feed calls it.
@@ -194,24 +202,64 @@ func (k *keeper[T]) standIn(newest *update[T]) *update[T] {
 
 // offer has u saved, if it is good. It does not wait.
 func (k *keeper[T]) offer(u *update[T]) {
-	if k == nil || u == nil || u.err != nil {
+	if k == nil || u == nil {
 		return
 	}
 	k.mu.Lock()
-	k.pending = u
+	k.follow(u)
+	if u.err == nil {
+		k.pending = u
+	}
 	k.mu.Unlock()
+	if u.err != nil {
+		return
+	}
 	select {
 	case k.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (k *keeper[T]) take() *update[T] {
+// follow keeps count of what u makes outdated. Holds mu.
+func (k *keeper[T]) follow(u *update[T]) {
+	before := k.confirmed()
+	if !k.offered {
+		k.offered = true
+		select {
+		case <-k.loaded:
+			if k.last != nil {
+				before, k.outdated.last = k.last.kept.confirmed, k.last.Contents
+			}
+		default:
+		}
+	}
+	switch {
+	case u.err != nil:
+		k.outdated.all(before)
+	case u.Contents != nil:
+		k.outdated.some(u.Contents, before)
+	default:
+		k.outdated.none()
+	}
+}
+
+// confirmed is when the last read began that has confirmed what was offered so far. What the first read has found is offered before that
+// confirms it.
+func (k *keeper[T]) confirmed() time.Time {
+	at := k.state.fresh.Confirmed.Load().Began
+	if first := k.state.latest.read.Load(); first != nil && first.After(at) {
+		at = *first
+	}
+	return at
+}
+
+// take returns what is to be saved, nil if nothing is, and when the store confirmed all good values that were offered.
+func (k *keeper[T]) take() (u *update[T], confirmed time.Time) {
+	confirmed = k.confirmed() // first: what it confirms was offered before
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	u := k.pending
-	k.pending = nil
-	return u
+	u, k.pending = k.pending, nil
+	return u, k.outdated.oldest(confirmed)
 }
 
 // saver saves, in the keeper's goroutine.
@@ -224,20 +272,24 @@ type saver[T any] struct {
 	pause time.Duration // before a save that failed is tried again; it doubles
 }
 
-// save saves u, or the last one again: if that has failed, and if it is the last save, because the store may have confirmed it since. It
-// reports whether that has worked.
-func (s *saver[T]) save(u *update[T], last bool) bool {
+// save saves what was offered, or the last one again: if that has failed, and if it is the last save, because the store may have confirmed it
+// since. It reports whether that has worked.
+func (s *saver[T]) save(last bool) bool {
+	u, confirmed := s.take()
 	if u != nil {
 		s.known = u
 	}
 	u = s.known
+	if u != nil && u.bad() != nil && s.unloaded.Load() {
+		return true // what was saved before may have the good value
+	}
 	if u == nil || !last && s.saved != nil && u.SameAs(&s.saved.Position) {
 		return true
 	}
 	state := s.state
 	began := time.Now()
 	snapshot := kv.Snapshot{Revision: u.Revision, Entries: state.face.entries(u)}
-	err := state.config.lastKnown.Save(context.Background(), state.subject.Range, snapshot, state.fresh.Confirmed.Load().Began)
+	err := state.config.lastKnown.Save(context.Background(), state.subject.Range, snapshot, confirmed)
 	s.next = time.Now().Add(max(saveEvery, saveShare*time.Since(began)))
 	if err != nil {
 		s.pause = min(max(saveEvery, 2*s.pause), saveAgain)

@@ -137,3 +137,66 @@ func TestLastKnownOfAMapThatIsTooOldIsNotUsedForABadValue(t *testing.T) {
 		}
 	})
 }
+
+func TestTheLastKnownViewHasEveryKey(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("bad")
+		if _, err := b.memory.Put(b.Context(), "/b", []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		decode := strict
+		view := func() value.View[string] {
+			t.Helper()
+			w := value.NewMap(b.Store, kv.Prefix("/"), func(v []byte) (string, error) { return decode(v) }, value.WithLastKnown(b.kept, lastAfter)).Watch()
+			defer w.Close()
+			v, err := w.Get(b.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		view()
+		b.put("bad again")
+		view()
+		b.Cut()
+		v := view()
+		if item, ok := v.Get("/a"); !ok || item.Err == nil || item.ValueRevision != 0 || v.Len() != 2 {
+			t.Errorf("promised: a View has every key, also one whose value was never good\nhappened: of 2 keys %d were last known; the item of the bad one is %+v, %t", v.Len(), item, ok)
+		}
+		decode = value.String // a version of the program that knows the value
+		v = view()
+		if item, _ := v.Get("/a"); item.Err != nil || item.Value != "bad again" {
+			t.Errorf("promised: the last known value is the newest one if the program can decode it; it is %+v", item)
+		}
+	})
+}
+
+// The store was restored. It has a bad value again that came before the good one which was last known.
+func TestTheItemOfABadValueHasNoGoodValueThatCameAfterIt(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("1")
+		b.put("bad")
+		backup := b.memory.Backup()
+		b.put("undone")
+		stop := b.strictMap().KeepCurrent()
+		time.Sleep(time.Minute)
+		stop()
+		if err := b.memory.Restore(backup); err != nil {
+			t.Fatal(err)
+		}
+		b.Cut()
+		w := b.strictMap().Watch()
+		defer w.Close()
+		if v, err := w.Get(b.Context()); err != nil || v.Len() != 1 {
+			t.Fatalf("what was last known: %+v, %v", v, err)
+		}
+		b.Heal()
+		v, err := w.Get(b.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item, _ := v.Get("/a"); item.Err == nil || item.ValueRevision >= item.ModRevision {
+			t.Errorf("promised: ValueRevision is less than ModRevision if the newest value is bad; the item is %+v", item)
+		}
+	})
+}

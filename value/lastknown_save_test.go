@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value"
 )
 
 // memo is a LastKnown. A test can make its saves fail or wait.
@@ -16,20 +17,25 @@ type memo struct {
 	mu     sync.Mutex
 	saves  []kv.Snapshot
 	times  []time.Time
+	known  []time.Time // the time of each record
 	fail   error
 	failed int
 	takes  time.Duration
 	loaded kv.Snapshot
+	time   time.Time // of what is loaded; zero for now
 }
 
 func (m *memo) Load(context.Context, kv.Range) (kv.Snapshot, time.Time, error) {
 	if m.loaded.Entries == nil {
 		return kv.Snapshot{}, time.Time{}, kv.ErrNotFound
 	}
-	return m.loaded, time.Now(), nil
+	if m.time.IsZero() {
+		return m.loaded, time.Now(), nil
+	}
+	return m.loaded, m.time, nil
 }
 
-func (m *memo) Save(_ context.Context, _ kv.Range, s kv.Snapshot, _ time.Time) error {
+func (m *memo) Save(_ context.Context, _ kv.Range, s kv.Snapshot, confirmed time.Time) error {
 	time.Sleep(m.takes)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -37,8 +43,16 @@ func (m *memo) Save(_ context.Context, _ kv.Range, s kv.Snapshot, _ time.Time) e
 		m.failed++
 		return m.fail
 	}
-	m.saves, m.times = append(m.saves, s), append(m.times, time.Now())
+	m.saves, m.times, m.known = append(m.saves, s), append(m.times, time.Now()), append(m.known, confirmed)
 	return nil
+}
+
+// last returns the record that was saved last, and its time.
+func (m *memo) last() (kv.Snapshot, time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.saves) - 1
+	return m.saves[n], m.known[n]
 }
 
 func (m *memo) count() int {
@@ -155,4 +169,137 @@ func TestABadValueIsNotSaved(t *testing.T) {
 			t.Errorf("promised: the last good value is kept; the saves were %+v", m.saves)
 		}
 	})
+}
+
+// The store confirms a value for as long as it has it. A good value that has a bad one after it is older from then on, and WithMaxStaleness
+// counts from the time of the record.
+func TestTheTimeOfWhatIsSavedIsWhenTheStoreConfirmedAllOfIt(t *testing.T) {
+	newBundle := func(b *lastBed) *value.Value[string] {
+		return value.NewBundle(b.Store, kv.Prefix("/a"), func(all []kv.Entry) (string, error) { return strict(all[0].Value) }, value.WithLastKnown(b.kept, lastAfter))
+	}
+	for _, c := range []struct {
+		name string
+		keep func(b *lastBed) (stop func())
+	}{
+		{"a value", func(b *lastBed) func() { return b.value().KeepCurrent() }},
+		{"a bundle", func(b *lastBed) func() { return newBundle(b).KeepCurrent() }},
+		{"a Map", func(b *lastBed) func() { return b.strictMap().KeepCurrent() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onLastKnown(t, func(b *lastBed) {
+				m := new(memo)
+				b.kept = m
+				b.put("7")
+				stop := c.keep(b)
+				time.Sleep(time.Hour)
+				b.put("bad")
+				bad := time.Now()
+				time.Sleep(time.Hour)
+				stop()
+				last, at := m.last()
+				if v := string(last.Entries[0].Value); v != "7" {
+					t.Fatalf("promised: the last good value is kept; it is %q", v)
+				}
+				if at.After(bad) || at.Before(bad.Add(-2*time.Minute)) {
+					t.Errorf("promised: what is saved has the time at which the store confirmed it last\nhappened: it was saved with a time %v after a bad value took its place, when it had been confirmed each minute", at.Sub(bad))
+				}
+			})
+		})
+	}
+}
+
+func (b *lastBed) strictMap(opts ...value.Option) *value.Map[string] {
+	return value.NewMap(b.Store, kv.Prefix("/"), strict, append([]value.Option{value.WithLastKnown(b.kept, lastAfter), b.log.option()}, opts...)...)
+}
+
+func TestTheTimeOfASavedMapIsThatOfItsOldestGoodValue(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := new(memo)
+		b.kept = m
+		set := func(key, text string) time.Time {
+			if _, err := b.memory.Put(b.Context(), key, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			return time.Now().Add(-time.Hour)
+		}
+		want := func(what string, confirmed time.Time) {
+			t.Helper()
+			if _, at := m.last(); at.After(confirmed) || at.Before(confirmed.Add(-2*time.Minute)) {
+				t.Errorf("promised: a record has the time at which the store confirmed the oldest of what is saved, which it does once a minute\nhappened: the time is %v after that, %s", at.Sub(confirmed), what)
+			}
+		}
+		for _, key := range []string{"/a", "/b", "/c"} {
+			set(key, "1")
+		}
+		stop := b.strictMap().KeepCurrent()
+		time.Sleep(time.Hour)
+		bBad := set("/b", "bad")
+		want("with one bad value", bBad)
+		set("/c", "bad")
+		want("with two bad values", bBad)
+		set("/b", "bad again")
+		want("with a bad value after the bad one", bBad)
+		stop()
+		want("when the watcher was closed", bBad)
+
+		m.loaded, m.time = m.last()
+		stop = b.strictMap().KeepCurrent() // as after a restart
+		time.Sleep(time.Hour)
+		set("/a", "2")
+		want("after a restart", bBad)
+		set("/b", "2")
+		want("with one bad value again, which was loaded", bBad) // that of the record
+		at := set("/c", "2")
+		want("without a bad value", at)
+		stop()
+		want("when the second watcher was closed", time.Now())
+	})
+}
+
+// slow is a LastKnown that takes its time to load.
+type slow struct {
+	*memo
+	takes time.Duration
+}
+
+func (s slow) Load(ctx context.Context, r kv.Range) (kv.Snapshot, time.Time, error) {
+	select {
+	case <-time.After(s.takes):
+		return s.memo.Load(ctx, r)
+	case <-ctx.Done():
+		return kv.Snapshot{}, time.Time{}, ctx.Err()
+	}
+}
+
+func TestAGoodValueThatWasLoadedTooLateIsStillKept(t *testing.T) {
+	for name, takes := range map[string]time.Duration{"the load is late": time.Minute, "the load was cancelled": 2 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			onLastKnown(t, func(b *lastBed) {
+				b.put("7")
+				m := new(memo)
+				b.kept = m
+				stop := b.strictMap().KeepCurrent()
+				time.Sleep(time.Minute)
+				stop()
+				m.loaded, m.time = m.last()
+
+				b.put("bad")
+				b.kept = slow{m, takes}
+				stop = b.strictMap().KeepCurrent()
+				time.Sleep(time.Hour)
+				stop()
+				if last, _ := m.last(); len(last.Entries) != 1 || string(last.Entries[0].Value) != "7" {
+					t.Errorf("promised: the good value of a key is kept while the newest is bad\nhappened: it was loaded after the store had answered, and the next save lost it: %+v", last)
+				}
+				b.put("8")
+				stop = b.strictMap().KeepCurrent()
+				time.Sleep(3 * time.Hour)
+				stop()
+				if last, _ := m.last(); len(last.Entries) != 1 || string(last.Entries[0].Value) != "8" {
+					t.Errorf("promised: each good value is saved; the record is %+v", last)
+				}
+			})
+		})
+	}
 }

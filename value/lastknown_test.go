@@ -392,3 +392,55 @@ func TestAnInvalidLastKnownIsRejected(t *testing.T) {
 		}
 	}
 }
+
+// unloaded is a LastKnown that loads nothing until the context ends.
+type unloaded struct{ value.LastKnown }
+
+func (unloaded) Load(ctx context.Context, _ kv.Range) (kv.Snapshot, time.Time, error) {
+	<-ctx.Done()
+	return kv.Snapshot{}, time.Time{}, ctx.Err()
+}
+
+// The first answer of the store may wait for what was last known.
+func TestCloseDoesNotWaitForWhatIsLoaded(t *testing.T) {
+	for name, open := range map[string]func(b *lastBed, known value.Option) func() error{
+		"a Map": func(b *lastBed, known value.Option) func() error {
+			return value.NewMap(b.Store, kv.Prefix("/"), strict, known).Watch().Close
+		},
+		"a bad value": func(b *lastBed, known value.Option) func() error {
+			return value.New(b.Store, "/a", strict, known).Watch().Close
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onLastKnown(t, func(b *lastBed) {
+				b.put("bad")
+				closeIt := open(b, value.WithLastKnown(unloaded{b.kept}, time.Hour))
+				time.Sleep(time.Minute)
+				began := time.Now()
+				closeIt()
+				if took := time.Since(began); took > 0 {
+					t.Errorf("promised: Close ends the Value's use of the store\nhappened: it waited %v for a Load that ends with its context", took)
+				}
+			})
+		})
+	}
+}
+
+// A machine without a clock of its own starts with a time before that of the record.
+func TestLastKnownOfTheFutureIsOfAnUnknownAge(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		b.Cut()
+		s, err := b.memory.Get(b.Context(), kv.Key("/a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.kept = record{s, time.Now().Add(time.Hour)}
+		v := b.value(value.WithMaxStaleness(time.Minute))
+		w := v.Watch()
+		defer w.Close()
+		if got, err := w.Get(b.Context()); !errors.Is(err, value.ErrStale) {
+			t.Errorf("promised: a value that the store confirmed longer ago than a minute is not used\nhappened: one was used whose record is an hour ahead of the clock, so that nobody knows its age: Get = %d, %v", got, err)
+		}
+	})
+}

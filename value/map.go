@@ -80,7 +80,7 @@ func newMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error),
 			compared.before = before.now
 			return compared, instead
 		},
-		saves: goodEntries[T],
+		saves: keptEntries[T],
 	}
 	return newValue("NewMap", store, subject, face, c, wrong)
 }
@@ -97,10 +97,17 @@ func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *conten
 		return &decoded[T]{value: v}
 	case err == nil:
 		return &saved[T]{decoded: decoded[T]{value: v}, entry: entry}
-	case was != nil && was.CreateRevision == e.CreateRevision && was.GoodRevision() <= e.ModRevision: // or it is of a history that was undone
+	case was != nil && mayPrecede(was, e.CreateRevision, e.ModRevision):
 		return undecoded[T](err, was)
 	}
-	return &bad[T]{err: err}
+	return &bad[T]{saved: saved[T]{entry: entry}, err: err}
+}
+
+// mayPrecede reports whether was has a good value that can have come before the put at modified of a key that was created at a revision. Otherwise
+// there is none, the key was deleted since, or the value is of a history that was undone.
+func mayPrecede(was *contents.Item, created, modified kv.Revision) bool {
+	good := was.GoodRevision()
+	return 0 < good && good <= modified && was.CreateRevision == created
 }
 
 // keepGood returns what v shows, with the newer good values that before shows of keys that are bad now. v may have been made from a read
@@ -114,7 +121,7 @@ func (v View[T]) keepGood(before View[T], sameHistory bool) *contents.Contents {
 	for _, c := range v.now.Changes(before.now) {
 		switch {
 		case c.Old == nil || c.New == nil || c.New.Bad() == nil || c.Old.GoodRevision() <= c.New.GoodRevision():
-		case contents.Same(c.Old, c.New), sameHistory && c.Old.CreateRevision == c.New.CreateRevision:
+		case contents.Same(c.Old, c.New), sameHistory && mayPrecede(c.Old, c.New.CreateRevision, c.New.ModRevision):
 			i := *c.New
 			i.Decoded = undecoded[T](c.New.Decoded.(*bad[T]).err, c.Old)
 			edit.Put(&i)
@@ -123,8 +130,8 @@ func (v View[T]) keepGood(before View[T], sameHistory bool) *contents.Contents {
 	return edit.Contents()
 }
 
-// goodEntries returns the entries of the newest good values.
-func goodEntries[T any](c *contents.Contents) []kv.Entry {
+// keptEntries returns the entries of the newest good values. Of a key that has none it is the newest entry, so that no key is missing.
+func keptEntries[T any](c *contents.Contents) []kv.Entry {
 	var all []kv.Entry
 	for i := range c.All(contents.Part{}) {
 		if e := keptOf[T](i).entry; e != nil {

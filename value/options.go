@@ -105,11 +105,13 @@ func WithBacklog(updates int) Option { return func(c *config) { c.backlog = upda
 //
 // While a watcher is open, a goroutine of the Value saves each good value, so no Get waits for that. It saves at most once a second, and less
 // often if saving is slow. If several values arrive in between, it saves only the newest. A save that fails is tried again, with delays that
-// grow to a minute. The last [Watcher.Close] waits until saving has ended. Errors are logged and reported in [Status].LastKnownError. They
-// never end anything.
+// grow to a minute. The last [Watcher.Close] waits until saving has ended. A Map also saves a bad value if no good value of its key is known,
+// so that no key is missing. Errors are logged and reported in [Status].LastKnownError. They never end anything.
 //
 // Watchers for [EveryUpdate], and a Get with [AtLeast], wait for the store. A value that the store confirmed longer ago than
-// [WithMaxStaleness] allows is not used. A Map with this option keeps the bytes of all values in memory.
+// [WithMaxStaleness] allows is not used, nor is one that was confirmed in the future, as the clock has it. The store no longer confirms a good
+// value that has a bad one after it. What is saved of a Map is as old as the oldest of its values: if one of them is too old, all wait for the
+// store. A Map with this option keeps the bytes of all values in memory.
 func WithLastKnown(known LastKnown, after time.Duration) Option {
 	return func(c *config) { c.lastKnown, c.lastKnownAfter, c.keepsLastKnown = known, after, true }
 }

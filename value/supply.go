@@ -50,7 +50,7 @@ func (s *supply[T]) open() (ticket uint64) {
 func (s *supply[T]) run(ctx context.Context, run uint64) {
 	s.state.publish(nil, nil, nil)
 	defer s.state.health.Stopped()
-	k := startKeeper(s.state, run, s.epoch)
+	k := startKeeper(ctx, s.state, run, s.epoch)
 	defer k.close()
 	f := newFeed(s.state, k, s.epoch)
 	defer func() { s.epoch = f.epoch }()

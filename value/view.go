@@ -130,7 +130,7 @@ type (
 	// saved is a good value of a Map that keeps what is last known.
 	saved[T any] struct {
 		decoded[T]
-		entry *kv.Entry // with its bytes; nil if there is none
+		entry *kv.Entry // with its bytes, also of a bad value if no good one is known; nil if the Map keeps nothing
 	}
 
 	// bad is a value that could not be decoded, with the newest good one before it.
@@ -160,7 +160,7 @@ func keptOf[T any](i *contents.Item) (s saved[T]) {
 	return s
 }
 
-// undecoded is a value that could not be decoded, whose key had the item was before.
+// undecoded is a value that could not be decoded, whose key had the good value of the item was before.
 func undecoded[T any](err *DecodeError, was *contents.Item) *bad[T] {
 	return &bad[T]{saved: keptOf[T](was), good: was.GoodRevision(), err: err}
 }

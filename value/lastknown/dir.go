@@ -21,7 +21,9 @@ import (
 type Dir struct {
 	path  string
 	files fileSystem
-	swept sync.Once // old files of killed processes were removed
+
+	mu    sync.Mutex
+	swept time.Time // when the files of killed processes were looked for last
 }
 
 var _ Store = (*Dir)(nil)
@@ -113,7 +115,7 @@ func (d *Dir) Save(ctx context.Context, record Record) error {
 	if err := d.replace(fileName(record.Range), file); err != nil {
 		return d.failed("save", record.Range, err)
 	}
-	d.swept.Do(d.sweep)
+	d.sweep()
 	return nil
 }
 
@@ -123,9 +125,10 @@ func (d *Dir) replace(name string, content []byte) (err error) {
 	if err := d.files.MakeDir(d.path); err != nil {
 		return err
 	}
+	path := filepath.Join(d.path, name)
 	f, err := d.files.CreateTemp(d.path, name+".*"+temporary)
 	if err != nil {
-		return err
+		return about(path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -140,16 +143,26 @@ func (d *Dir) replace(name string, content []byte) (err error) {
 		err = closed
 	}
 	if err != nil {
-		return err
+		return about(path, err)
 	}
-	if err := d.files.Rename(f.Name(), filepath.Join(d.path, name)); err != nil {
-		return err
+	if err := d.files.Rename(f.Name(), path); err != nil {
+		return about(path, err)
 	}
 	return d.files.SyncDir(d.path)
 }
 
-// sweep removes the files of saves that never ended. A file that another process is writing now is younger.
+// sweep removes the files of saves that never ended. A file that another process is writing now is younger. A file that is too young now
+// is found by a later sweep.
 func (d *Dir) sweep() {
+	d.mu.Lock()
+	due := time.Since(d.swept) >= sweepAfter
+	if due {
+		d.swept = time.Now()
+	}
+	d.mu.Unlock()
+	if !due {
+		return
+	}
 	names, err := d.files.OlderThan(d.path, "*"+suffix+".*"+temporary, time.Now().Add(-sweepAfter))
 	if err != nil {
 		return

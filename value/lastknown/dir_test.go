@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -334,4 +335,54 @@ func TestTheFilesOfKilledProcessesAreRemovedLater(t *testing.T) {
 			t.Errorf("%s is there: %v, want %v", filepath.Base(name), err == nil, want)
 		}
 	}
+}
+
+func TestALaterSaveOfTheSameProgramRemovesTheFilesOfKilledProcessesToo(t *testing.T) {
+	dir := lastknown.NewDir(t.TempDir())
+	key := kv.Key("/a")
+	left := dir.File(key) + ".1.tmp" // of a process that was killed just before this one began
+	write(t, left, nil)
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(modTime(t, left)))
+		save(t, dir, record(key, 1, 1, "/a"))
+		modTime(t, left) // it is young
+		time.Sleep(61 * time.Minute)
+		save(t, dir, record(key, 2, 2, "/a"))
+		if _, err := os.Stat(left); err == nil {
+			t.Error("promised: a later Save removes the file of a killed process when it is an hour old; it is there after two Saves, an hour apart")
+		}
+	})
+}
+
+func modTime(t *testing.T, name string) time.Time {
+	t.Helper()
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ModTime()
+}
+
+func TestASaveThatFailsAgainFailsWithTheSameError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d")
+	dir, r := lastknown.NewDir(path), record(kv.Key("/a"), 1, 1, "/a")
+	same := func(what string) {
+		t.Helper()
+		first, second := dir.Save(t.Context(), r), dir.Save(t.Context(), r)
+		if first == nil || second == nil || first.Error() != second.Error() {
+			t.Errorf("promised: an error that was logged is recognized when it comes again\nhappened: %s, and Save failed with\n\t%v\nand with\n\t%v", what, first, second)
+		}
+		if !strings.Contains(fmt.Sprint(first), dir.File(r.Range)) {
+			t.Errorf("promised: an error names the file; it is %v", first)
+		}
+	}
+	write(t, path, nil)
+	same("the directory is a file")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir.File(r.Range), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	same("the file is a directory")
 }

@@ -98,3 +98,15 @@ func (osFiles) OlderThan(dir, pattern string, since time.Time) ([]string, error)
 	}
 	return older, err
 }
+
+// about returns err, of a temporary file, as an error of the file at path. A random name would make each of many equal errors another one, and
+// whoever logs an error once would log them all.
+func about(path string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	return err
+}
