@@ -257,7 +257,7 @@ func (e *env) expectWithoutValues(what string, want, got []kv.Entry) {
 			return
 		}
 	}
-	if diff := e.Difference(suite.SeenEntries(want), suite.SeenEntries(got)); diff != "" {
+	if diff := e.EntriesDiffer(want, got); diff != "" {
 		e.Errorf("%s did not return the right entries:\n%s", what, diff)
 	}
 }

@@ -18,7 +18,7 @@ var resetChecks = []check{
 		e.afterRestore(was.Revision, watches...)
 
 		got := e.Get(e.All())
-		if diff := e.Difference(suite.SeenEntries(was.Entries), suite.SeenEntries(got.Entries)); diff != "" {
+		if diff := e.EntriesDiffer(was.Entries, got.Entries); diff != "" {
 			e.Errorf("the store was taken back, and does not hold what it held:\n%s", diff)
 		}
 		e.Ledger.Forget(was.Revision)
