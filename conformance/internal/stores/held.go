@@ -42,7 +42,7 @@ var heldChecks = []check{
 		last := e.Put(e.Key("last"), "v")
 		other.Through(last).ExpectAll()
 		if e.Backend.Compact != nil {
-			e.Settled() // so that the compaction removes nothing that is still on its way to a watch
+			suite.SettledHeap() // so that the compaction removes nothing that is still on its way to a watch
 			e.Compact(last)
 		}
 		held := e.heldFor(watches)
@@ -58,21 +58,22 @@ var heldChecks = []check{
 // the pair that frees least counts, because a server in this process may free memory of its own at any moment.
 func (e *env) heldFor(watches []*suite.Watching) int {
 	var least int
+	before := suite.SettledHeap()
 	for i := 0; i < len(watches); i += 2 {
 		pair := watches[i : i+2]
-		freed := e.Freed(func() {
-			for _, w := range pair {
-				w.Stop()
+		for _, w := range pair {
+			w.Stop()
+		}
+		for _, w := range pair {
+			if !w.Finished(e.AtOnce()) {
+				e.Fatalf("%s does not end, although its consumer has stopped", w)
 			}
-			for _, w := range pair {
-				if !w.Finished(e.AtOnce()) {
-					e.Fatalf("%s does not end, although its consumer has stopped", w)
-				}
-			}
-		}) / len(pair)
-		if i == 0 || freed < least {
+		}
+		after := suite.LiveHeap()
+		if freed := (before - after) / len(pair); i == 0 || freed < least {
 			least = freed
 		}
+		before = after
 	}
 	return least
 }
