@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -74,7 +76,7 @@ var acknowledgeChecks = []check{
 			w.Stop()
 		}
 	}},
-	{"Acknowledger", "once-and-first", "reads watches of the past and of the present: each is acknowledged once, before its first batch", 0, func(e *env) {
+	{"Acknowledger", "once-and-first", "reads watches of the past and of the present: each is acknowledged once, before its first batch, in the goroutine that iterates", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		e.churn(2, 20)
 		past, pastAcks := e.watchAcknowledged(e.All(), start)
@@ -271,6 +273,9 @@ type acknowledgements struct {
 	came  atomic.Int32
 	first chan struct{} // closed at the first
 	late  atomic.Bool   // a batch came before it
+
+	iterates  atomic.Pointer[string] // the goroutine that does
+	elsewhere atomic.Bool            // one came in another goroutine
 }
 
 func (e *env) watchAcknowledged(r kv.Range, after kv.Revision) (*suite.Watching, *acknowledgements) {
@@ -280,11 +285,18 @@ func (e *env) watchAcknowledged(r kv.Range, after kv.Revision) (*suite.Watching,
 
 func (a *acknowledgements) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	sequence := a.WatchAcknowledged(ctx, r, after, func() {
+		// A sequence that is pulled runs in a goroutine that alternates with the one that iterates.
+		id, stack := goroutine()
+		if by := a.iterates.Load(); by == nil || id != *by && !strings.Contains(stack, "iter.Pull") {
+			a.elsewhere.Store(true)
+		}
 		if a.came.Add(1) == 1 && a.first != nil {
 			close(a.first)
 		}
 	})
 	return func(yield func(kv.Batch, error) bool) {
+		id, _ := goroutine()
+		a.iterates.Store(&id)
 		for batch, err := range sequence {
 			if err == nil && a.came.Load() == 0 {
 				a.late.Store(true)
@@ -296,7 +308,14 @@ func (a *acknowledgements) Watch(ctx context.Context, r kv.Range, after kv.Revis
 	}
 }
 
-// expectOnce waits for the acknowledgement of w, and requires it to have come before any batch, and once.
+// goroutine returns what distinguishes the goroutine that calls it, and its stack.
+func goroutine() (id, stack string) {
+	stack = string(debug.Stack())
+	id, _, _ = strings.Cut(stack, " [")
+	return id, stack
+}
+
+// expectOnce waits for the acknowledgement of w, and requires it to have come before any batch, in the goroutine that iterates, and once.
 func (a *acknowledgements) expectOnce(w *suite.Watching) {
 	timer := time.NewTimer(a.e.Patience())
 	defer timer.Stop()
@@ -308,6 +327,10 @@ func (a *acknowledgements) expectOnce(w *suite.Watching) {
 	}
 	if a.late.Load() {
 		a.e.Errorf("%s yielded a batch before it was acknowledged", w)
+	}
+	if a.elsewhere.Load() {
+		a.e.Errorf("%s was acknowledged in another goroutine than the one that iterates: the call may run while the iterating goroutine does "+
+			"something else, or after it has ended the watch", w)
 	}
 	if n := a.came.Load(); n != 1 {
 		a.e.Errorf("%s was acknowledged %d times, and should be once", w, n)
