@@ -418,33 +418,33 @@ var scenarios = map[string]func(s *session){
 		for i, password := range passwords {
 			name := fmt.Sprint("user ", i)
 			_, err := s.auth.UserAdd(s.ctx, &pb.AuthUserAddRequest{Name: name, Password: password})
-			s.told(name, err)
+			s.noteError(name, err)
 			if err == nil && i%2 == 1 {
 				_, err = s.auth.UserChangePassword(s.ctx, &pb.AuthUserChangePasswordRequest{Name: name, Password: password + "!"})
-				s.told("another password", err)
+				s.noteError("another password", err)
 				_, err = s.auth.UserChangePassword(s.ctx, &pb.AuthUserChangePasswordRequest{Name: name, Password: password})
-				s.told("the same password", err)
+				s.noteError("the same password", err)
 			}
 		}
 		s.auth.AuthEnable(s.ctx, new(pb.AuthEnableRequest))
 		for i := range passwords {
 			for _, password := range passwords {
 				_, err := s.auth.Authenticate(s.ctx, &pb.AuthenticateRequest{Name: fmt.Sprint("user ", i), Password: password})
-				s.told(fmt.Sprintf("user %d with %q", i, password), err)
+				s.noteError(fmt.Sprintf("user %d with %q", i, password), err)
 			}
 		}
 	},
 	"the list of roles ends at the last byte": func(s *session) {
 		for _, name := range []string{"\xff", "\xff\x00", "\xfe\xff", "\x00", "a"} {
 			_, err := s.auth.RoleAdd(s.ctx, &pb.AuthRoleAddRequest{Name: name})
-			s.told("role", err)
+			s.noteError("role", err)
 			_, err = s.auth.UserAdd(s.ctx, &pb.AuthUserAddRequest{Name: name, Password: "pw"})
-			s.told("user", err)
+			s.noteError("user", err)
 		}
 		roles, err := s.auth.RoleList(s.ctx, new(pb.AuthRoleListRequest))
-		s.told("roles", err)
+		s.noteError("roles", err)
 		users, err := s.auth.UserList(s.ctx, new(pb.AuthUserListRequest))
-		s.told("users", err)
+		s.noteError("users", err)
 		s.note("%q and %q", roles.GetRoles(), users.GetUsers())
 	},
 	"a lone member cannot hand over": func(s *session) {

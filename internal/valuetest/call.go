@@ -43,6 +43,9 @@ func Brief(v any) string {
 	}); ok {
 		return fmt.Sprintf("a View of %d keys at revision %d", view.Len(), view.Revision())
 	}
+	if text, ok := v.(string); ok && len(text) > 80 {
+		return fmt.Sprintf("%#v... (%d bytes)", text[:60], len(text)) // it may have megabytes
+	}
 	text := fmt.Sprintf("%#v", v)
 	if len(text) > 80 {
 		return fmt.Sprintf("%s... (%d bytes)", text[:60], len(text))

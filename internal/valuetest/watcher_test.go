@@ -161,7 +161,7 @@ func TestAFailureReportsWhatHappenedAndWhatWasExpected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := Got[string]{strings.Repeat("x", 100), nil, 2}
 		failure := judge(t, nil, &scripted{answers: []Got[string]{got}}, func(w *Watcher[string]) { w.Gives("one") })
-		for _, want := range []string{"watcher 1", "(102 bytes) of revision 2", `want "one"`, "Status: connected false"} {
+		for _, want := range []string{"watcher 1", "(100 bytes) of revision 2", `want "one"`, "Status: connected false"} {
 			if !strings.Contains(failure, want) {
 				t.Errorf("the failure does not say %q: %s", want, failure)
 			}

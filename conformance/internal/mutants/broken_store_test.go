@@ -26,6 +26,8 @@ type mutant struct {
 	page  chan []kv.Entry // for swapPage; holds one
 	known sync.Map        // what a mutation remembers
 
+	sharing sync.Mutex // for sharedEvents
+
 	shared *sync.Map // what mutants of the same data remember
 }
 

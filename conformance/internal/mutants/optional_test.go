@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"sync"
 
 	"github.com/watchkv/watchkv/kv"
 )
@@ -102,6 +103,13 @@ var optionalMutants = []mutation{
 			return m.Store.WatchAcknowledged(ctx, r, after, acknowledged)
 		}
 		return acknowledgedBy(func(n int, err error) bool { return n == 2 })(m, ctx, r, after, acknowledged)
+	}}},
+	{guarantee: "Acknowledger", name: "acknowledges-in-another-goroutine", broken: breakage{acknowledge: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
+		return m.Store.WatchAcknowledged(ctx, r, after, func() {
+			var running sync.WaitGroup
+			running.Go(acknowledged)
+			running.Wait()
+		})
 	}}},
 	{guarantee: "Acknowledger", name: "acknowledges-with-the-refusal", broken: breakage{acknowledge: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
 		if r.Validate() == nil && after >= 0 && ctx.Err() == nil {

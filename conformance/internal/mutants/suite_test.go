@@ -169,3 +169,21 @@ func TestAStoreThatPanicsOrHangsDoesNotStopTheRun(t *testing.T) {
 		}
 	}
 }
+
+// A sequence that is pulled runs in a goroutine that alternates with the one that iterates. Nothing is concurrent there.
+func TestAStoreMayAcknowledgeFromASequenceThatItPulls(t *testing.T) {
+	pulls := func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
+		return func(yield func(kv.Batch, error) bool) {
+			next, stop := iter.Pull2(m.Store.WatchAcknowledged(ctx, r, after, acknowledged))
+			defer stop()
+			for {
+				if b, err, ok := next(); !ok || !yield(b, err) {
+					return
+				}
+			}
+		}
+	}
+	if err := conformance.Check(t.Context(), withPatience(backendOf(breakage{acknowledge: pulls})), "Acknowledger"); err != nil {
+		t.Error(err)
+	}
+}

@@ -208,6 +208,19 @@ var watchMutants = []mutation{
 		go func() { <-time.After(time.Minute) }() // much longer than the check takes
 		return m.Store.Watch(ctx, r, after)
 	}}},
+	{guarantee: "W12", name: "leaves-a-function-with-the-context", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+		return func(yield func(kv.Batch, error) bool) {
+			context.AfterFunc(ctx, func() {}) // to wake the watch when its context ends
+			m.Store.Watch(ctx, r, after)(yield)
+		}
+	}}},
+	{guarantee: "W12", name: "leaves-a-derived-context", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+		return func(yield func(kv.Batch, error) bool) {
+			own, cancel := context.WithCancel(ctx)
+			m.known.Store("cancel", cancel) // only the last is kept, and none is called
+			m.Store.Watch(own, r, after)(yield)
+		}
+	}}},
 	{guarantee: "W12", name: "goes-on-after-cancel-while-there-is-more", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 		return func(yield func(kv.Batch, error) bool) {
 			var all []kv.Batch

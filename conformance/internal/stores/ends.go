@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchkv/watchkv/conformance/internal/suite"
@@ -105,6 +107,28 @@ var endChecks = []check{
 		heal() // before the heal, a client may have goroutines that wait to notify the server
 		e.expectGoroutines(before, n, "watches were ended while cut off")
 	}},
+	{"W12", "nothing-with-the-context", "breaks out of many watches whose context lives on: nothing that they have registered with the context is left", 0, func(e *env) {
+		e.end(e.begin(4))
+		now := e.Put(e.Key("k"), "v")
+		before, _ := e.Goroutines()
+		ctx := e.countingContext()
+		const n = 40
+		var watches []*suite.Watching
+		for range n {
+			watches = append(watches, e.WatchVia(e.Context(), sequenceOf{e.Store, e.Store.Watch(ctx, e.All(), now-1)}, e.All(), now-1))
+		}
+		for _, w := range watches {
+			w.Through(now)
+			close(w.Brk)
+		}
+		for _, w := range watches {
+			if !w.Finished(e.AtOnce()) {
+				e.Fatalf("a watch that was ended has not returned %v later", e.AtOnce())
+			}
+		}
+		e.expectGoroutines(before, n, "watches were ended by break, while their context lived on")
+		e.expectUnregistered(ctx, n)
+	}},
 	{"W12", "never-iterated", "calls Watch many times and never iterates: no watch begins", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "v")
 		e.end(e.begin(4))
@@ -162,6 +186,50 @@ func (e *env) expectGoroutines(before, n int, done string) {
 		if time.Since(begin) > e.AtOnce() {
 			e.Errorf("%d goroutines run. Before, there were %d. In between, %d %s. The goroutines:\n%s",
 				after, before, n, done, stacks)
+			return
+		}
+	}
+}
+
+// countingContext counts the functions that are registered with it by [context.AfterFunc], and the contexts that are derived from it and
+// not yet cancelled.
+type countingContext struct {
+	context.Context
+	done       chan struct{} // another one than that of Context, so that package context registers nothing with Context itself
+	registered atomic.Int32
+}
+
+func (c *countingContext) Done() <-chan struct{} { return c.done }
+
+// AfterFunc is what package context calls to register f.
+func (c *countingContext) AfterFunc(f func()) (stop func() bool) {
+	c.registered.Add(1)
+	over := sync.OnceFunc(func() { c.registered.Add(-1) })
+	unregister := context.AfterFunc(c.Context, f)
+	return func() bool {
+		over()
+		return unregister()
+	}
+}
+
+// countingContext returns one that ends with the check.
+func (e *env) countingContext() *countingContext {
+	c := &countingContext{Context: e.Context(), done: make(chan struct{})}
+	context.AfterFunc(c.Context, func() { close(c.done) })
+	return c
+}
+
+// expectUnregistered requires that only a few functions are registered with the context of n watches that have ended.
+func (e *env) expectUnregistered(ctx *countingContext, n int) {
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) { // as in expectGoroutines
+		left := int(ctx.registered.Load())
+		if left <= n/4 {
+			return
+		}
+		if time.Since(begin) > e.AtOnce() {
+			e.Errorf("%d watches were ended by break, while their context lives on, and %d functions are still registered with the context. Each holds "+
+				"memory as long as the context lives, and starts a goroutine when it ends. Call the function that context.AfterFunc returns, and "+
+				"cancel each context that is derived from that of the watch", n, left)
 			return
 		}
 	}

@@ -244,34 +244,38 @@ var contextChecks = []check{
 		calls := e.calls("other")
 		ctx, cancel := context.WithCancel(e.Context())
 		defer cancel()
-		soon, done := context.WithTimeout(e.Context(), 50*time.Millisecond)
-		defer done()
 		type result struct {
 			what      string
 			err, want error
 		}
-		results := make(chan result, 2*len(calls))
+		canceled, expired := make(chan result, len(calls)), make(chan result, len(calls))
 		for _, h := range calls {
 			go func() {
-				results <- result{"a " + h.what + " that was cancelled during a cut", h.call(ctx), context.Canceled}
+				canceled <- result{"a " + h.what + " that was cancelled during a cut", h.call(ctx), context.Canceled}
 			}()
 			go func() {
-				results <- result{"a " + h.what + " whose deadline passed during a cut", h.call(soon), context.DeadlineExceeded}
+				soon, done := context.WithTimeout(e.Context(), 50*time.Millisecond) // here, so that the call begins before it ends
+				defer done()
+				expired <- result{"a " + h.what + " whose deadline passed during a cut", h.call(soon), context.DeadlineExceeded}
 			}()
 		}
 		w := e.WatchVia(ctx, e.Store, e.All(), start)
-		cancel()
-		for range cap(results) {
-			select {
-			case r := <-results:
-				// A store may also find out that it is cut off, and report that before the context is done.
-				if !errors.Is(r.err, kv.ErrUnavailable) {
-					e.expectContextError(r.what, r.err, r.want)
+		allEnd := func(results chan result) {
+			for range calls {
+				select {
+				case r := <-results:
+					// A store may also find out that it is cut off, and report that before the context is done.
+					if !errors.Is(r.err, kv.ErrUnavailable) {
+						e.expectContextError(r.what, r.err, r.want)
+					}
+				case <-time.After(e.AtOnce()):
+					e.Fatalf("a call whose context is done has not returned %v later, while the store is cut off", e.AtOnce())
 				}
-			case <-time.After(e.AtOnce()):
-				e.Fatalf("a call whose context is done has not returned %v later, while the store is cut off", e.AtOnce())
 			}
 		}
+		allEnd(expired)
+		cancel() // now the other calls have begun too
+		allEnd(canceled)
 		if err := w.UntilEnd(); !errors.Is(err, kv.ErrUnavailable) {
 			e.expectContextError("a watch that was cancelled during a cut", err, context.Canceled)
 		}

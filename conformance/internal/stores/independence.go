@@ -29,7 +29,7 @@ var independenceChecks = []check{
 		start := e.Get(e.All()).Revision
 		stuck, other := e.Watch(e.All(), start), e.Watch(e.All(), start)
 		stuck.Through(e.Put(e.Key("first"), "v"))
-		e.churn(4, 350)
+		e.churn(28, 50)
 		if e.Backend.Commit {
 			e.commits(4, 5, 100, 0)
 		}

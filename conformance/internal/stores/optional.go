@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -74,7 +76,7 @@ var acknowledgeChecks = []check{
 			w.Stop()
 		}
 	}},
-	{"Acknowledger", "once-and-first", "reads watches of the past and of the present: each is acknowledged once, before its first batch", 0, func(e *env) {
+	{"Acknowledger", "once-and-first", "reads watches of the past and of the present: each is acknowledged once, before its first batch, in the goroutine that iterates", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
 		e.churn(2, 20)
 		past, pastAcks := e.watchAcknowledged(e.All(), start)
@@ -256,7 +258,7 @@ func (e *env) expectWithoutValues(what string, want, got []kv.Entry) {
 			return
 		}
 	}
-	if diff := e.Difference(suite.SeenEntries(want), suite.SeenEntries(got)); diff != "" {
+	if diff := e.EntriesDiffer(want, got); diff != "" {
 		e.Errorf("%s did not return the entries that were written:\n%s", what, diff)
 	}
 }
@@ -270,6 +272,9 @@ type acknowledgements struct {
 	count atomic.Int32
 	first chan struct{} // closed by the first acknowledgement
 	late  atomic.Bool   // a batch was delivered before the first acknowledgement
+
+	iterates  atomic.Pointer[string] // the goroutine that iterates
+	elsewhere atomic.Bool            // an acknowledgement came in another goroutine
 }
 
 func (e *env) watchAcknowledged(r kv.Range, after kv.Revision) (*suite.Watching, *acknowledgements) {
@@ -279,11 +284,18 @@ func (e *env) watchAcknowledged(r kv.Range, after kv.Revision) (*suite.Watching,
 
 func (a *acknowledgements) Watch(ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
 	sequence := a.WatchAcknowledged(ctx, r, after, func() {
+		// A sequence that is pulled runs in a goroutine that alternates with the one that iterates.
+		id, stack := goroutine()
+		if by := a.iterates.Load(); by == nil || id != *by && !strings.Contains(stack, "iter.Pull") {
+			a.elsewhere.Store(true)
+		}
 		if a.count.Add(1) == 1 && a.first != nil {
 			close(a.first)
 		}
 	})
 	return func(yield func(kv.Batch, error) bool) {
+		id, _ := goroutine()
+		a.iterates.Store(&id)
 		for batch, err := range sequence {
 			if err == nil && a.count.Load() == 0 {
 				a.late.Store(true)
@@ -295,7 +307,14 @@ func (a *acknowledgements) Watch(ctx context.Context, r kv.Range, after kv.Revis
 	}
 }
 
-// expectOnce waits for the acknowledgement of w. It requires that w was acknowledged once, before any batch.
+// goroutine returns what distinguishes the goroutine that calls it, and its stack.
+func goroutine() (id, stack string) {
+	stack = string(debug.Stack())
+	id, _, _ = strings.Cut(stack, " [")
+	return id, stack
+}
+
+// expectOnce waits for the acknowledgement of w. It requires that w was acknowledged once, before any batch, in the goroutine that iterates.
 func (a *acknowledgements) expectOnce(w *suite.Watching) {
 	timer := time.NewTimer(a.e.Patience())
 	defer timer.Stop()
@@ -307,6 +326,10 @@ func (a *acknowledgements) expectOnce(w *suite.Watching) {
 	}
 	if a.late.Load() {
 		a.e.Errorf("%s delivered a batch before it was acknowledged", w)
+	}
+	if a.elsewhere.Load() {
+		a.e.Errorf("%s was acknowledged in another goroutine than the one that iterates: the call may run while the iterating goroutine does "+
+			"something else, or after it has ended the watch", w)
 	}
 	if n := a.count.Load(); n != 1 {
 		a.e.Errorf("%s was acknowledged %d times, but should be acknowledged once", w, n)

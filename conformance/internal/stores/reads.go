@@ -216,7 +216,7 @@ var readChecks = []check{
 	{"S2", "every-number-of-keys", "gets intervals whose numbers of keys are one less than the size of a page, equal to it, and one more; some keys begin with the key before them", 0, func(e *env) {
 		e.fillNested(1050)
 		all := e.Get(e.All())
-		if diff := e.Difference(suite.SeenEntries(e.Ledger.EntriesAt(e.All(), all.Revision)), suite.SeenEntries(all.Entries)); diff != "" {
+		if diff := e.EntriesDiffer(e.Ledger.EntriesAt(e.All(), all.Revision), all.Entries); diff != "" {
 			e.Fatalf("the entries of %s at revision %d are not those that were written up to that revision:\n%s", e.ShortRange(e.All()), all.Revision, diff)
 		}
 		for _, n := range pageSizes() {
@@ -226,7 +226,7 @@ var readChecks = []check{
 			got := e.Get(r)
 			if same := func(a, b kv.Entry) bool { return a.Key == b.Key }; !slices.EqualFunc(want, got.Entries, same) {
 				e.Fatalf("get %s, which has %d keys, returned %d:\n%s", e.ShortRange(r), n, len(got.Entries),
-					e.Difference(suite.SeenEntries(want), suite.SeenEntries(got.Entries)))
+					e.EntriesDiffer(want, got.Entries))
 			}
 		}
 	}},
@@ -253,7 +253,7 @@ func (e *env) expectFresh(s suite.Store, r kv.Range, rev kv.Revision) {
 	if got.Revision < rev {
 		e.Errorf("get %s returned revision %d, but revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, rev)
 	}
-	if diff := e.Difference(suite.SeenEntries(e.Ledger.EntriesAt(r, rev)), suite.SeenEntries(got.Entries)); diff != "" {
+	if diff := e.EntriesDiffer(e.Ledger.EntriesAt(r, rev), got.Entries); diff != "" {
 		e.Errorf("get %s did not see what was acknowledged before it began:\n%s", e.ShortRange(r), diff)
 	}
 }

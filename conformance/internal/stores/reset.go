@@ -18,7 +18,7 @@ var resetChecks = []check{
 		e.afterRestore(was.Revision, watches...)
 
 		got := e.Get(e.All())
-		if diff := e.Difference(suite.SeenEntries(was.Entries), suite.SeenEntries(got.Entries)); diff != "" {
+		if diff := e.EntriesDiffer(was.Entries, got.Entries); diff != "" {
 			e.Errorf("after the restore, the store does not hold what it held at the time of the backup:\n%s", diff)
 		}
 		e.Ledger.Forget(was.Revision)

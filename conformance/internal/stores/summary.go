@@ -12,7 +12,7 @@ import (
 var summaryChecks = []check{
 	{"Summarizer", "fresh", "puts and deletes keys many times, and requests summaries after each write", 0, func(e *env) {
 		s := e.summarizer()
-		for i := range 30 {
+		for i := range 15 {
 			key := e.Key(fmt.Sprint(i * 7 % 3))
 			if i%5 == 4 {
 				e.Delete(key)

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -12,8 +13,33 @@ import (
 	"github.com/watchkv/watchkv/kv"
 )
 
-// Seen is an event or an entry in the form in which it is compared and shown. Long values are replaced by their hash, so a difference of two
-// megabytes is one line.
+// EntriesDiffer returns "" if want and got are the same. Otherwise it returns a diff of the place where they first differ.
+func (e *Env) EntriesDiffer(want, got []kv.Entry) string {
+	if slices.EqualFunc(want, got, sameEntry) {
+		return "" // almost always, so nothing is made to be shown
+	}
+	return e.difference(SeenEntries(want), SeenEntries(got))
+}
+
+// eventsDiffer is EntriesDiffer for events. Within one revision any order is right.
+func (e *Env) eventsDiffer(want, got []kv.Event) string {
+	want, got = sortedWithinRevisions(want), sortedWithinRevisions(got)
+	if slices.EqualFunc(want, got, SameEvent) {
+		return ""
+	}
+	return e.difference(seenEvents(want), seenEvents(got))
+}
+
+// SameEvent reports whether two events say the same.
+func SameEvent(a, b kv.Event) bool { return a.Type == b.Type && sameEntry(a.Entry, b.Entry) }
+
+func sameEntry(a, b kv.Entry) bool {
+	return a.Key == b.Key && a.CreateRevision == b.CreateRevision && a.ModRevision == b.ModRevision && a.Version == b.Version &&
+		bytes.Equal(a.Value, b.Value)
+}
+
+// Seen is an event or an entry in the form in which it is shown. Long values are replaced by their hash, so a difference of two megabytes is
+// one line.
 type Seen struct {
 	Event                       string
 	Key                         string
@@ -34,7 +60,7 @@ func (s Seen) String() string {
 
 // unexpected returns what a deletion has although it should have nothing.
 func (s Seen) unexpected() string {
-	if s.Value == Brief("") && s.CreateRevision == 0 && s.Version == 0 {
+	if s.Value == hashed("") && s.CreateRevision == 0 && s.Version == 0 {
 		return ""
 	}
 	return fmt.Sprintf(" = %s, created %d, version %d", s.Value, s.CreateRevision, s.Version)
@@ -43,33 +69,41 @@ func (s Seen) unexpected() string {
 func SeenEntries(entries []kv.Entry) []Seen {
 	all := make([]Seen, len(entries))
 	for i, entry := range entries {
-		all[i] = Seen{"", Brief(entry.Key), Brief(string(entry.Value)), entry.CreateRevision, entry.ModRevision, entry.Version}
+		all[i] = seen("", entry)
 	}
 	return all
 }
 
-// SeenEvents returns events in their order. Within one revision it sorts them, because there any order is right.
-func SeenEvents(events []kv.Event) []Seen {
+func seenEvents(events []kv.Event) []Seen {
 	all := make([]Seen, len(events))
 	for i, event := range events {
-		all[i] = Seen{event.Type.String(), Brief(event.Key), Brief(string(event.Value)), event.CreateRevision, event.ModRevision, event.Version}
+		all[i] = SeenEvent(event)
 	}
+	return all
+}
+
+func SeenEvent(event kv.Event) Seen { return seen(event.Type.String(), event.Entry) }
+
+func seen(event string, entry kv.Entry) Seen {
+	return Seen{event, hashed(entry.Key), hashed(string(entry.Value)), entry.CreateRevision, entry.ModRevision, entry.Version}
+}
+
+// sortedWithinRevisions returns events in their order, but those of one revision in the order of their keys.
+func sortedWithinRevisions(events []kv.Event) []kv.Event {
+	all := slices.Clone(events)
 	for i := 0; i < len(all); {
 		j := i
 		for j < len(all) && all[j].ModRevision == all[i].ModRevision {
 			j++
 		}
-		slices.SortFunc(all[i:j], func(a, b Seen) int { return strings.Compare(a.Key, b.Key) })
+		slices.SortFunc(all[i:j], func(a, b kv.Event) int { return strings.Compare(a.Key, b.Key) })
 		i = j
 	}
 	return all
 }
 
-// Difference returns "" if want and got are the same. Otherwise it returns a diff of the place where they first differ.
-func (e *Env) Difference(want, got []Seen) string {
-	if slices.Equal(want, got) {
-		return ""
-	}
+// difference returns a diff of the place where want and got first differ.
+func (e *Env) difference(want, got []Seen) string {
 	first := 0
 	for first < len(want) && first < len(got) && want[first] == got[first] {
 		first++
@@ -88,12 +122,23 @@ func (e *Env) Difference(want, got []Seen) string {
 		len(want), len(got), max(0, first-1), cmp.Diff(part(want), part(got), whole))
 }
 
-// Brief shows a key or a value. It shows the hash of a long one.
+// long is how many bytes a key or a value may have that is shown as a whole.
+const long = 400
+
+// Brief shows a key or a value. It shows only the beginning of a long one.
 func Brief(text string) string {
-	if len(text) <= 400 {
+	if len(text) <= long {
 		return strconv.Quote(text)
 	}
-	return fmt.Sprintf("%d bytes, %q..., sha256 %x", len(text), text[:20], sha256.Sum256([]byte(text)))
+	return fmt.Sprintf("%d bytes, %q...", len(text), text[:20])
+}
+
+// hashed is Brief, with the hash of a long text. So two texts that differ look different.
+func hashed(text string) string {
+	if len(text) <= long {
+		return Brief(text)
+	}
+	return fmt.Sprintf("%s, sha256 %x", Brief(text), sha256.Sum256([]byte(text)))
 }
 
 // Short shows a key without the prefix that all keys of a check have.

@@ -1,9 +1,11 @@
 package suite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,7 +46,7 @@ func (e *Env) Bounded() (context.Context, context.CancelFunc) {
 
 var ErrInVain = errors.New("waited in vain")
 
-// Write does one write, which may fail. If it does not fail, it is entered in the ledger.
+// Write does one write, which may fail. If it does not fail, it is entered in the ledger, which keeps ops and their values.
 func (e *Env) Write(what string, do func(context.Context) (kv.Revision, error), ops ...kv.Op) (kv.Revision, error) {
 	ctx, cancel := e.Bounded()
 	defer cancel()
@@ -73,9 +75,13 @@ func (e *Env) TryDelete(s Store, key string, conditions ...kv.Condition) (kv.Rev
 
 // TryCommit is only for checks that need the ability Commit.
 func (e *Env) TryCommit(s Store, ops ...kv.Op) (kv.Revision, error) {
+	kept := slices.Clone(ops) // the check may change the values afterwards
+	for i := range kept {
+		kept[i].Value = bytes.Clone(kept[i].Value)
+	}
 	return e.Write("commit "+e.describeOps(ops), func(ctx context.Context) (kv.Revision, error) {
 		return s.(Committer).Commit(ctx, ops...)
-	}, ops...)
+	}, kept...)
 }
 
 // Put puts a key, and ends the check if that fails. So do the two below.
@@ -134,7 +140,7 @@ func (e *Env) ExpectSnapshot(r kv.Range, got kv.Snapshot) {
 			}
 		}
 	}
-	if diff := e.Difference(SeenEntries(e.Ledger.EntriesAt(r, got.Revision)), SeenEntries(own)); diff != "" {
+	if diff := e.EntriesDiffer(e.Ledger.EntriesAt(r, got.Revision), own); diff != "" {
 		e.Errorf("the entries of %s at revision %d are not those that were written up to then:\n%s", e.ShortRange(r), got.Revision, diff)
 	}
 }

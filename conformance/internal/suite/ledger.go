@@ -1,7 +1,6 @@
 package suite
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -17,6 +16,13 @@ type ledger struct {
 	mu      sync.Mutex
 	changes []change
 	keys    map[string]bool
+
+	// What was computed from the first changes, so that a check which asks after each write does not compute all of it again. The changes
+	// are in order of revision up to there.
+
+	computed int
+	made     events.List         // the events that these changes have made
+	live     map[string]kv.Entry // the entries after these changes
 }
 
 type change struct {
@@ -24,18 +30,15 @@ type change struct {
 	ops []kv.Op
 }
 
+// add enters a write. The ledger keeps ops and their values.
 func (l *ledger) add(rev kv.Revision, ops ...kv.Op) {
-	own := slices.Clone(ops)
-	for i := range own {
-		own[i].Value = bytes.Clone(own[i].Value)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.changes = append(l.changes, change{rev, own})
+	l.changes = append(l.changes, change{rev, ops})
 	if l.keys == nil {
 		l.keys = make(map[string]bool)
 	}
-	for _, op := range own {
+	for _, op := range ops {
 		l.keys[op.Key] = true
 	}
 }
@@ -58,33 +61,50 @@ func (l *ledger) Last() kv.Revision {
 	return last
 }
 
-// events returns all events in order of revision, and within one revision in order of key. An acknowledged deletion of a key that did not
-// exist has made no event.
-func (l *ledger) events() events.List {
-	l.mu.Lock()
-	changes := slices.Clone(l.changes)
-	l.mu.Unlock()
-	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.rev, b.rev) })
-	var all events.List
-	live := make(map[string]kv.Entry)
-	for _, c := range changes {
+// compute brings made and live up to all changes. The events are in order of revision, and within one revision in order of key. An
+// acknowledged deletion of a key that did not exist has made no event. The caller holds mu.
+func (l *ledger) compute() {
+	before, rest := l.changes[:l.computed], l.changes[l.computed:]
+	byRevision := func(a, b change) int { return cmp.Compare(a.rev, b.rev) }
+	slices.SortStableFunc(rest, byRevision)
+	if n := len(before); l.live == nil || n > 0 && len(rest) > 0 && rest[0].rev < before[n-1].rev {
+		// A write was acknowledged after one of a later revision.
+		slices.SortStableFunc(l.changes, byRevision)
+		rest, l.made, l.live = l.changes, nil, make(map[string]kv.Entry)
+	}
+	for _, c := range rest {
 		ops := slices.Clone(c.ops)
 		slices.SortFunc(ops, func(a, b kv.Op) int { return strings.Compare(a.Key, b.Key) })
-		made := events.Written(live, c.rev, ops...)
-		made.Apply(live)
-		all = append(all, made...)
+		made := events.Written(l.live, c.rev, ops...)
+		made.Apply(l.live)
+		l.made = append(l.made, made...)
 	}
-	return all
+	l.computed = len(l.changes)
 }
 
 // EventsAfter returns the events in r after the revision after.
 func (l *ledger) EventsAfter(r kv.Range, after kv.Revision) []kv.Event {
-	return l.events().After(after).In(r)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.compute()
+	return l.made.After(after).In(r)
 }
 
 // EntriesAt returns what r held at revision rev, sorted by key.
 func (l *ledger) EntriesAt(r kv.Range, rev kv.Revision) []kv.Entry {
-	return events.Sorted(l.events().UpTo(rev).In(r).Entries())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.compute()
+	if then := l.made.UpTo(rev); len(then) < len(l.made) {
+		return events.Sorted(then.In(r).Entries())
+	}
+	in := make(map[string]kv.Entry)
+	for key, entry := range l.live {
+		if r.Contains(key) {
+			in[key] = entry
+		}
+	}
+	return events.Sorted(in)
 }
 
 // Forget drops the writes after rev. The store has lost them.
@@ -92,4 +112,5 @@ func (l *ledger) Forget(rev kv.Revision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.changes = slices.DeleteFunc(l.changes, func(c change) bool { return c.rev > rev })
+	l.computed, l.made, l.live = 0, nil, nil
 }

@@ -5,44 +5,40 @@ import (
 	"runtime/metrics"
 )
 
-// Freed returns by how many bytes release makes the heap of the process smaller. Only a check that runs alone may call it, because all
-// checks share the heap.
-func (e *Env) Freed(release func()) int {
-	before := e.Settled()
-	release()
-	return before - liveHeap()
-}
-
-// Settled returns how many bytes are reachable, once that number no longer changes. Events that are still arriving belong to it. What a
-// server in this process drops a moment later does not.
-func (e *Env) Settled() int {
-	const attempts = 20 // something else in the process may allocate all the time
-	before := liveHeap()
+// SettledHeap returns how many bytes are reachable, once that number no longer changes. Events that are still arriving belong to it. What a
+// server in this process drops a moment later does not. Only a check that runs alone may call it, because all checks share the heap. That
+// is also true of [LiveHeap].
+func SettledHeap() int {
+	const attempts = 100 // something else in the process may allocate all the time
+	before := LiveHeap()
 	for range attempts {
-		now := liveHeap()
+		now := collect()
 		if change := max(now-before, before-now); change <= max(16<<10, now/1000) {
-			return now
+			return min(now, before)
 		}
 		before = now
 	}
 	return before
 }
 
-// liveHeap returns how many bytes are reachable. It measures several times, because another goroutine may allocate meanwhile, and returns
+// LiveHeap returns how many bytes are reachable. It measures several times, because another goroutine may allocate meanwhile, and returns
 // the smallest result. What is held is in each result.
-func liveHeap() int {
+func LiveHeap() int {
 	const settle, measure = 2, 3 // an object with a finalizer, or in a pool, survives one collection
 	for range settle {
 		runtime.GC()
 	}
-	var least int
-	for i := range measure {
-		runtime.GC()
-		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(sample)
-		if live := int(sample[0].Value.Uint64()); i == 0 || live < least {
-			least = live
-		}
+	least := collect()
+	for range measure - 1 {
+		least = min(least, collect())
 	}
 	return least
+}
+
+// collect returns how many bytes a collection has found to be reachable.
+func collect() int {
+	runtime.GC()
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return int(sample[0].Value.Uint64())
 }

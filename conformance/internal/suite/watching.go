@@ -229,7 +229,7 @@ func (w *Watching) ExpectEvents(got []kv.Event, after, through kv.Revision) {
 			own = append(own, event)
 		}
 	}
-	if diff := w.E.Difference(SeenEvents(want), SeenEvents(own)); diff != "" {
+	if diff := w.E.eventsDiffer(want, own); diff != "" {
 		w.E.Errorf("%s: the events after revision %d, up to %d, are not those that were written:\n%s", w, after, through, diff)
 	}
 }

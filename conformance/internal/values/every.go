@@ -19,7 +19,7 @@ var everyUpdateChecks = []check{
 	}},
 	{"V4", "beyond-the-backlog", "puts hundreds of times while a watcher with a backlog of one update does not read: it then reads them from the store's history", 0, func(e *env) {
 		f, seen := e.everyUpdate(value.WithBacklog(1))
-		last := e.burst(8, 300)
+		last := e.burst(30, 300)
 		e.givesEach(f, seen, last)
 		e.givesEach(f, last, e.burst(4, 40))
 		f.HasNothing()

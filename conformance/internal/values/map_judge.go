@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/watchkv/watchkv/conformance/internal/suite"
 	"github.com/watchkv/watchkv/kv"
 )
 
@@ -32,8 +31,8 @@ func (r *mapReader) judge() {
 
 // heldThen requires that v shows what the range held at its revision.
 func (r *mapReader) heldThen(v View) {
-	want := suite.SeenEntries(r.e.Ledger.EntriesAt(r.e.part(), v.Revision()))
-	if diff := r.e.Difference(want, r.seen(v)); diff != "" {
+	want := r.e.Ledger.EntriesAt(r.e.part(), v.Revision())
+	if diff := r.e.EntriesDiffer(want, r.entries(v)); diff != "" {
 		r.e.Fatalf("%s returned a View of revision %d that differs from what the range held then:\n%s", r.Name, v.Revision(), diff)
 	}
 	if v.Len() != len(want) {
@@ -46,16 +45,15 @@ func (r *mapReader) heldThen(v View) {
 	}
 }
 
-// seen returns what a View shows, in the form in which entries are compared.
-func (r *mapReader) seen(v View) []suite.Seen {
-	var entries []kv.Entry
+// entries returns what a View shows.
+func (r *mapReader) entries(v View) (entries []kv.Entry) {
 	for key, item := range v.All() {
 		entries = append(entries, kv.Entry{
 			Key: key, Value: []byte(r.newestText(key, item)),
 			CreateRevision: item.CreateRevision, ModRevision: item.ModRevision, Version: item.Version,
 		})
 	}
-	return suite.SeenEntries(entries)
+	return entries
 }
 
 // newestText returns the newest value of a key, good or bad.

@@ -18,7 +18,7 @@ var newestChecks = []check{
 		slow, quick := e.follow(v, "the slow watcher"), e.follow(v, "the quick watcher")
 		slow.Gives("initial")
 		e.Streaming(1)
-		last := e.burst(16, 1000)
+		last := e.burst(40, 1000)
 		quick.Gives("last", value.AtLeast[string](last))
 		if got := slow.Gives("last"); got.Revision != last {
 			e.Fatalf("the last put was at revision %d, but Revision returns %d", last, got.Revision)

@@ -223,9 +223,9 @@ func (e *env) yield() {
 	<-ctx.Done()
 }
 
-// fillRange puts n keys of the range, by several concurrent writers.
+// fillRange puts n keys of the range, by many concurrent writers: that is less work for a server than one after another.
 func (e *env) fillRange(n int) {
-	const writers = 8
+	const writers = 32
 	e.Parallel(writers, func(w int) error {
 		for i := w; i < n; i += writers {
 			if _, err := e.TryPut(e.Store, e.in(fmt.Sprintf("key-%03d", i)), "v"); err != nil {
