@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -58,15 +57,16 @@ func (m *mutant) now() kv.Revision {
 	return s.Revision
 }
 
-// betweenStatements is the time between two statements to a server: others come to their turn, until one of them has written.
+// betweenStatements is the time between two statements to a server. It ends early when another writer has written.
 func (m *mutant) betweenStatements() {
 	before := m.now()
-	for range 100 {
-		if runtime.Gosched(); m.now() != before {
-			return
-		}
+	for began := time.Now(); m.now() == before && time.Since(began) < time.Millisecond; {
+		time.Sleep(10 * time.Microsecond)
 	}
 }
+
+// untilAnswered is the time that the answer of a server takes.
+func (m *mutant) untilAnswered() { time.Sleep(200 * time.Microsecond) }
 
 // swapPage keeps a page, and returns the one kept before.
 func (m *mutant) swapPage(page []kv.Entry) []kv.Entry {

@@ -28,6 +28,7 @@ var cornerMutants = []mutation{
 		}
 		own.snapshot, own.err = m.Store.Get(ctx, r)
 		m.betweenStatements()
+		m.untilAnswered()
 		m.known.Delete(r)
 		close(own.done)
 		return clone(own.snapshot), own.err
