@@ -96,6 +96,7 @@ func TestAHundredSlowReadsReconnectAClientOnce(t *testing.T) {
 // blocking returns a client whose Dial returns only when it is connected. It is closed after an hour, so that a call that hangs ends.
 func (c *counting) blocking() *clientv3.Client {
 	client := c.client(func(config clientv3.Config) clientv3.Config {
+		//lint:ignore SA1019 etcd's client still honours it
 		config.DialOptions = append(config.DialOptions, grpc.WithBlock())
 		return config
 	})
