@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -32,8 +34,12 @@ func Keep(ctx context.Context, client *clientv3.Client, i Instance) error {
 	if i.Logger == nil {
 		i.Logger = slog.New(slog.DiscardHandler)
 	}
+	var leases []held
+	defer func() { revoke(context.WithoutCancel(ctx), client, leases, i.TTL) }()
 	for {
-		err := i.once(ctx, client)
+		lease, err := i.once(ctx, client)
+		now := time.Now()
+		leases = append(slices.DeleteFunc(leases, func(l held) bool { return l.until.Before(now) }), lease)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -47,28 +53,29 @@ func Keep(ctx context.Context, client *clientv3.Client, i Instance) error {
 
 var errLeaseLost = errors.New("the lease is lost")
 
+// held is a lease that may have the key: if the answer to the put was lost, the put may have happened.
+type held struct {
+	lease clientv3.LeaseID // zero for none
+	until time.Time        // when it has expired at the latest, if nothing keeps it alive
+}
+
 // once announces the instance with a new lease, and returns when that lease is lost.
-func (i Instance) once(ctx context.Context, client *clientv3.Client) error {
+func (i Instance) once(ctx context.Context, client *clientv3.Client) (l held, err error) {
 	seconds := max(1, int64((i.TTL+time.Second-1)/time.Second))
 	lease, err := within(ctx, i.TTL, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
 		return client.Grant(ctx, seconds)
 	})
 	if err != nil {
-		return fmt.Errorf("grant a lease: %w", err)
+		return l, fmt.Errorf("grant a lease: %w", err)
 	}
-	defer func() {
-		if ctx.Err() != nil { // the instance ends; otherwise the lease may expire
-			within(context.WithoutCancel(ctx), i.TTL, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
-				return client.Revoke(ctx, lease.ID)
-			})
-		}
-	}()
+	l.lease = lease.ID
+	defer func() { l.until = time.Now().Add(time.Duration(lease.TTL) * time.Second) }()
 
-	held, cancel := context.WithCancel(ctx)
+	holding, cancel := context.WithCancel(ctx)
 	defer cancel()
-	alive, err := client.KeepAlive(held, lease.ID) // its channel is closed when the lease has expired
+	alive, err := client.KeepAlive(holding, lease.ID) // its channel is closed when the lease has expired
 	if err != nil {
-		return fmt.Errorf("keep the lease: %w", err)
+		return l, fmt.Errorf("keep the lease: %w", err)
 	}
 	put := func() error {
 		_, err := within(ctx, i.TTL, func(ctx context.Context) (*clientv3.PutResponse, error) {
@@ -77,28 +84,41 @@ func (i Instance) once(ctx context.Context, client *clientv3.Client) error {
 		return err
 	}
 	if err := put(); err != nil {
-		return fmt.Errorf("put the key: %w", err)
+		return l, fmt.Errorf("put the key: %w", err)
 	}
 	// If the key is deleted, put it again. An operator may delete it. Or an older lease of this instance expires, to which a late put has bound the
 	// key.
-	own := value.New(etcd.New(client), i.Key, value.Bytes).Chan(held)
+	own := value.New(etcd.New(client), i.Key, value.Bytes).Chan(holding)
 	for {
 		select {
 		case _, ok := <-alive:
 			if !ok {
-				return errLeaseLost
+				return l, errLeaseLost
 			}
 		case r, ok := <-own:
 			if !ok {
-				return errors.New("the key cannot be watched")
+				return l, errors.New("the key cannot be watched")
 			}
 			if errors.Is(r.Err, value.ErrDeleted) {
 				if err := put(); err != nil {
-					return fmt.Errorf("put the key again: %w", err)
+					return l, fmt.Errorf("put the key again: %w", err)
 				}
 			}
 		}
 	}
+}
+
+// revoke revokes leases, so that clients need not wait until they expire.
+func revoke(ctx context.Context, client *clientv3.Client, leases []held, timeout time.Duration) {
+	var revoking sync.WaitGroup
+	for _, l := range leases {
+		if l.lease != 0 {
+			revoking.Go(func() {
+				within(ctx, timeout, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) { return client.Revoke(ctx, l.lease) })
+			})
+		}
+	}
+	revoking.Wait()
 }
 
 // within makes one request with the timeout d.

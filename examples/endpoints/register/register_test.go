@@ -10,6 +10,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/watchkv/watchkv/examples/endpoints/register"
 	"github.com/watchkv/watchkv/kv/etcd"
@@ -91,6 +92,39 @@ func TestAnInstanceIsRegisteredWhileItRuns(t *testing.T) {
 		if r.log.Len() > 0 {
 			r.t.Errorf("nothing went wrong, but the log says %s", &r.log)
 		}
+	})
+}
+
+// The put happened, so clients see the instance. The instance does not know that, and is about to try again.
+func TestAnInstanceThatEndsIsRemovedAlsoIfTheAnswerToItsPutWasLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := etcdmem.Start(t, 3)
+		config := etcd.KeepAlive(cluster.ClientConfig())
+		config.DialOptions = append(config.DialOptions, grpc.WithChainUnaryInterceptor(
+			func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				err := invoke(ctx, method, request, reply, conn, opts...)
+				if strings.HasSuffix(method, "/Put") {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return err
+			}))
+		client, err := clientv3.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- register.Keep(ctx, client, register.Instance{Key: key, Value: []byte("here"), TTL: ttl})
+		}()
+		r := &registered{t: t, reader: cluster.Client()}
+		r.want(true, "has just begun")
+		time.Sleep(ttl - time.Second + time.Second/4) // the put was given up, and the next attempt has not begun
+		stop()
+		<-ended
+		r.want(false, "has ended a second ago")
 	})
 }
 
