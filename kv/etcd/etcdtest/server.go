@@ -54,6 +54,8 @@ func newConfig(s wire.Settings, logger *zap.Logger) *embed.Config {
 	cfg.UnsafeNoFsync = true
 	cfg.BcryptCost = 4 // the minimum
 	cfg.EnableGRPCGateway = false
+	// A compaction reads all revisions from the first on. By default it pauses after each thousand.
+	cfg.CompactionBatchLimit = 1 << 20
 	return cfg
 }
 
