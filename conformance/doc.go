@@ -44,7 +44,8 @@
 // # What the checks expect of revisions
 //
 // Revisions must rise, and only a write may make one. So all checks can share one server, one after the other, and a store may
-// skip numbers. The checks of one run do not run concurrently. Two runs may, on stores that share nothing.
+// skip numbers. On one backend the checks do not run concurrently. [Run] can divide them among several equal backends that share
+// nothing, and two runs may be concurrent on such backends.
 //
 // Two checks of W11 measure the heap of the process. They wait until no other check runs in the process, and others wait for
 // them. So the test should not be parallel with tests that use much memory.

@@ -17,26 +17,43 @@ import (
 // Run tests b. Each check is a subtest named after its guarantee: TestConformance/W5/catch-up. A check that the backend does
 // not claim, or that has nothing to check, is skipped with the reason. The log ends with a summary of all guarantees; go
 // test -v shows it.
-func Run(t *testing.T, b Backend) {
+//
+// A run against servers mostly waits for them. With others, the checks take turns on b and on each of the others, one at a time on each, and
+// as many run in parallel as go test -parallel allows. The others must be like b, and share nothing with b or with each other.
+func Run(t *testing.T, b Backend, others ...Backend) {
 	t.Helper()
-	s, err := suite.New(t.Context(), suite.Backend(b), allChecks())
-	if err != nil {
-		t.Fatal(err)
+	var suites []*suite.Suite
+	for _, b := range append([]Backend{b}, others...) {
+		s, err := suite.New(t.Context(), suite.Backend(b), allChecks())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.Probe(); err != nil {
+			t.Fatal(err)
+		}
+		suites = append(suites, s)
 	}
-	defer s.Close()
-	if err := s.Probe(); err != nil {
-		t.Fatal(err)
+	idle := make(chan *suite.Suite, len(suites))
+	for _, s := range suites {
+		idle <- s
 	}
-	var outcomes []suite.Outcome
+	checks := suites[0].Checks
+	outcomes := make([]suite.Outcome, len(checks))
 	for _, g := range suite.InTurn() {
 		t.Run(g.ID, func(t *testing.T) {
-			for _, c := range s.Checks {
+			for i, c := range checks {
 				if c.Guarantee != g.ID {
 					continue
 				}
 				t.Run(c.Name, func(t *testing.T) {
+					if len(suites) > 1 {
+						t.Parallel()
+					}
+					s := <-idle
+					defer func() { idle <- s }()
 					o := s.Run(c, t.Name())
-					outcomes = append(outcomes, o)
+					outcomes[i] = o
 					switch {
 					case o.Moot != "":
 						t.Skip("nothing to check: " + o.Moot)
@@ -49,10 +66,12 @@ func Run(t *testing.T, b Backend) {
 			}
 		})
 	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
+	for _, s := range suites {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
-	t.Log(s.Summarize(outcomes))
+	t.Log(suites[0].Summarize(outcomes))
 }
 
 // Check tests b without package testing. It returns every broken check as a [*Broken], joined, or nil. With only, it runs

@@ -17,7 +17,7 @@ import (
 type Env struct {
 	T
 	Trace   *recorder // the same as T
-	suite   *suite
+	suite   *Suite
 	watches *atomic.Int32 // how many watches were begun
 	Backend Backend
 	Store   Store

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 )
 
-// suite is one run of checks against one backend.
-type suite struct {
+// Suite is one run of checks against one backend.
+type Suite struct {
 	ctx     context.Context
 	backend Backend
 	Checks  []Check // all checks, in order
@@ -27,17 +27,17 @@ type suite struct {
 }
 
 // New returns a run of checks against b. The caller closes the run.
-func New(ctx context.Context, b Backend, checks []Check) (*suite, error) {
+func New(ctx context.Context, b Backend, checks []Check) (*Suite, error) {
 	if err := b.validate(checks); err != nil {
 		return nil, err
 	}
 	inTurn := slices.Clone(checks)
 	slices.SortStableFunc(inTurn, func(a, b Check) int { return turn(a.Guarantee) - turn(b.Guarantee) })
-	return &suite{ctx: ctx, backend: b, Checks: inTurn, id: rand.Text()[:8]}, nil
+	return &Suite{ctx: ctx, backend: b, Checks: inTurn, id: rand.Text()[:8]}, nil
 }
 
 // Check runs all checks, or only those of the given guarantees and paths.
-func (s *suite) Check(only ...string) ([]Outcome, error) {
+func (s *Suite) Check(only ...string) ([]Outcome, error) {
 	checks, err := s.choose(only)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (s *suite) Check(only ...string) ([]Outcome, error) {
 	return outcomes, nil
 }
 
-func (s *suite) choose(only []string) ([]Check, error) {
+func (s *Suite) choose(only []string) ([]Check, error) {
 	if len(only) == 0 {
 		return s.Checks, nil
 	}
@@ -94,7 +94,7 @@ type Outcome struct {
 // running is a lock that every check of the process holds while it runs. A check that measures the process holds it alone.
 var running sync.RWMutex
 
-func (s *suite) Run(c Check, name string) Outcome {
+func (s *Suite) Run(c Check, name string) Outcome {
 	if reason := s.backend.moot(c); reason != "" {
 		return Outcome{Check: c, Moot: reason}
 	}
@@ -118,7 +118,7 @@ func (s *suite) Run(c Check, name string) Outcome {
 }
 
 // Probe opens a store and closes it again. Without it, if Open of a backend failed, every check would report the same failure.
-func (s *suite) Probe() error {
+func (s *Suite) Probe() error {
 	r := record(s.ctx, "open", s.backend.patience(), func(r *recorder) { s.open(r, "open") })
 	if !r.failed() {
 		return nil
@@ -127,7 +127,7 @@ func (s *suite) Probe() error {
 }
 
 // open returns the env of a check, with a new store.
-func (s *suite) open(r *recorder, path string) *Env {
+func (s *Suite) open(r *recorder, path string) *Env {
 	s.opened++
 	e := &Env{
 		T:       r,
@@ -151,7 +151,7 @@ func (s *suite) open(r *recorder, path string) *Env {
 }
 
 // Close closes the shared store. It may be called again.
-func (s *suite) Close() error {
+func (s *Suite) Close() error {
 	if s.closed || s.recorder == nil {
 		return nil
 	}
@@ -167,7 +167,7 @@ func (s *suite) Close() error {
 
 // Summarize lists every guarantee with its outcome. A guarantee whose check was not run does not count as held, unless the store cannot
 // break it. The list says so.
-func (s *suite) Summarize(outcomes []Outcome) string {
+func (s *Suite) Summarize(outcomes []Outcome) string {
 	var lines []string
 	held, inPart, broken, notClaimed := 0, 0, 0, 0
 	for _, g := range Guarantees {
