@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // dropAtOnce is how many records Compact drops before it lets other calls run.

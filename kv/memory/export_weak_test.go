@@ -3,7 +3,7 @@ package memory
 import (
 	"weak"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // Alive has weak pointers to what a store holds in memory. They do not keep it alive.

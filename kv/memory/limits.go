@@ -3,8 +3,8 @@ package memory
 import (
 	"fmt"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // etcd counts about this many bytes in addition to keys and values. It limits the message that a member proposes to the

@@ -1,6 +1,6 @@
 package memory
 
-import "github.com/watchkv/watchkv/internal/mvcc"
+import "github.com/watchkv/watchkv/kv/internal/mvcc"
 
 // Option changes how [New] makes a store.
 type Option func(*settings)

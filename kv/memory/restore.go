@@ -3,8 +3,8 @@ package memory
 import (
 	"sync"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // Backup is the state of a store at one moment: its entries, its revision and its history. Take one with [Store.Backup]. It

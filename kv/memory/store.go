@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 var (

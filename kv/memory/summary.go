@@ -3,8 +3,8 @@ package memory
 import (
 	"context"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // Summarize implements [kv.Summarizer].

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // watch is one running watch: its position, and the channel that wakes it. It runs in the goroutine that iterates.

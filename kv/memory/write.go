@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // Put sets key to value and returns the new revision.

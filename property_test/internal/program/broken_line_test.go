@@ -15,7 +15,7 @@ import (
 
 // Each row has a line of kv/memory or of its core, and the same line with a mistake that is easily made.
 var brokenLines = []struct{ what, file, line, broken string }{
-	{"S3: a version does not rise", "internal/mvcc/store.go",
+	{"S3: a version does not rise", "kv/internal/mvcc/store.go",
 		"rec.Version = old.Version + 1",
 		"rec.Version = old.Version"},
 	{"deleting what does not exist makes a revision", "kv/memory/write.go",
@@ -24,7 +24,7 @@ var brokenLines = []struct{ what, file, line, broken string }{
 	{"a condition holds that does not", "kv/memory/write.go",
 		"if !c.Holds(modify) {",
 		"if !c.Holds(modify) && modify != 0 {"},
-	{"W4: a deletion at the revision of a compaction is lost", "internal/mvcc/store.go",
+	{"W4: a deletion at the revision of a compaction is lost", "kv/internal/mvcc/store.go",
 		"s.history.at(0).Modify < before",
 		"s.history.at(0).Modify <= before"},
 	{"W8: a watch that needs nothing of what is gone is refused", "kv/memory/watch.go",
@@ -36,7 +36,7 @@ var brokenLines = []struct{ what, file, line, broken string }{
 	{"W4: the first revision that a watch of the future wants does not wake it", "kv/memory/write.go",
 		"w.from <= revision",
 		"w.from < revision"},
-	{"W10: the key that is the prefix itself does not wake its watch", "internal/mvcc/index.go",
+	{"W10: the key that is the prefix itself does not wake its watch", "kv/internal/mvcc/index.go",
 		"if p.length > len(key) {",
 		"if p.length >= len(key) {"},
 }

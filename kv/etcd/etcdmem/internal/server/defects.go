@@ -3,7 +3,7 @@ package server
 import (
 	"slices"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // Defects are bugs that versions of etcd had. A server has those that are set. Package etcdmem describes them.

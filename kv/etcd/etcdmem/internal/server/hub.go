@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 const (

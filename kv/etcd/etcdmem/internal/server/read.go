@@ -8,7 +8,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // keysOf returns the keys of a request.

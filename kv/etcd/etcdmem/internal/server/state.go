@@ -6,7 +6,7 @@ import (
 	"sort"
 	"sync"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // State is the result of the changes in a cluster's log. All members of a cluster share it. It has the newest state, and enough of the past

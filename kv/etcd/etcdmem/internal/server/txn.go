@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // onlyReads reports whether all operations of r are reads. An inner transaction is not a read, whatever it does.

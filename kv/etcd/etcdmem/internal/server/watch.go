@@ -1,6 +1,6 @@
 package server
 
-import "github.com/watchkv/watchkv/internal/mvcc"
+import "github.com/watchkv/watchkv/kv/internal/mvcc"
 
 // watch is one watch of a stream.
 type watch struct {

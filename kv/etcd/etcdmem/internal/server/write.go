@@ -4,7 +4,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // everywhere calls f for each member when its process applies the change. A member that gets another one's state instead does not apply it.

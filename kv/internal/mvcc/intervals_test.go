@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
-	"github.com/watchkv/watchkv/internal/mvcc"
 	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // watched is an index, and the ranges of the watches that must be in it.

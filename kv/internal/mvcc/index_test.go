@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/watchkv/watchkv/internal/mvcc"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // The index is right if it finds exactly the watches whose ranges hold the key, each once.

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/watchkv/watchkv/internal/leaktest"
-	"github.com/watchkv/watchkv/internal/mvcc"
+	"github.com/watchkv/watchkv/kv/internal/mvcc"
 )
 
 // Forgotten history is not only out of reach. The store also keeps none of it in memory.
