@@ -121,9 +121,9 @@ func TestTheSummaryDistinguishesNotOfferedFromNotClaimed(t *testing.T) {
 		`W5 +held  +atomic.*\n +nothing to check: W5/live \(the store has no commits\)`,
 		`W2 +held  +ordered`,
 		`S6 +held in part .*\n +not claimed: S6/keys \(the backend says: not these keys\)`,
-		`Stater +not offered .*\n +nothing to check: Stater/fresh \(the store is no kv.Stater\)`,
-		`Acknowledger +not offered .*(\n +.*)*\n +nothing to check: Acknowledger/waiting \(the store is no kv.Acknowledger\)`,
-		`W7 +held in part .*(\n +.*)*\n +nothing to check: W7/on-request \(the store is no kv.ProgressRequester\)`,
+		`Stater +not offered .*\n +nothing to check: Stater/fresh \(the store is not a kv.Stater\)`,
+		`Acknowledger +not offered .*(\n +.*)*\n +nothing to check: Acknowledger/waiting \(the store is not a kv.Acknowledger\)`,
+		`W7 +held in part .*(\n +.*)*\n +nothing to check: W7/on-request \(the store is not a kv.ProgressRequester\)`,
 		`W13 +not claimed .*\n +not claimed: W13/restored \(needs Backend.Backup\)`,
 		`of \d+ guarantees \d+ held, \d+ held in part, 0 broken, \d+ not claimed`,
 	} {

@@ -190,7 +190,7 @@ var progressChecks = []check{
 func ability[T any](e *env) T {
 	s, ok := e.Store.(T)
 	if !ok {
-		e.Moot(fmt.Sprintf("the store is no %v", reflect.TypeFor[T]()))
+		e.Moot(fmt.Sprintf("the store is not a %v", reflect.TypeFor[T]()))
 	}
 	return s
 }
@@ -349,7 +349,7 @@ func (e *env) requestProgress() {
 	defer cancel()
 	err := kv.RequestProgress(ctx, e.Store)
 	if errors.Is(err, kv.ErrUnsupported) {
-		e.Moot("the store is no kv.ProgressRequester")
+		e.Moot("the store is not a kv.ProgressRequester")
 	}
 	e.Must("RequestProgress", err)
 }

@@ -42,7 +42,7 @@ var gapChecks = []check{
 		w := e.Watch(kv.Key(key), start)
 		w.Through(e.Put(key, "last")).ExpectAll()
 	}},
-	{"W1", "beside-writers", "gets and then watches, many times, while others write", 0, func(e *env) {
+	{"W1", "while-writing", "gets and then watches, many times, while others write", 0, func(e *env) {
 		var watches []*suite.Watching
 		others := e.Writers(3)
 		for range 20 {

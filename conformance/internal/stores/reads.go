@@ -89,7 +89,7 @@ var readChecks = []check{
 		heal()
 		e.expectFresh(e.Store, kv.Key(key), rev)
 	}},
-	{"S1", "beside-writers", "gets while four others put: each get sees every put that was acknowledged before it began, and is no older than the previous get", 0, func(e *env) {
+	{"S1", "while-writing", "gets while four others put: each get sees every put that was acknowledged before it began, and is no older than the previous get", 0, func(e *env) {
 		others := e.Writers(4)
 		var last kv.Revision
 		for range 25 {

@@ -145,7 +145,7 @@ func (s *Suite) open(r *recorder, path string) *Env {
 		r.Fatalf("Backend.Open returned no store")
 	}
 	if _, ok := e.Store.(Committer); s.backend.Commit && !ok {
-		r.Fatalf("Backend.Commit is claimed, but a %T is no kv.Committer", e.Store)
+		r.Fatalf("Backend.Commit is claimed, but a %T is not a kv.Committer", e.Store)
 	}
 	return e
 }

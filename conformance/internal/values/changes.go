@@ -33,7 +33,7 @@ var changesChecks = []check{
 		every.comesTo(last)
 		e.nextKeyArrives(newest, every)
 	}},
-	{"M3", "beside-writers", "gets while others put and delete eight keys: the View before with the changes is the next View, each time", 0, func(e *env) {
+	{"M3", "while-writing", "gets while others put and delete eight keys: the View before with the changes is the next View, each time", 0, func(e *env) {
 		newest, every := e.readBoth(e.newMap())
 		newest.next()
 		every.next()

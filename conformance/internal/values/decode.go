@@ -42,7 +42,7 @@ var decodeChecks = []check{
 		e.set("6")
 		allGive(followers, "6")
 	}},
-	{"V7", "told-once", "puts a bad value, gets it, and ends the store's watch: the bad value is read again and not returned again", 0, func(e *env) {
+	{"V7", "reported-once", "puts a bad value, gets it, and ends the store's watch: the bad value is read again and not returned again", 0, func(e *env) {
 		e.set("3")
 		followers := e.both(e.decoded(threes))
 		allGive(followers, "3")

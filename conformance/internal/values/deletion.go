@@ -30,7 +30,7 @@ var deletionChecks = []check{
 		}
 		e.nextArrives(append(followers, withDefault)...)
 	}},
-	{"V6", "not-told-to-the-new", "deletes a key, and then opens watchers: they do not return the deletion, and wait for a value", 0, func(e *env) {
+	{"V6", "not-reported-to-new-watchers", "deletes a key, and then opens watchers: they do not return the deletion, and wait for a value", 0, func(e *env) {
 		e.set("one")
 		v := e.value()
 		old := e.follow(v, "one opened before")
@@ -43,7 +43,7 @@ var deletionChecks = []check{
 		callsGive(calls, "two")
 		old.Gives("two")
 	}},
-	{"V6", "again-and-again", "deletes a key and creates it again, many times, and waits each time: every change is returned", 0, func(e *env) {
+	{"V6", "several-deletions", "deletes a key and creates it again, many times, and waits each time: every change is returned", 0, func(e *env) {
 		e.set("one")
 		followers := e.both(e.value())
 		allGive(followers, "one")
@@ -62,7 +62,7 @@ var deletionChecks = []check{
 	{"V6", "DeletedWhileAway", "deletes a key while the store is cut off, and compacts that history: the deletion is still reported after the heal", suite.Compact, func(e *env) {
 		e.deletedWhileAway(func(others suite.Store) { e.forgetHistoryVia(others) })
 	}},
-	{"V6", "made-again-unseen", "deletes a key and creates it again with the same bytes while the store is cut off: the new value is returned once", 0, func(e *env) {
+	{"V6", "recreated-unseen", "deletes a key and creates it again with the same bytes while the store is cut off: the new value is returned once", 0, func(e *env) {
 		e.set("one")
 		f := e.follow(e.value(), "the watcher of the newest")
 		first := f.Gives("one")
@@ -76,7 +76,7 @@ var deletionChecks = []check{
 		}
 		f.HasNothing()
 	}},
-	{"V6", "made-again-compacted", "the same, with that history compacted: versions and bytes are as before, and the new value is still returned", suite.Compact, func(e *env) {
+	{"V6", "recreated-compacted", "the same, with that history compacted: versions and bytes are as before, and the new value is still returned", suite.Compact, func(e *env) {
 		e.set("one")
 		f := e.follow(e.value(), "the watcher of the newest")
 		f.Gives("one")

@@ -93,7 +93,7 @@ var cancelChecks = []check{
 			}
 		})
 	}},
-	{"V8", "beside-updates", "cancels Gets just as updates arrive, many times: no update is lost, and none is returned twice", 0, func(e *env) {
+	{"V8", "while-updating", "cancels Gets just as updates arrive, many times: no update is lost, and none is returned twice", 0, func(e *env) {
 		f, seen := e.everyUpdate()
 		events, lost := 40, 0
 		for i := range events {
@@ -178,7 +178,7 @@ var closeChecks = []check{
 			e.faults.Clear()
 		}
 	}},
-	{"V9", "from-many-sides", "closes watchers from several goroutines during their first Gets, many times: each Get returns the value or ErrClosed, and no watch is left", 0, func(e *env) {
+	{"V9", "from-many-goroutines", "closes watchers from several goroutines during their first Gets, many times: each Get returns the value or ErrClosed, and no watch is left", 0, func(e *env) {
 		e.set("one")
 		v := e.value()
 		for range 20 {

@@ -25,7 +25,7 @@ var newestChecks = []check{
 		}
 		slow.HasNothing()
 	}},
-	{"V3", "beside-writers", "gets while others put: each Get returns a later revision than the Get before, and what was put at that revision", 0, func(e *env) {
+	{"V3", "while-writing", "gets while others put: each Get returns a later revision than the Get before, and what was put at that revision", 0, func(e *env) {
 		e.set("initial")
 		followers := e.both(e.value())
 		others := e.Traffic(3, func(n, i int) error {

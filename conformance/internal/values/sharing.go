@@ -182,7 +182,7 @@ var latestChecks = []check{
 			}
 		}
 	}},
-	{"V14", "beside-writers", "calls Latest from four goroutines while others write: it never goes back, and value and revision belong together", 0, func(e *env) {
+	{"V14", "while-writing", "calls Latest from four goroutines while others write: it never goes back, and value and revision belong together", 0, func(e *env) {
 		e.set("initial")
 		v := e.value()
 		f := e.follow(v, "the watcher of the newest")
