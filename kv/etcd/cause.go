@@ -89,9 +89,9 @@ func meaning(text string) string {
 	case begun && strings.HasSuffix(preface, "use of closed network connection"), handshake == "context deadline exceeded":
 		return "the server has accepted the connection and said nothing"
 	case begun && (preface == "EOF" || strings.HasSuffix(preface, "connection reset by peer")):
-		return "the server has closed the connection without a word (does it want TLS?)"
+		return "the server has closed the connection without an answer (does it want TLS?)"
 	case handshake == "EOF":
-		return "the server has closed the connection without a word (does it have TLS?)"
+		return "the server has closed the connection without an answer (does it have TLS?)"
 	case begun && strings.Contains(preface, "looked like an HTTP/1.1 header"):
 		return "the server speaks HTTP/1.1, as a web server does, and etcd at its port for other members"
 	}

@@ -44,7 +44,7 @@ func NewLink(dial Dial) *Link {
 	return l
 }
 
-// Swallow makes the network lose everything without a word, as when a cable is pulled: nothing that is sent arrives, in either
+// Swallow makes the network lose everything silently, as when a cable is pulled: nothing that is sent arrives, in either
 // direction, no connection ends, and new ones are not answered. After Heal, what was sent is delivered, as TCP sends it again.
 func (l *Link) Swallow() { l.become(swallowing) }
 
