@@ -151,7 +151,17 @@ func viewAtLeast(rev kv.Revision) value.GetOption[value.View[*string]] {
 
 // next returns the next View.
 func (r *mapReader) next(opts ...value.GetOption[value.View[*string]]) View {
-	v, err := r.Watcher.Next(opts...)
+	return r.returned(r.Watcher.Next(opts...))
+}
+
+// viewOf returns the View that a Get of r returns.
+func (r *mapReader) viewOf(call *valuetest.Call[value.View[*string]]) View {
+	got := call.Got()
+	return r.returned(got.Value, got.Err)
+}
+
+// returned notes what a Get of r has returned, which must be a View.
+func (r *mapReader) returned(v value.View[*string], err error) View {
 	if err != nil {
 		r.e.Fatalf("Get of %s returned the error %q, want a View; %s", r.Name, err, r.Status())
 	}
