@@ -20,6 +20,9 @@ const (
 	saveAgain = time.Minute
 	// saveShare bounds the part of the time that saves take.
 	saveShare = 20
+	// renewEvery is the shortest time after which what was saved is saved again only because the store has confirmed it. It is a quarter of
+	// WithMaxStaleness if that is longer.
+	renewEvery = time.Minute
 	// loadTimeout is how long the first read waits for what was last known, if the watchers do not wait longer.
 	loadTimeout = time.Second
 )
@@ -80,11 +83,18 @@ func (k *keeper[T]) keep(ctx, upstream context.Context) {
 	use := time.NewTimer(time.Until(k.began.Add(k.state.config.lastKnownAfter)))
 	defer use.Stop()
 	s := saver[T]{keeper: k, saved: k.last}
+	if k.last != nil {
+		s.confirmed = k.last.kept.confirmed
+	}
 	var due, again <-chan time.Time
 	save := func() {
 		if due, again = nil, nil; !s.save(false) {
 			again = time.After(max(s.pause, time.Until(s.next)))
 		}
+	}
+	var confirmed <-chan struct{} // nil if nothing becomes too old
+	if k.state.config.MaxStaleness > 0 {
+		confirmed = k.state.fresh.Confirmed.Load().Next
 	}
 	for {
 		select {
@@ -98,6 +108,11 @@ func (k *keeper[T]) keep(ctx, upstream context.Context) {
 			save()
 		case <-again:
 			save()
+		case <-confirmed:
+			confirmed = k.state.fresh.Confirmed.Load().Next
+			if again == nil && s.renews() {
+				save()
+			}
 		case <-ctx.Done():
 			s.save(true)
 			return
@@ -267,15 +282,24 @@ type saver[T any] struct {
 	*keeper[T]
 	saved *update[T] // what was saved last
 	known *update[T] // what was to be saved last
+	at    time.Time  // when something was saved last
 	next  time.Time  // no save before
 
-	pause time.Duration // before a save that failed is tried again; it doubles
+	confirmed time.Time     // when the store had confirmed what was saved last
+	pause     time.Duration // before a save that failed is tried again; it doubles
 }
 
-// save saves what was offered, or the last one again: if that has failed, and if it is the last save, because the store may have confirmed it
-// since. It reports whether that has worked.
+// renews reports whether what was saved is to be saved again when the store has confirmed it.
+func (s *saver[T]) renews() bool {
+	limit := s.state.config.MaxStaleness
+	now := time.Now()
+	return limit > 0 && now.Sub(s.at) >= max(renewEvery, limit/4) && !now.Before(s.next)
+}
+
+// save saves what was offered, or the last one again: if that has failed, or if the store has confirmed it since and this is the last save
+// or long after the one before. It reports whether that has worked.
 func (s *saver[T]) save(last bool) bool {
-	u, confirmed := s.take()
+	u, at := s.take()
 	if u != nil {
 		s.known = u
 	}
@@ -283,20 +307,20 @@ func (s *saver[T]) save(last bool) bool {
 	if u != nil && u.bad() != nil && s.unloaded.Load() {
 		return true // what was saved before may have the good value
 	}
-	if u == nil || !last && s.saved != nil && u.SameAs(&s.saved.Position) {
+	if u == nil || s.saved != nil && u.SameAs(&s.saved.Position) && !(at.After(s.confirmed) && (last || s.renews())) {
 		return true
 	}
 	state := s.state
 	began := time.Now()
 	snapshot := kv.Snapshot{Revision: u.Revision, Entries: state.face.entries(u)}
-	err := state.config.lastKnown.Save(context.Background(), state.subject.Range, snapshot, confirmed)
+	err := state.config.lastKnown.Save(context.Background(), state.subject.Range, snapshot, at)
 	s.next = time.Now().Add(max(saveEvery, saveShare*time.Since(began)))
 	if err != nil {
 		s.pause = min(max(saveEvery, 2*s.pause), saveAgain)
 		s.failed("what is known cannot be saved", err)
 		return false
 	}
-	s.saved, s.failure, s.pause = u, "", 0
+	s.saved, s.confirmed, s.at, s.failure, s.pause = u, at, time.Now(), "", 0
 	state.health.NotKept(nil)
 	return true
 }

@@ -108,6 +108,10 @@ func WithBacklog(updates int) Option { return func(c *config) { c.backlog = upda
 // grow to a minute. The last [Watcher.Close] waits until saving has ended. A Map also saves a bad value if no good value of its key is known,
 // so that no key is missing. Errors are logged and reported in [Status].LastKnownError. They never end anything.
 //
+// The time of what is saved is that at which the store confirmed it. With [WithMaxStaleness] of d, what does not change is saved again when
+// the store has confirmed it, once every d/4 and at most once a minute. So it can be used after a crash, however long ago its last change was.
+// Without a limit, the time is that of the last change or of the last Close.
+//
 // Watchers for [EveryUpdate], and a Get with [AtLeast], wait for the store. A value that the store confirmed longer ago than
 // [WithMaxStaleness] allows is not used, nor is one that was confirmed in the future, as the clock has it. The store no longer confirms a good
 // value that has a bad one after it. What is saved of a Map is as old as the oldest of its values: if one of them is too old, all wait for the

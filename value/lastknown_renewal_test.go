@@ -1,0 +1,105 @@
+package value_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/watchkv/watchkv/kv"
+	"github.com/watchkv/watchkv/value"
+)
+
+// A program that is killed saves nothing. What it has saved must not be too old just because nobody has changed the value for long.
+func TestWhatIsSavedDoesNotGetTooOldWhileTheStoreConfirmsIt(t *testing.T) {
+	const limit = time.Hour
+	for _, c := range []struct {
+		name string
+		keep func(b *lastBed, opts ...value.Option) (stop func())
+	}{
+		{"a value", func(b *lastBed, opts ...value.Option) func() { return b.value(opts...).KeepCurrent() }},
+		{"a bundle", func(b *lastBed, opts ...value.Option) func() {
+			return value.NewBundle(b.Store, kv.Prefix("/a"), func(all []kv.Entry) (string, error) { return strict(all[0].Value) },
+				append(opts, value.WithLastKnown(b.kept, lastAfter))...).KeepCurrent()
+		}},
+		{"a Map", func(b *lastBed, opts ...value.Option) func() { return b.strictMap(opts...).KeepCurrent() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onLastKnown(t, func(b *lastBed) {
+				m := new(memo)
+				b.kept = m
+				b.put("7")
+				stop := c.keep(b, value.WithMaxStaleness(limit))
+				time.Sleep(100 * limit)
+				killed := time.Now()
+				m.loaded, m.time = m.last()
+				saves := m.count()
+				stop()
+				if age := killed.Sub(m.time); age > limit/4+time.Minute {
+					t.Fatalf("promised: the store confirms the value each minute, and every %v that is saved\nhappened: the time of what was saved last is %v ago", limit/4, age)
+				}
+				if most := 4*100 + 2; saves > most {
+					t.Errorf("promised: an unchanged value is saved again every %v\nhappened: %d saves in %v, want at most %d", limit/4, saves, 100*limit, most)
+				}
+
+				b.Cut() // the store does not answer after the restart
+				v := b.value(value.WithMaxStaleness(limit))
+				w := v.Watch()
+				defer w.Close()
+				b.gives(w, 7)
+				b.isMarked(v, 7, true)
+			})
+		})
+	}
+}
+
+func TestWhatIsConfirmedOftenIsSavedOnceAMinute(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := new(memo)
+		b.kept = m
+		b.put("7")
+		stop := b.value(value.WithMaxStaleness(2 * time.Second)).KeepCurrent()
+		time.Sleep(time.Hour)
+		saves := m.count()
+		stop()
+		if saves < 55 || saves > 62 {
+			t.Errorf("promised: what the store confirms every second is saved once a minute\nhappened: %d saves in an hour", saves)
+		}
+	})
+}
+
+// The read after a restart confirms what was loaded, so that it need not be saved with another change.
+func TestWhatWasLoadedAndIsConfirmedIsSavedWithItsNewTime(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		b.put("7")
+		snapshot, err := b.memory.Get(b.Context(), kv.Key("/a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &memo{loaded: snapshot, time: time.Now().Add(-40 * time.Minute)}
+		b.kept = m
+		stop := b.value(value.WithMaxStaleness(time.Hour)).KeepCurrent()
+		time.Sleep(time.Minute)
+		saved := m.count() > 0
+		stop()
+		if !saved {
+			t.Errorf("promised: what was loaded is saved with the time at which the store has confirmed it again\nhappened: nothing was saved in the first minute")
+		}
+	})
+}
+
+// While the newest value is bad, no read confirms the good one before it.
+func TestWhatIsNotConfirmedIsNotSavedAgain(t *testing.T) {
+	onLastKnown(t, func(b *lastBed) {
+		m := new(memo)
+		b.kept = m
+		b.put("7")
+		defer b.value(value.WithMaxStaleness(time.Hour)).KeepCurrent()()
+		time.Sleep(10 * time.Minute)
+		b.put("bad")
+		time.Sleep(time.Minute)
+		before := m.count()
+		time.Sleep(100 * time.Hour)
+		if saves := m.count() - before; saves > 1 {
+			t.Errorf("promised: a record is saved again only when the store has confirmed it\nhappened: %d saves while the newest value was bad", saves)
+		}
+	})
+}
