@@ -36,7 +36,7 @@ func NewBundle[T any](store kv.Store, r kv.Range, decode func([]kv.Entry) (T, er
 			return errorOf(safely(func() (T, error) { return decode(entries(c)) }, DecodeError{Range: r, Revision: at}))
 		},
 		wantsEach: true,
-		saves:     entries,
+		saves:     func(c *contents.Contents, _ map[string]bool) []kv.Entry { return entries(c) },
 	}
 	return newValue("NewBundle", store, subject, face, c, wrong)
 }

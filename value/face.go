@@ -69,8 +69,9 @@ type face[T any] interface {
 	since(u, before *update[T]) (v T, given *update[T])
 	// asOf returns the value of u for a later revision, up to which nothing has changed.
 	asOf(u *update[T], revision kv.Revision) T
-	// entries returns the good entries of u, with bytes that are never changed, if the last known is kept.
-	entries(u *update[T]) []kv.Entry
+	// entries returns the good entries of u, with bytes that are never changed, if the last known is kept. Of the expired keys of a range it
+	// returns the bad entries that are the newest.
+	entries(u *update[T], expired map[string]bool) []kv.Entry
 	// each reports whether Latest may need an update that is not the last of its batch, as the last one may be bad.
 	each() bool
 }

@@ -18,7 +18,7 @@ func (k *keyFace[T]) since(u, _ *update[T]) (T, *update[T]) { return u.value, u 
 
 func (k *keyFace[T]) asOf(u *update[T], _ kv.Revision) T { return u.value }
 
-func (k *keyFace[T]) entries(u *update[T]) []kv.Entry {
+func (k *keyFace[T]) entries(u *update[T], _ map[string]bool) []kv.Entry {
 	if !u.Present || u.kept == nil {
 		return nil
 	}

@@ -14,7 +14,7 @@ type rangeFace[T any] struct {
 	compare   func(v, before T, sameHistory bool) (compared T, instead *T)
 	moved     func(v T, to kv.Revision) T // nil if a value does not know its revision
 	wantsEach bool
-	saves     func(c *contents.Contents) []kv.Entry // the good entries of a range
+	saves     func(c *contents.Contents, expired map[string]bool) []kv.Entry // see face.entries
 }
 
 func (r *rangeFace[T]) each() bool { return r.wantsEach }
@@ -39,7 +39,9 @@ func (r *rangeFace[T]) asOf(u *update[T], revision kv.Revision) T {
 	return r.moved(u.value, revision)
 }
 
-func (r *rangeFace[T]) entries(u *update[T]) []kv.Entry { return r.saves(u.Contents) }
+func (r *rangeFace[T]) entries(u *update[T], expired map[string]bool) []kv.Entry {
+	return r.saves(u.Contents, expired)
+}
 
 func (r *rangeFace[T]) stepped(s upstream.Step, epoch uint64, made ...*update[T]) *update[T] {
 	return r.holding(s.Contents, s.Revision, s.Size, epoch, made)

@@ -110,7 +110,7 @@ func (k *keeper[T]) keep(ctx, upstream context.Context) {
 			save()
 		case <-confirmed:
 			confirmed = k.state.fresh.Confirmed.Load().Next
-			if again == nil && s.renews() {
+			if due == nil && again == nil && !time.Now().Before(s.next) {
 				save()
 			}
 		case <-ctx.Done():
@@ -268,13 +268,19 @@ func (k *keeper[T]) confirmed() time.Time {
 	return at
 }
 
-// take returns what is to be saved, nil if nothing is, and when the store confirmed all good values that were offered.
-func (k *keeper[T]) take() (u *update[T], confirmed time.Time) {
+// take returns what is to be saved, nil if nothing is, and when the store confirmed all good values that were offered but those of expired,
+// which are too old to be used.
+func (k *keeper[T]) take() (u *update[T], confirmed time.Time, expired map[string]bool) {
 	confirmed = k.confirmed() // first: what it confirms was offered before
+	var past time.Time
+	if limit := k.state.config.MaxStaleness; limit > 0 {
+		past = time.Now().Add(-limit)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	u, k.pending = k.pending, nil
-	return u, k.outdated.oldest(confirmed)
+	confirmed, expired = k.outdated.oldest(confirmed, past)
+	return u, confirmed, expired
 }
 
 // saver saves, in the keeper's goroutine.
@@ -282,24 +288,22 @@ type saver[T any] struct {
 	*keeper[T]
 	saved *update[T] // what was saved last
 	known *update[T] // what was to be saved last
-	at    time.Time  // when something was saved last
 	next  time.Time  // no save before
 
 	confirmed time.Time     // when the store had confirmed what was saved last
 	pause     time.Duration // before a save that failed is tried again; it doubles
 }
 
-// renews reports whether what was saved is to be saved again when the store has confirmed it.
-func (s *saver[T]) renews() bool {
+// renews reports whether what was saved is to be saved again if the store has confirmed it at a time.
+func (s *saver[T]) renews(at time.Time) bool {
 	limit := s.state.config.MaxStaleness
-	now := time.Now()
-	return limit > 0 && now.Sub(s.at) >= max(renewEvery, limit/4) && !now.Before(s.next)
+	return limit > 0 && at.Sub(s.confirmed) >= max(renewEvery, limit/4)
 }
 
 // save saves what was offered, or the last one again: if that has failed, or if the store has confirmed it since and this is the last save
-// or long after the one before. It reports whether that has worked.
+// or the confirmation before was long ago. It reports whether that has worked.
 func (s *saver[T]) save(last bool) bool {
-	u, at := s.take()
+	u, at, expired := s.take()
 	if u != nil {
 		s.known = u
 	}
@@ -307,12 +311,12 @@ func (s *saver[T]) save(last bool) bool {
 	if u != nil && u.bad() != nil && s.unloaded.Load() {
 		return true // what was saved before may have the good value
 	}
-	if u == nil || s.saved != nil && u.SameAs(&s.saved.Position) && !(at.After(s.confirmed) && (last || s.renews())) {
+	if u == nil || s.saved != nil && u.SameAs(&s.saved.Position) && !(at.After(s.confirmed) && (last || s.renews(at))) {
 		return true
 	}
 	state := s.state
 	began := time.Now()
-	snapshot := kv.Snapshot{Revision: u.Revision, Entries: state.face.entries(u)}
+	snapshot := kv.Snapshot{Revision: u.Revision, Entries: state.face.entries(u, expired)}
 	err := state.config.lastKnown.Save(context.Background(), state.subject.Range, snapshot, at)
 	s.next = time.Now().Add(max(saveEvery, saveShare*time.Since(began)))
 	if err != nil {
@@ -320,7 +324,7 @@ func (s *saver[T]) save(last bool) bool {
 		s.failed("what is known cannot be saved", err)
 		return false
 	}
-	s.saved, s.confirmed, s.at, s.failure, s.pause = u, at, time.Now(), "", 0
+	s.saved, s.confirmed, s.failure, s.pause = u, at, "", 0
 	state.health.NotKept(nil)
 	return true
 }

@@ -103,3 +103,51 @@ func TestWhatIsNotConfirmedIsNotSavedAgain(t *testing.T) {
 		}
 	})
 }
+
+// One key that nobody mends must not take from a program what it knows of all other keys.
+func TestAKeyThatIsBadForLongDoesNotMakeALastKnownMapTooOld(t *testing.T) {
+	const limit = time.Hour
+	onLastKnown(t, func(b *lastBed) {
+		m := new(memo)
+		b.kept = m
+		b.put("1")
+		if _, err := b.memory.Put(b.Context(), "/b", []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		// restarted returns what a program shows that is killed now, and started again while the store does not answer.
+		restarted := func() (v value.View[string], ok bool) {
+			t.Helper()
+			killed := &memo{}
+			killed.loaded, killed.time = m.last()
+			cut := b.Cut()
+			defer cut.Remove()
+			kept := b.kept
+			b.kept = killed
+			defer func() { b.kept = kept }()
+			w := b.strictMap(value.WithMaxStaleness(limit)).Watch()
+			defer w.Close()
+			time.Sleep(2 * lastAfter)
+			v, err := w.TryGet()
+			return v, err == nil
+		}
+		defer b.strictMap(value.WithMaxStaleness(limit)).KeepCurrent()()
+		time.Sleep(10 * time.Minute)
+		b.put("bad")
+		for _, c := range []struct {
+			after time.Duration
+			want  string // the good value of the bad key
+		}{{limit / 2, "1"}, {limit/2 + 5*time.Minute, ""}, {100 * limit, ""}} {
+			time.Sleep(c.after)
+			v, ok := restarted()
+			if !ok || v.Len() != 2 {
+				t.Fatalf("promised: what is known of the other keys is used\nhappened: %v after the last sleep, %d keys of 2 are known, %t", c.after, v.Len(), ok)
+			}
+			if item, _ := v.Get("/b"); item.Err != nil || item.Value != "1" {
+				t.Errorf("promised: the good key has its value\nhappened: %+v", item)
+			}
+			if item, _ := v.Get("/a"); item.Err == nil && item.Value != c.want || item.Err != nil && c.want != "" {
+				t.Errorf("promised: the last good value of a bad key is used while it is not too old, here %q\nhappened: %+v", c.want, item)
+			}
+		}
+	})
+}

@@ -98,9 +98,9 @@ func decodeItem[T any](decode func(kv.Entry) (T, error), e kv.Entry, was *conten
 	case err == nil:
 		return &saved[T]{decoded: decoded[T]{value: v}, entry: entry}
 	case was != nil && mayPrecede(was, e.CreateRevision, e.ModRevision):
-		return undecoded[T](err, was)
+		return undecoded[T](err, was, entry)
 	}
-	return &bad[T]{saved: saved[T]{entry: entry}, err: err}
+	return &bad[T]{saved: saved[T]{entry: entry}, err: err, newest: entry}
 }
 
 // mayPrecede reports whether was has a good value that can have come before the put at modified of a key that was created at a revision. Otherwise
@@ -123,18 +123,24 @@ func (v View[T]) keepGood(before View[T], sameHistory bool) *contents.Contents {
 		case c.Old == nil || c.New == nil || c.New.Bad() == nil || c.Old.GoodRevision() <= c.New.GoodRevision():
 		case contents.Same(c.Old, c.New), sameHistory && mayPrecede(c.Old, c.New.CreateRevision, c.New.ModRevision):
 			i := *c.New
-			i.Decoded = undecoded[T](c.New.Decoded.(*bad[T]).err, c.Old)
+			is := c.New.Decoded.(*bad[T])
+			i.Decoded = undecoded[T](is.err, c.Old, is.newest)
 			edit.Put(&i)
 		}
 	}
 	return edit.Contents()
 }
 
-// keptEntries returns the entries of the newest good values. Of a key that has none it is the newest entry, so that no key is missing.
-func keptEntries[T any](c *contents.Contents) []kv.Entry {
+// keptEntries returns the entries of the newest good values. Of a key that has none, or whose good value has expired, it is the newest entry,
+// so that no key is missing.
+func keptEntries[T any](c *contents.Contents, expired map[string]bool) []kv.Entry {
 	var all []kv.Entry
 	for i := range c.All(contents.Part{}) {
-		if e := keptOf[T](i).entry; e != nil {
+		e := keptOf[T](i).entry
+		if is, ok := i.Decoded.(*bad[T]); ok && expired[i.Key] {
+			e = is.newest
+		}
+		if e != nil {
 			all = append(all, *e)
 		}
 	}

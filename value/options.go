@@ -115,7 +115,8 @@ func WithBacklog(updates int) Option { return func(c *config) { c.backlog = upda
 // Watchers for [EveryUpdate], and a Get with [AtLeast], wait for the store. A value that the store confirmed longer ago than
 // [WithMaxStaleness] allows is not used, nor is one that was confirmed in the future, as the clock has it. The store no longer confirms a good
 // value that has a bad one after it. What is saved of a Map is as old as the oldest of its values: if one of them is too old, all wait for the
-// store. A Map with this option keeps the bytes of all values in memory.
+// store. So a good value that has had a bad one after it for longer than the limit is not saved: its key is saved with the bad value. A Map
+// with this option keeps the bytes of all values in memory.
 func WithLastKnown(known LastKnown, after time.Duration) Option {
 	return func(c *config) { c.lastKnown, c.lastKnownAfter, c.keepsLastKnown = known, after, true }
 }

@@ -50,12 +50,20 @@ func (o *outdated) add(key string, confirmed time.Time) {
 	o.confirmed[key] = confirmed
 }
 
-// oldest returns when the store has confirmed all good values, if it has confirmed those that are not outdated at a time.
-func (o *outdated) oldest(at time.Time) time.Time {
-	for _, confirmed := range o.confirmed {
-		if confirmed.Before(at) {
-			at = confirmed
+// oldest returns when the store has confirmed all good values, if it has confirmed those that are not outdated at a time. It leaves out, and
+// returns, the keys of a range whose good values it has not confirmed since past.
+func (o *outdated) oldest(at, past time.Time) (oldest time.Time, expired map[string]bool) {
+	oldest = at
+	for key, confirmed := range o.confirmed {
+		switch {
+		case key != "" && confirmed.Before(past):
+			if expired == nil {
+				expired = make(map[string]bool)
+			}
+			expired[key] = true
+		case confirmed.Before(oldest):
+			oldest = confirmed
 		}
 	}
-	return at
+	return oldest, expired
 }

@@ -136,8 +136,9 @@ type (
 	// bad is a value that could not be decoded, with the newest good one before it.
 	bad[T any] struct {
 		saved[T]
-		good kv.Revision // of the good value; zero if none is known
-		err  *DecodeError
+		good   kv.Revision // of the good value; zero if none is known
+		err    *DecodeError
+		newest *kv.Entry // the bad entry, if the Map keeps entries
 	}
 )
 
@@ -160,7 +161,7 @@ func keptOf[T any](i *contents.Item) (s saved[T]) {
 	return s
 }
 
-// undecoded is a value that could not be decoded, whose key had the good value of the item was before.
-func undecoded[T any](err *DecodeError, was *contents.Item) *bad[T] {
-	return &bad[T]{saved: keptOf[T](was), good: was.GoodRevision(), err: err}
+// undecoded is a value that could not be decoded, whose key had the good value of the item was before. newest is its entry, if it is kept.
+func undecoded[T any](err *DecodeError, was *contents.Item, newest *kv.Entry) *bad[T] {
+	return &bad[T]{saved: keptOf[T](was), good: was.GoodRevision(), err: err, newest: newest}
 }
