@@ -61,6 +61,7 @@ func compareScenario(t *testing.T, scenario func(*session)) {
 // session is a scenario that runs on one server.
 type session struct {
 	ctx         context.Context
+	conn        *grpc.ClientConn
 	kv          pb.KVClient
 	watch       pb.WatchClient
 	lease       pb.LeaseClient
@@ -79,6 +80,7 @@ func (s *session) run(t *testing.T, dial func(context.Context, string) (net.Conn
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	s.conn = conn
 	s.ctx, s.kv, s.watch, s.lease = ctx, pb.NewKVClient(conn), pb.NewWatchClient(conn), pb.NewLeaseClient(conn)
 	s.cluster, s.maintenance, s.auth = pb.NewClusterClient(conn), pb.NewMaintenanceClient(conn), pb.NewAuthClient(conn)
 	scenario(s)

@@ -72,6 +72,7 @@ func New(members int, opts ...Option) (*Cluster, error) {
 			opt(&c.options)
 		}
 	}
+	c.options.server.LeaseIDs = new(server.LeaseIDs)
 	c.network = &Network{cluster: c, inner: network.New(c.options.seed)}
 	c.turn.Lock()
 	defer c.turn.Unlock()

@@ -23,7 +23,7 @@ func (o *options) setDefaults() {
 }
 
 // WithSeed sets the seed of everything that is random in a cluster: which member leads first, when members stand for election,
-// and the network's jitter. The default is 1.
+// and the network's jitter. It also decides the identities of leases that members choose. The default is 1.
 func WithSeed(seed uint64) Option { return func(o *options) { o.seed = seed } }
 
 // WithTimes sets the time between two heartbeats, and the time without one after which a member stands for election. The

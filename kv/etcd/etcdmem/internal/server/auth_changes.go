@@ -123,11 +123,13 @@ func (w *write) userChangePassword(r *pb.AuthUserChangePasswordRequest) (*pb.Aut
 	if u == nil {
 		return nil, rpctypes.ErrGRPCUserNotFound
 	}
-	if u.password = [sha256.Size]byte{}; !u.noPassword && r.Password != "" {
-		u.password = sumOf(r.Password)
+	var password [sha256.Size]byte
+	if !u.noPassword && r.Password != "" {
+		password = sumOf(r.Password)
 	} else if _, err := base64.StdEncoding.DecodeString(r.HashedPassword); !u.noPassword && err != nil {
 		return nil, errNoPasswordUser
 	}
+	u.password = password
 	w.auth.changed()
 	w.forgetTokens(r.Name)
 	return &pb.AuthUserChangePasswordResponse{Header: new(pb.ResponseHeader)}, nil

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -22,7 +21,7 @@ type leaseService struct {
 
 func (s *leaseService) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
 	for r.ID == 0 { // the client lets the server choose
-		r.ID = rand.Int64()
+		r.ID = s.config.LeaseIDs.next(s.id, s.start)
 	}
 	if err := s.check(ctx, (*auth).known); err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type Config struct {
 	MaxRequestBytes  int
 	MaxTxnOps        int
 	Defects          Defects
+	LeaseIDs         *LeaseIDs // of all members of the cluster
 }
 
 func (c *Config) setDefaults() {
@@ -38,6 +39,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.MaxTxnOps == 0 {
 		c.MaxTxnOps = mvcc.MaxTxnOps
+	}
+	if c.LeaseIDs == nil {
+		c.LeaseIDs = new(LeaseIDs)
 	}
 }
 
