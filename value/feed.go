@@ -22,6 +22,7 @@ type feed[T any] struct {
 	started  bool
 	streamed upstream.Position
 	newest   upstream.Position // as of its revision, which may be later than its entry's
+	read     upstream.Position // what the last read has shown that was no summary
 	awaited  kv.Revision       // that of the newest entry a read has shown since the last jump: the watch has to bring it
 	shown    *update[T]        // newest, as watchers see it
 	decoded  *update[T]        // the last one that was decoded, so that, with shown, nothing is decoded twice
@@ -123,7 +124,15 @@ func (f *feed[T]) Check(s upstream.Found, floor kv.Revision) (behind bool, err e
 	if f.streamed.SameAs(&now) && f.streamed.NothingBetween(now) {
 		f.streamed.Revision = max(f.streamed.Revision, now.Revision)
 	}
+	f.took(s)
 	return f.IsBehind(), nil
+}
+
+// took keeps what a read has shown.
+func (f *feed[T]) took(s upstream.Found) {
+	if !s.Briefly {
+		f.read = s.Place
+	}
 }
 
 // reset has the next session begin with another history.

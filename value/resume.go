@@ -26,6 +26,7 @@ func (f *feed[T]) Begin(s upstream.Found) (after kv.Revision) {
 		f.state.health.Resynced()
 	}
 	f.replaced, f.lost, f.missed = false, nil, nil
+	f.took(s)
 	backlog := &f.state.backlog
 	switch {
 	case !f.started:
@@ -86,9 +87,10 @@ func (f *feed[T]) StreamFailed(err error) {
 }
 
 // passedBy reports whether now proves that the watch has passed an event without bringing it. If so, it moves streamed back to the last
-// event that the watch has brought.
+// event that the watch has brought. If now contradicts the read before it, no watch is to blame: history was replaced. A read shows
+// everything up to its revision, so a watcher may have returned all of that, and would skip an event of it that came later.
 func (f *feed[T]) passedBy(now upstream.Position) bool {
-	if !f.started || !f.streamed.Contradicts(now) || !f.streamed.MayPrecede(now) {
+	if !f.started || !f.streamed.Contradicts(now) || !f.streamed.MayPrecede(now) || f.read.Contradicts(now) {
 		return false
 	}
 	f.missed = lostBefore(f.streamed, now)

@@ -101,14 +101,15 @@ func (l *log) read(until kv.Revision) error {
 		if err != nil {
 			return err
 		}
+		var rec record
+		isRecord := json.Unmarshal(text, &rec) == nil
+		if isRecord && rec.Revision != l.last+1 {
+			return fmt.Errorf("the log is damaged: record %d follows %d", rec.Revision, l.last) // end stays, so the next read fails too
+		}
 		begin := l.end
 		l.end += int64(len(text))
-		var rec record
-		if json.Unmarshal(text, &rec) != nil {
+		if !isRecord {
 			continue // a killed writer left this line; after any other damage, the next record has a wrong number
-		}
-		if rec.Revision != l.last+1 {
-			return fmt.Errorf("the log is damaged: record %d follows %d", rec.Revision, l.last)
 		}
 		l.last, l.lines = rec.Revision, append(l.lines, begin)
 		l.apply(rec.Changes)

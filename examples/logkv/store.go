@@ -3,6 +3,7 @@ package logkv
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -121,6 +122,8 @@ func (s *Store) refresh() error {
 		}
 		s.log.file.Close()
 		s.log = other
+	} else if info.Size() < s.log.end {
+		return fmt.Errorf("the log is damaged: it has %d bytes, and had %d", info.Size(), s.log.end)
 	} else if err := s.log.read(math.MaxInt64); err != nil {
 		return err
 	}

@@ -43,6 +43,48 @@ func TestLogOfKilledWriterIsRepaired(t *testing.T) {
 	}
 }
 
+// A Store that went on with what it had in memory would return old entries, and acknowledge writes that no one sees.
+func TestLogThatIsDamagedWhileItIsOpenIsAnErrorOfEachCall(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, path string, text []byte){
+		"emptied": func(t *testing.T, path string, _ []byte) { write(t, path, nil) },
+		"cut":     func(t *testing.T, path string, text []byte) { write(t, path, text[:len(text)-10]) },
+		"a record is missing": func(t *testing.T, path string, text []byte) {
+			write(t, path, append(text, line(record{Revision: 4, Changes: []change{{Key: []byte("k"), Create: 1, Mod: 4, Version: 4}}})...))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "log")
+			s := openTest(t, path)
+			for range 2 {
+				if _, err := s.Put(t.Context(), "k", []byte("acknowledged")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			damage(t, path, text)
+			for n := range 3 {
+				if got, err := s.Get(t.Context(), kv.Key("k")); err == nil {
+					t.Errorf("get %d returned %v", n, got)
+				}
+				if rev, err := s.Put(t.Context(), "k", nil); err == nil {
+					t.Errorf("put %d returned revision %d", n, rev)
+				}
+			}
+		})
+	}
+}
+
+// write replaces the bytes of the file at path. It is still the same file.
+func write(t *testing.T, path string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func openTest(t *testing.T, path string) *Store {
 	t.Helper()
 	s, err := Open(path)

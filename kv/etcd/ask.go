@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -41,7 +42,7 @@ func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) 
 		defer close(h.over)
 		h.run(ctx, cancel)
 	})
-	resp, err := s.client.Get(ctx, key, opts...)
+	resp, err := get(ctx, s.client, key, opts...)
 	if timer.Stop() {
 		return resp, err
 	}
@@ -57,6 +58,19 @@ func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) 
 		return nil, h.err
 	}
 	return nil, err
+}
+
+// errNoResponse is the error of a client that returns nothing at all. etcd's own client never does, but a program may have replaced a part of
+// it.
+var errNoResponse = errors.New("the client returned neither a response nor an error")
+
+// get is one read by client.
+func get(ctx context.Context, client clientv3.KV, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	resp, err := client.Get(ctx, key, opts...)
+	if resp == nil && err == nil {
+		err = errNoResponse
+	}
+	return resp, err
 }
 
 // helper helps one slow read. Its fields belong to run until over is closed.
@@ -194,7 +208,7 @@ func (h *helper) send(request func() answer) {
 func (h *helper) read(ctx context.Context) {
 	h.reads++
 	h.send(func() answer {
-		resp, err := h.store.client.Get(ctx, h.key, h.opts...)
+		resp, err := get(ctx, h.store.client, h.key, h.opts...)
 		if err != nil {
 			return answer{probe: new(smallRead)} // an error is an answer too
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/namespace"
@@ -54,4 +56,42 @@ func TestAStoreWithoutAClientReturnsAnError(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client may be replaced in part, and what replaces it may have a bug. A panic in a goroutine of the Store would end the program.
+func TestAClientThatReturnsNothingIsUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := etcd.New(&fake{
+			get:   func(context.Context, clientv3.Op) (*clientv3.GetResponse, error) { return nil, nil },
+			txn:   func(context.Context, []clientv3.Op) (*clientv3.TxnResponse, error) { return nil, nil },
+			watch: func(context.Context, clientv3.Op) clientv3.WatchChan { return nil },
+		})
+		ctx := within(t, time.Minute)
+		for name, call := range map[string]func() error{
+			"get":              func() error { _, err := store.Get(ctx, kv.Key("k")); return err },
+			"get of a range":   func() error { _, err := store.Get(ctx, kv.All()); return err },
+			"stat":             func() error { _, err := store.Stat(ctx, kv.Key("k")); return err },
+			"summarize":        func() error { _, err := store.Summarize(ctx, kv.All(), 1, 1); return err },
+			"put":              func() error { _, err := store.Put(ctx, "k", nil); return err },
+			"delete":           func() error { _, err := store.Delete(ctx, "k"); return err },
+			"commit":           func() error { _, err := store.Commit(ctx, kv.PutOp("k", nil)); return err },
+			"commit of no ops": func() error { _, err := store.Commit(ctx); return err },
+			"watch": func() (err error) {
+				for _, err = range store.Watch(ctx, kv.All(), 1) {
+				}
+				return err
+			},
+		} {
+			func() {
+				defer func() {
+					if p := recover(); p != nil {
+						t.Errorf("%s panicked: %v", name, p)
+					}
+				}()
+				if err := call(); !errors.Is(err, kv.ErrUnavailable) {
+					t.Errorf("%s: %v, want %v", name, err, kv.ErrUnavailable)
+				}
+			}()
+		}
+	})
 }

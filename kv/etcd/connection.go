@@ -187,7 +187,7 @@ func (s *shared) lookOnce(ctx context.Context, p *probe) bool {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	asked := s.identity.ask()
-	resp, err := p.client.Get(ctx, p.key, clientv3.WithCountOnly())
+	resp, err := get(ctx, p.client, p.key, clientv3.WithCountOnly())
 	if err != nil {
 		return false
 	}

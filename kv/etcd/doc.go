@@ -7,7 +7,8 @@
 //
 // [New] takes any value that reads, writes and watches as etcd's client does. So a client in a namespace works too. Replace the
 // parts of a whole client, as below, and pass on the client, not only its parts. A whole client reports when it is
-// closed. With parts the Store needs seconds to find that out.
+// closed. With parts the Store needs seconds to find that out. If the Context in the configuration of a whole client ends, the client counts
+// as closed.
 //
 //	client.KV = namespace.NewKV(client.KV, "/tenant/")
 //	client.Watcher = namespace.NewWatcher(client.Watcher, "/tenant/")

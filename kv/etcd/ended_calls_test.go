@@ -3,6 +3,8 @@ package etcd_test
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -142,6 +144,55 @@ func TestClosingTheClientEndsAPendingGet(t *testing.T) {
 		checkError(t, "the get", err, kv.ErrClosed, nil) // and not context.Canceled, although closing cancels the call
 		if took := time.Since(start); took > atOnce {
 			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// A program may give the client a context with a deadline, and mean the first connection. Without a reason it would look for a Close that it has
+// never called.
+func TestTheEndOfTheContextOfAClientIsNamed(t *testing.T) {
+	const want = "closed (the context of the client has ended: context deadline exceeded)"
+	synctest.Test(t, func(t *testing.T) {
+		cluster := etcdmem.Start(t, 1)
+		cfg := cluster.ClientConfig()
+		short, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		cfg.Context = short
+		client := must(clientv3.New(cfg))(t)
+		defer client.Close()
+		store, ctx := etcd.New(client), within(t, time.Hour)
+		rev := must(store.Put(ctx, "k", nil))(t)
+		calls := map[string]func() error{
+			"get":   func() error { _, err := store.Get(ctx, kv.Key("k")); return err },
+			"put":   func() error { _, err := store.Put(ctx, "k", nil); return err },
+			"watch": func() error { _, err, _ := read(t, store.Watch(ctx, kv.Key("k"), rev)).pull(); return err },
+			"watch that runs": func() error {
+				running := read(t, store.Watch(ctx, kv.Key("k"), rev-1))
+				running.batch()
+				_, err, _ := running.pull()
+				return err
+			},
+		}
+		check := func(when, name string, err error) {
+			checkError(t, name, err, kv.ErrClosed, nil)
+			if errors.Is(err, context.DeadlineExceeded) || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("a %s that begins %s: %v, want %q", name, when, err, want)
+			}
+		}
+		time.AfterFunc(time.Second, func() { cluster.Network().Swallow() })
+		var pending sync.WaitGroup
+		for name, call := range calls {
+			pending.Go(func() {
+				if name == "get" || name == "put" {
+					time.Sleep(2 * time.Second)
+				}
+				check("before the end", name, call())
+			})
+		}
+		pending.Wait()
+		delete(calls, "watch that runs")
+		for name, call := range calls {
+			check("after it", name, call())
 		}
 	})
 }

@@ -34,9 +34,23 @@ func (s *Store) ready(ctx context.Context, op func() string) error {
 	case ctx.Err() != nil:
 		return &kv.OpError{Store: storeName, Op: op(), Reason: ctx.Err()}
 	case s.isClosed():
-		return &kv.OpError{Store: storeName, Op: op(), Reason: kv.ErrClosed}
+		return &kv.OpError{Store: storeName, Op: op(), Reason: kv.ErrClosed, Cause: s.whyClientClosed()}
 	}
 	return nil
+}
+
+// whyClientClosed returns why the client is closed, if the program has not closed it: a client ends with the Context of its configuration. A
+// deadline there, meant for the first connection, ends the client in the middle of its work.
+func (s *Store) whyClientClosed() error {
+	c, ok := s.client.(interface{ Ctx() context.Context })
+	if !ok {
+		return nil
+	}
+	cause := context.Cause(c.Ctx())
+	if cause == nil || cause == context.Canceled { // Close of the client cancels it
+		return nil
+	}
+	return fmt.Errorf("the context of the client has ended: %v", cause) // no caller may take it for the end of another context
 }
 
 // failed returns err, which etcd or its client returned for op, as an error of this package. If ctx is done
@@ -51,6 +65,9 @@ func (s *Store) failed(ctx context.Context, op func() string, err error) error {
 			reason = context.DeadlineExceeded // etcd has noticed the deadline before ctx
 		case s.isClosed():
 			reason = kv.ErrClosed
+			if why := s.whyClientClosed(); why != nil {
+				err = why
+			}
 		case s.closed != nil:
 			reason = kv.ErrUnavailable // a proxy on the way may end a call as cancelled, too
 		}

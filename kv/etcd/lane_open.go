@@ -15,6 +15,13 @@ type probe struct {
 	opts   []clientv3.OpOption
 }
 
+// noResponses is the channel of a client that returns none. It is closed.
+var noResponses = func() clientv3.WatchChan {
+	none := make(chan clientv3.WatchResponse)
+	close(none)
+	return none
+}()
+
 // request is one request for a watch in one lane.
 //
 // A request is never cancelled before the server has acknowledged it. etcd's client would forget the request, and the server would
@@ -39,7 +46,9 @@ func (ls *lanes) ask(l *lane, left <-chan struct{}, p *probe, results chan<- *re
 		select {
 		case l.turn <- struct{}{}:
 			r.sent = true
-			r.responses = p.client.Watch(l.context(ctx), p.key, p.opts...)
+			if r.responses = p.client.Watch(l.context(ctx), p.key, p.opts...); r.responses == nil {
+				r.responses = noResponses
+			}
 			ls.acknowledged(l)
 			<-l.turn
 		case <-left: // the caller asks in another lane

@@ -13,6 +13,9 @@ import (
 
 // Client is what a [Store] needs of an etcd client. A [*clientv3.Client] is one, also if its KV and its
 // Watcher were replaced by those of a namespace. A struct that embeds the two interfaces is one too.
+//
+// A Store calls Get, Txn, Watch and RequestProgress, and no other method. So a wrapper of the client has to wrap these four. Some
+// calls are made by goroutines of the Store, where a panic of the wrapper ends the program.
 type Client interface {
 	clientv3.KV
 	clientv3.Watcher

@@ -106,7 +106,7 @@ func (w *watch) open(stop <-chan struct{}) error {
 	case w.ctx.Err() != nil:
 		return w.ctx.Err()
 	case w.store.isClosed():
-		return &kv.OpError{Reason: kv.ErrClosed}
+		return &kv.OpError{Reason: kv.ErrClosed, Cause: w.store.whyClientClosed()}
 	default:
 		return errStopped
 	}
@@ -171,7 +171,7 @@ const probeTimeout = 5 * time.Second
 func (w *watch) whyClosed(heard bool) error {
 	switch {
 	case w.store.isClosed():
-		return &kv.OpError{Reason: kv.ErrClosed}
+		return &kv.OpError{Reason: kv.ErrClosed, Cause: w.store.whyClientClosed()}
 	case w.store.closed != nil || heard:
 		return &kv.OpError{Reason: kv.ErrUnavailable, Cause: errNoReason}
 	}

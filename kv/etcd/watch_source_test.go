@@ -130,18 +130,13 @@ func TestAWatchThatEndsWithoutAnErrorReturnsTheCause(t *testing.T) {
 // etcd's client may return a nil channel if the context of a watch ends while the client is disconnected.
 func TestAWatchWithoutAChannelEndsWithItsContext(t *testing.T) {
 	leaktest.Check(t)
-	opened := make(chan struct{})
-	store := etcd.New(&fake{watch: func(context.Context, clientv3.Op) clientv3.WatchChan {
-		close(opened)
-		return nil
-	}})
 	ctx, cancel := context.WithCancel(within(t, patience))
 	defer cancel()
-	r := read(t, store.Watch(ctx, kv.Key("k"), 10))
-	go func() {
-		<-opened
+	store := etcd.New(&fake{watch: func(context.Context, clientv3.Op) clientv3.WatchChan {
 		cancel()
-	}()
+		return nil
+	}})
+	r := read(t, store.Watch(ctx, kv.Key("k"), 10))
 	r.end(context.Canceled)
 }
 

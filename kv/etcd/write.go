@@ -68,7 +68,7 @@ func (s *Store) send(ctx context.Context, ops []kv.Op) (header *pb.ResponseHeade
 	if len(ops) == 0 {
 		// A member answers an empty transaction from its own state, which may lag behind. A read returns
 		// the revision of the store.
-		resp, err := s.client.Get(ctx, "\x00", clientv3.WithCountOnly())
+		resp, err := get(ctx, s.client, "\x00", clientv3.WithCountOnly())
 		if err != nil {
 			return nil, false, err
 		}
@@ -89,6 +89,9 @@ func (s *Store) send(ctx context.Context, ops []kv.Op) (header *pb.ResponseHeade
 		}
 	}
 	resp, err := s.client.Txn(ctx).If(compares...).Then(requests...).Commit()
+	if resp == nil && err == nil {
+		err = errNoResponse
+	}
 	if err != nil {
 		return nil, false, err
 	}

@@ -82,7 +82,7 @@ func (d *Dir) Load(ctx context.Context, r kv.Range) (Record, error) {
 	if err := errors.Join(ctx.Err(), r.Validate()); err != nil {
 		return Record{}, d.failed("load", r, err)
 	}
-	file, err := d.files.ReadFile(d.File(r))
+	file, err := d.files.ReadFile(d.File(r), checkStart)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", ErrNothingSaved, err)
 	}

@@ -194,6 +194,42 @@ func TestADamagedFileIsAnErrorAndIsNotRemoved(t *testing.T) {
 	}
 }
 
+// A file system that was damaged may show a file with any size. To read it would end a program that has less memory.
+func TestALargeDamagedFileIsNotRead(t *testing.T) {
+	dir := lastknown.NewDir(t.TempDir())
+	key, size := kv.Key("/a"), int64(64<<20)
+	save(t, dir, record(key, 7, 10, "/a"))
+	whole, err := os.ReadFile(dir.File(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, start := range map[string]string{
+		"it was longer once":          string(whole),
+		"its first line has no end":   "watchkv-lastknown 1 ",
+		"its first line is another":   "watchkv-lastknown 1 x\n",
+		"its length is no number":     "watchkv-lastknown 1 99999999999999999999 \n",
+		"it is of another program":    "{}",
+		"it is of a newer format":     "watchkv-lastknown 2 \n",
+		"its first line has a length": "watchkv-lastknown 1 7\n",
+		"it has zeros":                "",
+	} {
+		write(t, dir.File(key), []byte(start))
+		if err := os.Truncate(dir.File(key), size); err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := dir.Load(t.Context(), key)
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, lastknown.ErrDamaged) && !errors.Is(err, lastknown.ErrForeign) {
+			t.Errorf("%s: the error is %v", name, err)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(size)/16 {
+			t.Errorf("promised: no error is a reason to end a program\nhappened: %s, and Load took %d MiB to find that", name, used>>20)
+		}
+	}
+}
+
 func write(t *testing.T, path string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, b, 0o600); err != nil {

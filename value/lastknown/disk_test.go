@@ -104,7 +104,7 @@ func (d *disk) SyncDir(string) error {
 	return nil
 }
 
-func (d *disk) ReadFile(name string) ([]byte, error) {
+func (d *disk) ReadFile(name string, _ func([]byte, int64) error) ([]byte, error) {
 	if f := d.names[name]; f != nil {
 		return bytes.Clone(f.data), nil
 	}

@@ -23,8 +23,9 @@ type fileSystem interface {
 	// SyncDir flushes the names in a directory to the disk.
 	SyncDir(path string) error
 	Remove(path string) error
-	// ReadFile returns the content of a regular file.
-	ReadFile(path string) ([]byte, error)
+	// ReadFile returns the content of a regular file. If check, which gets the first bytes of the file and its size, returns an error, ReadFile
+	// reads no further and returns that error.
+	ReadFile(path string, check func(start []byte, size int64) error) ([]byte, error)
 	// OlderThan returns the paths of the files in a directory that match pattern and were not written since.
 	OlderThan(dir, pattern string, since time.Time) ([]string, error)
 }
@@ -74,7 +75,7 @@ func (osFiles) SyncDir(path string) error {
 
 func (osFiles) Remove(path string) error { return os.Remove(path) }
 
-func (osFiles) ReadFile(path string) ([]byte, error) {
+func (osFiles) ReadFile(path string, check func(start []byte, size int64) error) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -82,7 +83,35 @@ func (osFiles) ReadFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() { // to open a pipe would block
 		return nil, fmt.Errorf("%s: %w: it is no regular file", path, ErrForeign)
 	}
-	return os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil { // it may be another file by now
+		return nil, err
+	}
+	start := make([]byte, min(info.Size(), longestHeader))
+	n, err := readFull(f, start)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(start[:n], info.Size()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	content := make([]byte, info.Size())
+	copy(content, start[:n])
+	more, err := readFull(f, content[n:])
+	return content[:n+more], err
+}
+
+// readFull is [io.ReadFull] for a file that may have become shorter, which is no error.
+func readFull(f *os.File, b []byte) (n int, err error) {
+	n, err = io.ReadFull(f, b)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return n, err
 }
 
 func (osFiles) OlderThan(dir, pattern string, since time.Time) ([]string, error) {

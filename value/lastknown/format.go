@@ -58,12 +58,6 @@ func encode(r Record) ([]byte, error) {
 
 // decode returns the record of r that is in file, the bytes of a file.
 func decode(file []byte, r kv.Range) (Record, error) {
-	if !bytes.HasPrefix(file, []byte(magic)) {
-		if bytes.HasPrefix([]byte(magic), file) {
-			return Record{}, fmt.Errorf("%w: it ends after %d bytes", ErrDamaged, len(file))
-		}
-		return Record{}, fmt.Errorf("%w: it does not begin with %q", ErrForeign, magic)
-	}
 	body, err := check(file)
 	if err != nil {
 		return Record{}, err
@@ -91,21 +85,40 @@ func decode(file []byte, r kv.Range) (Record, error) {
 
 // check returns the JSON of a file, if it is whole.
 func check(file []byte) (body []byte, err error) {
-	end := bytes.IndexByte(file[:min(len(file), longestHeader)], '\n')
-	if end < 0 {
-		return nil, fmt.Errorf("%w: its first line has no end", ErrDamaged)
+	if err := checkStart(file[:min(len(file), longestHeader)], int64(len(file))); err != nil {
+		return nil, err
 	}
+	end := bytes.IndexByte(file, '\n')
 	first, body := file[:end+1], file[end+1:]
-	sum := sha256.Sum256(body)
-	if bytes.Equal(first, fmt.Appendf(nil, header, version, len(body), sum)) {
-		return body, nil
+	if !bytes.Equal(first, fmt.Appendf(nil, header, version, len(body), sha256.Sum256(body))) {
+		return nil, fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
 	}
-	var itsVersion, length int
-	switch n, _ := fmt.Sscanf(string(first), magic+"%d %d", &itsVersion, &length); {
+	return body, nil
+}
+
+// checkStart returns why a file of that size cannot be whole, as far as its first bytes show. A damaged file may be of any size, larger
+// than the memory too. The first line shows that without the rest.
+func checkStart(start []byte, size int64) error {
+	if !bytes.HasPrefix(start, []byte(magic)) {
+		if bytes.HasPrefix([]byte(magic), start) {
+			return fmt.Errorf("%w: it ends after %d bytes", ErrDamaged, len(start))
+		}
+		return fmt.Errorf("%w: it does not begin with %q", ErrForeign, magic)
+	}
+	end := bytes.IndexByte(start, '\n')
+	if end < 0 {
+		return fmt.Errorf("%w: its first line has no end", ErrDamaged)
+	}
+	var itsVersion int
+	var length int64
+	size -= int64(end) + 1
+	switch n, _ := fmt.Sscanf(string(start[:end]), magic+"%d %d", &itsVersion, &length); {
 	case n > 0 && itsVersion != version:
-		return nil, fmt.Errorf("%w: its format has version %d, and this program knows version %d", ErrForeign, itsVersion, version)
-	case n > 1 && length != len(body):
-		return nil, fmt.Errorf("%w: it has %d bytes and should have %d", ErrDamaged, len(body), length)
+		return fmt.Errorf("%w: its format has version %d, and this program knows version %d", ErrForeign, itsVersion, version)
+	case n < 2:
+		return fmt.Errorf("%w: its first line has no length", ErrDamaged)
+	case length != size:
+		return fmt.Errorf("%w: it has %d bytes and should have %d", ErrDamaged, size, length)
 	}
-	return nil, fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
+	return nil
 }

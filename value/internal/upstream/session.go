@@ -55,11 +55,12 @@ type Found struct {
 	Place    Position
 	TooLarge error     // why the entry has no value
 	Began    time.Time // when the read began
+	Briefly  bool      // a summary has proved it, which proves nothing of an event that the watch had lost before
 }
 
 // found is what r has found.
 func (u *upstream) found(r *reading) Found {
-	f := Found{Snapshot: r.snapshot, TooLarge: r.tooLarge, Began: r.began}
+	f := Found{Snapshot: r.snapshot, TooLarge: r.tooLarge, Began: r.began, Briefly: r.briefly}
 	if r.unread != nil {
 		f.Place = *r.unread
 		f.Place.Revision = r.snapshot.Revision

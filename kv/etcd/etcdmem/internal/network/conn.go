@@ -51,8 +51,9 @@ func (c *connection) pass(passages [2]passage) {
 func (c *connection) bounce() {
 	for d, p := range c.pipes {
 		if p.bouncing() {
-			p.refuse()
-			c.pipes[1-d].finish(reset, false)
+			// Both directions fail at the same time. A program that could not write, and still waited for what it reads, might try again
+			// and again without an end: time does not pass in a bubble meanwhile.
+			p.refuse(c.pipes[1-d].reset())
 		}
 	}
 }

@@ -152,6 +152,40 @@ func TestACloseWithUnreadBytesResetsTheOtherEnd(t *testing.T) {
 	})
 }
 
+// gRPC makes a request again at once if it cannot be written, until the connection cannot be read either. So a bubble would stand still.
+func TestAResetFailsWritesNoEarlierThanReads(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.To(member).Delay(10*time.Millisecond, 5*time.Millisecond)
+		for range 100 { // the jitter is a matter of chance
+			client, server := w.connect()
+			for range 3 {
+				w.send(server, "last words")
+			}
+			server.Close()
+			read := make(chan error, 1)
+			go func() { read <- readError(client) }()
+			begun := time.Now()
+			var err error
+			for err == nil {
+				_, err = client.Write([]byte("not read"))
+				synctest.Wait()
+				if err == nil {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			if !errors.Is(err, syscall.EPIPE) {
+				w.t.Fatalf("the write failed with %v", err)
+			}
+			select {
+			case <-read:
+			default:
+				w.t.Fatalf("promised: a reset fails reads and writes; writes failed after %v, and a read still waits", time.Since(begun))
+			}
+			client.Close()
+		}
+	})
+}
+
 func TestHalfAConnectionCanBeClosed(t *testing.T) {
 	inBubble(t, func(w *world) {
 		client, server := w.connect()

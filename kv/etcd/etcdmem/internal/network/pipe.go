@@ -51,7 +51,7 @@ type pipe struct {
 	ended   bool // the end has arrived
 	writer  side
 	reader  side
-	refused bool        // the reader's kernel has answered that its end is closed
+	refused time.Time   // when the answer of the reader's kernel arrives that its end is closed; zero if there is none
 	gaveUp  func()      // called, without mu, when the writer's kernel gives up
 	giveUp  *time.Timer // for gaveUp; nil if nothing waits for an acknowledgement
 }
@@ -110,12 +110,12 @@ func (p *pipe) write(b []byte) (n int, bounced bool, err error) {
 		if n == len(b) {
 			return n, p.bounces(), nil
 		}
-		if p.refused {
+		if passed(p.refused) {
 			return n, false, syscall.EPIPE
 		}
 		room := window - int(p.written-p.acked)
 		if p.writer.frozen || room <= 0 {
-			p.wait(p.writer.deadline)
+			p.wait(earlier(p.refused, p.writer.deadline))
 			continue
 		}
 		part := b[n:min(len(b), n+room)]

@@ -64,7 +64,7 @@ func (p *pipe) leave() (unread bool) {
 
 // bounces reports whether bytes have arrived at a closed end and a reset can reach the writer. The caller holds mu.
 func (p *pipe) bounces() bool {
-	return (p.reader.closed || p.reader.failed != nil) && !p.refused && !p.passage.blocked && !p.passage.unheard && p.read < p.written
+	return (p.reader.closed || p.reader.failed != nil) && p.refused.IsZero() && !p.passage.blocked && !p.passage.unheard && p.read < p.written
 }
 
 // bouncing is bounces for callers that do not hold mu.
@@ -74,12 +74,34 @@ func (p *pipe) bouncing() bool {
 	return p.bounces()
 }
 
-// refuse makes writes fail because the other end is closed.
-func (p *pipe) refuse() {
+// refuse makes writes fail from a time on, because the other end is closed.
+func (p *pipe) refuse(from time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.refused = true
+	p.refused = from
 	p.changed.Broadcast()
+}
+
+// reset ends what the writer writes with a reset, unless it has ended. It returns when the reset arrives. A reset does not overtake bytes.
+func (p *pipe) reset() (due time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.end == open:
+		p.end, p.endDue = reset, p.due()
+		due = p.endDue
+	case p.ended:
+		due = p.due()
+	default:
+		due = p.endDue
+	}
+	for _, m := range p.marks {
+		if m.due.After(due) {
+			due = m.due
+		}
+	}
+	p.changed.Broadcast()
+	return due
 }
 
 // fail loses the bytes on their way, and makes both ends return err at once.
