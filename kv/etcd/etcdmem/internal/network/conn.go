@@ -86,6 +86,9 @@ func (c *conn) Write(b []byte) (int, error) {
 	if bounced {
 		c.of.bounce()
 	}
+	if err == syscall.EPIPE {
+		c.in.cutShort() // as in bounce: reads fail, too
+	}
 	return n, c.explain("write", err)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -183,6 +184,38 @@ func TestAResetFailsWritesNoEarlierThanReads(t *testing.T) {
 			}
 			client.Close()
 		}
+	})
+}
+
+// The bytes that a slow line still carries would let a read wait for longer than the reset takes.
+func TestAResetFailsWritesNoEarlierThanReadsOfASlowLine(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.To(member).Throttle(1000)
+		client, server := w.connect()
+		w.send(server, strings.Repeat("last words", 1000))
+		server.Close()
+		read := make(chan error, 1)
+		go func() { read <- readError(client) }()
+		var err error
+		for range 1000 {
+			if _, err = client.Write([]byte("not read")); err != nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if !errors.Is(err, syscall.EPIPE) {
+			w.t.Fatalf("the write failed with %v", err)
+		}
+		synctest.Wait()
+		select {
+		case err := <-read:
+			if !errors.Is(err, syscall.ECONNRESET) {
+				w.t.Errorf("the read failed with %v", err)
+			}
+		default:
+			w.t.Fatal("promised: a reset fails reads and writes; writes failed, and a read still waits for what the line carries")
+		}
+		client.Close()
 	})
 }
 

@@ -1,6 +1,9 @@
 package network
 
-import "time"
+import (
+	"syscall"
+	"time"
+)
 
 // pass changes what happens to the bytes. It also changes it for the bytes that are on their way.
 func (p *pipe) pass(to passage) {
@@ -112,6 +115,16 @@ func (p *pipe) fail(err error) {
 	defer p.mu.Unlock()
 	p.buffer, p.data, p.off, p.marks = nil, nil, 0, nil
 	p.read, p.arrived = p.written, p.written
+}
+
+// cutShort makes reads return at once that the connection was reset, if a line still carries bytes to the reader. These are lost.
+func (p *pipe) cutShort() {
+	p.mu.Lock()
+	carrying := p.passage.line != nil && p.read < p.written
+	p.mu.Unlock()
+	if carrying {
+		p.failEnd(&p.reader, syscall.ECONNRESET)
+	}
 }
 
 // failEnd makes one end return err at once. Only the first failure counts.
