@@ -83,8 +83,8 @@ func (k *keeper[T]) keep(ctx, upstream context.Context) {
 	use := time.NewTimer(time.Until(k.began.Add(k.state.config.lastKnownAfter)))
 	defer use.Stop()
 	s := saver[T]{keeper: k, saved: k.last}
-	if k.last != nil {
-		s.confirmed = k.last.kept.confirmed
+	if k.last != nil && !k.last.kept.confirmed.After(k.began) { // else the clock was wrong, and the time must be replaced
+		s.asOf = k.last.kept.confirmed
 	}
 	var due, again <-chan time.Time
 	save := func() {
@@ -288,16 +288,16 @@ type saver[T any] struct {
 	*keeper[T]
 	saved *update[T] // what was saved last
 	known *update[T] // what was to be saved last
+	asOf  time.Time  // when the store had confirmed what was saved last
 	next  time.Time  // no save before
 
-	confirmed time.Time     // when the store had confirmed what was saved last
-	pause     time.Duration // before a save that failed is tried again; it doubles
+	pause time.Duration // before a save that failed is tried again; it doubles
 }
 
 // renews reports whether what was saved is to be saved again if the store has confirmed it at a time.
 func (s *saver[T]) renews(at time.Time) bool {
 	limit := s.state.config.MaxStaleness
-	return limit > 0 && at.Sub(s.confirmed) >= max(renewEvery, limit/4)
+	return limit > 0 && at.Sub(s.asOf) >= max(renewEvery, limit/4)
 }
 
 // save saves what was offered, or the last one again: if that has failed, or if the store has confirmed it since and this is the last save
@@ -311,7 +311,7 @@ func (s *saver[T]) save(last bool) bool {
 	if u != nil && u.bad() != nil && s.unloaded.Load() {
 		return true // what was saved before may have the good value
 	}
-	if u == nil || s.saved != nil && u.SameAs(&s.saved.Position) && !(at.After(s.confirmed) && (last || s.renews(at))) {
+	if u == nil || s.saved != nil && u.SameAs(&s.saved.Position) && !(at.After(s.asOf) && (last || s.renews(at))) {
 		return true
 	}
 	state := s.state
@@ -324,7 +324,7 @@ func (s *saver[T]) save(last bool) bool {
 		s.failed("what is known cannot be saved", err)
 		return false
 	}
-	s.saved, s.confirmed, s.failure, s.pause = u, at, "", 0
+	s.saved, s.asOf, s.failure, s.pause = u, at, "", 0
 	state.health.NotKept(nil)
 	return true
 }

@@ -86,6 +86,39 @@ func TestWhatWasLoadedAndIsConfirmedIsSavedWithItsNewTime(t *testing.T) {
 	})
 }
 
+// A clock that was ahead has left a time that is still to come. If that stayed, what was saved would be of an unknown age until then.
+func TestWhatWasLoadedWithATimeToComeIsSavedWithItsTrueTime(t *testing.T) {
+	for name, opts := range map[string][]value.Option{
+		"with a limit":    {value.WithMaxStaleness(time.Hour)},
+		"without a limit": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			onLastKnown(t, func(b *lastBed) {
+				b.put("7")
+				snapshot, err := b.memory.Get(b.Context(), kv.Key("/a"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				m := &memo{loaded: snapshot, time: time.Now().Add(1000 * time.Hour)}
+				b.kept = m
+				stop := b.value(opts...).KeepCurrent()
+				time.Sleep(time.Minute)
+				saved := m.count() > 0
+				stop()
+				if len(opts) > 0 && !saved {
+					t.Error("promised: what was loaded is saved with the time at which the store has confirmed it\nhappened: nothing was saved in the first minute")
+				}
+				if m.count() == 0 {
+					t.Fatal("promised: the last Close saves with the time at which the store has confirmed it\nhappened: nothing was saved")
+				}
+				if _, at := m.last(); at.After(time.Now()) {
+					t.Errorf("promised: the time of what is saved is that at which the store has confirmed it\nhappened: it is %v ahead", time.Until(at))
+				}
+			})
+		})
+	}
+}
+
 // While the newest value is bad, no read confirms the good one before it.
 func TestWhatIsNotConfirmedIsNotSavedAgain(t *testing.T) {
 	onLastKnown(t, func(b *lastBed) {
