@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 	if testing.Short() {
 		members = 1
 	}
-	one := func() conformance.Backend {
+	one := func() conformance.Backend { // two share the checks, because a check mostly waits for its cluster
 		return backend(realCluster{etcdtest.Start(t, members, bookmarksOften)}, direct)
 	}
 	conformance.Run(t, one(), one())

@@ -83,5 +83,6 @@
 //
 // A heartbeat is sent every 50 ms, and an election begins after 500 ms without one. So a lost leader is replaced within a second.
 // etcd's defaults are 100 ms and one second. Nothing is flushed to disk, passwords are hashed with
-// the least effort, and the HTTP gateway is off. [WithConfig] can change all of this.
+// the least effort, a compaction does not pause between thousands of revisions, and the HTTP gateway is off. [WithConfig] can
+// change all of this.
 package etcdtest
