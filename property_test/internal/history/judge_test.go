@@ -2,6 +2,7 @@ package history
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -142,6 +143,32 @@ func check(t *testing.T, ways []wrong) {
 				t.Errorf("the judge found %v, want %v", err, w.want)
 			}
 		})
+	}
+}
+
+// Two deletions of unknown outcome may each have made any of many deletions of the log. Porcupine tries every set of those that are possible at
+// the same time.
+func TestManyDeletionsOfUnknownOutcomeAreJudged(t *testing.T) {
+	r := &Run{Log: Log{After: 1, Range: kv.Prefix("/")}}
+	rev := kv.Revision(1)
+	for i := range 20 {
+		value := fmt.Sprint(i)
+		rev++
+		r.then(Operation{Writes: []kv.Op{kv.PutOp("/a", []byte(value))}, Revision: rev})
+		r.Log.Events = append(r.Log.Events, put("/a", value, rev, rev, 1))
+		if i == 0 {
+			for range 2 {
+				r.then(Operation{Writes: []kv.Op{kv.DeleteOp("/a")}, Outcome: Unknown})
+			}
+		}
+		r.then(Operation{Range: kv.Key("/a"), Revision: rev, Entries: []kv.Entry{entry("/a", value, rev, rev, 1)}})
+		rev++
+		r.then(Operation{Writes: []kv.Op{kv.DeleteOp("/a")}, Revision: rev})
+		r.Log.Events = append(r.Log.Events, deletion("/a", rev))
+	}
+	r.Log.Until = rev
+	if err := r.Judge(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -202,7 +202,8 @@ func (r Run) matchDeletes(l *ledger, ops []Operation, lost []int) error {
 
 // otherMakers returns the deletions of unknown outcome that may have made a deletion of the log whose maker claims to be another one: an
 // acknowledged deletion without a condition, which may have found nothing. A deletion of unknown outcome that may have made several of
-// the log is there once for each.
+// the log is there once for each, between the call of the put that it would have deleted and the first answer that shows the deletion. So few
+// are possible at the same time, of which porcupine tries every set.
 func (l *ledger) otherMakers(ops []Operation, lost []int) (possible []Operation) {
 	for _, e := range l.run.Log.Events {
 		i, known := l.maker[change{e.Key, e.ModRevision}]
@@ -213,9 +214,14 @@ func (l *ledger) otherMakers(ops []Operation, lost []int) (possible []Operation)
 			continue
 		}
 		was, seen := keyAt(l.byKey[e.Key], e.ModRevision-1).ModRevision, l.run.seenBy(e.ModRevision)
+		var after time.Duration
+		if put, known := l.maker[change{e.Key, was}]; known {
+			after = ops[put].Call
+		}
 		for _, j := range lost {
 			o := ops[j]
 			w, ok := o.written(e.Key)
+			o.Call = max(o.Call, after)
 			if ok && o.Outcome == Unknown && holds(w, was) && o.Call <= seen {
 				o.Writes, o.Revision, o.Return = []kv.Op{w}, e.ModRevision, seen
 				possible = append(possible, o)
