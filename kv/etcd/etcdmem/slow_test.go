@@ -13,7 +13,8 @@ import (
 	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
-// unread starts watches on a stream that nothing reads yet, and puts keys that they watch.
+// unread starts watches on a stream that nothing reads yet, and puts a key that they watch. After each put the member has sent all that the
+// stream takes. So what waits in the member does not depend on which of its goroutines is faster.
 func unread(t *testing.T, client *clientv3.Client, watches, puts, size int) pb.Watch_WatchClient {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -31,6 +32,7 @@ func unread(t *testing.T, client *clientv3.Client, watches, puts, size int) pb.W
 	value := strings.Repeat("v", size)
 	for range puts {
 		put(t, client, "/a", value)
+		synctest.Wait()
 	}
 	return stream
 }
