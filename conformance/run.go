@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/watchkv/watchkv/conformance/internal/stores"
@@ -18,8 +19,8 @@ import (
 // not claim, or that has nothing to check, is skipped with the reason. The log ends with a summary of all guarantees; go
 // test -v shows it.
 //
-// A run against servers mostly waits for them. With others, the checks take turns on b and on each of the others, one at a time on each, and
-// as many run in parallel as go test -parallel allows. The others must be like b, and share nothing with b or with each other.
+// A run against servers mostly waits for them. With others, the checks are divided between b and the others, and each of these runs one check
+// at a time. The others must be like b, and share nothing with b or with each other.
 func Run(t *testing.T, b Backend, others ...Backend) {
 	t.Helper()
 	var suites []*suite.Suite
@@ -40,32 +41,43 @@ func Run(t *testing.T, b Backend, others ...Backend) {
 	}
 	checks := suites[0].Checks
 	outcomes := make([]suite.Outcome, len(checks))
+	run := func(t *testing.T, s *suite.Suite, i int) {
+		o := s.Run(checks[i], t.Name())
+		outcomes[i] = o
+		switch {
+		case o.Moot != "":
+			t.Skip("nothing to check: " + o.Moot)
+		case o.NotClaimed != "":
+			t.Skip("not claimed: " + o.NotClaimed)
+		case o.Broken != "":
+			t.Errorf("%v\n  again:    %s", brokenBy(o), command(t.Name()))
+		}
+	}
+	var groups sync.WaitGroup
 	for _, g := range suite.InTurn() {
-		t.Run(g.ID, func(t *testing.T) {
-			for i, c := range checks {
-				if c.Guarantee != g.ID {
-					continue
-				}
-				t.Run(c.Name, func(t *testing.T) {
-					if len(suites) > 1 {
-						t.Parallel()
+		begun := make(chan struct{})
+		begin := sync.OnceFunc(func() { close(begun) }) // lets the next group begin
+		groups.Go(func() {
+			defer begin() // the group may not be among those that -run selects
+			t.Run(g.ID, func(t *testing.T) {
+				var group sync.WaitGroup
+				for i, c := range checks {
+					if c.Guarantee != g.ID {
+						continue
 					}
 					s := <-idle
-					defer func() { idle <- s }()
-					o := s.Run(c, t.Name())
-					outcomes[i] = o
-					switch {
-					case o.Moot != "":
-						t.Skip("nothing to check: " + o.Moot)
-					case o.NotClaimed != "":
-						t.Skip("not claimed: " + o.NotClaimed)
-					case o.Broken != "":
-						t.Errorf("%v\n  again:    %s", brokenBy(o), command(t.Name()))
-					}
-				})
-			}
+					group.Go(func() {
+						defer func() { idle <- s }()
+						t.Run(c.Name, func(t *testing.T) { run(t, s, i) })
+					})
+				}
+				begin()
+				group.Wait()
+			})
 		})
+		<-begun
 	}
+	groups.Wait()
 	for _, s := range suites {
 		if err := s.Close(); err != nil {
 			t.Error(err)
