@@ -21,7 +21,7 @@ import (
 //
 //	go test ./property_test -run '^TestEtcdIsLinearizableUnderFaults$' -faults=1h -timeout=0 -v
 var (
-	faultsFor = flag.Duration("faults", 15*time.Second, "how long TestEtcdIsLinearizableUnderFaults runs its cluster with faults")
+	faultsFor = flag.Duration("faults", 7*time.Second, "how long TestEtcdIsLinearizableUnderFaults runs its cluster with faults")
 	faultSeed = flag.Uint64("faultseed", 1, "the seed of the workload and the faults")
 )
 
