@@ -15,7 +15,7 @@ const manyKeys = 100_000
 
 // A put into a store in memory while watchers wait for other keys: it wakes no watcher. In the case without watchers, the same number of
 // watchers wait for keys of another store, so that the garbage collector has the same work.
-func BenchmarkPutBesideWatchersOfOtherKeys(b *testing.B) {
+func BenchmarkPutWithWatchersOfOtherKeys(b *testing.B) {
 	other := numbered("/other/", manyKeys)
 	for _, made := range databases {
 		watched, unwatched := made(), made()
@@ -31,8 +31,8 @@ func BenchmarkPutBesideWatchersOfOtherKeys(b *testing.B) {
 		waiting.Wait()
 		inTurns(b, "of="+watched.by(), func(*testing.B) []contender {
 			return []contender{
-				{by: "beside-none", once: puts(unwatched), ops: putsAtOnce},
-				{by: "beside-watchers", once: puts(watched), ops: putsAtOnce},
+				{by: "without-watchers", once: puts(unwatched), ops: putsAtOnce},
+				{by: "with-watchers", once: puts(watched), ops: putsAtOnce},
 			}
 		})
 		cancel()

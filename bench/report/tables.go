@@ -25,7 +25,7 @@ var tables = []table{
 	{"wake-memory", "WakeInMemory", "watchers", []string{"watchkv", "channel", "statedb", "memdb"}, "sec/op", "channel", nil},
 	{"wake-memory-allocs", "WakeInMemory", "watchers", []string{"watchkv", "channel", "statedb", "memdb"}, "allocs/op", "", nil},
 	{"wake-every", "WakeEveryInMemory", "watchers", []string{"watchkv", "channel"}, "sec/op", "channel", nil},
-	{"beside", "PutBesideWatchersOfOtherKeys", "store", []string{"beside-watchers", "beside-none"}, "sec/op", "beside-none", []string{"watchkv", "statedb", "memdb"}},
+	{"other-keys", "PutWithWatchersOfOtherKeys", "store", []string{"with-watchers", "without-watchers"}, "sec/op", "without-watchers", []string{"watchkv", "statedb", "memdb"}},
 	{"one-of-many", "WakeOneOfMany", "watched keys", []string{"watchkv", "statedb", "memdb"}, "sec/op", "statedb", nil},
 	{"one-of-many-values", "WakeOneOfManyValues", "Values", []string{"watchkv"}, "sec/op", "", nil},
 	{"after-many", "WakeAfterManyUpdates", "updates before", []string{"watchkv"}, "sec/op", "", nil},
@@ -109,7 +109,7 @@ func atLeast(limit float64) func(float64) bool { return func(v float64) bool { r
 
 func goals(m *measurements) []goal {
 	wakeEtcd := func(n int, by string) figure { return figure{"WakeOnEtcd", n, by, "sec/op"} }
-	beside := func(by string) figure { return figure{"PutBesideWatchersOfOtherKeys/of=watchkv", 0, by, "sec/op"} }
+	put := func(by string) figure { return figure{"PutWithWatchersOfOtherKeys/of=watchkv", 0, by, "sec/op"} }
 	gs := []goal{
 		{"one watcher on etcd, from put to Get returned, compared with a bare watch", "1.05 × or less", "×", atMost(1.05),
 			wakeEtcd(1, "watchkv"), wakeEtcd(1, "clientv3"), ratio},
@@ -130,7 +130,7 @@ func goals(m *measurements) []goal {
 		goal{"heap of an idle watcher, beyond its goroutine's", "256 bytes or less", "B", atMost(256),
 			figure{"IdleWatcher", 10_000, "watchkv", "B/each"}, figure{"IdleWatcher", 10_000, "channel", "B/each"}, difference},
 		goal{"a put in memory while 100,000 watchers watch other keys, compared with a put without", "1.1 × or less", "×", atMost(1.1),
-			beside("beside-watchers"), beside("beside-none"), ratio},
+			put("with-watchers"), put("without-watchers"), ratio},
 		goal{"requests of an idle Value in a minute", "1 or less", "", atMost(1),
 			figure{"IdleMinute/store=etcd", 0, "watchkv", "requests/value"}, figure{"IdleMinute/store=etcd", 0, "watchkv", "requests/value"},
 			func(a, _ float64) float64 { return a }},
