@@ -124,8 +124,7 @@ func (e *env) removedWhileAway(more func(others suite.Store)) {
 	more(others)
 	heal()
 	e.changed(newest.next(viewAtLeast(last)), "b:1->none", "d:1->none", "a:none->1", "c:1->1")
-	every.comesToOrGap(last)
-	e.nextKeyArrives(newest, every)
+	every.comesToOrGap(e.nextKeyArrives(newest), last)
 }
 
 // unchangedKeyChecks are the checks of M6.
@@ -208,19 +207,20 @@ func (e *env) twenty() (last kv.Revision) {
 	return last
 }
 
-// comesToOrGap is comesTo after a compaction: Views may be missing if one GapError reports that.
-func (r *mapReader) comesToOrGap(rev kv.Revision) {
-	for {
+// comesToOrGap reads until a View of revision rev or later, after a compaction. Views up to a revision may be missing if one GapError reports
+// that. It may also follow the last of them: a store may not know that what is gone was of other keys. Then comesToOrGap judges everything that
+// the watcher has returned.
+func (r *mapReader) comesToOrGap(rev, missing kv.Revision) {
+	for seen := kv.Revision(0); seen < rev; {
 		v, err := r.Watcher.Next()
-		if err == nil {
-			r.given, r.at = append(r.given, r.e.maps.View(v)), append(r.at, r.Revision())
-			if v.Revision() >= rev {
-				return
-			}
+		if err != nil {
+			r.isGap(err, missing)
 			continue
 		}
-		r.isGap(err, rev)
+		seen = r.returned(v, nil).Revision()
 	}
+	r.HasNothing()
+	r.judge()
 }
 
 // isGap requires that err is the only GapError, and that the gap ends where the history is known again.

@@ -64,8 +64,7 @@ var everyViewChecks = []check{
 		e.forgetHistoryVia(others)
 		heal()
 		newest.next(viewAtLeast(last))
-		every.comesToOrGap(last)
-		e.nextKeyArrives(newest, every)
+		every.comesToOrGap(e.nextKeyArrives(newest), last)
 	}},
 	{"V5", "range", "puts keys of a range while the store is cut off and healed and its watch is ended, in turns: the revisions of the Views rise", 0, func(e *env) {
 		r := e.read(e.newMap())

@@ -180,8 +180,8 @@ func (r *mapReader) comesTo(rev kv.Revision, opts ...value.GetOption[value.View[
 }
 
 // nextKeyArrives puts a key and requires that it is the next thing that each watcher returns. Then it judges everything that they have
-// returned.
-func (e *env) nextKeyArrives(readers ...*mapReader) {
+// returned. It returns the revision of the put.
+func (e *env) nextKeyArrives(readers ...*mapReader) kv.Revision {
 	rev := e.Put(e.in("~next"), "next")
 	for _, r := range readers {
 		if v := r.next(); v.Revision() < rev {
@@ -190,4 +190,5 @@ func (e *env) nextKeyArrives(readers ...*mapReader) {
 		r.HasNothing()
 		r.judge()
 	}
+	return rev
 }
