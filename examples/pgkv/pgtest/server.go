@@ -36,7 +36,7 @@ On Debian and Ubuntu: apt-get install postgresql`
 // New makes an empty server and starts it. Remove ends it.
 func New() (*Server, error) { return makeServer((*Server).initdb) }
 
-// Standby starts a synchronous standby of s: every commit of s waits for it. Remove ends it.
+// Standby starts a synchronous standby of s: every commit of s waits until readers of the standby see it. Remove ends it.
 func (s *Server) Standby(ctx context.Context) (*Server, error) {
 	copied, err := makeServer(func(c *Server) error {
 		return c.run("pg_basebackup", "-D", c.data, "-R", "-X", "stream", "--no-sync", "-c", "fast",
@@ -45,7 +45,11 @@ func (s *Server) Standby(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()"} {
+	for _, sql := range []string{
+		"ALTER SYSTEM SET synchronous_standby_names = 'standby'",
+		"ALTER SYSTEM SET synchronous_commit = 'remote_apply'",
+		"SELECT pg_reload_conf()",
+	} {
 		if err := s.Exec(ctx, sql); err != nil {
 			return copied, err
 		}
