@@ -11,3 +11,6 @@ func leaseFirst() bool { return since37() }
 
 // keysLackLease reports whether a read of keys without values also leaves out their leases. A read that is sorted by value has them.
 func keysLackLease() bool { return since37() }
+
+// anyoneSeesAuth reports whether a call of AuthStatus needs no token. In etcd 3.6 it needs that of an administrator.
+func anyoneSeesAuth() bool { return since37() }
