@@ -113,8 +113,9 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 	if !h.store.connection.isConnected() {
 		h.diagnose(ctx)
 	}
-	sent, rest := 0, restAfter
-	next := time.NewTimer(0)
+	h.probe(ctx)
+	sent, rest := 1, restAfter
+	next := time.NewTimer(probeEvery)
 	defer next.Stop()
 	for {
 		select {

@@ -135,6 +135,9 @@ func NewRetry(s *Settings) *backoff.ExponentialBackOff {
 // pause waits for d, less if a watcher that has just been opened wants its first read: it gets it no later
 // than after the shortest delay. It reports whether ctx still lasts.
 func (u *upstream) pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	end := time.Now().Add(d)
 	timer := time.NewTimer(d)
 	defer timer.Stop()
