@@ -170,6 +170,16 @@ func TestAStoreThatPanicsOrHangsDoesNotStopTheRun(t *testing.T) {
 	}
 }
 
+func TestAStoreThatPanicsInAConcurrentCallDoesNotStopTheRun(t *testing.T) {
+	b := withPatience(backendOf(breakage{put: func(*mutant, context.Context, string, []byte, []kv.Condition) (kv.Revision, error) {
+		panic("out of order")
+	}}))
+	err := conformance.Check(t.Context(), b, "Writer/several-at-once", "S4/never-there")
+	if err == nil || !strings.Contains(err.Error(), "panic: out of order") || !strings.Contains(err.Error(), "S4/never-there is broken") {
+		t.Errorf("want that both checks fail with the panic: %v", err)
+	}
+}
+
 // A sequence that is pulled runs in a goroutine that alternates with the one that iterates. Nothing is concurrent there.
 func TestAStoreMayAcknowledgeFromASequenceThatItPulls(t *testing.T) {
 	pulls := func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
