@@ -16,4 +16,4 @@ type mutation struct {
 
 var mutants = slices.Concat(readMutants, watchMutants, resumeMutants, misleadingMutants, valueMutants, mapMutants,
 	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants, optionalMutants, summaryMutants, elsewhereMutants, raceMutants, heldMutants, cornerMutants,
-	clientReadMutants, clientEntryMutants, clientWatchMutants)
+	clientReadMutants, clientEntryMutants, clientWatchMutants, clientCallMutants)
