@@ -242,6 +242,70 @@ var clientWatchMutants = []mutation{
 	{guarantee: "W13", name: "tells-watches-of-prefixes-only", broken: breakage{watch: only(func(r kv.Range) bool { _, ok := r.Prefix(); return !ok }, goingOn(func(*mutant, kv.Range) decision {
 		return func(last kv.Batch, err error) (kv.Revision, bool) { return last.Revision, errors.Is(err, kv.ErrReset) }
 	}))}},
+	{guarantee: "W3", name: "delivers-events-of-one-key-twice", broken: breakage{watch: only(single, change(func(b kv.Batch, _ kv.Revision) []kv.Batch {
+		return []kv.Batch{b, b}
+	}))}},
+	{guarantee: "W4", name: "does-not-tell-a-watch-of-one-key-of-commits", broken: notTellingOfCommits(single, kv.EventPut, kv.EventDelete)},
+	{guarantee: "W4", name: "does-not-tell-a-watch-of-one-key-of-deletions-in-commits", broken: notTellingOfCommits(single, kv.EventDelete)},
+	{guarantee: "W4", name: "does-not-tell-a-watch-of-an-interval-of-commits", broken: notTellingOfCommits(interval, kv.EventPut, kv.EventDelete)},
+	{guarantee: "W6", name: "watches-one-key-from-now-after-a-failure", broken: breakage{watch: only(single, resuming(func(m *mutant, _, _ kv.Revision) kv.Revision {
+		return m.now()
+	}))}},
+	{guarantee: "W11", name: "makes-watches-of-other-stores-wait-for-consumers", broken: breakage{watch: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+		return func(yield func(kv.Batch, error) bool) {
+			for b, err := range m.Store.Watch(ctx, r, after) {
+				for m.waitsForOthers() && ctx.Err() == nil {
+					time.Sleep(20 * time.Microsecond)
+				}
+				m.shared.Store(yieldKey{&b}, m)
+				more := yield(b, err)
+				m.shared.Delete(yieldKey{&b})
+				if !more {
+					return
+				}
+			}
+		}
+	}}},
+	{guarantee: "Acknowledger", name: "begins-at-once-where-it-should-wait", broken: breakage{acknowledge: func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision, acknowledged func()) iter.Seq2[kv.Batch, error] {
+		return m.Store.WatchAcknowledged(ctx, r, min(after, m.now()), acknowledged)
+	}}},
+}
+
+// notTellingOfCommits makes a store whose watches of some ranges do not deliver the events of commits that have one of the types.
+func notTellingOfCommits(of func(r kv.Range) bool, types ...kv.EventType) breakage {
+	return breakage{
+		commit: func(m *mutant, ctx context.Context, ops []kv.Op) (kv.Revision, error) {
+			if err := m.take(ctx); err != nil { // so that no watch sees the commit before it is known as one
+				return 0, err
+			}
+			defer m.give()
+			rev, err := m.Store.Commit(ctx, ops...)
+			m.shared.Store(commitAt(rev), true)
+			return rev, err
+		},
+		watch: only(of, func(m *mutant, ctx context.Context, r kv.Range, after kv.Revision) iter.Seq2[kv.Batch, error] {
+			return without(func(e kv.Event) bool {
+				if m.take(ctx) == nil {
+					m.give()
+				}
+				_, committed := m.shared.Load(commitAt(e.ModRevision))
+				return committed && slices.Contains(types, e.Type)
+			})(m, ctx, r, after)
+		}),
+	}
+}
+
+// commitAt is the key under which a mutant remembers that a revision is a commit.
+type commitAt kv.Revision
+
+// waitsForOthers reports whether the consumer of another store over the same data is busy.
+func (m *mutant) waitsForOthers() (busy bool) {
+	m.shared.Range(func(k, by any) bool {
+		_, yields := k.(yieldKey)
+		busy = yields && by != m
+		return !busy
+	})
+	return busy
 }
 
 // pool is a pool of n connections.

@@ -90,11 +90,14 @@ var statChecks = []check{
 
 // acknowledgeChecks are the checks of a store that is a kv.Acknowledger.
 var acknowledgeChecks = []check{
-	{"Acknowledger", "waiting", "begins watches that have nothing to deliver yet: each is acknowledged", 0, func(e *env) {
+	{"Acknowledger", "waiting", "begins watches that have nothing to deliver yet, after the present and after a future revision, and writes past it: each is acknowledged, and delivers what comes after its revision", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "v")
-		for _, after := range []kv.Revision{now, now + 100} {
-			w, acks := e.watchAcknowledged(e.All(), after)
+		for _, ahead := range []kv.Revision{0, 2} {
+			w, acks := e.watchAcknowledged(e.All(), now+ahead)
 			acks.expectOnce(w)
+			now = e.writePast(w.After)
+			early(e, w.Through(now))
+			w.ExpectAll()
 			w.Stop()
 		}
 	}},

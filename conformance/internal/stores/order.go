@@ -252,11 +252,25 @@ var orderChecks = append(append(append(
 // stories returns checks of one guarantee that differ in how the events are made. holds checks what a watch has delivered.
 func stories(guarantee string, holds func(*env, *suite.Watching)) []check {
 	return []check{
-		{guarantee, "burst", "watches while eight others put, delete and put again, as fast as they can", 0, func(e *env) {
+		{guarantee, "burst", "watches ranges of every kind while eight others put, delete and put again, as fast as they can, and then commits puts and deletions of the same keys", 0, func(e *env) {
 			start := e.Get(e.All()).Revision
-			w := e.Watch(e.All(), start)
+			var watches []*suite.Watching
+			for _, r := range []kv.Range{e.All(), kv.Key(e.Key("0")), kv.Key(e.Key("1")), kv.Interval(e.Key("1"), e.Key("4")), kv.All()} {
+				watches = append(watches, e.Watch(r, start))
+			}
 			e.churn(8, 20)
-			holds(e, w.Through(e.Put(e.Key("last"), "v")))
+			if e.Backend.Commit {
+				e.Commit(kv.PutOp(e.Key("0"), nil), kv.PutOp(e.Key("1"), nil), kv.DeleteOp(e.Key("2")), kv.PutOp(e.Key("3"), nil))
+				e.Commit(kv.DeleteOp(e.Key("0")), kv.PutOp(e.Key("1"), nil), kv.PutOp(e.Key("2"), nil), kv.DeleteOp(e.Key("3")))
+			}
+			e.throughAll(watches)
+			for i := range 5 { // now a watch that repeats what it has delivered does so
+				e.Put(e.Key(fmt.Sprint(i)), "last")
+			}
+			e.throughAll(watches)
+			for _, w := range watches {
+				holds(e, w)
+			}
 		}},
 		{guarantee, "catch-up", "watches several thousand revisions of the past", 0, func(e *env) {
 			long := e.sharedHistory()
@@ -279,6 +293,14 @@ func stories(guarantee string, holds func(*env, *suite.Watching)) []check {
 				holds(e, w.Through(last))
 			}
 		}},
+	}
+}
+
+// throughAll reads each watch up to the last event of its range.
+func (e *env) throughAll(watches []*suite.Watching) {
+	for _, w := range watches {
+		events := e.Ledger.EventsAfter(w.R, w.After)
+		w.Through(events[len(events)-1].ModRevision)
 	}
 }
 
