@@ -136,7 +136,7 @@ var endChecks = []check{
 		e.expectGoroutines(before, n, "watches were cancelled before they had delivered anything")
 		e.expectIdle()
 	}},
-	{"W12", "no-goroutines-of-failed-watches", "begins many watches that are refused: no goroutines are left", 0, func(e *env) {
+	{"W12", "no-goroutines-of-refused-watches", "begins many watches that are refused: no goroutines are left", 0, func(e *env) {
 		e.end(e.begin(4))
 		before, _ := e.Goroutines()
 		const n = 20
@@ -208,13 +208,13 @@ var endChecks = []check{
 			"after a negative revision": e.Store.Watch(e.Context(), e.All(), -1),
 			"with a cancelled context":  e.Store.Watch(e.Canceled(), e.All(), 0),
 		} {
-			for _, time := range []string{"first", "second"} {
+			for _, nth := range []string{"first", "second"} {
 				watch := e.WatchVia(e.Context(), sequenceOf{e.Store, sequence}, e.All(), 0)
 				if err := watch.UntilEnd(); err == nil || errors.Is(err, suite.ErrInVain) {
-					e.Errorf("the %s iteration of a watch %s should end with an error, but: %s", time, name, suite.EndText(err))
+					e.Errorf("the %s iteration of a watch %s should end with an error, but: %s", nth, name, suite.EndText(err))
 				}
 				if len(watch.Batches) > 0 || watch.Extra || watch.WithBatch {
-					e.Errorf("the %s iteration of a watch %s delivered more than its error", time, name)
+					e.Errorf("the %s iteration of a watch %s delivered more than its error", nth, name)
 				}
 			}
 		}

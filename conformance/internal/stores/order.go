@@ -201,8 +201,11 @@ var orderChecks = append(append(append(
 		revisions := slices.CompactFunc(slices.Clone(events), func(a, b kv.Event) bool { return a.ModRevision == b.ModRevision })
 		afters := make(map[kv.Revision]bool)
 		for _, n := range pageSizes() {
-			afters[events[len(events)-1-n].ModRevision] = true
-			afters[revisions[len(revisions)-1-n].ModRevision] = true
+			for _, all := range [][]kv.Event{events, revisions} {
+				if n < len(all) {
+					afters[all[len(all)-1-n].ModRevision] = true
+				}
+			}
 		}
 		var watches []*suite.Watching
 		for after := range afters {
