@@ -15,4 +15,5 @@ type mutation struct {
 }
 
 var mutants = slices.Concat(readMutants, watchMutants, resumeMutants, misleadingMutants, valueMutants, mapMutants,
-	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants, optionalMutants, summaryMutants, elsewhereMutants, raceMutants, heldMutants, cornerMutants)
+	databaseReadMutants, databaseWriteMutants, databaseEventMutants, databaseEndMutants, optionalMutants, summaryMutants, elsewhereMutants, raceMutants, heldMutants, cornerMutants,
+	clientReadMutants, clientEntryMutants, clientWatchMutants, clientCallMutants)

@@ -121,7 +121,7 @@ func TestTheSummaryDistinguishesNotOfferedFromNotClaimed(t *testing.T) {
 		`W5 +held  +atomic.*\n +nothing to check: W5/live \(the store has no commits\)`,
 		`W2 +held  +ordered`,
 		`S6 +held in part .*\n +not claimed: S6/keys \(the backend says: not these keys\)`,
-		`Stater +not offered .*\n +nothing to check: Stater/fresh \(the store is not a kv.Stater\)`,
+		`Stater +not offered .*(\n +.*)*\n +nothing to check: Stater/fresh \(the store is not a kv.Stater\)`,
 		`Acknowledger +not offered .*(\n +.*)*\n +nothing to check: Acknowledger/waiting \(the store is not a kv.Acknowledger\)`,
 		`W7 +held in part .*(\n +.*)*\n +nothing to check: W7/on-request \(the store is not a kv.ProgressRequester\)`,
 		`W13 +not claimed .*\n +not claimed: W13/restored \(needs Backend.Backup\)`,
@@ -167,6 +167,16 @@ func TestAStoreThatPanicsOrHangsDoesNotStopTheRun(t *testing.T) {
 		if err == nil || strings.Count(err.Error(), want) != 2 {
 			t.Errorf("want both checks to fail with %q: %v", want, err)
 		}
+	}
+}
+
+func TestAStoreThatPanicsInAConcurrentCallDoesNotStopTheRun(t *testing.T) {
+	b := withPatience(backendOf(breakage{put: func(*mutant, context.Context, string, []byte, []kv.Condition) (kv.Revision, error) {
+		panic("out of order")
+	}}))
+	err := conformance.Check(t.Context(), b, "Writer/several-at-once", "S4/never-there")
+	if err == nil || !strings.Contains(err.Error(), "panic: out of order") || !strings.Contains(err.Error(), "S4/never-there is broken") {
+		t.Errorf("want that both checks fail with the panic: %v", err)
 	}
 }
 

@@ -13,24 +13,28 @@ import (
 
 // byteChecks are the checks of S5 and S6: who owns bytes, and which bytes can be stored.
 var byteChecks = []check{
-	{"S5", "given-to-put", "changes the slice after Put has returned", 0, func(e *env) {
+	{"S5", "given-to-put", "changes the slice after Put has returned, and not before: Put does not change it either", 0, func(e *env) {
 		key, start := e.Key("k"), e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
-		value := []byte("as it was put")
+		value, unchanged := e.given("as it was put")
 		rev, err := e.Write("put "+e.Short(key)+" from a slice", func(ctx context.Context) (kv.Revision, error) {
 			return e.Store.Put(ctx, key, value)
 		}, kv.PutOp(key, bytes.Clone(value)))
 		e.Must("put", err)
+		unchanged("Put")
 		e.scribble(value)
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		w.Through(rev).ExpectAll()
 		e.Watch(e.All(), start).Through(rev).ExpectAll()
 	}},
-	{"S5", "given-to-commit", "changes the slices after Commit has returned", suite.Commit, func(e *env) {
+	{"S5", "given-to-commit", "changes the slices after Commit has returned, and not before: Commit does not change them either", suite.Commit, func(e *env) {
 		start := e.Get(e.All()).Revision
 		w := e.Watch(e.All(), start)
-		one, two := []byte("one"), []byte("two")
+		one, unchanged := e.given("one")
+		two, unchangedToo := e.given("two")
 		rev := e.Commit(kv.PutOp(e.Key("1"), one), kv.PutOp(e.Key("2"), two))
+		unchanged("Commit")
+		unchangedToo("Commit")
 		e.scribble(one)
 		e.scribble(two)
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
@@ -158,7 +162,7 @@ var byteChecks = []check{
 			"%41", "%2F", "+", "a?b", "#", "\\", `\x41`, "'", `"`, "_", "[k]", "{k}", "\r\n", "k ", "e\u0301",
 			"\\\\", "''", `""`, "%25", "%%", ":", "a:b", "a/b", "a/./b", "a/../b", "./a", "a/", "a//", "&", "=", ";", ",", "|", "!", "@", "~", "-", "$$", "{{k}}",
 			"\t", "k\t", " k", "k\x00", "k.", ".k", "..", "\ufeffk", "\ufb01", "fi", "\u00df", "ss", "É", "\u212a", "\u0130", "\U0001f600", "\x7f", "\x80", "\xed\xa0\x80",
-			"é", "\xc3\x28", "日本語", strings.Repeat("k", 1024-len(e.Prefix)), "K", "k",
+			"é", "\xc3\x28", "日本語", strings.Repeat("k", 1024-len(e.Prefix)), strings.Repeat("k", 1023-len(e.Prefix)) + "l", strings.Repeat("\xff", 1024-len(e.Prefix)), "K", "k",
 		} {
 			keys = append(keys, e.Key(odd))
 		}
@@ -250,6 +254,18 @@ var byteChecks = []check{
 		}
 		e.expectUnchanged(before)
 	}},
+}
+
+// given returns a slice with text, to be given to a store. unchanged requires that neither the slice nor what is behind it, up to its
+// capacity, has changed.
+func (e *env) given(text string) (value []byte, unchanged func(by string)) {
+	whole := []byte(text + " and what is behind the slice")
+	before := bytes.Clone(whole)
+	return whole[:len(text)], func(by string) {
+		if !bytes.Equal(whole, before) {
+			e.Errorf("%s has changed the slice that it was given, or what is behind it: the caller may still use both. They were %q and are %q", by, before, whole)
+		}
+	}
 }
 
 // scribble overwrites a slice that the caller owns, up to its capacity.

@@ -11,7 +11,7 @@ import (
 
 // compactionChecks are the checks of W8: watches whose history is gone.
 var compactionChecks = []check{
-	{"W8", "compacted-past", "compacts twice, and watches after earlier revisions and after zero: each watch that would miss something ends with a CompactedError, which names the oldest revision that is left", suite.Compact, func(e *env) {
+	{"W8", "compacted-past", "compacts twice, and watches ranges of several kinds after earlier revisions and after zero: each watch that would miss something ends with a CompactedError, which names the oldest revision that is left", suite.Compact, func(e *env) {
 		start := e.Get(e.All()).Revision
 		var revs []kv.Revision
 		for i := range 24 {
@@ -27,6 +27,9 @@ var compactionChecks = []check{
 			var others []*suite.Watching
 			for _, after := range []kv.Revision{0, revs[0], revs[at/2], revs[at-2]} {
 				others = append(others, e.Watch(e.All(), after))
+			}
+			for _, r := range []kv.Range{kv.All(), kv.Interval(e.Prefix, e.Key("z"))} {
+				others = append(others, e.Watch(r, start))
 			}
 			for _, w := range others {
 				named = append(named, e.expectCompactedOrAll(w, w.After, last)) // the next change after w.After may be of a live entry, and so still be stored
@@ -55,15 +58,38 @@ var compactionChecks = []check{
 			e.Errorf("a watch after %d ended as compacted, but its error says that history from revision %d on is still there", deleted-1, oldest)
 		}
 	}},
-	{"W8", "get-after", "compacts at the newest revision: live entries keep their metadata, and a watch after that revision delivers new events", suite.Compact, func(e *env) {
+	{"W8", "get-after", "compacts at the newest revision: live entries keep their metadata, also when they are put again, and a watch after that revision delivers new events", suite.Compact, func(e *env) {
 		e.Put(e.Key("old"), "v")
+		e.Put(e.Key("old"), "put again")
 		e.Put(e.Key("gone"), "v")
 		e.Delete(e.Key("gone"))
 		e.Compact(e.Put(e.Key("new"), "v"))
 		got := e.Get(e.All())
 		e.ExpectSnapshot(e.All(), got)
 		w := e.Watch(e.All(), got.Revision)
-		w.Through(e.Put(e.Key("old"), "again")).ExpectAll()
+		w.Through(e.Put(e.Key("old"), "and again")).ExpectAll()
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"W8", "nothing-left", "watches a past that is gone many times: no goroutines are left", suite.Compact, func(e *env) {
+		start := e.Get(e.All()).Revision
+		e.Put(e.Key("k"), "1")
+		e.Put(e.Key("k"), "2")
+		e.Compact(e.Put(e.Key("k"), "3"))
+		watch := func(n int) {
+			var watches []*suite.Watching
+			for range n {
+				watches = append(watches, e.Watch(e.All(), start))
+			}
+			for _, w := range watches {
+				e.expectCompactedOrAll(w, start, e.Ledger.Last())
+				w.Stop()
+			}
+		}
+		watch(4)
+		before, _ := e.Goroutines()
+		const n = 40
+		watch(n)
+		e.expectGoroutines(before, n, "watches ended as compacted")
 	}},
 	{"W8", "running-behind", "compacts history that a running watch with a busy consumer has not read: the watch continues without a gap, or reports the gap", suite.Compact, func(e *env) {
 		start := e.Get(e.All()).Revision

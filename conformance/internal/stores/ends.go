@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,15 +16,21 @@ import (
 
 // endChecks are the checks of W12: how watches end, and what they leave.
 var endChecks = []check{
-	{"W12", "cancel-while-waiting", "cancels the contexts of watches that wait for a first write, for another write, or for the future", 0, func(e *env) {
+	{"W12", "cancel-while-waiting", "cancels the contexts of watches that wait for a first write, for another write, or for the future, also with a cause: each ends with the context's error", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "v")
 		for _, after := range []kv.Revision{now, now - 1, now + 100} {
-			w := e.Watch(e.All(), after)
+			ctx, cancel := context.WithCancelCause(e.Context())
+			defer cancel(nil)
+			plain, withCause := e.Watch(e.All(), after), e.WatchVia(ctx, e.Store, e.All(), after)
+			e.underWay(plain, withCause)
 			if after < now {
-				w.Through(now)
+				plain.Through(now)
+				withCause.Through(now)
 			}
-			w.Cancel()
-			e.expectEnd(w, context.Canceled)
+			plain.Cancel()
+			cancel(errors.New("the cause, which is not the context's error"))
+			e.expectEnd(plain, context.Canceled)
+			e.expectEnd(withCause, context.Canceled)
 		}
 	}},
 	{"W12", "cancel-before", "watches with a context that is done at the call or at the iteration: nothing comes before the error", 0, func(e *env) {
@@ -106,6 +113,57 @@ var endChecks = []check{
 		e.end(watches, kv.ErrUnavailable)
 		heal() // before the heal, a client may have goroutines that wait to notify the server
 		e.expectGoroutines(before, n, "watches were ended while cut off")
+		e.expectUsable("watches")
+	}},
+	{"W12", "no-goroutines-of-watches-without-events", "cancels many watches that have delivered nothing, half of them at once and half when they wait: no goroutines are left, and the server has no watch left", 0, func(e *env) {
+		e.end(e.begin(4))
+		now := e.Ledger.Last()
+		before, _ := e.Goroutines()
+		const n = 60
+		var watches []*suite.Watching
+		for i := range n {
+			w := e.Watch(e.All(), now+1000)
+			if watches = append(watches, w); i%2 == 0 {
+				<-w.Begun
+				w.Cancel()
+			}
+		}
+		e.underWay(watches...)
+		for _, w := range watches {
+			w.Cancel()
+			e.expectEnd(w, context.Canceled)
+		}
+		e.expectGoroutines(before, n, "watches were cancelled before they had delivered anything")
+		e.expectIdle()
+	}},
+	{"W12", "no-goroutines-of-refused-watches", "begins many watches that are refused: no goroutines are left", 0, func(e *env) {
+		e.end(e.begin(4))
+		before, _ := e.Goroutines()
+		const n = 20
+		for range n {
+			for _, w := range []*suite.Watching{e.Watch(kv.Key(""), 0), e.Watch(kv.Range{}, 0), e.Watch(e.All(), -1)} {
+				e.Logf("  %s ends: %v", w, w.UntilEnd())
+			}
+		}
+		e.expectGoroutines(before, n, "watches of invalid ranges, and as many of invalid keys and after negative revisions, were refused")
+	}},
+	{"W12", "no-goroutines-of-lost-watches", "ends the streams of the store while many watches run, and ends those that go on: no goroutines are left", suite.EndStreams, func(e *env) {
+		e.end(e.begin(4))
+		before, _ := e.Goroutines()
+		const n = 40
+		watches := e.begin(n)
+		e.EndStreams()
+		last := e.Put(e.Key("k"), "after the streams have ended")
+		for _, w := range watches {
+			for w.Position() < last {
+				if _, err, ok := w.TryNext(); !ok {
+					e.expectLost(w, err)
+					break
+				}
+			}
+			w.Stop()
+		}
+		e.expectGoroutines(before, n, "watches ran when the streams of the store ended, and then ended")
 	}},
 	{"W12", "nothing-with-the-context", "breaks out of many watches whose context lives on: nothing that they have registered with the context is left", 0, func(e *env) {
 		e.end(e.begin(4))
@@ -138,33 +196,26 @@ var endChecks = []check{
 			e.Store.Watch(context.WithoutCancel(e.Context()), e.All(), now-1)
 		}
 		e.expectGoroutines(before, n, "sequences were made and never iterated")
-		if e.Backend.WaitIdle != nil {
-			ctx, cancel := e.Bounded()
-			defer cancel()
-			if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
-				e.Errorf("no sequence was iterated, but the server serves watches: %v", err)
-			}
-		}
+		e.expectIdle()
 	}},
 	{"W12", "nothing-at-the-server", "begins and ends many watches: the server has no watch left", suite.WaitIdle, func(e *env) {
 		e.end(e.begin(20))
-		ctx, cancel := e.Bounded()
-		defer cancel()
-		if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
-			e.Errorf("all watches have ended, but the server still serves some: %v", err)
-		}
+		e.expectIdle()
 	}},
-	{"W12", "errors-are-last", "ends watches in several ways: the error comes last, with a zero batch", 0, func(e *env) {
-		for name, watch := range map[string]*suite.Watching{
-			"of an invalid range":       e.Watch(kv.Range{}, 0),
-			"after a negative revision": e.Watch(e.All(), -1),
-			"with a cancelled context":  e.WatchVia(e.Canceled(), e.Store, e.All(), 0),
+	{"W12", "errors-are-last", "ends watches in several ways, and iterates each sequence twice: the error comes last, with a zero batch", 0, func(e *env) {
+		for name, sequence := range map[string]iter.Seq2[kv.Batch, error]{
+			"of an invalid range":       e.Store.Watch(e.Context(), kv.Range{}, 0),
+			"after a negative revision": e.Store.Watch(e.Context(), e.All(), -1),
+			"with a cancelled context":  e.Store.Watch(e.Canceled(), e.All(), 0),
 		} {
-			if err := watch.UntilEnd(); err == nil || errors.Is(err, suite.ErrInVain) {
-				e.Errorf("a watch %s: %s", name, suite.EndText(err))
-			}
-			if len(watch.Batches) > 0 || watch.Extra || watch.WithBatch {
-				e.Errorf("a watch %s delivered more than its error", name)
+			for _, nth := range []string{"first", "second"} {
+				watch := e.WatchVia(e.Context(), sequenceOf{e.Store, sequence}, e.All(), 0)
+				if err := watch.UntilEnd(); err == nil || errors.Is(err, suite.ErrInVain) {
+					e.Errorf("the %s iteration of a watch %s should end with an error, but: %s", nth, name, suite.EndText(err))
+				}
+				if len(watch.Batches) > 0 || watch.Extra || watch.WithBatch {
+					e.Errorf("the %s iteration of a watch %s delivered more than its error", nth, name)
+				}
 			}
 		}
 		w := e.Watch(e.All(), e.Get(e.All()).Revision)
@@ -172,6 +223,18 @@ var endChecks = []check{
 		w.Cancel()
 		e.expectEnd(w, context.Canceled)
 	}},
+}
+
+// expectIdle requires that the server serves no watch, if the backend can tell.
+func (e *env) expectIdle() {
+	if e.Backend.WaitIdle == nil {
+		return
+	}
+	ctx, cancel := e.Bounded()
+	defer cancel()
+	if err := e.Backend.WaitIdle(ctx, e.Store); err != nil {
+		e.Errorf("no watch is iterated, but the server still serves some: %v", err)
+	}
 }
 
 // expectGoroutines requires that only a few more goroutines run than before, although something was done n times.

@@ -2,6 +2,7 @@ package stores
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/watchkv/watchkv/conformance/internal/suite"
 	"github.com/watchkv/watchkv/kv"
@@ -75,6 +76,26 @@ var entryChecks = []check{
 		single.Through(last).ExpectAll()
 		e.Watch(e.All(), start).Through(last).ExpectAll()
 		e.Watch(kv.Key(a), start).Through(last).ExpectAll()
+	}},
+	{"S3", "many-puts", "eight writers concurrently put one key, seventy times in all, and others of their keys together if the store can commit: each put adds one to the version", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		live := e.Watch(e.All(), start)
+		e.Parallel(8, func(n int) error {
+			for i := range 9 {
+				_, err := e.TryPut(e.Store, e.Key("k"), fmt.Sprint(n, " ", i))
+				if err == nil && i%3 == 0 && e.Backend.Commit {
+					_, err = e.TryCommit(e.Store, kv.PutOp(e.Key("a"), fmt.Append(nil, n, i)), kv.PutOp(e.Key("b"), fmt.Append(nil, n, i)))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		last := e.Put(e.Key("last"), "v")
+		live.Through(last).ExpectAll()
+		e.Watch(e.All(), start).Through(last).ExpectAll()
 	}},
 	{"S4", "never-there", "gets a key, a prefix and an interval that never had an entry", 0, func(e *env) {
 		last := e.Put(e.Key("other"), "v")
@@ -153,7 +174,7 @@ func edgeKeys(p string) []string {
 func edgeRanges(p string) []kv.Range {
 	return []kv.Range{
 		kv.Key(p + "a"), kv.Key(p + "a\x00"), kv.Key(p + "a\xff"),
-		kv.Prefix(p + "a"), kv.Prefix(p + "a\x00"), kv.Prefix(p + "a\xff"), kv.Prefix(p + "a\xff\xff"), kv.Prefix(p + "\xff"), kv.Prefix(p),
+		kv.Prefix(p + "a"), kv.Prefix(p + "a/"), kv.Prefix(p + "a\x00"), kv.Prefix(p + "a\xff"), kv.Prefix(p + "a\xff\xff"), kv.Prefix(p + "\xff"), kv.Prefix(p),
 		kv.Prefix("\xff" + p), kv.Prefix("\xff"), kv.Prefix("\xff\xff"), kv.Prefix(""),
 		kv.Interval(p+"a", p+"b"), kv.Interval(p+"a\x00", p+"b\x00"), kv.Interval(p+"a", p+"a\x00"), kv.Interval(p+"a/", p+"a\xff"),
 		kv.Interval("", p+"b"), kv.Interval(p+"b", "\xff\xff\xff"),

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/watchkv/watchkv/conformance/internal/suite"
@@ -94,15 +97,10 @@ var errorChecks = []check{
 		e.Must("Backend.Close", e.Backend.Close(e.Store))
 		e.expectError("a running watch", running.UntilEnd(), kv.ErrClosed)
 		e.expectError("a waiting watch", waiting.UntilEnd(), kv.ErrClosed)
-		_, err := e.TryGet(e.Store, e.All())
-		e.expectError("get", err, kv.ErrClosed)
-		_, err = e.TryPut(e.Store, e.Key("k"), "v")
-		e.expectError("put", err, kv.ErrClosed)
-		_, err = e.TryDelete(e.Store, e.Key("k"))
-		e.expectError("delete", err, kv.ErrClosed)
-		if e.Backend.Commit {
-			_, err = e.TryCommit(e.Store, kv.PutOp(e.Key("k"), nil))
-			e.expectError("commit", err, kv.ErrClosed)
+		for _, c := range e.calls("k") {
+			ctx, cancel := e.Bounded()
+			e.expectError(c.what, c.call(ctx), kv.ErrClosed)
+			cancel()
 		}
 		e.expectError("a new watch", e.Watch(e.All(), start).UntilEnd(), kv.ErrClosed)
 	}},
@@ -117,7 +115,7 @@ var errorChecks = []check{
 		for _, w := range watches {
 			for w.Position() < last {
 				if _, err, ok := w.TryNext(); !ok {
-					e.expectError("a watch whose stream was ended", err, kv.ErrUnavailable)
+					e.expectLost(w, err)
 					break
 				}
 			}
@@ -139,6 +137,15 @@ var errorChecks = []check{
 			e.expectMessage(err, "commit", key)
 		}
 	}},
+}
+
+// expectLost requires that w, whose stream was ended, has ended with ErrUnavailable.
+func (e *env) expectLost(w *suite.Watching, err error) {
+	if err == nil || errors.Is(err, suite.ErrInVain) {
+		e.Errorf("the stream of %s was ended, and %s: it should go on, or end with kv.ErrUnavailable", w, suite.EndText(err))
+		return
+	}
+	e.expectError("a watch whose stream was ended", err, kv.ErrUnavailable)
 }
 
 // portable are the errors by which callers decide: whether to try again, and whether a write has happened.
@@ -188,15 +195,8 @@ var contextChecks = []check{
 			ctx  context.Context
 			want error
 		}{{e.Canceled(), context.Canceled}, {e.Expired(), context.DeadlineExceeded}, {withCause, context.Canceled}} {
-			_, err := e.Store.Get(done.ctx, e.All())
-			e.expectContextError("get", err, done.want)
-			_, err = e.Store.Put(done.ctx, e.Key("k"), []byte("no"))
-			e.expectContextError("put", err, done.want)
-			_, err = e.Store.Delete(done.ctx, e.Key("k"))
-			e.expectContextError("delete", err, done.want)
-			if e.Backend.Commit {
-				_, err = e.Store.(suite.Committer).Commit(done.ctx, kv.PutOp(e.Key("k"), []byte("no")))
-				e.expectContextError("commit", err, done.want)
+			for _, c := range e.calls("k") {
+				e.expectContextError(c.what, c.call(done.ctx), done.want)
 			}
 			e.expectContextError("watch", e.WatchVia(done.ctx, e.Store, e.All(), start).UntilEnd(), done.want)
 		}
@@ -221,9 +221,10 @@ var contextChecks = []check{
 			e.expectError(fmt.Sprintf("a %s during a cut, whose context is not done,", what), err, kv.ErrUnavailable)
 		}
 		<-time.After(250 * time.Millisecond) // during the cut, the calls can only wait or fail
-		ended := len(results)
+		ended, pending := len(results), pendingOf(calls)
 		for range ended {
 			r := <-results
+			pending[r.what]--
 			expectUnavailable(r.what, r.err)
 		}
 		if w.Finished(time.Millisecond) {
@@ -232,44 +233,56 @@ var contextChecks = []check{
 		heal()
 		for ; ended < len(calls); ended++ {
 			select {
-			case <-results: // any result is allowed: a write may have happened or not
+			case r := <-results: // any result is allowed: a write may have happened or not
+				pending[r.what]--
 			case <-time.After(e.Patience()):
-				e.Fatalf("a call that began while the store was cut off has not returned after the heal")
+				e.Fatalf("calls that began while the store was cut off have not returned after the heal: %s", pending)
 			}
 		}
 	}},
-	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of calls of every kind and of a watch, by cancel and by deadline: each ends at once", suite.Cut, func(e *env) {
+	{"Errors", "context-done-while-cut-off", "cuts the store off, and ends the contexts of many calls of every kind and of a watch, by cancel and by deadline: each ends at once, with the error of its own context, and after the heal the store works again", suite.Cut, func(e *env) {
 		start := e.Put(e.Key("k"), "v")
 		heal := e.Cut()
 		calls := e.calls("other")
+		for range 20 { // as many as a pool may have connections
+			calls = append(calls, calls[0])
+		}
 		ctx, cancel := context.WithCancel(e.Context())
 		defer cancel()
 		type result struct {
-			what      string
-			err, want error
+			call, what string
+			err, want  error
 		}
 		canceled, expired := make(chan result, len(calls)), make(chan result, len(calls))
+		var begun sync.WaitGroup
+		begun.Add(len(calls))
 		for _, h := range calls {
-			go func() {
-				canceled <- result{"a " + h.what + " that was cancelled during a cut", h.call(ctx), context.Canceled}
-			}()
 			go func() {
 				soon, done := context.WithTimeout(e.Context(), 50*time.Millisecond) // here, so that the call begins before it ends
 				defer done()
-				expired <- result{"a " + h.what + " whose deadline passed during a cut", h.call(soon), context.DeadlineExceeded}
+				begun.Done()
+				expired <- result{h.what, "a " + h.what + " whose deadline passed during a cut", h.call(soon), context.DeadlineExceeded}
+			}()
+		}
+		begun.Wait() // a call that joins one which is running joins one of these
+		for _, h := range calls {
+			go func() {
+				canceled <- result{h.what, "a " + h.what + " that was cancelled during a cut", h.call(ctx), context.Canceled}
 			}()
 		}
 		w := e.WatchVia(ctx, e.Store, e.All(), start)
 		allEnd := func(results chan result) {
+			pending := pendingOf(calls)
 			for range calls {
 				select {
 				case r := <-results:
+					pending[r.call]--
 					// A store may also find out that it is cut off, and report that before the context is done.
 					if !errors.Is(r.err, kv.ErrUnavailable) {
 						e.expectContextError(r.what, r.err, r.want)
 					}
 				case <-time.After(e.AtOnce()):
-					e.Fatalf("a call whose context is done has not returned %v later, while the store is cut off", e.AtOnce())
+					e.Fatalf("calls whose contexts are done have not returned %v later, while the store is cut off: %s", e.AtOnce(), pending)
 				}
 			}
 		}
@@ -280,9 +293,42 @@ var contextChecks = []check{
 			e.expectContextError("a watch that was cancelled during a cut", err, context.Canceled)
 		}
 		heal()
-		e.Put(e.Key("k"), "the store works again")
-		e.Get(e.All())
+		e.expectUsable("calls")
 	}},
+}
+
+// expectUsable requires that the store works again, after things of the given kind have ended while it was cut off.
+func (e *env) expectUsable(ended string) {
+	_, err := e.TryPut(e.Store, e.Key("k"), "the store works again")
+	if err == nil {
+		_, err = e.TryGet(e.Store, e.All())
+	}
+	if err != nil {
+		e.Fatalf("many %s have ended while the store was cut off, and after the heal the store cannot be used: %v. Each that ends has to give back what it "+
+			"uses, such as the connection of a pool", ended, err)
+	}
+	e.begin(1)
+}
+
+// pending counts the calls that have not returned, by what they do.
+type pending map[string]int
+
+func pendingOf(calls []call) pending {
+	p := make(pending)
+	for _, c := range calls {
+		p[c.what]++
+	}
+	return p
+}
+
+func (p pending) String() string {
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(p)) {
+		if p[what] > 0 {
+			parts = append(parts, fmt.Sprint(p[what], " of ", what))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // call is a call of a store other than Watch.
@@ -303,6 +349,12 @@ func (e *env) calls(name string) []call {
 			_, err := e.Store.(suite.Committer).Commit(ctx, kv.PutOp(e.Key(name), []byte("v")))
 			return err
 		}})
+	}
+	if s, ok := e.Store.(kv.Stater); ok {
+		calls = append(calls, call{"stat", func(ctx context.Context) error { _, err := s.Stat(ctx, e.All()); return err }})
+	}
+	if s, ok := e.Store.(kv.Summarizer); ok {
+		calls = append(calls, call{"summary", func(ctx context.Context) error { _, err := s.Summarize(ctx, e.All(), 1, 1); return err }})
 	}
 	return calls
 }

@@ -10,9 +10,12 @@ import (
 
 // independenceChecks are the checks of W11: a blocked consumer does not affect writers and other watches.
 var independenceChecks = []check{
-	{"W11", "stuck-consumer", "blocks a consumer while others put megabytes, delete and commit, and another watch reads all of it; then the consumer continues", 0, func(e *env) {
+	{"W11", "stuck-consumer", "blocks a consumer while others put megabytes, delete and commit, and another watch reads all of it, and with Again a watch of another store over the same data too; then the consumer continues", 0, func(e *env) {
 		start := e.Get(e.All()).Revision
-		stuck, other := e.Watch(e.All(), start), e.Watch(e.All(), start)
+		stuck, others := e.Watch(e.All(), start), []*suite.Watching{e.Watch(e.All(), start)}
+		if e.Backend.Again != nil {
+			others = append(others, e.WatchVia(e.Context(), e.Backend.Again(e, e.Store), e.All(), start))
+		}
 		first := e.Put(e.Key("first"), "v")
 		stuck.Through(first)
 		e.fillHistory(50, 50<<10)
@@ -21,7 +24,9 @@ var independenceChecks = []check{
 			e.Commit(kv.PutOp(e.Key("0"), nil), kv.DeleteOp(e.Key("1")))
 		}
 		last := e.Put(e.Key("last"), "v")
-		other.Through(last).ExpectAll()
+		for _, other := range others {
+			other.Through(last).ExpectAll()
+		}
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		e.catchesUp(stuck, last)
 	}},

@@ -32,7 +32,29 @@ var statChecks = []check{
 			}
 		}
 	}},
-	{"Stater", "one-revision", "stats many keys in a range while its first and its last key are put in turns", 0, func(e *env) {
+	{"Stater", "writes-of-others", "another store over the same data puts and deletes a key, and each time the check's store stats it; then the check's store is cut off, if the backend can do that: a stat during the cut fails", suite.Again, func(e *env) {
+		s := e.stater()
+		e.whileOthersWrite("stat", func(r kv.Range, rev kv.Revision) { e.expectStat(s, r, rev) }, func(ctx context.Context) error {
+			_, err := s.Stat(ctx, e.All())
+			return err
+		})
+	}},
+	{"Stater", "only-the-range", "stats ranges of every kind, with keys at and next to their bounds", 0, func(e *env) {
+		s := e.stater()
+		e.putEdges()
+		for _, r := range edgeRanges(e.Prefix) {
+			got := e.stat(s, r)
+			got.Entries = e.Own(r, got.Entries)
+			e.expectEntriesWithoutValues(r, got)
+		}
+	}},
+	{"Stater", "owned-by-the-caller", "changes the entries that a stat has returned: another stat does not see the change", 0, func(e *env) {
+		s := e.stater()
+		last := e.Put(e.Key("k"), "v")
+		e.scribbleAll(e.stat(s, e.All()))
+		e.expectStat(s, e.All(), last)
+	}},
+	{"Stater", "one-revision", "stats many keys in a range while the first ones and the last ones are put in turns", 0, func(e *env) {
 		s := e.stater()
 		e.fill(600)
 		for _, snapshot := range suite.ReadDuring(e.Env, 10, e.putEnds, func() kv.Snapshot { return e.stat(s, e.All()) }) {
@@ -68,11 +90,14 @@ var statChecks = []check{
 
 // acknowledgeChecks are the checks of a store that is a kv.Acknowledger.
 var acknowledgeChecks = []check{
-	{"Acknowledger", "waiting", "begins watches that have nothing to deliver yet: each is acknowledged", 0, func(e *env) {
+	{"Acknowledger", "waiting", "begins watches that have nothing to deliver yet, after the present and after a future revision, and writes past it: each is acknowledged, and delivers what comes after its revision", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "v")
-		for _, after := range []kv.Revision{now, now + 100} {
-			w, acks := e.watchAcknowledged(e.All(), after)
+		for _, ahead := range []kv.Revision{0, 2} {
+			w, acks := e.watchAcknowledged(e.All(), now+ahead)
 			acks.expectOnce(w)
+			now = e.writePast(w.After)
+			early(e, w.Through(now))
+			w.ExpectAll()
 			w.Stop()
 		}
 	}},
@@ -119,7 +144,7 @@ var acknowledgeChecks = []check{
 			last := e.Put(e.Key("k"), "after the streams have ended")
 			for w.Position() < last {
 				if _, err, ok := w.TryNext(); !ok {
-					e.expectError("a watch whose stream was ended", err, kv.ErrUnavailable)
+					e.expectLost(w, err)
 					acks.expectOnce(w)
 					return
 				}
@@ -195,11 +220,39 @@ func ability[T any](e *env) T {
 	return s
 }
 
+// whileOthersWrite calls expect, which reads a range, after each of several writes of another store over the same data. Then it cuts the
+// check's store off, if the backend can, and requires that read fails.
+func (e *env) whileOthersWrite(what string, expect func(r kv.Range, rev kv.Revision), read func(context.Context) error) {
+	other := e.Backend.Again(e, e.Store)
+	key := e.Key("k")
+	for i := range 6 {
+		rev, err := e.TryPut(other, key, fmt.Sprint(i))
+		e.Must("put", err)
+		if i%3 == 2 {
+			rev, err = e.TryDelete(other, key)
+			e.Must("delete", err)
+		}
+		expect(kv.Key(key), rev)
+		expect(e.All(), rev)
+	}
+	if e.Backend.Cut == nil {
+		return
+	}
+	heal := e.Cut()
+	defer heal()
+	ctx, cancel := context.WithTimeout(e.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := read(ctx); err == nil {
+		e.Errorf("a %s during a cut succeeded, but should fail: what it returned may be old, and with it readers find out whether a watch is dead", what)
+	}
+}
+
 func (e *env) stater() kv.Stater { return ability[kv.Stater](e) }
 
-// putEnds puts the first and the last of the check's keys, one after the other.
+// putEnds puts one of the first and one of the last of the check's keys, one after the other: each time others, so that a store which divides
+// keys between parts has them in different parts.
 func (e *env) putEnds(i int) error {
-	for _, key := range []string{"!first", "~last"} {
+	for _, key := range []string{fmt.Sprint("!first ", i&3), fmt.Sprint("~last ", i&3)} {
 		if _, err := e.TryPut(e.Store, e.Key(key), fmt.Sprint(i)); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/watchkv/watchkv/conformance/internal/suite"
 	"github.com/watchkv/watchkv/kv"
@@ -141,6 +142,86 @@ var orderChecks = append(append(append(
 		e.WatchVia(ctx, sequence, e.All(), start).Through(third).ExpectAll()
 		b.Through(e.Put(e.Key("k"), "4")).ExpectAll()
 	}},
+	check{"W4", "iterated-after-a-failure", "ends the streams of the store while a sequence is iterated, and iterates the sequence again: that is a new watch, which does not know of the failure", suite.EndStreams, func(e *env) {
+		start := e.Get(e.All()).Revision
+		sequence := sequenceOf{e.Store, e.Store.Watch(e.Context(), e.All(), start)}
+		first := e.Put(e.Key("k"), "1")
+		w := e.WatchVia(e.Context(), sequence, e.All(), start).Through(first)
+		e.EndStreams()
+		last := e.Put(e.Key("k"), "2")
+		e.lossless(w, last)
+		e.WatchVia(e.Context(), sequence, e.All(), start).Through(last).ExpectAll()
+	}},
+	check{"W4", "another-watch-ends", "begins several watches of the same range, ends the one that was begun first, by cancel or by break, and writes: the others go on", 0, func(e *env) {
+		for i, r := range []kv.Range{e.All(), kv.Key(e.Key("k"))} {
+			start := e.Get(r).Revision
+			var watches []*suite.Watching
+			for range 4 {
+				w := e.Watch(r, start)
+				e.underWay(w)
+				watches = append(watches, w)
+			}
+			e.Put(e.Key("k"), fmt.Sprint(i))
+			for n, w := range watches {
+				w.Through(e.Ledger.Last())
+				if n%2 == 0 {
+					w.Cancel()
+					e.expectEnd(w, context.Canceled)
+				} else if close(w.Brk); !w.Finished(e.AtOnce()) {
+					e.Fatalf("%s was ended by break and has not returned %v later", w, e.AtOnce())
+				}
+				last := e.Put(e.Key("k"), fmt.Sprint(i, n))
+				for _, other := range watches[n+1:] {
+					other.Through(last).ExpectAll()
+				}
+			}
+		}
+	}},
+	check{"W4", "sparse-past", "watches single keys of a long past in which almost all events are of other keys", 0, func(e *env) {
+		long := e.sharedHistory()
+		events := long.Ledger.EventsAfter(long.All(), long.start)
+		of := make(map[string][]kv.Event)
+		for _, event := range events {
+			of[event.Key] = append(of[event.Key], event)
+		}
+		var watches []*suite.Watching
+		for i, event := range events {
+			if len(of[event.Key]) == 1 && (i%25 == 0 || event.ModRevision == long.last) {
+				watches = append(watches, long.Watch(kv.Key(event.Key), long.start))
+			}
+		}
+		for _, w := range watches {
+			key, _ := w.R.Key()
+			w.Through(of[key][0].ModRevision).ExpectAll()
+		}
+	}},
+	check{"W4", "every-number-of-events", "watches the last part of a long past; the numbers of events and of revisions in it are one less than the size of a page, equal to it, and one more", 0, func(e *env) {
+		long := e.sharedHistory()
+		events := long.Ledger.EventsAfter(long.All(), long.start)
+		revisions := slices.CompactFunc(slices.Clone(events), func(a, b kv.Event) bool { return a.ModRevision == b.ModRevision })
+		afters := make(map[kv.Revision]bool)
+		for _, n := range pageSizes() {
+			for _, all := range [][]kv.Event{events, revisions} {
+				if n < len(all) {
+					afters[all[len(all)-1-n].ModRevision] = true
+				}
+			}
+		}
+		var watches []*suite.Watching
+		for after := range afters {
+			watches = append(watches, long.Watch(long.All(), after))
+		}
+		for _, w := range watches {
+			w.Through(long.last).ExpectAll()
+		}
+	}},
+	check{"W4", "large-past", "watches three megabytes of the past", 0, func(e *env) {
+		start := e.Get(e.All()).Revision
+		for i := range 3 {
+			e.Put(e.Key(fmt.Sprint(i)), strings.Repeat(fmt.Sprint(i), 1<<20))
+		}
+		e.Watch(e.All(), start).Through(e.Put(e.Key("last"), "v")).ExpectAll()
+	}},
 	check{"W4", "written-elsewhere", "watches through a store that is not used otherwise, while another store over the same data puts and deletes: every event comes", suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		w := e.Watch(e.All(), e.Get(e.All()).Revision)
@@ -174,11 +255,25 @@ var orderChecks = append(append(append(
 // stories returns checks of one guarantee that differ in how the events are made. holds checks what a watch has delivered.
 func stories(guarantee string, holds func(*env, *suite.Watching)) []check {
 	return []check{
-		{guarantee, "burst", "watches while eight others put, delete and put again, as fast as they can", 0, func(e *env) {
+		{guarantee, "burst", "watches ranges of every kind while eight others put, delete and put again, as fast as they can, and then commits puts and deletions of the same keys", 0, func(e *env) {
 			start := e.Get(e.All()).Revision
-			w := e.Watch(e.All(), start)
+			var watches []*suite.Watching
+			for _, r := range []kv.Range{e.All(), kv.Key(e.Key("0")), kv.Key(e.Key("1")), kv.Interval(e.Key("1"), e.Key("4")), kv.All()} {
+				watches = append(watches, e.Watch(r, start))
+			}
 			e.churn(8, 20)
-			holds(e, w.Through(e.Put(e.Key("last"), "v")))
+			if e.Backend.Commit {
+				e.Commit(kv.PutOp(e.Key("0"), nil), kv.PutOp(e.Key("1"), nil), kv.DeleteOp(e.Key("2")), kv.PutOp(e.Key("3"), nil))
+				e.Commit(kv.DeleteOp(e.Key("0")), kv.PutOp(e.Key("1"), nil), kv.PutOp(e.Key("2"), nil), kv.DeleteOp(e.Key("3")))
+			}
+			e.throughAll(watches)
+			for i := range 5 { // now a watch that repeats what it has delivered does so
+				e.Put(e.Key(fmt.Sprint(i)), "last")
+			}
+			e.throughAll(watches)
+			for _, w := range watches {
+				holds(e, w)
+			}
 		}},
 		{guarantee, "catch-up", "watches several thousand revisions of the past", 0, func(e *env) {
 			long := e.sharedHistory()
@@ -201,6 +296,14 @@ func stories(guarantee string, holds func(*env, *suite.Watching)) []check {
 				holds(e, w.Through(last))
 			}
 		}},
+	}
+}
+
+// throughAll reads each watch up to the last event of its range.
+func (e *env) throughAll(watches []*suite.Watching) {
+	for _, w := range watches {
+		events := e.Ledger.EventsAfter(w.R, w.After)
+		w.Through(events[len(events)-1].ModRevision)
 	}
 }
 
@@ -262,17 +365,23 @@ func complete(e *env, w *suite.Watching) {
 	}
 	missing := 0
 	var first kv.Event
+	var otherwise []kv.Event // how the first one came
 	written := w.E.Ledger.EventsAfter(w.R, w.After)
 	for _, event := range written {
 		same := func(other kv.Event) bool { return suite.SameEvent(event, other) }
 		if event.ModRevision <= w.Position() && !slices.ContainsFunc(came[idOf(event)], same) {
 			if missing == 0 {
-				first = event
+				first, otherwise = event, came[idOf(event)]
 			}
 			missing++
 		}
 	}
-	if missing > 0 {
+	switch {
+	case missing == 0:
+	case otherwise != nil:
+		e.Errorf("%d of %d events did not come as they were written; the first of them is %v, but what came is %v",
+			missing, len(written), suite.SeenEvent(first), suite.SeenEvent(otherwise[0]))
+	default:
 		e.Errorf("%d of %d events did not come; the first of them is %v", missing, len(written), suite.SeenEvent(first))
 	}
 }

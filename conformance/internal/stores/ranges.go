@@ -13,11 +13,11 @@ import (
 
 // futureChecks are the checks of W9: watches after revisions that the store has not reached yet.
 var futureChecks = []check{
-	{"W9", "near-future", "watches all keys, and one key, after revisions that the store will reach soon, and writes past them", 0, func(e *env) {
+	{"W9", "near-future", "watches all keys, an interval and one key, after revisions that the store will reach soon, and writes past them", 0, func(e *env) {
 		now := e.Put(e.Key("k"), "now")
 		var watches []*suite.Watching
 		for ahead := range kv.Revision(8) {
-			for _, r := range []kv.Range{e.All(), kv.Key(e.Key("k"))} {
+			for _, r := range []kv.Range{e.All(), kv.Interval(e.Key("a"), e.Key("z")), kv.Key(e.Key("k"))} {
 				watches = append(watches, e.Watch(r, now+ahead))
 			}
 		}
@@ -100,6 +100,7 @@ func (e *env) underWay(watches ...*suite.Watching) {
 	<-probe.Begun
 	probe.Through(e.Put(e.Key("under way"), "v"))
 	probe.Stop()
+	probe.Finished(e.AtOnce()) // so that it is not taken for a watch that is left
 }
 
 // early requires that the watch delivers nothing at or below the revision after which it began.
@@ -163,6 +164,22 @@ var rangeChecks = []check{
 		inside(e, w.Through(e.Put(e.Key("c\xff"), "v")))
 		w.ExpectAll()
 	}},
+}
+
+// putEdges puts the keys at the edges, together if the store can commit.
+func (e *env) putEdges() {
+	keys := edgeKeys(e.Prefix)
+	ops := make([]kv.Op, len(keys))
+	for i, key := range keys {
+		ops[i] = kv.PutOp(key, []byte("v"))
+	}
+	if e.Backend.Commit {
+		e.Commit(ops...)
+		return
+	}
+	for _, key := range keys {
+		e.Put(key, "v")
+	}
 }
 
 // writeEdges puts and deletes the keys at the edges, and finally puts them again.

@@ -14,7 +14,7 @@ import (
 
 // readChecks are the checks of S1 and S2: what a Get returns while others write.
 var readChecks = []check{
-	{"S1", "own-writes", "puts and deletes a key many times, and gets it after each write", 0, func(e *env) {
+	{"S1", "own-writes", "puts and deletes a key many times, and gets it after each write, alone and in ranges of every kind", 0, func(e *env) {
 		key := e.Key("k")
 		for i := range 50 {
 			var rev kv.Revision
@@ -24,20 +24,56 @@ var readChecks = []check{
 				rev = e.Put(key, fmt.Sprint(i))
 			}
 			e.expectFresh(e.Store, kv.Key(key), rev)
+			if i >= 47 { // two puts and a deletion
+				e.expectFresh(e.Store, e.All(), rev)
+				e.expectFresh(e.Store, kv.Interval(key, key+"\xff"), rev)
+				e.expectFresh(e.Store, kv.All(), rev)
+			}
 		}
 	}},
-	{"S1", "writes-of-others", "writes through one store and gets through another store over the same data, in turns", suite.Again, func(e *env) {
+	{"S1", "own-watches", "puts and deletes a key many times while watches of it run, one of which is read and one of which is not, and gets it after each write", 0, func(e *env) {
+		for _, r := range []kv.Range{kv.Key(e.Key("k")), e.All()} {
+			start := e.Get(r).Revision
+			e.Watch(r, start)
+			read := e.Watch(r, start)
+			for i := range 10 {
+				rev := e.Put(e.Key("k"), fmt.Sprint(i))
+				if i%5 == 4 {
+					rev = e.Delete(e.Key("k"))
+				}
+				e.expectFresh(e.Store, r, rev)
+				read.Through(rev)
+				e.expectFresh(e.Store, r, rev)
+			}
+		}
+	}},
+	{"S1", "writes-of-others", "writes through one store and gets through another store over the same data, in turns; before some of the writes, the other store attempts a put whose condition does not hold", suite.Again, func(e *env) {
 		stores := []suite.Store{e.Store, e.Backend.Again(e, e.Store)}
 		key := e.Key("k")
+		e.Put(key, "first")
 		for i := range 50 {
 			writer, reader := stores[i%2], stores[1-i%2]
+			if i%10 < 2 { // the reader knows how the key is
+				e.expectFresh(reader, kv.Key(key), e.Ledger.Last())
+				_, err := e.TryPut(reader, key, "no", kv.IfRevision(e.Ledger.Last()+1))
+				e.expectError("a put whose condition does not hold", err, kv.ErrConflict)
+			}
 			rev, err := e.TryPut(writer, key, fmt.Sprint(i))
 			e.Must("put", err)
-			if i%5 == 4 {
+			switch {
+			case i%5 == 4:
 				rev, err = e.TryDelete(writer, key)
 				e.Must("delete", err)
+			case i%5 == 2 && e.Backend.Commit:
+				e.expectFresh(reader, e.All(), rev)
+				rev, err = e.TryCommit(writer, kv.PutOp(key, []byte("in a commit")), kv.PutOp(e.Key("other"), nil))
+				e.Must("commit", err)
 			}
 			e.expectFresh(reader, e.All(), rev)
+			if i >= 46 { // twice for each store
+				e.expectFresh(reader, kv.Interval(key, key+"\xff"), rev)
+				e.expectFresh(reader, kv.All(), rev)
+			}
 		}
 	}},
 	{"S1", "created-by-others", "another store creates and deletes a key, many times, and each time the check's store gets the key", suite.Again, func(e *env) {
@@ -149,7 +185,7 @@ var readChecks = []check{
 		enough.Store(true)
 		wait()
 	}},
-	{"S2", "one-revision", "gets many keys in a range while its first and its last key are put in turns", 0, func(e *env) {
+	{"S2", "one-revision", "gets many keys in a range while the first ones and the last ones are put in turns", 0, func(e *env) {
 		e.fill(900)
 		e.Must("write", e.putEnds(0))
 		got := suite.ReadDuring(e.Env, 10, e.putEnds, func() kv.Snapshot { return e.Get(e.All()) })
@@ -203,17 +239,68 @@ var readChecks = []check{
 			n = 5100
 		}
 		e.fill(n)
-		for _, odd := range []string{"key-\x00", "key-\xff", "key-00010\x00", "key-00010\xff", "key-00010/", "key-0001", "KEY", "\xff", "\x00"} {
+		long := strings.Repeat("k", 300)
+		for _, odd := range []string{"key-\x00", "key-\xff", "key-00010\x00", "key-00010\xff", "key-00010/", "key-0001", "KEY", "\xff", "\x00", "\ufb01", "\U0001f600", long + "b", long + "a"} {
 			e.Put(e.Key(odd), "odd")
 		}
-		got := e.Get(e.All())
-		if !slices.IsSortedFunc(got.Entries, func(a, b kv.Entry) int { return strings.Compare(a.Key, b.Key) }) {
-			e.Errorf("%d entries are not sorted by the bytes of their keys", len(got.Entries))
+		last := e.Ledger.Last()
+		for _, r := range []kv.Range{e.All(), kv.Interval(e.Key(""), e.Key("\xff\xff")), kv.All()} {
+			got := e.Get(r)
+			if !slices.IsSortedFunc(got.Entries, func(a, b kv.Entry) int { return strings.Compare(a.Key, b.Key) }) {
+				e.Errorf("%d entries are not sorted by the bytes of their keys", len(got.Entries))
+			}
+			e.ExpectSnapshot(r, got)
+			if got.Revision < last {
+				e.Errorf("the snapshot is of revision %d, but revision %d was acknowledged before the get began", got.Revision, last)
+			}
 		}
-		e.ExpectSnapshot(e.All(), got)
-		if last := e.Ledger.Last(); got.Revision < last {
-			e.Errorf("the snapshot is of revision %d, but revision %d was acknowledged before the get began", got.Revision, last)
+	}},
+	{"S2", "large-entries", "gets a range that holds three megabytes, and a part of it", 0, func(e *env) {
+		for i := range 3 {
+			e.Put(e.Key(fmt.Sprint(i)), strings.Repeat(fmt.Sprint(i), 1<<20))
 		}
+		e.Put(e.Key("last"), "v")
+		for _, r := range []kv.Range{e.All(), kv.Interval(e.Key("1"), e.Key("z"))} {
+			e.ExpectSnapshot(r, e.Get(r))
+		}
+	}},
+	{"S2", "concurrent-gets", "gets different ranges from eight goroutines, and ends the contexts of some of the gets while they run: each get returns the entries of its own range, or the error of its own context", 0, func(e *env) {
+		for n := range 8 {
+			e.Put(e.Key(fmt.Sprint(n)), fmt.Sprint("value ", n))
+		}
+		e.Parallel(8, func(n int) error {
+			for i := range 60 {
+				r := kv.Key(e.Key(fmt.Sprint((n + i) % 8)))
+				ctx, cancel := e.Bounded()
+				givenUp := i%3 == 1
+				if givenUp {
+					time.AfterFunc(time.Duration(i)*time.Microsecond, cancel)
+				}
+				got, err := e.Store.Get(ctx, r)
+				cancel()
+				switch {
+				case err == nil && len(got.Entries) == 1 && !r.Contains(got.Entries[0].Key):
+					e.Errorf("get %s returned the entry of %s, which is the answer to another get that ran at the same time, or was cancelled: each answer "+
+						"belongs to one call", e.ShortRange(r), e.Short(got.Entries[0].Key))
+				case err == nil:
+					e.ExpectSnapshot(r, got)
+				case !givenUp:
+					return fmt.Errorf("get %s, whose context had not ended, while other gets ran: %w", e.ShortRange(r), err)
+				default:
+					e.expectContextError("a get that was cancelled", err, context.Canceled)
+				}
+			}
+			return nil
+		})
+	}},
+	{"S2", "cut-off-while-reading", "cuts the store off while eight goroutines get a large range, several times: a get that succeeds has returned all of it", suite.Cut, func(e *env) {
+		for i := range 16 {
+			e.Put(e.Key(fmt.Sprint(i)), strings.Repeat("v", 16<<10))
+		}
+		for range interruptions {
+			e.cutOffReaders()
+		}
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
 	{"S2", "every-number-of-keys", "gets intervals whose numbers of keys are one less than the size of a page, equal to it, and one more; some keys begin with the key before them", 0, func(e *env) {
 		e.fillNested(1050)
@@ -233,9 +320,7 @@ var readChecks = []check{
 		}
 	}},
 	{"S2", "only-the-range", "gets ranges of every kind, with keys at and next to their bounds", 0, func(e *env) {
-		for _, key := range edgeKeys(e.Prefix) {
-			e.Put(key, "v")
-		}
+		e.putEdges()
 		for _, r := range edgeRanges(e.Prefix) {
 			got := e.Get(r)
 			for _, entry := range got.Entries {
@@ -255,7 +340,7 @@ func (e *env) expectFresh(s suite.Store, r kv.Range, rev kv.Revision) {
 	if got.Revision < rev {
 		e.Errorf("get %s returned revision %d, but revision %d was acknowledged before it began", e.ShortRange(r), got.Revision, rev)
 	}
-	if diff := e.EntriesDiffer(e.Ledger.EntriesAt(r, rev), got.Entries); diff != "" {
+	if diff := e.EntriesDiffer(e.Ledger.EntriesAt(r, rev), e.Own(r, got.Entries)); diff != "" {
 		e.Errorf("get %s did not see what was acknowledged before it began:\n%s", e.ShortRange(r), diff)
 	}
 }
@@ -284,6 +369,40 @@ func (e *env) expectNoneOlder(s suite.Store, seen kv.Revision) kv.Revision {
 		}
 	}
 	return got.Revision
+}
+
+// cutOffReaders cuts the store off while eight goroutines get all keys, and heals the cut. It requires that the gets which succeed are right.
+func (e *env) cutOffReaders() {
+	ctx, cancel := context.WithCancel(e.Context())
+	defer cancel()
+	var gets atomic.Int64
+	underWay := make(chan struct{}, 16)
+	wait := e.Background(8, func(int) error {
+		for {
+			got, err := e.Store.Get(ctx, e.All())
+			if gets.Add(1); err != nil {
+				return nil
+			}
+			if diff := e.EntriesDiffer(e.Ledger.EntriesAt(e.All(), got.Revision), got.Entries); diff != "" {
+				e.Errorf("a get that ran when the store was cut off succeeded, but has not returned the whole range. An answer that breaks off is an "+
+					"error, also where a driver reports it only at the end:\n%s", diff)
+			}
+			select {
+			case underWay <- struct{}{}:
+			default:
+			}
+		}
+	})
+	for range cap(underWay) {
+		if !e.Await(underWay) {
+			e.Fatalf("the gets make no progress")
+		}
+	}
+	heal := e.Cut()
+	e.untilStill(&gets)
+	cancel()
+	wait()
+	heal()
 }
 
 // fill puts n keys concurrently, in no order.

@@ -22,6 +22,9 @@ var resetChecks = []check{
 			e.Errorf("after the restore, the store does not hold what it held at the time of the backup:\n%s", diff)
 		}
 		e.Ledger.Forget(was.Revision)
+		if s, ok := e.Store.(kv.Stater); ok {
+			e.expectStat(s, e.All(), was.Revision)
+		}
 		next := e.Watch(e.All(), got.Revision)
 		next.Through(e.Put(e.Key("k"), "another future")).ExpectAll()
 		e.afterRestoreIdle(idle, was.Revision)
@@ -124,6 +127,10 @@ func (e *env) watchPastBackup() (watches []*suite.Watching, was kv.Snapshot) {
 	for _, w := range watches {
 		w.Through(last).ExpectAll()
 	}
+	e.expectFresh(e.Store, e.All(), last) // so that a cache has what will be lost
+	if s, ok := e.Store.(kv.Stater); ok {
+		e.expectStat(s, e.All(), last)
+	}
 	restore()
 	return watches, was
 }
@@ -154,7 +161,7 @@ func (e *env) endAlone(w *suite.Watching, backedUp kv.Revision) error {
 // expectReset requires that err, with which a watch ended, is ErrReset.
 func (e *env) expectReset(err error, backedUp kv.Revision) {
 	if err == nil || errors.Is(err, suite.ErrInVain) {
-		e.Errorf("the store was restored to revision %d, and the watch has delivered later revisions: %s", backedUp, suite.EndText(err))
+		e.Errorf("the store was restored to revision %d, and the watch has delivered later revisions. It should end with kv.ErrReset, but: %s", backedUp, suite.EndText(err))
 		return
 	}
 	e.expectError("the watch", err, kv.ErrReset)

@@ -107,36 +107,37 @@ var resumeChecks = []check{
 		e.Watch(e.All(), start).ExpectEvents(got, start, position)
 		e.resumeUntil(position, e.Put(e.Key("last"), "v"))
 	}},
-	{"W6", "lost-stream-again", "ends the streams of the store several times while the consumer of one watch is busy, and puts before and after: the watch loses and repeats nothing, or it ends and is begun again", suite.EndStreams | suite.Again, func(e *env) {
-		start := e.Get(e.All()).Revision
+	{"W6", "lost-stream-again", "ends the streams of the store several times while the consumer of one watch is busy, and puts before and after, with a watch of all keys and with a watch of one: the watch loses and repeats nothing, or it ends and is begun again", suite.EndStreams | suite.Again, func(e *env) {
 		other := e.Backend.Again(e, e.Store)
 		put := func(text string) kv.Revision {
 			rev, err := e.TryPut(other, e.Key("k"), text)
 			e.Must("put", unhurt(err))
 			return rev
 		}
-		w := e.Watch(e.All(), start)
-		var got []kv.Event
-		position := start
-		for i := range 4 {
-			w.Through(put(fmt.Sprint(i)))
-			put(fmt.Sprint(i, " before the streams end"))
-			e.EndStreams()
-			last := put(fmt.Sprint(i, " after the streams have ended"))
-			for w.Position() < last {
-				if _, err, ok := w.TryNext(); !ok {
-					if errors.Is(err, kv.ErrClosed) {
-						e.Fatalf("the streams were ended, the store was not closed, and %s: its reader gives up and does not watch again", suite.EndText(err))
+		for _, r := range []kv.Range{e.All(), kv.Key(e.Key("k"))} {
+			start := e.Get(r).Revision
+			w := e.Watch(r, start)
+			var got []kv.Event
+			for i := range 3 {
+				w.Through(put(fmt.Sprint(i)))
+				put(fmt.Sprint(i, " before the streams end"))
+				e.EndStreams()
+				last := put(fmt.Sprint(i, " after the streams have ended"))
+				for w.Position() < last {
+					if _, err, ok := w.TryNext(); !ok {
+						if errors.Is(err, kv.ErrClosed) {
+							e.Fatalf("the streams were ended, the store was not closed, and %s: its reader gives up and does not watch again", suite.EndText(err))
+						}
+						if err == nil || err == suite.ErrInVain {
+							e.Fatalf("the streams were ended (time %d for this watch), and %s", i+1, suite.EndText(err))
+						}
+						got = append(got, w.Events()...)
+						w = e.Watch(r, w.Position())
 					}
-					if err == nil || err == suite.ErrInVain {
-						e.Fatalf("the streams were ended (time %d for this watch), and %s", i+1, suite.EndText(err))
-					}
-					got, position = append(got, w.Events()...), w.Position()
-					w = e.Watch(e.All(), position)
 				}
 			}
+			w.ExpectEvents(append(got, w.Events()...), start, w.Position())
 		}
-		w.ExpectEvents(append(got, w.Events()...), start, w.Position())
 	}},
 	{"W6", "lost-stream-behind", "ends the streams of the store when a watch has read one batch of a long past: nothing of the rest is lost", suite.EndStreams, func(e *env) {
 		long := e.sharedHistory()

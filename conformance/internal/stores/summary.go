@@ -3,6 +3,7 @@ package stores
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/watchkv/watchkv/conformance/internal/suite"
 	"github.com/watchkv/watchkv/kv"
@@ -30,7 +31,30 @@ var summaryChecks = []check{
 			}
 		}
 	}},
-	{"Summarizer", "one-revision", "requests summaries of many keys while the first and the last of them are put in turns", 0, func(e *env) {
+	{"Summarizer", "writes-of-others", "another store over the same data puts and deletes a key, and each time the check's store summarizes it; then the check's store is cut off, if the backend can do that: a summary during the cut fails", suite.Again, func(e *env) {
+		s := e.summarizer()
+		e.whileOthersWrite("summary", func(r kv.Range, rev kv.Revision) { e.expectSummary(s, r, 1, rev, 10) }, func(ctx context.Context) error {
+			_, err := s.Summarize(ctx, e.All(), 1, 10)
+			return err
+		})
+	}},
+	{"Summarizer", "only-the-range", "requests summaries of ranges of every kind that lie within the keys of the check, with keys at and next to their bounds", 0, func(e *env) {
+		s := e.summarizer()
+		e.putEdges()
+		for _, r := range edgeRanges(e.Prefix) {
+			if from, to, _ := r.Bounds(); from < e.Prefix || !strings.HasPrefix(to, e.Prefix) {
+				continue // the keys of other checks would count
+			}
+			e.expectSummary(s, r, 1, e.Ledger.Last(), 100)
+		}
+	}},
+	{"Summarizer", "owned-by-the-caller", "changes the entries that a summary has returned: another summary does not see the change", 0, func(e *env) {
+		s := e.summarizer()
+		last := e.Put(e.Key("k"), "v")
+		clear(e.summarize(s, e.All(), 1, 10).Since)
+		e.expectSummary(s, e.All(), 1, last, 10)
+	}},
+	{"Summarizer", "one-revision", "requests summaries of many keys while the first ones and the last ones are put in turns", 0, func(e *env) {
 		s := e.summarizer()
 		e.fill(600)
 		start := e.Ledger.Last() + 1

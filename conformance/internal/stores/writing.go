@@ -3,6 +3,7 @@ package stores
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -78,6 +79,7 @@ var writerChecks = []check{
 			{gone, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
 			{gone, func(_, _, deleted kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(deleted)} }, false},
 			{never, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfAbsent()} }, true},
+			{never, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{{}} }, true},
 			{never, func(first, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(first)} }, false},
 			{never, func(_, _, _ kv.Revision) []kv.Condition { return []kv.Condition{kv.IfRevision(1 << 32)} }, false},
 		} {
@@ -108,7 +110,7 @@ var writerChecks = []check{
 			}
 		}
 	}},
-	{"Writer", "conditions-and-empty-values", "writes an empty value on conditions: the key exists, and another put of the empty value is a change", 0, func(e *env) {
+	{"Writer", "conditions-and-empty-values", "writes an empty value on conditions, and deletes the key and makes it again: the key exists, another put of the empty value is a change, and a revision from before the deletion is not that of the key", 0, func(e *env) {
 		key := e.Key("k")
 		created := e.Put(key, "", kv.IfAbsent())
 		for _, write := range []func() (kv.Revision, error){
@@ -129,8 +131,26 @@ var writerChecks = []check{
 		again := e.Put(key, "", kv.IfRevision(created))
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 		e.Delete(key, kv.IfRevision(again))
-		w.Through(e.Put(key, "", kv.IfAbsent())).ExpectAll()
-		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+		recreated := e.Put(key, "", kv.IfAbsent())
+		w.Through(recreated).ExpectAll()
+		_, err := e.TryPut(e.Store, key, "", kv.IfRevision(created)) // the version that the key has again, and the value
+		e.expectError("a put on the revision that the key had before its deletion", err, kv.ErrConflict)
+		e.expectUnchanged(recreated)
+	}},
+	{"Writer", "reads-make-no-revision", "gets ranges of every kind, stats, and begins and ends watches: the store is at the same revision as before", 0, func(e *env) {
+		now := e.Put(e.Key("k"), "v")
+		for _, r := range []kv.Range{kv.Key(e.Key("k")), kv.Key(e.Key("none")), e.All(), kv.Interval(e.Key("a"), e.Key("z"))} {
+			e.Get(r)
+			if s, ok := e.Store.(kv.Stater); ok {
+				e.stat(s, r)
+			}
+			w := e.Watch(r, now-1)
+			if r.Contains(e.Key("k")) {
+				w.Through(now)
+			}
+			w.Stop()
+			e.expectUnchanged(now)
+		}
 	}},
 	{"Writer", "compare-and-swap", "five writers increment a counter in one key, by puts on the revision that they have read: no increment is lost", 0, func(e *env) {
 		e.count(5, 8, e.Store)
@@ -225,6 +245,22 @@ var writerChecks = []check{
 			})
 			rev = e.Ledger.Last()
 		}
+		e.ExpectSnapshot(e.All(), e.Get(e.All()))
+	}},
+	{"Writer", "commit-in-any-order", "four writers concurrently commit the same two keys, half of them in the other order: each commit succeeds", suite.Commit, func(e *env) {
+		e.Parallel(4, func(n int) error {
+			for i := range 6 {
+				ops := []kv.Op{kv.PutOp(e.Key("a"), fmt.Append(nil, n, i)), kv.PutOp(e.Key("b"), fmt.Append(nil, n, i))}
+				if n%2 == 1 {
+					slices.Reverse(ops)
+				}
+				if _, err := e.TryCommit(e.Store, ops...); err != nil {
+					return fmt.Errorf("a commit of two keys, which others commit in the other order: %w. A store that locks the keys of a commit one by "+
+						"one has to lock them in the same order each time", err)
+				}
+			}
+			return nil
+		})
 		e.ExpectSnapshot(e.All(), e.Get(e.All()))
 	}},
 	{"Writer", "commit-one-revision", "commits puts and deletions of several keys: the commit is one revision, and its events are one batch", suite.Commit, func(e *env) {

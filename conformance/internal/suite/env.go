@@ -130,19 +130,24 @@ func (e *Env) Get(r kv.Range) kv.Snapshot {
 // ExpectSnapshot requires the entries of r to be those of the ledger at the revision of the snapshot. If r has more keys than those of the
 // check, the other keys are ignored.
 func (e *Env) ExpectSnapshot(r kv.Range, got kv.Snapshot) {
-	own := got.Entries
-	from, to, bounded := r.Bounds()
-	if first, end, _ := e.All().Bounds(); !bounded || from < first || to > end {
-		own = nil
-		for _, entry := range got.Entries {
-			if hasPrefix(entry.Key, e.Prefix) || e.Ledger.mentions(entry.Key) {
-				own = append(own, entry)
-			}
-		}
-	}
-	if diff := e.EntriesDiffer(e.Ledger.EntriesAt(r, got.Revision), own); diff != "" {
+	if diff := e.EntriesDiffer(e.Ledger.EntriesAt(r, got.Revision), e.Own(r, got.Entries)); diff != "" {
 		e.Errorf("the entries of %s at revision %d are not those that were written up to then:\n%s", e.ShortRange(r), got.Revision, diff)
 	}
+}
+
+// Own returns the entries of r, without those of other checks if r has more keys than those of the check.
+func (e *Env) Own(r kv.Range, entries []kv.Entry) []kv.Entry {
+	from, to, bounded := r.Bounds()
+	if first, end, _ := e.All().Bounds(); bounded && from >= first && to <= end {
+		return entries
+	}
+	var own []kv.Entry
+	for _, entry := range entries {
+		if hasPrefix(entry.Key, e.Prefix) || e.Ledger.mentions(entry.Key) {
+			own = append(own, entry)
+		}
+	}
+	return own
 }
 
 // Parallel runs f n times concurrently, and ends the check if one call fails.
@@ -153,7 +158,10 @@ func (e *Env) Background(n int, f func(i int) error) (wait func()) {
 	errs := make([]error, n)
 	var running sync.WaitGroup
 	for i := range n {
-		running.Go(func() { errs[i] = f(i) })
+		running.Go(func() {
+			defer e.Trace.reportPanic()
+			errs[i] = f(i)
+		})
 	}
 	done := make(chan struct{})
 	go func() {

@@ -148,14 +148,17 @@ func (r *recorder) guarded(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer func() {
-			if p := recover(); p != nil {
-				r.Errorf("panic: %v\n%s", p, debug.Stack())
-			}
-		}()
+		defer r.reportPanic()
 		f()
 	}()
 	<-done
+}
+
+// reportPanic is deferred by a goroutine that calls a store.
+func (r *recorder) reportPanic() {
+	if p := recover(); p != nil {
+		r.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
 }
 
 // record runs f with a recorder. A check hangs if a store ignores its context. record abandons a check that has made no step for twice

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchkv/watchkv/kv"
@@ -22,6 +24,7 @@ type Watching struct {
 	given     chan kv.Batch
 	Brk       chan struct{} // closed to leave the loop at the next batch
 	ended     chan struct{} // closed when the sequence has returned
+	body      atomic.Int32  // where the loop over the sequence is
 	err       error         // the last error; set before ended is closed; nil if it ended without one
 	Extra     bool          // it continued after an error
 	WithBatch bool          // the error came with a batch that is not zero
@@ -56,32 +59,40 @@ func (e *Env) WatchVia(ctx context.Context, s kv.Store, r kv.Range, after kv.Rev
 	stop := make(chan struct{})
 	go func() {
 		defer close(w.ended)
+		defer e.Trace.reportPanic()
 		close(w.Begun)
-		for batch, err := range s.Watch(ctx, r, after) {
+		sequence := s.Watch(ctx, r, after)
+		if sequence == nil {
+			e.Errorf("Watch returned nil instead of a sequence")
+			return
+		}
+		sequence(w.loop(func(batch kv.Batch, err error) bool {
 			if w.err != nil {
 				w.Extra = true
-				return
+				return false
 			}
 			if err != nil {
 				w.err, w.WithBatch = err, batch.Revision != 0 || batch.Events != nil
-				continue
+				return true
 			}
 			select {
 			case w.given <- batch:
 			case <-w.Brk:
-				return
+				return false
 			case <-stop:
-				return
+				return false
 			}
 			// The consumer is busy until it asks for more.
 			select {
 			case <-w.asked:
+				return true
 			case <-w.Brk:
-				return
+				return false
 			case <-stop:
-				return
+				return false
 			}
-		}
+		}))
+		w.body.Store(bodyOver)
 	}()
 	e.Cleanup(func() {
 		close(stop)
@@ -89,6 +100,35 @@ func (e *Env) WatchVia(ctx context.Context, s kv.Store, r kv.Range, after kv.Rev
 		w.Finished(e.AtOnce())
 	})
 	return w
+}
+
+// Where the loop over a sequence is.
+const (
+	bodyWaits   = iota // for the next batch
+	bodyRuns           // with a batch
+	bodyStopped        // by a break or a return: yield has returned false
+	bodyOver           // the sequence has returned
+)
+
+// loop makes a body of a loop into the function that a sequence yields to. It reports a sequence that does not keep to the rules of iterators,
+// and ends the goroutine that broke them. In a range statement that goroutine would panic, and if it is the store's, end the process.
+func (w *Watching) loop(body func(kv.Batch, error) bool) func(kv.Batch, error) bool {
+	return func(batch kv.Batch, err error) bool {
+		if !w.body.CompareAndSwap(bodyWaits, bodyRuns) {
+			w.E.Errorf("%s calls yield %s", w, map[int32]string{
+				bodyRuns:    "while another call of yield is running: only the goroutine that iterates may call it",
+				bodyStopped: "again, after yield has returned false: the loop has ended by break, and the sequence has to return",
+				bodyOver:    "after the sequence has returned",
+			}[w.body.Load()])
+			runtime.Goexit()
+		}
+		if more := body(batch, err); !more {
+			w.body.Store(bodyStopped)
+			return false
+		}
+		w.body.Store(bodyWaits)
+		return true
+	}
 }
 
 // Finished reports whether the sequence returns within d.
