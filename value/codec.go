@@ -20,7 +20,7 @@ type Codec[T any] struct {
 	// Encode returns the bytes of a value. It should return the same bytes for the same value. Otherwise a change that changes
 	// nothing is written nevertheless.
 	Encode func(T) ([]byte, error)
-	// Decode returns the value of bytes that Encode has made. It may keep the bytes that it receives.
+	// Decode returns the value of bytes that Encode has made. It may keep and change the bytes that it receives.
 	Decode func([]byte) (T, error)
 }
 

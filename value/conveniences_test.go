@@ -149,6 +149,25 @@ func TestIfChangedSkipsEqualValues(t *testing.T) {
 	})
 }
 
+func TestIfChangedComparesTheViewThatIsReturned(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		w := b.watch()
+		b.put("/m/a", "1")
+		b.put("/m/b", "1")
+		b.wantChanges(w, "/m/a: none -> 1", "/m/b: none -> 1")
+		b.put("/m/a", "1")
+		synctest.Wait()
+		var compared []string
+		w.TryGet(value.IfChanged(func(_, v value.View[string]) bool {
+			compared = changes(v)
+			return true
+		}))
+		if d := cmp.Diff([]string{"/m/a: 1 -> 1"}, compared); d != "" {
+			t.Errorf("promised: Changes are those since the View before; the changes of the View that is compared (-want +got):\n%s", d)
+		}
+	})
+}
+
 func TestIfChangedReturnsAValueThatFollowsWhatAtLeastHasSkipped(t *testing.T) {
 	for name, between := range map[string][]string{"a deletion": nil, "a bad value": {"bad"}} {
 		withKey(t, func(t *testing.T, store *memory.Store, put func(...string)) {

@@ -211,15 +211,13 @@ func (r *historyRead[T]) watch(ctx context.Context) error {
 // upstream notices that history was replaced, so no watcher may be ahead of it. But the audit sees the whole batch, because a later event may
 // prove that an earlier one was lost.
 func (r *historyRead[T]) follow(b kv.Batch) ([]upstream.Step, error) {
-	at := r.at
-	news, err := r.state.subject.Follow(&at, b, true, nil, nil)
-	if err != nil || at.Revision <= r.to {
-		r.at = at
-		return news, err
+	subject := r.state.subject
+	if n := slices.IndexFunc(b.Events, func(ev kv.Event) bool { return ev.ModRevision > r.to }); n >= 0 {
+		if err := subject.Audit(r.at, b); err != nil {
+			return nil, err
+		}
+		b.Events = b.Events[:n]
 	}
-	i := slices.IndexFunc(b.Events, func(ev kv.Event) bool { return ev.ModRevision > r.to })
-	if i < 0 {
-		i = len(b.Events)
-	}
-	return r.state.subject.Follow(&r.at, kv.Batch{Revision: r.to, Events: b.Events[:i]}, true, nil, nil)
+	b.Revision = min(b.Revision, r.to)
+	return subject.Follow(&r.at, b, true, nil, nil)
 }

@@ -42,7 +42,8 @@ func NewMap[T any](store kv.Store, r kv.Range, decode func([]byte) (T, error), o
 	return newMap(store, r, func(e kv.Entry) (T, error) { return decode(e.Value) }, opts)
 }
 
-// NewEntryMap is [NewMap] with a decoder that sees the whole entry: the key, and the revisions. The decoder may keep the entry's bytes.
+// NewEntryMap is [NewMap] with a decoder that sees the whole entry: the key, and the revisions. The decoder may keep and change the
+// entry's bytes.
 func NewEntryMap[T any](store kv.Store, r kv.Range, decode func(kv.Entry) (T, error), opts ...Option) *Map[T] {
 	return newMap(store, r, decode, opts)
 }

@@ -72,6 +72,34 @@ func TestM8NoGapForAWatcherAheadOfALostWatch(t *testing.T) {
 	})
 }
 
+// A reading of history may end in the middle of a batch, and a decoder may change the bytes that it gets.
+func TestM8WhatIsReadOfHistoryIsDecodedOnce(t *testing.T) {
+	onMap(t, func(b *mapBed) {
+		b.m = value.NewMap(b.Store, kv.Prefix("/m/"), func(bytes []byte) (string, error) {
+			text := string(bytes)
+			clear(bytes)
+			return text, nil
+		}, value.WithBacklog(1))
+		w := b.watch(value.EveryUpdate())
+		b.gives(w, b.put("/m/a", "1"), "/m/a: none -> 1")
+		var at []kv.Revision
+		for _, text := range []string{"2", "3", "4"} {
+			at = append(at, b.put("/m/a", text))
+		}
+		synctest.Wait()
+		history := b.Hold(fault.Watches)
+		b.wantNothing(w)
+		if err := history.Wait(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		at = append(at, b.put("/m/a", "5"))
+		history.Release()
+		for i, change := range []string{"/m/a: 1 -> 2", "/m/a: 2 -> 3", "/m/a: 3 -> 4", "/m/a: 4 -> 5"} {
+			b.gives(w, at[i], change)
+		}
+	})
+}
+
 // gives requires that the next View is of a revision and has one change.
 func (b *mapBed) gives(w *value.Watcher[value.View[string]], at kv.Revision, change string) {
 	b.Helper()

@@ -88,6 +88,8 @@ func WithCheck(silence time.Duration) Option { return func(c *config) { c.CheckE
 // While the store cannot be reached, each watcher gets ErrStale once every d, and at each TryGet. After that the watcher works as
 // before. If the value is then the same as before the outage, Get keeps waiting: keep the value. The Age of [Value.Latest] and
 // [Status].Confirmed show whether the program may act on it again. Latest itself has no limit. The default is zero, no limit.
+//
+// Steps of the machine's clock do not change an age. On Linux and some other systems, neither does the time in which the machine is suspended.
 func WithMaxStaleness(d time.Duration) Option { return func(c *config) { c.MaxStaleness = d } }
 
 // WithBacklog sets how many updates a Value keeps in memory for all its [EveryUpdate] watchers together, until each has read

@@ -300,10 +300,11 @@ func (r *reader[T]) wants(u *update[T], asked *getConfig[T]) bool {
 	}
 	last := r.last
 	r.last = u // also if what is asked panics
-	if asked.equal != nil && r.given != nil && last != nil && r.state.isValue(last) && asked.equal(r.given.value, u.value) {
+	v, _ := r.state.face.since(u, r.given)
+	if asked.equal != nil && r.given != nil && last != nil && r.state.isValue(last) && asked.equal(r.given.value, v) {
 		return false
 	}
-	if v, _ := r.state.face.since(u, r.given); !asked.wants(v) {
+	if !asked.wants(v) {
 		return false
 	}
 	r.last = last

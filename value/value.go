@@ -17,8 +17,8 @@ type Value[T any] struct {
 }
 
 // New returns the Value of key in store, decoded by decode: [JSON], [StrictJSON], [Text], [String], [Bytes], or any
-// function. decode may keep the bytes that it receives. It may be called concurrently. It must return or panic; it must not end its
-// goroutine, as a test's FailNow does. Nothing is read before the Value is used. If an argument or an option is wrong, every Get
+// function. decode may keep and change the bytes that it receives. It may be called concurrently. It must return or panic; it must not end
+// its goroutine, as a test's FailNow does. Nothing is read before the Value is used. If an argument or an option is wrong, every Get
 // fails and reports that.
 func New[T any](store kv.Store, key string, decode func([]byte) (T, error), opts ...Option) *Value[T] {
 	c := newConfig(opts)

@@ -193,7 +193,7 @@ func TestTheJudgeAsksForTheLastOfSeveralBadValuesAndDeletionsOfABundle(t *testin
 		h := writer.History()
 		end := h.final().since
 		for _, revision := range []kv.Revision{end - 2, end} {
-			mode := Mode{Name: "of a test", Bundle: true}
+			mode := Mode{Name: "of a test", Bundle: true, Every: true}
 			seen := []sight{{mode: mode, what: c.what, revision: revision, eras: 1}}
 			err := judgeRange(h, rangeRecord{mode: mode, seen: seen, open: true})
 			broken, _ := errors.AsType[*Violation](err)
@@ -203,6 +203,40 @@ func TestTheJudgeAsksForTheLastOfSeveralBadValuesAndDeletionsOfABundle(t *testin
 			case revision < end && (broken == nil || broken.Guarantee != "V3"):
 				t.Errorf("what %v: the judge found %v, although the watcher has returned revision %d and not %d, the last; want a violation of V3", c.what, err, revision, end)
 			}
+		}
+	}
+}
+
+// A key that came and went leaves the range as it was. That is no news to a watcher of the newest, and two updates to one of every update.
+func TestTheJudgeAsksForTheSameContentsAgainOnlyWithEveryUpdate(t *testing.T) {
+	store := memory.New()
+	writer, err := NewRangeWriter(t.Context(), store, "/r", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(op kv.Op) {
+		if err := writer.write(t.Context(), op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(writer.put(0, Good))
+	if _, err := writer.Resolve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := writer.History().final()
+	write(writer.put(1, Good))
+	write(kv.DeleteOp(writer.key(1)))
+	if _, err := writer.Resolve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h := writer.History()
+	for _, every := range []bool{false, true} {
+		mode := Mode{Name: "of a test", Bundle: true, Every: every}
+		seen := []sight{{mode: mode, what: Value, bundle: textsOf(first.entries), revision: first.since, eras: 1}}
+		err := judgeRange(h, rangeRecord{mode: mode, seen: seen, open: true})
+		broken, _ := errors.AsType[*Violation](err)
+		if violation := broken != nil && broken.Guarantee == "V3"; violation != every || !every && err != nil {
+			t.Errorf("every update: %t: the judge found %v; want a violation of V3: %t", every, err, every)
 		}
 	}
 }

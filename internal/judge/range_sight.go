@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -67,9 +68,12 @@ func (s sight) shows(h held) bool {
 	return len(h.entries) > 0 && maps.Equal(s.bundle, textsOf(h.entries))
 }
 
-// ends reports whether s says that the range holds h, and not what it held before. All bad values of a bundle are alike, and so are all deletions.
-func (s sight) ends(h held) bool {
-	return s.shows(h) && (s.what == Nothing || s.revision >= h.since)
+// ends reports whether s says that the range holds what it does at the end of h, and not what it held before. All bad values of a bundle are
+// alike, and so are all deletions. The very same entries again are no news to a watcher of the newest.
+func (s sight) ends(h *RangeHistory) bool {
+	end := h.final()
+	wasSame := func(e Era) bool { return sameEntries(e.at(s.revision).entries, end.entries) }
+	return s.shows(end) && (s.what == Nothing || s.revision >= end.since || !s.mode.Every && slices.ContainsFunc(h.Eras, wasSame))
 }
 
 // isBad reports whether a bundle of h does not decode.

@@ -132,11 +132,12 @@ func (c *RangeWatchers) Settle(ctx context.Context) error {
 
 func (c *RangeWatchers) settled(ctx context.Context) error {
 	return c.readers.settled(ctx, c.writer.Resolve, func() final[sight] {
-		end := c.writer.History().final()
+		h := c.writer.History()
+		end := h.final()
 		text := fmt.Sprintf("the range holds %v since revision %d", textsOf(end.entries), end.since)
 		return final[sight]{end.since, text, func(mode Mode, last sight) bool {
 			last.mode = mode
-			return last.ends(end)
+			return last.ends(h)
 		}}
 	})
 }

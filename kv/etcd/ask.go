@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -31,9 +32,10 @@ const (
 // ask makes one read of etcd. etcd's client gives a read one connection and waits for it, even if the connection is dead and
 // other members answer. No constant can bound a read, because a large value over a slow link takes minutes. So a
 // slow read gets a helper. The helper sends small reads, which go to other members too. Suppose that one small read is
-// answered, and that an earlier one is still not answered a second later. Then one of the client's connections is dead, and the helper
-// sends the read again. On a slow link small reads are answered late, but in order. If no small read is answered, the helper asks the
-// client's connection for the cause. If the connection knows a cause, the read ends with it.
+// answered, and that an earlier one is still not answered a second later. Then one of the client's connections may be dead, and the helper
+// sends the read again. A slow connection looks like a dead one at first, while others have nothing to carry. So if the earlier small read is
+// answered after all, the helper ends the read that it has sent again, and is more patient afterwards. If no small read is answered, the
+// helper asks the client's connection for the cause. If the connection knows a cause, the read ends with it.
 func (s *Store) ask(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -81,9 +83,11 @@ type helper struct {
 	answers chan answer
 	pending int // how many requests are not answered
 
-	probes     []*smallRead // in the order in which they were sent
-	answeredAt time.Time    // when the last answer to any request came, or the helper began
-	reads      int          // how often the read was sent
+	probes     []*smallRead  // in the order in which they were sent
+	answeredAt time.Time     // when the last answer to any request came, or the helper began
+	slowest    time.Duration // the longest time that a small read took
+	reads      int           // how often the read was sent
+	again      []repetition  // those of them that a slow connection would not need
 	reconnects int
 	diagnosing bool
 
@@ -93,7 +97,17 @@ type helper struct {
 }
 
 // smallRead is a read of the same key whose answer has a few bytes.
-type smallRead struct{ answeredAt time.Time }
+type smallRead struct{ sentAt, answeredAt time.Time }
+
+func (p *smallRead) isOpen() bool { return p.answeredAt.IsZero() }
+
+// repetition is the read, sent again because of small reads that were not answered.
+type repetition struct {
+	because []*smallRead
+	end     context.CancelFunc
+}
+
+func (r *repetition) isNeeded() bool { return slices.ContainsFunc(r.because, (*smallRead).isOpen) }
 
 type answer struct {
 	probe *smallRead            // the small read that was answered
@@ -147,34 +161,29 @@ func (h *helper) run(ctx context.Context, cancel context.CancelFunc) {
 
 // judge looks at a row of probes, and then sends the read again or asks for the cause. It reports whether anything was answered.
 func (h *helper) judge(ctx context.Context) (alive bool) {
-	switch {
-	case time.Since(h.answeredAt) >= probesInARow*probeEvery+overtakenFor/2:
+	if time.Since(h.answeredAt) >= probesInARow*probeEvery+overtakenFor/2 {
 		h.diagnose(ctx)
 		return false
-	case h.isOvertaken() && h.reads < mostReads:
-		h.read(ctx)
+	}
+	overtaken := h.overtaken()
+	h.probes = slices.DeleteFunc(h.probes, func(p *smallRead) bool { return !p.isOpen() }) // newer ones will be sent
+	if len(overtaken) > 0 && h.reads < mostReads {
+		h.read(ctx, overtaken)
 	}
 	return true
 }
 
-// isOvertaken reports whether some probe is not answered although a later probe was answered a while ago. It forgets the
-// answered probes, because newer probes will be sent.
-func (h *helper) isOvertaken() bool {
-	overtaken := false
-	var open []*smallRead
+// overtaken returns the probes that are not answered although a later probe was answered a while ago, if a slow connection is no explanation.
+func (h *helper) overtaken() (all []*smallRead) {
 	for i, p := range h.probes {
-		if !p.answeredAt.IsZero() {
-			continue
+		overtakes := func(later *smallRead) bool {
+			return !later.isOpen() && time.Since(later.answeredAt) >= overtakenFor/2
 		}
-		open = append(open, p)
-		for _, later := range h.probes[i+1:] {
-			if !later.answeredAt.IsZero() && time.Since(later.answeredAt) >= overtakenFor/2 {
-				overtaken = true
-			}
+		if p.isOpen() && time.Since(p.sentAt) >= 2*h.slowest && slices.ContainsFunc(h.probes[i+1:], overtakes) {
+			all = append(all, p)
 		}
 	}
-	h.probes = open
-	return overtaken
+	return all
 }
 
 // take handles an answer, and reports whether it ends the read.
@@ -182,15 +191,18 @@ func (h *helper) take(ctx context.Context, a answer) (done bool) {
 	switch {
 	case a.probe != nil:
 		a.probe.answeredAt = time.Now()
-		h.answeredAt = time.Now()
+		h.answeredAt = a.probe.answeredAt
+		h.slowest = max(h.slowest, a.probe.answeredAt.Sub(a.probe.sentAt))
+		h.endNeedless()
 	case a.resp != nil:
 		h.store.connection.connected()
 		h.resp = a.resp
 		return true
 	case a.cause == errReconnected: // the client has other connections now
+		unanswered := slices.DeleteFunc(h.probes, func(p *smallRead) bool { return !p.isOpen() })
 		h.diagnosing, h.probes, h.answeredAt = false, nil, time.Now()
 		h.reconnects++
-		h.read(ctx)
+		h.read(ctx, unanswered)
 	case a.cause != nil:
 		h.err = a.cause
 		return true
@@ -200,18 +212,32 @@ func (h *helper) take(ctx context.Context, a answer) (done bool) {
 	return false
 }
 
+// endNeedless ends the repetitions that are not needed any more.
+func (h *helper) endNeedless() {
+	h.again = slices.DeleteFunc(h.again, func(r repetition) bool {
+		if r.isNeeded() {
+			return false
+		}
+		r.end()
+		h.reads--
+		return true
+	})
+}
+
 func (h *helper) send(request func() answer) {
 	h.pending++
 	go func() { h.answers <- request() }()
 }
 
-// read sends the read again. If that fails, the first read continues.
-func (h *helper) read(ctx context.Context) {
+// read sends the read again, because small reads are not answered. If that fails, the first read continues.
+func (h *helper) read(ctx context.Context, because []*smallRead) {
+	ctx, end := context.WithCancel(ctx)
+	h.again = append(h.again, repetition{because, end})
 	h.reads++
 	h.send(func() answer {
 		resp, err := get(ctx, h.store.client, h.key, h.opts...)
 		if err != nil {
-			return answer{probe: new(smallRead)} // an error is an answer too
+			return answer{probe: &smallRead{sentAt: time.Now()}} // an error is an answer too
 		}
 		return answer{resp: resp}
 	})
@@ -221,14 +247,14 @@ func (h *helper) read(ctx context.Context) {
 func (h *helper) probe(ctx context.Context) {
 	waiting := 0
 	for _, p := range h.probes {
-		if p.answeredAt.IsZero() {
+		if p.isOpen() {
 			waiting++
 		}
 	}
 	if waiting >= mostProbes {
 		return
 	}
-	p := new(smallRead)
+	p := &smallRead{sentAt: time.Now()}
 	h.probes = append(h.probes, p)
 	h.send(func() answer {
 		h.store.client.Get(ctx, h.key, clientv3.WithCountOnly())
@@ -243,7 +269,7 @@ func (h *helper) diagnose(ctx context.Context) {
 	}
 	h.diagnosing = true
 	var silentSince time.Time
-	if h.reconnects < mostReconnects && time.Since(h.answeredAt) >= deadAfter {
+	if h.reconnects < mostReconnects && time.Since(h.answeredAt) >= max(deadAfter, 2*h.slowest) {
 		silentSince = h.answeredAt
 	}
 	h.send(func() answer { return answer{cause: h.store.diagnose(ctx, silentSince)} })

@@ -3,6 +3,7 @@ package etcd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
 // link makes clients whose reads take a set time, or are never answered.
@@ -55,6 +57,28 @@ func TestAReadOverASlowLinkIsSentOnce(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The connection that carries the large answer answers small reads late, and connections to other members have nothing to carry.
+func TestASlowConnectionIsNotTakenForADeadOne(t *testing.T) {
+	const size = 1 << 20
+	for _, members := range []int{1, 3} {
+		for _, perSecond := range []int{5_000, 20_000, 50_000} {
+			t.Run(fmt.Sprintf("%d members, %d bytes a second", members, perSecond), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					cluster := etcdmem.Start(t, members)
+					store := etcd.New(cluster.Client())
+					must(store.Put(t.Context(), "k", make([]byte, size)))(t)
+					cluster.Network().Throttle(perSecond)
+					began := time.Now()
+					must(store.Get(t.Context(), kv.Key("k")))(t)
+					if took, needs := time.Since(began), time.Second*size/time.Duration(perSecond); took > needs*5/4 {
+						t.Errorf("promised: a read is not slowed down by a second transfer; it needs %v and took %v", needs, took)
+					}
+				})
+			})
+		}
 	}
 }
 

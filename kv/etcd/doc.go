@@ -35,11 +35,13 @@
 //     Stores of the client begin their watches there. A request for a watch is never cancelled before it is acknowledged.
 //     etcd's client would keep its stream for ever, and all later watches would wait in it.
 //   - A read that is not refused checks whether a silent stream is alive. If that stream does not answer and a newer stream does, the
-//     watches of the silent stream end with [kv.ErrUnavailable]. Their readers can begin them again on another stream.
-//   - A slow read finds out why it is slow. If other members answer and one connection does not, the read is sent again. If
-//     nothing answers, it ends with [kv.ErrUnavailable] and the reason that the connection knows: connection refused, no such host, a
-//     certificate, no leader. If a new connection answers, the old connection had died without a reset. Then the Store sets the
-//     endpoints of the client again, so that the client uses new connections. This breaks no request. It needs a *clientv3.Client.
+//     watches of the silent stream end with [kv.ErrUnavailable]. Their readers can begin them again on another stream. A large response
+//     over a slow link keeps its stream silent too. So the other stream may be silent for minutes, until it has answered.
+//   - A slow read finds out why it is slow. If other members answer and one connection does not, the read is sent again, until that
+//     connection answers: then it was only slow. If nothing answers, the read ends with [kv.ErrUnavailable] and the reason that the
+//     connection knows: connection refused, no such host, a certificate, no leader. If a new connection answers, the old connection had
+//     died without a reset. Then the Store sets the endpoints of the client again, so that the client uses new connections. This breaks
+//     no request. It needs a *clientv3.Client.
 //   - While a watch is open, or a read fails, a client without a connection tries to connect every 5 s or so. By default gRPC's
 //     delays grow to two minutes, and the watches of etcd's client wait for them. This needs a *clientv3.Client too.
 //   - Every error is an error of package kv, and wraps etcd's own.

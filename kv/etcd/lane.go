@@ -28,10 +28,12 @@ type lane struct {
 
 	// Guarded by lanes.mu.
 
-	watches int    // how many sources are open in it
-	canary  *probe // requests a watch that this client is allowed to have
-	cause   error  // why dead is closed
-	pulsing bool   // a pulse is under way
+	watches int           // how many sources are open in it
+	canary  *probe        // requests a watch that this client is allowed to have
+	cause   error         // why dead is closed
+	pulsing bool          // a pulse is under way
+	silence time.Duration // how long it may be silent after a lane that was asked later has answered
+	asked   int64         // when it was asked for the answer that it was killed for not giving, in nanoseconds since started
 }
 
 // context returns ctx as the context of a watch in l.
@@ -60,7 +62,7 @@ func (l *lane) acknowledge() {
 var laneNumbers atomic.Uint64
 
 func newLane(number uint64) *lane {
-	l := &lane{number: number, turn: make(chan struct{}, 1), left: make(chan struct{}), dead: make(chan struct{})}
+	l := &lane{number: number, turn: make(chan struct{}, 1), left: make(chan struct{}), dead: make(chan struct{}), silence: overtakenFor}
 	l.acknowledge()
 	return l
 }
@@ -75,6 +77,8 @@ type lanes struct {
 	running map[*lane]struct{}
 	// leaves counts how often the current lane was left in a row because nothing was acknowledged.
 	leaves int
+	// slowest is how long a lane took to answer, at most, that was killed for its silence and has answered after all.
+	slowest time.Duration
 }
 
 func newLanes(isConnected func() bool) *lanes {

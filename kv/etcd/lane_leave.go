@@ -37,6 +37,7 @@ func (ls *lanes) late(l *lane) {
 func (ls *lanes) leaveLocked(l *lane) {
 	if l == ls.current {
 		ls.current = newLane(laneNumbers.Add(1))
+		ls.current.silence = l.silence
 		close(l.left)
 	}
 }
@@ -48,6 +49,9 @@ func (ls *lanes) acknowledged(l *lane) {
 	defer ls.mu.Unlock()
 	if l == ls.current {
 		ls.leaves = 0
+	}
+	if took := time.Duration(sinceStart() - l.asked); l.cause == errSilentStream && took < silentAgain {
+		ls.slowest = max(ls.slowest, took)
 	}
 }
 
@@ -65,13 +69,7 @@ func (ls *lanes) waiting(l *lane, begun int64) time.Duration {
 	return ls.patience() - time.Duration(sinceStart()-since)
 }
 
-// kill ends the watches that run in l with cause, and makes later watches begin in another lane.
-func (ls *lanes) kill(l *lane, cause error) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	ls.killLocked(l, cause)
-}
-
+// killLocked ends the watches that run in l with cause, and makes later watches begin in another lane.
 func (ls *lanes) killLocked(l *lane, cause error) {
 	ls.leaveLocked(l)
 	if l.cause == nil {

@@ -17,6 +17,9 @@ var errSilentStream = errors.New("the stream of this watch answers nothing, and 
 const (
 	// overtakenFor is how long a lane may still be silent after a lane that was asked later has answered.
 	overtakenFor = time.Second
+	// silentAgain is the same for a lane that takes the place of one that was killed for its silence, until it has answered. A response that
+	// takes long to arrive keeps its lane silent too, and would otherwise never arrive.
+	silentAgain = 5 * time.Minute
 	// quietFor is how long a lane must have been silent before a read begins a pulse.
 	quietFor = 2 * time.Second
 	// doubtAfter is how long a read may be without an answer before it begins pulses.
@@ -84,6 +87,7 @@ func (ls *lanes) examine(l *lane, canary *probe) {
 		select {
 		case r := <-results:
 			if r == first {
+				ls.answered(l)
 				ls.askProgress(l, canary) // before r is cancelled: its watch keeps the stream open
 				r.cancel()
 				return
@@ -91,14 +95,14 @@ func (ls *lanes) examine(l *lane, canary *probe) {
 			r.cancel()
 			if r.sent { // otherwise its lane was left before the request had its turn
 				overtaken = true
-				timer.Reset(overtakenFor)
+				timer.Reset(ls.silenceOf(l))
 			}
 		case <-timer.C:
 			switch {
 			case l.heard.Load() > begun, !ls.isUsed(l):
 				return // l has received something else, or has no watches any more
 			case overtaken:
-				ls.kill(l, errSilentStream)
+				ls.silenced(l, begun)
 				return
 			}
 			newest := requests[len(requests)-1].lane
@@ -113,6 +117,29 @@ func (ls *lanes) examine(l *lane, canary *probe) {
 			return
 		}
 	}
+}
+
+// silenceOf returns how long l may still be silent after a lane that was asked later has answered.
+func (ls *lanes) silenceOf(l *lane) time.Duration {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return max(l.silence, 2*ls.slowest)
+}
+
+// answered notes that l has answered an examination.
+func (ls *lanes) answered(l *lane) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l.silence = overtakenFor
+}
+
+// silenced kills l, which was asked at begun and has been silent for too long, and allows more to the lane in which its watches begin again.
+func (ls *lanes) silenced(l *lane, begun int64) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l.asked = begun
+	ls.killLocked(l, errSilentStream)
+	ls.current.silence = max(silentAgain, 2*l.silence)
 }
 
 // askProgress requests progress in the stream of l, which has a watch. The answer comes to every watch of the stream, unless one

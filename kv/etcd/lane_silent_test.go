@@ -14,6 +14,7 @@ import (
 
 	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
+	"github.com/watchkv/watchkv/kv/etcd/etcdmem"
 )
 
 // idle starts a watch of store and returns when it is waiting for events.
@@ -198,6 +199,106 @@ func TestASilentStreamIsDeadASecondAfterAnotherHasAnswered(t *testing.T) {
 			})
 		})
 	}
+}
+
+// While a large response arrives, its stream answers nothing. A program with many values makes reads all the time.
+func TestALargeResponseOverASlowLinkArrivesWhileTheProgramReads(t *testing.T) {
+	const size, perSecond = 1 << 20, 20_000
+	const needs = size * time.Second / perSecond
+	for _, members := range []int{1, 3} {
+		t.Run(fmt.Sprintf("%d members", members), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				cluster := etcdmem.Start(t, members)
+				store := etcd.New(cluster.Client())
+				after := must(store.Put(ctx, "small", nil))(t)
+				arrived := make(chan struct{})
+				go func() {
+					defer close(arrived)
+					for ctx.Err() == nil {
+						for b, err := range store.Watch(ctx, kv.Key("large"), after) {
+							if err == nil && !b.IsBookmark() {
+								return
+							}
+						}
+					}
+				}()
+				time.Sleep(time.Minute)
+				must(store.Put(ctx, "large", make([]byte, size)))(t)
+				cluster.Network().Throttle(perSecond)
+				began := time.Now()
+				for reading := true; reading; {
+					store.Get(ctx, kv.Key("small"))
+					select {
+					case <-arrived:
+						reading = false
+					case <-time.After(time.Second):
+					}
+				}
+				if took := time.Since(began); took > 3*needs {
+					t.Errorf("promised: a stream that works is not given up again and again; a response that needs %v had arrived, or not, after %v", needs, took)
+				}
+			})
+		})
+	}
+}
+
+// The silence of the first stream may have been a large response on a slow link.
+func TestAStreamInThePlaceOfASilentOneMayBeSilentForMinutesUntilItHasAnswered(t *testing.T) {
+	for name, test := range map[string]struct {
+		answers bool
+		want    time.Duration
+	}{
+		"it has not answered": {false, 2*time.Second + 5*time.Minute},
+		"it has answered":     {true, 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, store, ended, cancel := silentAfter(t, time.Minute, func(s *streams) { s.silence("0") })
+				defer cancel()
+				<-ended
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				ended = idle(t, ctx, store)
+				time.Sleep(time.Minute)
+				if test.answers {
+					must(store.Get(ctx, kv.Key("k")))(t)
+					time.Sleep(time.Minute)
+				}
+				s.silence(s.name(1))
+				must(store.Get(ctx, kv.Key("k")))(t)
+				began := time.Now()
+				<-ended
+				if took := time.Since(began); took != test.want {
+					t.Errorf("promised: when %s, the watch ends %v after a read; it ended after %v", name, test.want, took)
+				}
+			})
+		})
+	}
+}
+
+// A stream that answers after it was given up was slow. From then on, all streams have twice that time.
+func TestAStreamThatAnswersLateTeachesPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const late = 20 * time.Second
+		s, store, ended, cancel := silentAfter(t, time.Minute, func(s *streams) { s.delay("0", late) })
+		defer cancel()
+		<-ended
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		ended = idle(t, ctx, store)
+		time.Sleep(time.Minute)
+		must(store.Get(ctx, kv.Key("k")))(t) // the stream answers
+		time.Sleep(time.Minute)
+		s.silence(s.name(1))
+		must(store.Get(ctx, kv.Key("k")))(t)
+		began := time.Now()
+		<-ended
+		if took, want := time.Since(began), 2*time.Second+2*late; took != want {
+			t.Errorf("promised: a stream may be silent for twice as long as one that was only slow, and is given up after %v; it was after %v", want, took)
+		}
+	})
 }
 
 func TestAnExaminationEndsWhenItIsNoLongerNeeded(t *testing.T) {

@@ -15,7 +15,7 @@ type Store interface {
 	// to the caller.
 	Load(ctx context.Context, r kv.Range) (Record, error)
 
-	// Save keeps the record instead of an earlier one of the same range. It does not keep the record's bytes after it returns.
+	// Save keeps the record instead of an earlier one of the same range. It neither changes the record's bytes nor keeps them after it returns.
 	// A record that is not valid is [ErrInvalid].
 	Save(ctx context.Context, record Record) error
 }

@@ -13,6 +13,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/watchkv/watchkv/kv"
 	"github.com/watchkv/watchkv/kv/etcd"
 	"github.com/watchkv/watchkv/value"
 )
@@ -86,9 +87,9 @@ func (i Instance) once(ctx context.Context, client *clientv3.Client) (l held, er
 	if err := put(); err != nil {
 		return l, fmt.Errorf("put the key: %w", err)
 	}
-	// If the key is deleted, put it again. An operator may delete it. Or an older lease of this instance expires, to which a late put has bound the
-	// key.
-	own := value.New(etcd.New(client), i.Key, value.Bytes).Chan(holding)
+	// If the key is deleted, put it again. An operator may delete it, even before the first look at it. Or an older lease of this instance expires, to
+	// which a late put has bound the key.
+	own := value.New(etcd.New(client), i.Key, value.Bytes).Chan(holding, value.ReportAbsence())
 	for {
 		select {
 		case _, ok := <-alive:
@@ -99,7 +100,7 @@ func (i Instance) once(ctx context.Context, client *clientv3.Client) (l held, er
 			if !ok {
 				return l, errors.New("the key cannot be watched")
 			}
-			if errors.Is(r.Err, value.ErrDeleted) {
+			if errors.Is(r.Err, value.ErrDeleted) || errors.Is(r.Err, kv.ErrNotFound) {
 				if err := put(); err != nil {
 					return l, fmt.Errorf("put the key again: %w", err)
 				}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,8 +69,10 @@ func (r *registered) want(there bool, when string) {
 	if (len(got.Kvs) == 1) != there {
 		r.t.Errorf("an instance that %s has %d keys; want a key: %t", when, len(got.Kvs), there)
 	}
-	if there && (string(got.Kvs[0].Value) != "here" || got.Kvs[0].Lease == 0) {
-		r.t.Errorf("an instance that %s: the key is %v, want the value and a lease", when, got.Kvs[0])
+	for _, pair := range got.Kvs {
+		if string(pair.Value) != "here" || pair.Lease == 0 {
+			r.t.Errorf("an instance that %s: the key is %v, want the value and a lease", when, pair)
+		}
 	}
 }
 
@@ -125,6 +128,38 @@ func TestAnInstanceThatEndsIsRemovedAlsoIfTheAnswerToItsPutWasLost(t *testing.T)
 		stop()
 		<-ended
 		r.want(false, "has ended a second ago")
+	})
+}
+
+// The answer to the put takes a while, so another client can delete the key before the instance looks at it first.
+func TestAnInstanceRegistersAgainIfItsKeyWasDeletedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := etcdmem.Start(t, 1)
+		config := etcd.KeepAlive(cluster.ClientConfig())
+		r := &registered{t: t, reader: cluster.Client()}
+		var puts atomic.Int32
+		config.DialOptions = append(config.DialOptions, grpc.WithChainUnaryInterceptor(
+			func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				err := invoke(ctx, method, request, reply, conn, opts...)
+				if strings.HasSuffix(method, "/Put") && puts.Add(1) == 1 {
+					_, deleted := r.reader.Delete(ctx, key)
+					return errors.Join(err, deleted)
+				}
+				return err
+			}))
+		client, err := clientv3.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- register.Keep(ctx, client, register.Instance{Key: key, Value: []byte("here"), TTL: ttl})
+		}()
+		r.want(true, "has begun, and whose key was deleted at once")
+		stop()
+		<-ended
 	})
 }
 

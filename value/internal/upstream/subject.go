@@ -156,12 +156,22 @@ func (s *Subject) UpTo(p Position, b kv.Batch, revision kv.Revision) Position {
 	for n < len(b.Events) && b.Events[n].ModRevision <= revision {
 		n++
 	}
-	undecoded := *s
-	if !s.isKey() {
-		undecoded.Decode = func(kv.Entry, *contents.Item) contents.Decoded { return nil }
-	}
-	undecoded.Follow(&p, kv.Batch{Events: b.Events[:n]}, false, nil, nil)
+	s.undecoded().Follow(&p, kv.Batch{Events: b.Events[:n]}, false, nil, nil)
 	return p
+}
+
+// Audit returns [ErrLostEvent] if b cannot follow p. It decodes nothing.
+func (s *Subject) Audit(p Position, b kv.Batch) error {
+	_, err := s.undecoded().Follow(&p, b, false, nil, nil)
+	return err
+}
+
+// undecoded is s without its decoder, which may do with the bytes what it likes.
+func (s *Subject) undecoded() *Subject {
+	if s.isKey() {
+		return s
+	}
+	return &Subject{Range: s.Range, Decode: func(kv.Entry, *contents.Item) contents.Decoded { return nil }}
 }
 
 // probe is a range of one key of the subject, of which a read costs little.
