@@ -15,7 +15,7 @@ import (
 
 // floor returns etcd's client, connected over a pipe in this process to a gRPC server that answers at once: what the client and gRPC cost alone.
 func floor(b *testing.B) *clientv3.Client {
-	l, server := bufconn.Listen(64<<10), grpc.NewServer()
+	l, server := bufconn.Listen(64<<10), grpc.NewServer(grpc.NumStreamWorkers(4))
 	n := &nothing{created: make(chan struct{}), puts: make(chan struct{})}
 	pb.RegisterKVServer(server, n)
 	pb.RegisterWatchServer(server, n)
