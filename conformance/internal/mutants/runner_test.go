@@ -43,20 +43,27 @@ func TestEveryMutantIsCaught(t *testing.T) {
 	// They wait more than they work, so that more can run at once than there are processors. Not so many that one
 	// passes for silent that is only slow.
 	const atOnce = 6
-	turns := make(chan struct{}, atOnce)
+	try := func(m *mutantOf) {
+		for _, path := range checksOf(m.guarantee) {
+			if broken, _ := checkWith(t.Context(), backendOf(m.broken), m.mutation, path); broken != nil {
+				m.caught = path
+				return
+			}
+		}
+	}
+	next := make(chan *mutantOf)
 	var running sync.WaitGroup
-	for _, m := range all {
+	for range atOnce { // not a goroutine for each mutant: as these end, they would hide the goroutines that a mutant leaves
 		running.Go(func() {
-			turns <- struct{}{}
-			defer func() { <-turns }()
-			for _, path := range checksOf(m.guarantee) {
-				if broken, _ := checkWith(t.Context(), backendOf(m.broken), m.mutation, path); broken != nil {
-					m.caught = path
-					return
-				}
+			for m := range next {
+				try(m)
 			}
 		})
 	}
+	for _, m := range all {
+		next <- m
+	}
+	close(next)
 	running.Wait()
 	var table strings.Builder
 	columns := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
