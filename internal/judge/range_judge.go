@@ -19,7 +19,7 @@ func judgeRange(h *RangeHistory, r rangeRecord) error {
 			return reportRange(r, i, v)
 		}
 	}
-	if r.open && !j.last.ends(h) {
+	if r.open && !j.last.ends(h, j.gap) {
 		return reportRange(r, len(r.seen)-1, broken("V3", "in the end the range holds %v, but the watcher has not returned it", textsOf(h.final().entries)))
 	}
 	return nil

@@ -207,7 +207,8 @@ func TestTheJudgeAsksForTheLastOfSeveralBadValuesAndDeletionsOfABundle(t *testin
 	}
 }
 
-// A key that came and went leaves the range as it was. That is no news to a watcher of the newest, and two updates to one of every update.
+// A key that came and went leaves the range as it was. That is no news to a watcher of the newest. To one of every update it is two updates, unless
+// it has reported a gap instead.
 func TestTheJudgeAsksForTheSameContentsAgainOnlyWithEveryUpdate(t *testing.T) {
 	store := memory.New()
 	writer, err := NewRangeWriter(t.Context(), store, "/r", 1)
@@ -229,14 +230,22 @@ func TestTheJudgeAsksForTheSameContentsAgainOnlyWithEveryUpdate(t *testing.T) {
 	if _, err := writer.Resolve(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	writer.Excuse(writer.resolved)
 	h := writer.History()
-	for _, every := range []bool{false, true} {
-		mode := Mode{Name: "of a test", Bundle: true, Every: every}
+	for _, c := range []struct{ every, gap, broken bool }{{false, false, false}, {true, false, true}, {true, true, false}} {
+		mode := Mode{Name: "of a test", Bundle: true, Every: c.every}
 		seen := []sight{{mode: mode, what: Value, bundle: textsOf(first.entries), revision: first.since, eras: 1}}
+		if c.gap {
+			gap := &value.GapError{From: first.since, To: h.final().since, Err: new(kv.CompactedError)}
+			seen = append(seen, sight{mode: mode, what: Gap, err: gap, eras: 1})
+		}
+		if endsInGap(seen) != c.gap {
+			t.Errorf("endsInGap of %v is %t", seen, !c.gap)
+		}
 		err := judgeRange(h, rangeRecord{mode: mode, seen: seen, open: true})
 		broken, _ := errors.AsType[*Violation](err)
-		if violation := broken != nil && broken.Guarantee == "V3"; violation != every || !every && err != nil {
-			t.Errorf("every update: %t: the judge found %v; want a violation of V3: %t", every, err, every)
+		if violation := broken != nil && broken.Guarantee == "V3"; violation != c.broken || !c.broken && err != nil {
+			t.Errorf("every update: %t, after a gap: %t: the judge found %v; want a violation of V3: %t", c.every, c.gap, err, c.broken)
 		}
 	}
 }

@@ -69,11 +69,11 @@ func (s sight) shows(h held) bool {
 }
 
 // ends reports whether s says that the range holds what it does at the end of h, and not what it held before. All bad values of a bundle are
-// alike, and so are all deletions. The very same entries again are no news to a watcher of the newest.
-func (s sight) ends(h *RangeHistory) bool {
+// alike, and so are all deletions. The very same entries again are no news to a watcher of the newest, nor to one of every update after a gap.
+func (s sight) ends(h *RangeHistory, gap bool) bool {
 	end := h.final()
 	wasSame := func(e Era) bool { return sameEntries(e.at(s.revision).entries, end.entries) }
-	return s.shows(end) && (s.what == Nothing || s.revision >= end.since || !s.mode.Every && slices.ContainsFunc(h.Eras, wasSame))
+	return s.shows(end) && (s.what == Nothing || s.revision >= end.since || (!s.mode.Every || gap) && slices.ContainsFunc(h.Eras, wasSame))
 }
 
 // isBad reports whether a bundle of h does not decode.

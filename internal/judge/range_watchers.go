@@ -135,9 +135,10 @@ func (c *RangeWatchers) settled(ctx context.Context) error {
 		h := c.writer.History()
 		end := h.final()
 		text := fmt.Sprintf("the range holds %v since revision %d", textsOf(end.entries), end.since)
-		return final[sight]{end.since, text, func(mode Mode, last sight) bool {
+		return final[sight]{end.since, text, func(mode Mode, seen []sight) bool {
+			last := lastOf(seen)
 			last.mode = mode
-			return last.ends(h)
+			return last.ends(h, endsInGap(seen))
 		}}
 	})
 }

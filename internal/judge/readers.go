@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,8 +111,8 @@ func (c *readers[T]) noMoreRest() { c.hurried.Do(func() { close(c.hurry) }) }
 // final describes the key or the range at the end.
 type final[T outcome] struct {
 	since   kv.Revision
-	text    string                       // a description for an error
-	reached func(mode Mode, last T) bool // whether a watcher that has returned last has returned the end
+	text    string                         // a description for an error
+	reached func(mode Mode, seen []T) bool // whether a watcher that has returned seen has returned the end
 }
 
 // settled waits until every open watcher has returned the end. During that time, a write whose outcome was unknown may still happen.
@@ -201,9 +202,9 @@ func rest(ctx context.Context, random *rand.Rand, pace time.Duration, hurry <-ch
 func (f *reader[T]) await(ctx context.Context, end final[T]) error {
 	for {
 		f.mu.Lock()
-		last, changed := lastOf(f.seen), f.changed
+		seen, changed := f.seen, f.changed
 		f.mu.Unlock()
-		if end.reached(f.mode, last) {
+		if end.reached(f.mode, seen) {
 			return nil
 		}
 		select {
@@ -229,6 +230,19 @@ func lastOf[T outcome](seen []T) (last T) {
 		}
 	}
 	return last
+}
+
+// endsInGap reports whether a GapError came after the last outcome that says what the key or the range is.
+func endsInGap[T outcome](seen []T) bool {
+	for _, t := range slices.Backward(seen) {
+		switch what, _ := t.outcome(); what {
+		case Value, Deleted, BadValue:
+			return false
+		case Gap:
+			return true
+		}
+	}
+	return false
 }
 
 // record returns the outcomes so far, and whether the watcher is still open.

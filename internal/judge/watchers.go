@@ -128,7 +128,7 @@ func (c *Watchers) Settle(ctx context.Context, writer *Writer) error {
 	c.noMoreRest()
 	end := func() final[Returned] {
 		u := writer.History().final()
-		return final[Returned]{u.Revision, fmt.Sprintf("the key is %v", u), func(mode Mode, last Returned) bool { return mode.ends(last, u) }}
+		return final[Returned]{u.Revision, fmt.Sprintf("the key is %v", u), func(mode Mode, seen []Returned) bool { return mode.ends(lastOf(seen), u) }}
 	}
 	if err := c.settled(ctx, writer.Resolve, end); err != nil {
 		return err
