@@ -77,7 +77,7 @@ type lanes struct {
 	running map[*lane]struct{}
 	// leaves counts how often the current lane was left in a row because nothing was acknowledged.
 	leaves int
-	// slowest is how long a lane took to answer, at most, that was killed for its silence and has answered after all.
+	// slowest is how long a lane took to answer, at most, that was killed for its silence and has answered after all. It halves with each answer.
 	slowest time.Duration
 }
 

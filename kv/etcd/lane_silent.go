@@ -126,11 +126,13 @@ func (ls *lanes) silenceOf(l *lane) time.Duration {
 	return max(l.silence, 2*ls.slowest)
 }
 
-// answered notes that l has answered an examination.
+// answered notes that l has answered an examination. Each answer halves what an answer after the end has taught: a lane may have been slow only
+// because its member was frozen.
 func (ls *lanes) answered(l *lane) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l.silence = overtakenFor
+	ls.slowest /= 2
 }
 
 // silenced kills l, which was asked at begun and has been silent for too long, and allows more to the lane in which its watches begin again.

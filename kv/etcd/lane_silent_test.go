@@ -278,7 +278,32 @@ func TestAStreamInThePlaceOfASilentOneMayBeSilentForMinutesUntilItHasAnswered(t 
 	}
 }
 
-// A stream that answers after it was given up was slow. From then on, all streams have twice that time.
+// A member that was frozen for minutes also answers late. That must not make dead streams live long for ever.
+func TestAStreamThatAnsweredLateIsForgottenAsOthersAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const late, answers = 4 * time.Minute, 10
+		s, store, ended, cancel := silentAfter(t, time.Minute, func(s *streams) { s.delay("0", late) })
+		defer cancel()
+		<-ended
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		ended = idle(t, ctx, store)
+		time.Sleep(late)
+		for range answers {
+			must(store.Get(ctx, kv.Key("k")))(t) // the stream answers
+			time.Sleep(time.Minute)
+		}
+		s.silence(s.name(1))
+		must(store.Get(ctx, kv.Key("k")))(t)
+		began := time.Now()
+		<-ended
+		if took, want := time.Since(began), 3*time.Second; took != want {
+			t.Errorf("promised: after %d answers a silent stream is given up after %v; it was after %v", answers, want, took)
+		}
+	})
+}
+
+// A stream that answers after it was given up was slow. From then on, all streams have twice that time, and half as much after each answer.
 func TestAStreamThatAnswersLateTeachesPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const late = 20 * time.Second
@@ -295,8 +320,8 @@ func TestAStreamThatAnswersLateTeachesPatience(t *testing.T) {
 		must(store.Get(ctx, kv.Key("k")))(t)
 		began := time.Now()
 		<-ended
-		if took, want := time.Since(began), 2*time.Second+2*late; took != want {
-			t.Errorf("promised: a stream may be silent for twice as long as one that was only slow, and is given up after %v; it was after %v", want, took)
+		if took, want := time.Since(began), 2*time.Second+2*late/2; took != want {
+			t.Errorf("promised: a stream may be silent for twice as long as one that was only slow, half of that after an answer, and is given up after %v; it was after %v", want, took)
 		}
 	})
 }
