@@ -244,6 +244,24 @@ func TestALargeResponseOverASlowLinkArrivesWhileTheProgramReads(t *testing.T) {
 	}
 }
 
+// replacedAfter begins a watch whose stream falls silent by prepare. It returns when the watch has ended for that, and another one is idle in a
+// new stream.
+func replacedAfter(t *testing.T, prepare func(s *streams)) (s *streams, store *etcd.Store, ended <-chan error, stop func()) {
+	s, store, ended, cancel := silentAfter(t, time.Minute, prepare)
+	<-ended
+	cancel()
+	ctx, stop := context.WithCancel(t.Context())
+	return s, store, idle(t, ctx, store), stop
+}
+
+// givenUp makes a read, and returns how long after it the watch ends.
+func givenUp(t *testing.T, store *etcd.Store, ended <-chan error) time.Duration {
+	must(store.Get(t.Context(), kv.Key("k")))(t)
+	began := time.Now()
+	<-ended
+	return time.Since(began)
+}
+
 // The silence of the first stream may have been a large response on a slow link.
 func TestAStreamInThePlaceOfASilentOneMayBeSilentForMinutesUntilItHasAnswered(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -255,22 +273,15 @@ func TestAStreamInThePlaceOfASilentOneMayBeSilentForMinutesUntilItHasAnswered(t 
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, store, ended, cancel := silentAfter(t, time.Minute, func(s *streams) { s.silence("0") })
-				defer cancel()
-				<-ended
-				ctx, stop := context.WithCancel(t.Context())
+				s, store, ended, stop := replacedAfter(t, func(s *streams) { s.silence("0") })
 				defer stop()
-				ended = idle(t, ctx, store)
 				time.Sleep(time.Minute)
 				if test.answers {
-					must(store.Get(ctx, kv.Key("k")))(t)
+					must(store.Get(t.Context(), kv.Key("k")))(t)
 					time.Sleep(time.Minute)
 				}
 				s.silence(s.name(1))
-				must(store.Get(ctx, kv.Key("k")))(t)
-				began := time.Now()
-				<-ended
-				if took := time.Since(began); took != test.want {
+				if took := givenUp(t, store, ended); took != test.want {
 					t.Errorf("promised: when %s, the watch ends %v after a read; it ended after %v", name, test.want, took)
 				}
 			})
@@ -282,22 +293,15 @@ func TestAStreamInThePlaceOfASilentOneMayBeSilentForMinutesUntilItHasAnswered(t 
 func TestAStreamThatAnsweredLateIsForgottenAsOthersAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const late, answers = 4 * time.Minute, 10
-		s, store, ended, cancel := silentAfter(t, time.Minute, func(s *streams) { s.delay("0", late) })
-		defer cancel()
-		<-ended
-		ctx, stop := context.WithCancel(t.Context())
+		s, store, ended, stop := replacedAfter(t, func(s *streams) { s.delay("0", late) })
 		defer stop()
-		ended = idle(t, ctx, store)
 		time.Sleep(late)
 		for range answers {
-			must(store.Get(ctx, kv.Key("k")))(t) // the stream answers
+			must(store.Get(t.Context(), kv.Key("k")))(t) // the stream answers
 			time.Sleep(time.Minute)
 		}
 		s.silence(s.name(1))
-		must(store.Get(ctx, kv.Key("k")))(t)
-		began := time.Now()
-		<-ended
-		if took, want := time.Since(began), 3*time.Second; took != want {
+		if took, want := givenUp(t, store, ended), 3*time.Second; took != want {
 			t.Errorf("promised: after %d answers a silent stream is given up after %v; it was after %v", answers, want, took)
 		}
 	})
@@ -307,20 +311,13 @@ func TestAStreamThatAnsweredLateIsForgottenAsOthersAnswer(t *testing.T) {
 func TestAStreamThatAnswersLateTeachesPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const late = 20 * time.Second
-		s, store, ended, cancel := silentAfter(t, time.Minute, func(s *streams) { s.delay("0", late) })
-		defer cancel()
-		<-ended
-		ctx, stop := context.WithCancel(t.Context())
+		s, store, ended, stop := replacedAfter(t, func(s *streams) { s.delay("0", late) })
 		defer stop()
-		ended = idle(t, ctx, store)
 		time.Sleep(time.Minute)
-		must(store.Get(ctx, kv.Key("k")))(t) // the stream answers
+		must(store.Get(t.Context(), kv.Key("k")))(t) // the stream answers
 		time.Sleep(time.Minute)
 		s.silence(s.name(1))
-		must(store.Get(ctx, kv.Key("k")))(t)
-		began := time.Now()
-		<-ended
-		if took, want := time.Since(began), 2*time.Second+2*late/2; took != want {
+		if took, want := givenUp(t, store, ended), 2*time.Second+2*late/2; took != want {
 			t.Errorf("promised: a stream may be silent for twice as long as one that was only slow, half of that after an answer, and is given up after %v; it was after %v", want, took)
 		}
 	})

@@ -38,15 +38,31 @@ type registered struct {
 
 // inBubble runs a test of an instance that is registered when the test begins.
 func inBubble(t *testing.T, test func(r *registered)) {
+	inBubbleWithPuts(t, func(*registered, context.Context) error { return nil }, test)
+}
+
+// inBubbleWithPuts is inBubble with a function that is called after each put of the instance has happened, and returns what the instance sees
+// of it.
+func inBubbleWithPuts(t *testing.T, happened func(*registered, context.Context) error, test func(r *registered)) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := etcdmem.Start(t, 3)
-		client, err := clientv3.New(etcd.KeepAlive(cluster.ClientConfig()))
+		ctx, stop := context.WithCancel(t.Context())
+		r := &registered{t: t, cluster: cluster, reader: cluster.Client(), stop: stop, ended: make(chan error, 1)}
+		config := etcd.KeepAlive(cluster.ClientConfig())
+		config.DialOptions = append(config.DialOptions, grpc.WithChainUnaryInterceptor(
+			func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				err := invoke(ctx, method, request, reply, conn, opts...)
+				if err == nil && strings.HasSuffix(method, "/Put") {
+					err = happened(r, ctx)
+				}
+				return err
+			}))
+		client, err := clientv3.New(config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		ctx, stop := context.WithCancel(t.Context())
-		r := &registered{t: t, cluster: cluster, client: client, reader: cluster.Client(), stop: stop, ended: make(chan error, 1)}
+		r.client = client
 		go func() {
 			logger := slog.New(slog.NewTextHandler(&r.log, nil))
 			r.ended <- register.Keep(ctx, client, register.Instance{Key: key, Value: []byte("here"), TTL: ttl, Logger: logger})
@@ -100,66 +116,33 @@ func TestAnInstanceIsRegisteredWhileItRuns(t *testing.T) {
 
 // The put happened, so clients see the instance. The instance does not know that, and is about to try again.
 func TestAnInstanceThatEndsIsRemovedAlsoIfTheAnswerToItsPutWasLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cluster := etcdmem.Start(t, 3)
-		config := etcd.KeepAlive(cluster.ClientConfig())
-		config.DialOptions = append(config.DialOptions, grpc.WithChainUnaryInterceptor(
-			func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-				err := invoke(ctx, method, request, reply, conn, opts...)
-				if strings.HasSuffix(method, "/Put") {
-					<-ctx.Done()
-					return ctx.Err()
-				}
-				return err
-			}))
-		client, err := clientv3.New(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() {
-			ended <- register.Keep(ctx, client, register.Instance{Key: key, Value: []byte("here"), TTL: ttl})
-		}()
-		r := &registered{t: t, reader: cluster.Client()}
-		r.want(true, "has just begun")
+	lost := func(_ *registered, ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	inBubbleWithPuts(t, lost, func(r *registered) {
 		time.Sleep(ttl - time.Second + time.Second/4) // the put was given up, and the next attempt has not begun
-		stop()
-		<-ended
+		r.stop()
+		<-r.ended
 		r.want(false, "has ended a second ago")
 	})
 }
 
 // The answer to the put takes a while, so another client can delete the key before the instance looks at it first.
 func TestAnInstanceRegistersAgainIfItsKeyWasDeletedAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cluster := etcdmem.Start(t, 1)
-		config := etcd.KeepAlive(cluster.ClientConfig())
-		r := &registered{t: t, reader: cluster.Client()}
-		var puts atomic.Int32
-		config.DialOptions = append(config.DialOptions, grpc.WithChainUnaryInterceptor(
-			func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-				err := invoke(ctx, method, request, reply, conn, opts...)
-				if strings.HasSuffix(method, "/Put") && puts.Add(1) == 1 {
-					_, deleted := r.reader.Delete(ctx, key)
-					return errors.Join(err, deleted)
-				}
-				return err
-			}))
-		client, err := clientv3.New(config)
-		if err != nil {
-			t.Fatal(err)
+	var puts atomic.Int32
+	deleted := func(r *registered, ctx context.Context) (err error) {
+		if puts.Add(1) == 1 {
+			_, err = r.reader.Delete(ctx, key)
 		}
-		defer client.Close()
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() {
-			ended <- register.Keep(ctx, client, register.Instance{Key: key, Value: []byte("here"), TTL: ttl})
-		}()
-		r.want(true, "has begun, and whose key was deleted at once")
-		stop()
-		<-ended
+		return err
+	}
+	inBubbleWithPuts(t, deleted, func(r *registered) {
+		if n := puts.Load(); n != 2 {
+			r.t.Errorf("the key was put %d times, want once more after it was deleted", n)
+		}
+		r.stop()
+		<-r.ended
 	})
 }
 
